@@ -1,0 +1,201 @@
+"""Pages from the documentation that the user's own Python carries, for the demo's archive.
+
+Three kinds, for each module of the standard library or topic of its reference manual:
+
+- `python-docs.example/NAME.html`: what `python -m pydoc` itself serves, tables for layout and all;
+- `python-manual.example/library/NAME.html`: the same docstrings as a documentation site of today would mark them up;
+- `python-manual.example/topics/NAME.html`: the language reference behind `help("compound")`.
+
+To document a module is to import it, so `python_pages` has a child process do it: alone with the standard library,
+without terminal, settings or environment, in an empty folder. The child runs this file as a script.
+"""
+
+import html
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import pydoc
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# These open windows, print, need a display or are not there to be read.
+SKIPPED = {
+    *("__main__", "antigravity", "ensurepip", "idlelib", "lib2to3", "msilib", "pydoc_data", "test", "this"),
+    *("tkinter", "turtle", "turtledemo", "venv"),
+}
+PYDOC, LIBRARY, LANGUAGE = "python-docs.example", "python-manual.example/library", "python-manual.example/topics"
+TOPICS = "pydoc_data.topics"
+CHILD_SECONDS = 120  # the 400 modules of Python 3.11 take about 10 s
+
+
+def stdlib_modules() -> list[str]:
+    """Return the public modules of this Python's standard library and their submodules, by name.
+
+    Found in the file system, without importing any. The codecs under `encodings` are tables, not documents.
+    """
+    library = sysconfig.get_path("stdlib")
+    names, found = [name for name in sys.stdlib_module_names if name not in SKIPPED], []
+    while names:
+        name = names.pop()
+        if any(part.startswith("_") or part in ("test", "tests") for part in name.split(".")):
+            continue
+        found.append(name)
+        if name != "encodings":
+            names += [sub.name for sub in pkgutil.iter_modules([f"{library}/{name.replace('.', '/')}"], f"{name}.")]
+    return sorted(found)
+
+
+def python_pages(modules: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the pages of the modules (all of the standard library's, and the topics, by default) by path.
+
+    A module that cannot be imported here (another platform's) has no page; nor has one that ends or hangs the child:
+    the next child goes on behind it.
+    """
+    pending = [TOPICS, *stdlib_modules()] if modules is None else list(modules)
+    pages: dict[str, str] = {}
+    while pending:
+        with tempfile.TemporaryDirectory() as folder:
+            _run_child(folder, pending)
+            for path in sorted(Path(folder).rglob("*.html")):
+                pages[path.relative_to(folder).as_posix()] = path.read_text("utf-8")
+            tried = len(list(Path(folder).glob("*.done")))
+        pending = pending[tried + 1 :]
+    return pages
+
+
+def _run_child(folder: str, names: Sequence[str]) -> None:
+    # No site-packages, no user site, no script folder (it holds `tokenize`), no bytecode, sets in one order.
+    command = [sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-W", "ignore", os.path.abspath(__file__)]
+    environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
+    # What a child that hangs has written is kept, and the module it hangs on is skipped.
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            command,
+            input=json.dumps({"folder": folder, "names": names, "home": os.path.expanduser("~")}).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**environment, "PYTHONHASHSEED": "0"},
+            timeout=CHILD_SECONDS,
+            start_new_session=True,
+        )
+
+
+def _child() -> None:
+    order = json.load(sys.stdin)
+    folder = Path(order["folder"])
+    private = _private_paths(order["home"], order["folder"])
+    # What pydoc prints of `os` and `sys` is this process: leave nothing of the user's in it.
+    os.environ.clear()
+    vars(sys.modules.get("posix", sys.modules.get("nt")))["environ"].clear()
+    sys.argv, sys.orig_argv = [""], [""]
+    for kind in (PYDOC, LIBRARY, LANGUAGE):
+        (folder / kind).mkdir(parents=True)
+    for number, name in enumerate(order["names"]):
+        for path, page in _topic_pages() if name == TOPICS else _module_pages(name):
+            (folder / path).write_text(_without(private, page), "utf-8")
+        (folder / f"{number}.done").touch()
+    os._exit(0)  # no exit hooks, and no waiting for threads of the modules imported
+
+
+def _private_paths(home: str, folder: str) -> list[tuple[str, str]]:
+    """Return the paths of this machine, longest first, and what stands in for each."""
+    named = {
+        **dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix), "/python"),
+        **dict.fromkeys((home, folder, os.path.realpath(folder), os.getcwd()), "/home/reader"),
+        os.path.dirname(sys.executable): "/python/bin",
+        os.path.dirname(os.path.abspath(__file__)): "/pipeline",
+        sysconfig.get_path("stdlib"): "/python/lib",
+    }
+    return sorted(((path, to) for path, to in named.items() if path not in ("", "/", "/usr")), key=lambda p: -len(p[0]))
+
+
+def _without(private: list[tuple[str, str]], page: str) -> str:
+    for path, stand_in in private:
+        page = page.replace(path, stand_in)
+    # Addresses differ from run to run, also where pydoc has cut them short.
+    return re.sub(r" at 0x[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fA-F]+(?=&gt;)", "", page)
+
+
+def _module_pages(name: str) -> Iterator[tuple[str, str]]:
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit):  # whatever a module says instead of being imported: it has no page here
+        return
+    yield f"{PYDOC}/{name}.html", pydoc.html.page(pydoc.describe(module), pydoc.html.document(module, name))
+    if blocks := list(_library_blocks(module)):
+        yield f"{LIBRARY}/{name}.html", _page(name, blocks)
+
+
+def _topic_pages() -> Iterator[tuple[str, str]]:
+    for name, text in sorted(importlib.import_module(TOPICS).topics.items()):
+        yield f"{LANGUAGE}/{name}.html", _page(name, list(_blocks(text)))
+
+
+def _library_blocks(module: ModuleType) -> Iterator[str]:
+    """Yield the module's docstrings as HTML: its own, then those of its public classes, methods and functions."""
+    seen: set[str] = set()
+    yield from _documented(module.__name__, module, 1, seen)
+    for name, thing in sorted(vars(module).items()):
+        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(thing):
+            yield from _documented(name, thing, 2, seen)
+            for member, value in sorted(vars(thing).items()):
+                function = getattr(value, "__func__", value)
+                if not member.startswith("_") and (inspect.isroutine(function) or isinstance(function, property)):
+                    yield from _documented(f"{name}.{member}", function, 3, seen)
+        elif inspect.isroutine(thing):
+            yield from _documented(name, thing, 2, seen)
+
+
+def _documented(name: str, thing: Any, level: int, seen: set[str]) -> Iterator[str]:
+    """Yield a heading and the paragraphs of a docstring; nothing for one that is missing or was told already."""
+    text = inspect.cleandoc(thing.__doc__) if isinstance(thing.__doc__, str) else ""
+    if not text or text in seen:
+        return
+    seen.add(text)
+    try:
+        signature = str(inspect.signature(thing)) if inspect.isroutine(thing) else ""
+    except (TypeError, ValueError):
+        signature = "()"
+    yield f"<h{level}>{html.escape(name + signature)}</h{level}>"
+    yield from _blocks(text)
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Yield plain documentation as HTML: flush paragraphs, indented or `>>>` blocks as they are, underlined titles."""
+    for block in re.split(r"\n\s*\n", text.strip("\n")):
+        lines = block.rstrip().split("\n")
+        if len(lines) == 2 and re.fullmatch(r"([*=~^\"-])\1+", lines[1]):
+            yield f"<h2>{html.escape(lines[0])}</h2>"
+            continue
+        flush = next((i for i, line in enumerate(lines) if line.startswith((" ", ">>>", "* ", "- "))), len(lines))
+        if flush:
+            yield f"<p>{html.escape(' '.join(' '.join(lines[:flush]).split()))}</p>"
+        if flush < len(lines):
+            yield f"<pre>{html.escape(chr(10).join(lines[flush:]))}</pre>"
+
+
+def _page(title: str, blocks: Sequence[str]) -> str:
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title} | Python manual</title>\n'
+        '</head>\n<body>\n<header><a href="/">Python manual</a></header>\n<nav><a href="/library/">Library</a> '
+        '<a href="/topics/">Language</a></nav>\n<main>\n<article>\n'
+        + "\n".join(blocks)
+        + "\n</article>\n</main>\n<footer>Made from the docstrings of this Python.</footer>\n</body>\n</html>\n"
+    )
+
+
+if __name__ == "__main__":
+    _child()
