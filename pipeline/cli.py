@@ -1,0 +1,229 @@
+"""The command line. Commands import what they need when they run: `--help` brings neither torch nor Numba nor pyarrow."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.config import Config
+    from pipeline.runner import Run
+
+app = typer.Typer(
+    name="pipeline",
+    help="Turn web archives into a corpus worth training on, and prove it by training on it.",
+    epilog="Start with: python -m pipeline crawl runs/demo.warc.gz && python -m pipeline run configs/quickstart.toml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/quickstart.")]
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A config file; configs/quickstart.toml explains every key.")],
+    out: Annotated[Path | None, typer.Option(help="Run directory. Default: the config's `out`, or runs/ and its name.")] = None,
+    set_: Sets = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE", help="Stop after: extract, language, quality, duplicates, clean, tokenizer, shards or train."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+    engine: Annotated[str, typer.Option(help="local (this machine) or ray (a cluster).")] = "local",
+) -> None:
+    """Read archives, clean, deduplicate, tokenize, train.
+
+    Kill it whenever you like and run the same command again: finished work is found and kept. A changed threshold decides
+    again in seconds and measures nothing again; add --until clean to see its effect before training on it.
+    """
+    from pipeline.config import load
+    from pipeline.stats import collect, show_summary
+
+    loaded = load(config, set_ or [])
+    root = out or Path(loaded.out or Path("runs") / config.stem)
+    done = _run(root, loaded, until or loaded.until, workers, engine)
+    show_summary(done, collect(done), _console())
+
+
+@app.command()
+def stats(run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False) -> None:
+    """What each stage and each rule removed, computed from the files on disk."""
+    from pipeline.runner import open_run
+    from pipeline.stats import collect, show
+
+    account = collect(open_run(run))
+    if as_json:
+        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(account, _console())
+
+
+@app.command()
+def sample(
+    run: RunFolder,
+    dropped_by: Annotated[str | None, typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Documents that are kept (the default).")] = False,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+) -> None:
+    """Look at documents that a rule dropped, or that are kept."""
+    from pipeline.inspect import sample as choose
+    from pipeline.inspect import show_sample
+    from pipeline.runner import open_run
+
+    if kept and dropped_by:
+        raise UserError("sample: give --kept or --dropped-by, not both")
+    opened = open_run(run)
+    console = _console()
+    for part, row in choose(opened, dropped_by, n):
+        show_sample(opened, part, row, console)
+
+
+@app.command()
+def why(
+    run: RunFolder,
+    document: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="A page's URL, or a document id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The story as JSON.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Write the record's bytes, as they lie in the archive, to stdout.")] = False,
+) -> None:
+    """One document's whole story: archive and offset, every number, every failing rule, its place in the products."""
+    from pipeline.inspect import find, raw_record, show_story, story
+    from pipeline.runner import open_run
+
+    opened = open_run(run)
+    stories = [story(opened, part, row) for part, row in find(opened, document)]
+    pages = [told for told in stories if "record_type" not in (told["record"]["dropped"] or [])] or stories
+    if not pages:
+        raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
+    if record:
+        sys.stdout.buffer.write(raw_record(pages[0]))
+    elif as_json:
+        print(json.dumps(pages, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        for told in pages:
+            show_story(opened, told, _console())
+
+
+@app.command()
+def crawl(
+    out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
+) -> None:
+    """Make an archive to try things on: our sample pages and your Python's documentation, served and recorded over HTTP."""
+    from rich.progress import Progress
+
+    from pipeline.crawl import crawl as record_pages
+
+    console = _console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("crawl", total=None)
+        summary = record_pages(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    console.print(f"{summary.pages:,} pages, {summary.bytes / 1e6:,.1f} MB in {summary.path}", highlight=False, soft_wrap=True)
+    console.print("next: python -m pipeline run configs/quickstart.toml", highlight=False)
+
+
+@app.command()
+def train(
+    source: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="A config file, or a run directory that has shards.")],
+    set_: Sets = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory, where SOURCE is a config.")] = None,
+) -> None:
+    """Train the model on a run's shards (again, if settings changed): --set train.steps=2000."""
+    from pipeline.config import apply_setting, check, load
+    from pipeline.runner import open_run
+    from pipeline.stats import collect, show_summary
+
+    if source.is_dir():
+        raw = open_run(source).config.model_dump(mode="json", exclude_none=True)
+        for setting in set_ or []:
+            if not setting.startswith("train."):
+                raise UserError(f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest")
+            apply_setting(raw, setting)
+        root, config = source, check(raw, str(source))
+    else:
+        config = load(source, set_ or [])
+        root = out or Path(config.out or Path("runs") / source.stem)
+    done = _run(root, config, "train", None, "local")
+    show_summary(done, collect(done), _console())
+
+
+@app.command()
+def generate(
+    run: RunFolder,
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens at most.")] = 100,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time.")] = 0.8,
+    top_k: Annotated[int, typer.Option(min=1, help="Draw among so many likeliest tokens.")] = 50,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+) -> None:
+    """Let a run's model go on from a text."""
+    from pipeline.generate import continue_text
+
+    console = _console()
+    text = continue_text(run, prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed)
+    console.out(text, highlight=False)
+
+
+def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str) -> "Run":
+    """Run with progress on the console."""
+    from pipeline.progress import Display
+    from pipeline.runner import run as bring_up_to_date
+
+    display = Display(_console())
+    try:
+        return bring_up_to_date(root, config, workers=workers or os.cpu_count() or 1, engine=engine, until=until, reporter=display)
+    finally:
+        display.close()
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _cache_kernels() -> None:
+    """Give Numba a place for compiled kernels where neither the package nor the home folder can be written."""
+    places = (Path(__file__).parent, Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")))
+    if "NUMBA_CACHE_DIR" not in os.environ and not any(_writable(place) for place in places):
+        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"pipeline-kernels-{os.getuid()}")
+
+
+def _writable(place: Path) -> bool:
+    while not place.exists():
+        place = place.parent
+    return os.access(place, os.W_OK)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The program: exit code 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
+    from pipeline.engines import disk_message, is_disk_error
+
+    _cache_kernels()
+    try:
+        return app(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        print(f"error: {disk_message(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

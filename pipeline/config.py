@@ -1,0 +1,265 @@
+"""The configuration of a run: TOML, typed, frozen, checked whole before any work starts.
+
+`load(path, sets)` reads a file, lays it over the recipe its `base` names, applies `--set key=value`, and checks every key.
+A mistake is one `UserError` that names the key and what is accepted. A feature is off when it is absent.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.filters.rules import Rule
+from pipeline.train.config import TrainConfig
+
+STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
+StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
+
+
+class Section(BaseModel):
+    """A table of the file: every key known, nothing changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Section):
+    """Where the archives lie."""
+
+    paths: tuple[str, ...] = Field(min_length=1)
+    """Files, directories (searched for .warc, .warc.gz, .arc, .arc.gz) or globs, from the current directory."""
+
+
+class Extract(Section):
+    """HTML to text."""
+
+    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    main_content: bool = True
+    """False keeps navigation and boilerplate too."""
+    max_record_bytes: int = Field(default=10_000_000, ge=1_000)
+    """A record, or its decoded body, over this is dropped as too_large."""
+    max_depth: int = Field(default=500, ge=10)
+    """A page whose elements nest deeper is dropped as too_deep."""
+
+
+class Language(Section):
+    """Language identification (fastText)."""
+
+    model: str | None = None
+    """A fastText model file; without it lid.176.ftz (Joulin et al. 2016), which an installed wheel carries."""
+    keep: tuple[str, ...] | None = None
+    """Language codes to keep; without it every language is kept."""
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    """FineWeb and RefinedWeb keep pages at 0.65 and over."""
+    characters: int = Field(default=2000, ge=1)
+    """How much of the text is looked at; the first 2,000 characters decide as the whole text does (99.9 %)."""
+
+
+class Range(Section):
+    """What a rule keeps: `min` and `max` are kept themselves, `above` and `below` are not."""
+
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    below: float | None = None
+    languages: tuple[str, ...] | None = None
+    """The languages the rule is for; without it, all."""
+
+
+class Duplicates(Section):
+    """Exact copies, then MinHash-LSH among what remains (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
+
+    ngram: int = Field(default=5, ge=1)
+    bands: int = Field(default=14, ge=1, le=1000)
+    rows: int = Field(default=8, ge=1, le=1000)
+    seed: int = 1
+    keep: Literal["longest", "shortest", "earliest", "latest", "first"] = "longest"
+    """Which document of a cluster stays; ties are broken by id."""
+    memory: str = "2GB"
+    """What the clustering may use beside its table of 8 bytes a document."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return parse_bytes(self.memory)
+
+
+class Tokenizer(Section):
+    """Byte-level BPE, trained on the clean text."""
+
+    vocab_size: int = Field(default=8192, ge=257)
+    pattern: Literal["gpt2", "cl100k"] = "gpt2"
+
+
+class Shards(Section):
+    """Token arrays on disk."""
+
+    tokens: int = Field(default=10_000_000, ge=1)
+    """Tokens a shard; the last of a split is shorter."""
+    validation: float = Field(default=0.02, ge=0, lt=1)
+    """The share of duplicate clusters held out."""
+    seed: int = 0
+
+
+class Config(Section):
+    """A whole run."""
+
+    input: Input
+    out: str | None = None
+    """The run directory; without it runs/ and the name of the config file."""
+    until: StageName = "train"
+    extract: Extract = Extract()
+    language: Language = Language()
+    quality: dict[str, Range] = {}
+    duplicates: Duplicates = Duplicates()
+    tokenizer: Tokenizer = Tokenizer()
+    shards: Shards = Shards()
+    train: TrainConfig = TrainConfig()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The quality rules, in the order of the file."""
+        return tuple(Rule(signal=name, **bounds.model_dump()) for name, bounds in self.quality.items())
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in a size such as "2GB" or "500 MB" (powers of 1,000, or of 1,024 with an i: "2GiB")."""
+    units = {"": 1, "b": 1}
+    for power, letter in enumerate("kmgt", 1):
+        units |= {f"{letter}b": 1000**power, f"{letter}ib": 1024**power}
+    digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    unit = text.strip()[len(digits) :].strip().lower()
+    try:
+        return int(float(digits) * units[unit])
+    except (KeyError, ValueError):
+        raise UserError(f"duplicates.memory: {text!r} is not a size; write for example 2GB or 500MB") from None
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> Config:
+    """The config in the file at `path`, with its base below it and `key=value` settings above it."""
+    raw = read_with_base(path)
+    for setting in sets:
+        apply_setting(raw, setting)
+    return check(raw, str(path))
+
+
+def check(raw: Mapping[str, Any], where: str) -> Config:
+    """The typed config of a plain dict; `where` is named in the error."""
+    quality = raw.get("quality", {})
+    if isinstance(quality, dict):  # `words = false` takes a rule of the base away
+        raw = {**raw, "quality": {name: bounds for name, bounds in quality.items() if bounds is not False}}
+    try:
+        config = Config.model_validate(raw)
+        for rule in config.rules:
+            rule.check()
+    except ValidationError as error:
+        raise UserError(f"{where}: {_one_line(error, raw)}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    parse_bytes(config.duplicates.memory)
+    check_signals(config, where)
+    return config
+
+
+def check_signals(config: Config, where: str) -> None:
+    """A rule on a signal that nobody measures would never fire; that is an error here."""
+    if not config.quality:
+        return
+    from pipeline.filters.signals import all_signals  # brings Numba, which only a config with rules needs
+
+    known = all_signals()
+    for name in config.quality:
+        if name not in known:
+            raise UserError(f"{where}: quality.{name}: unknown signal{_suggest(name, known)}; known: {', '.join(known)}")
+
+
+def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The file's tables laid over those of the file its `base` names, relative to it."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; configs/quickstart.toml is one to start from") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base: give the path of one config file")
+    below = (path.parent / base).resolve()
+    if below in (*seen, path.resolve()):
+        raise UserError(f"{path}: base: {base} extends itself")
+    return merge(read_with_base(below, (*seen, path.resolve())), raw)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merged key by key; anything else from `above` wins."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def apply_setting(raw: dict[str, Any], setting: str) -> None:
+    """Put `a.b.c=value` into `raw`; the value is TOML, or else plain text."""
+    key, equals, text = setting.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UserError(f"--set {setting}: write key=value, for example --set quality.words.min=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = raw
+    for name in names[:-1]:
+        child = table.get(name)
+        if not isinstance(child, dict):
+            if child not in (None, False):
+                raise UserError(f"--set {setting}: {name} is a value, not a table")
+            child = table[name] = {}
+        else:
+            child = table[name] = dict(child)
+        table = child
+    table[names[-1]] = value
+
+
+def _one_line(error: ValidationError, raw: Mapping[str, Any]) -> str:
+    """The first mistake in words; a missing or misspelt key comes with the keys there are."""
+    first = error.errors(include_url=False)[0]
+    place = [str(step) for step in first["loc"]]
+    path = ".".join(place)
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(place[:-1])
+        return f"{path}: unknown key{_suggest(place[-1], known)}; known: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{path}: missing"
+    if first["type"] in ("model_type", "dataclass_type"):
+        return f"{path}: must be a table with keys {', '.join(_known_keys(place))}, not {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"{path}: {message}{given}" if path else f"{message}{given}"
+
+
+def _known_keys(place: Sequence[str]) -> list[str]:
+    model: Any = Config
+    for name in place:
+        model = Range if model is None else model.model_fields[name].annotation
+        if not isinstance(model, type):
+            model = None  # the quality table: its keys are signals, its values ranges
+    if model is None:
+        return []
+    names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)
+    return [*names, "base"] if model is Config else names
+
+
+def _suggest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""

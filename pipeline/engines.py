@@ -1,0 +1,259 @@
+"""Engines run tasks; they know nothing of stages.
+
+A task is a picklable call `function(*args, tick, care)`. It tells `tick(row, units)` before it works on a row, so that when
+a worker dies (out of memory, a fault in a C library) the engine knows where: it retries row by row, and a row at which two
+of these careful tries die is put into `care.skip`; the task then leaves it out as "crashed". No clock decides anything.
+"""
+
+import multiprocessing as mp
+import os
+import signal
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from pipeline.errors import UserError
+
+Tick = Callable[[int, int], None]
+Report = Callable[[int, int], None]
+"""Told (rows, units) done so far by the tasks under way."""
+
+MAX_DEATHS_AT_START = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What a task must mind because workers have died on it."""
+
+    skip: frozenset[int] = frozenset()
+    """Rows to leave out."""
+    single: bool = False
+    """Work row by row, so that the next death names its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One part's worth of a step."""
+
+    name: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    care: Care = field(default_factory=Care)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished task."""
+
+    task: Task
+    result: Any
+    seconds: float
+    """CPU seconds of the worker, where it ran."""
+
+
+class Engine(Protocol):
+    """Runs tasks in any order, and yields each as it ends."""
+
+    def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
+        """Yield every task's result; raises UserError, or RuntimeError with the worker's traceback for a bug."""
+        ...
+
+    def close(self) -> None:
+        """Let the workers go."""
+        ...
+
+
+def call(task: Task, tick: Tick) -> tuple[str, Any, float]:
+    """Run a task here: ("ok" | "user" | "bug", result or message, CPU seconds)."""
+    began = time.process_time()
+    try:
+        return "ok", task.function(*task.args, tick, task.care), time.process_time() - began
+    except UserError as error:
+        return "user", str(error), 0.0
+    except OSError as error:
+        if is_disk_error(error):
+            return "user", disk_message(error), 0.0
+        return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
+    except Exception:
+        return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
+
+
+def finish(task: Task, kind: str, value: Any, seconds: float) -> Done:
+    """The result of `call`, or the exception it stands for."""
+    if kind == "user":
+        raise UserError(value)
+    if kind == "bug":
+        raise RuntimeError(f"a step failed in {value}")
+    return Done(task, value, seconds)
+
+
+DISK_ERRORS = {28: "no space left on the device", 30: "the file system is read-only", 13: "permission denied", 122: "disk quota exceeded"}
+
+
+def is_disk_error(error: OSError) -> bool:
+    """Whether the user can mend this by making room or choosing another place."""
+    return error.errno in DISK_ERRORS or "No space left on device" in str(error)
+
+
+def disk_message(error: OSError) -> str:
+    """One line for such an error."""
+    what = DISK_ERRORS.get(error.errno or 28, DISK_ERRORS[28])
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{what}; nothing finished is lost: mend it and run the same command again"
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+class LocalEngine:
+    """Worker processes on this machine, spawned when first needed and kept for the whole run."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = max(1, workers)
+        self._context = mp.get_context("spawn")
+        self._counters = self._context.RawArray("q", 2 * self.workers)  # (row, units) of each worker
+        self._pool: dict[int, _Worker] = {}
+
+    def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
+        """See Engine."""
+        waiting = deque(tasks)
+        deaths: Counter[tuple[str, int]] = Counter()
+        while waiting or any(worker.task for worker in self._pool.values()):
+            for slot in range(self.workers):
+                if waiting and (slot not in self._pool or self._pool[slot].task is None):
+                    self._start(slot, waiting.popleft())
+            pipes = {worker.pipe: slot for slot, worker in self._pool.items() if worker.task}
+            for pipe in wait(list(pipes), timeout=0.1):
+                slot = pipes[pipe]  # type: ignore[index]
+                worker = self._pool[slot]
+                task = worker.task
+                assert task is not None
+                try:
+                    kind, value, seconds = worker.pipe.recv()
+                except (EOFError, OSError):
+                    waiting.appendleft(self._after_death(slot, task, deaths, note))
+                    continue
+                worker.task = None
+                self._counters[2 * slot], self._counters[2 * slot + 1] = -1, 0
+                yield finish(task, kind, value, seconds)
+            busy = [slot for slot, worker in self._pool.items() if worker.task]
+            report(sum(self._counters[2 * s] + 1 for s in busy), sum(self._counters[2 * s + 1] for s in busy))
+
+    def close(self) -> None:
+        """Let the workers go."""
+        for worker in self._pool.values():
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self._pool.values():
+            worker.process.join()
+        self._pool.clear()
+
+    def _start(self, slot: int, task: Task) -> None:
+        if slot not in self._pool:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_serve, args=(theirs, self._counters, slot), daemon=False)
+            process.start()
+            theirs.close()
+            self._pool[slot] = _Worker(process, ours)
+        self._counters[2 * slot], self._counters[2 * slot + 1] = -1, 0
+        self._pool[slot].task = task
+        self._pool[slot].pipe.send(task)
+
+    def _after_death(self, slot: int, task: Task, deaths: Counter[tuple[str, int]], note: Callable[[str], None]) -> Task:
+        """The task to run again after the worker in `slot` died on it."""
+        worker = self._pool.pop(slot)
+        worker.process.join()
+        row = self._counters[2 * slot]
+        code = worker.process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        deaths[task.name, row] += 1
+        if row < 0:
+            if deaths[task.name, row] >= MAX_DEATHS_AT_START:
+                raise RuntimeError(f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({how}) before the first record")
+            note(f"{task.name}: a worker died ({how}) before its first record; trying again")
+            return task
+        if task.care.single and deaths[task.name, row] >= 2:
+            note(f"{task.name}: record {row} kills its worker ({how}); it is dropped as crashed")
+            return replace(task, care=Care(task.care.skip | {row}, single=True))
+        if not task.care.single:
+            del deaths[task.name, row]  # this death may name the first row of a batch; the next ones name theirs
+        note(f"{task.name}: a worker died ({how}) at record {row}; trying again with care")
+        return replace(task, care=replace(task.care, single=True))
+
+
+def _serve(pipe: Connection, counters: Any, slot: int) -> None:
+    """A worker: run tasks until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and lets us go
+
+    def tick(row: int, units: int) -> None:
+        counters[2 * slot] = row
+        counters[2 * slot + 1] = units
+
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(call(task, tick))
+        except BrokenPipeError:
+            return
+
+
+class RayEngine:
+    """Tasks on a Ray cluster; the run directory must lie on storage that every node sees under the same path.
+
+    Each Ray task runs a one-worker LocalEngine, so that a record that kills its worker is isolated where it happens.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UserError("--engine ray needs the extra: pip install 'corpus-pipeline[ray]'") from None
+        self._ray = ray
+        if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS")
+            ray.init(address=address, num_cpus=None if address else workers, log_to_driver=False, include_dashboard=False)
+        self._remote = ray.remote(num_cpus=1, max_retries=3)(_run_alone)
+
+    def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
+        """See Engine."""
+        waiting = {self._remote.remote(task): task for task in tasks}
+        while waiting:
+            ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=0.5)
+            for reference in ready:
+                task = waiting.pop(reference)
+                kind, value, seconds, notes = self._ray.get(reference)
+                for text in notes:
+                    note(text)
+                yield finish(task, kind, value, seconds)
+            report(0, 0)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._ray.shutdown()
+
+
+def _run_alone(task: Task) -> tuple[str, Any, float, list[str]]:
+    notes: list[str] = []
+    engine = LocalEngine(1)
+    try:
+        for done in engine.run([task], lambda rows, units: None, notes.append):
+            return "ok", done.result, done.seconds, notes
+    except UserError as error:
+        return "user", str(error), 0.0, notes
+    except RuntimeError as error:
+        return "bug", str(error), 0.0, notes
+    finally:
+        engine.close()
+    raise AssertionError("unreachable: one task gives one result")

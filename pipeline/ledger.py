@@ -1,0 +1,193 @@
+"""The ledger: every record that enters is a row, and no stage removes a row.
+
+A run's input is cut into *parts*. Each *step* writes one Parquet file a part, with its own columns only, row-aligned with
+the part and in the same row groups. A row that an earlier stage dropped is null. The column `dropped` has three values:
+
+    null            the row was dropped by an earlier stage
+    []              the row is kept
+    [rule, ...]     this stage drops the row; all its failing rules are named
+
+So kept + dropped = input at every stage, by construction. A file carries the *key* of what made it (step, version, config,
+libraries, keys of its inputs); it exists under that key, complete, or it does not.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+
+KEY = b"pipeline.key"
+DROPPED = pa.list_(pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A slice of the input: today one archive file. `digest` is a BLAKE2b of its bytes."""
+
+    index: int
+    path: str
+    size: int
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """File name of the part in every step's folder: safe, and the same wherever the part stands in the list."""
+        base = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(self.path))[:80]
+        place = hashlib.blake2b(self.path.encode(), digest_size=3).hexdigest()
+        return f"{base}-{self.digest[:8]}{place}"
+
+
+def fingerprint(*values: Any) -> str:
+    """A short stable hash of plain values (anything JSON can say)."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b of a file's bytes, streamed."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` if all goes well and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Like `atomic` for a folder; between the two renames neither exists, and the step is done again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            os.rename(path, old)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left under temporary names."""
+    for left in sorted(folder.rglob(".*.tmp")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer on a file that appears, whole and under its key, when the block ends well."""
+    schema = schema.with_metadata({KEY: key.encode()})
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as out:
+        yield out
+
+
+def stored_key(path: Path) -> str | None:
+    """The key a step's file was written under; None where there is no such file."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
+    key = metadata.get(KEY)
+    return key.decode() if key else None
+
+
+def rows_in(path: Path) -> int:
+    """Number of rows, from the footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def read(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one part's file."""
+    return pq.read_table(path, columns=list(columns), partitioning=None)
+
+
+def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some columns of one part's file, a row group at a time."""
+    with pq.ParquetFile(path) as file:
+        for index in range(file.num_row_groups):
+            yield file.read_row_group(index, columns=list(columns))
+
+
+def kept(dropped: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """True where a row has passed the stage that wrote this `dropped` column."""
+    if isinstance(dropped, pa.ChunkedArray):
+        dropped = dropped.combine_chunks()
+    return pc.fill_null(pc.equal(pc.list_value_length(dropped), 0), False)
+
+
+def alive_rows(path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """`kept` of a step's whole file, as a NumPy mask."""
+    mask = kept(read(path, ["dropped"])["dropped"])
+    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def reasons_to_dropped(alive: pa.Array, reasons: pa.Array) -> pa.Array:
+    """The `dropped` column from a mask of rows that came in and their failing rules."""
+    return pc.if_else(alive, reasons, pa.scalar(None, DROPPED))
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """One run at a time in a run directory; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is at work in this directory") from None
+        yield
+
+
+def append_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line to a log that is not part of the output (timings)."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of such a log; a line cut short by a kill is left out."""
+    records: list[dict[str, Any]] = []
+    with suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+    return records

@@ -1,0 +1,116 @@
+"""What a person sees while a run works: bars on a terminal, plain lines elsewhere. Nothing here reaches the output."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+TITLES = {
+    "extract": "extract text",
+    "language": "identify language",
+    "language.decide": "decide on language",
+    "quality": "measure quality",
+    "quality.decide": "decide on quality",
+    "duplicates.signatures": "sign for duplicates",
+    "duplicates": "cluster duplicates",
+    "clean": "write clean text",
+    "tokenizer": "train tokenizer",
+    "shards.encode": "encode",
+    "shards": "write shards",
+    "train": "train model",
+}
+PLAIN_LINE_EVERY = 10.0  # seconds
+
+
+class _Speed(ProgressColumn):
+    """Documents a second since the step began."""
+
+    def render(self, task: Task) -> Text:
+        rows = task.fields.get("rows", 0)
+        seconds = task.elapsed or 0.0
+        return Text(f"{rows:,} ({rows / seconds:,.0f}/s)" if rows and seconds > 0.1 else "", style="cyan")
+
+
+class Display:
+    """The runner's Reporter on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._step = ""
+        self._total = 0
+        self._began = self._told = 0.0
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        """A step starts."""
+        self._step, self._total = step, total
+        self._began = self._told = time.monotonic()
+        if not self.console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(),
+            _Speed(),
+            TextColumn("{task.fields[extra]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        extra = f"{pending} of {parts} parts" if pending < parts else ""
+        self._task = self._bar.add_task(TITLES[step], total=total or None, rows=0, extra=extra)
+        self._bar.start()
+
+    def advance(self, rows: int, units: int) -> None:
+        """Rows and units done so far."""
+        if self._bar:
+            self._bar.update(self._task, completed=units, rows=rows)
+        elif time.monotonic() - self._told > PLAIN_LINE_EVERY:
+            self._told = time.monotonic()
+            seconds = self._told - self._began
+            left = f", about {seconds * (self._total - units) / units:,.0f} s left" if units and self._total > units else ""
+            self._line(f"{TITLES[self._step]}: {rows:,} documents, {rows / seconds:,.0f}/s{left}")
+
+    def end(self, step: str, rows: int, seconds: float) -> None:
+        """The step is done."""
+        self._stop()
+        speed = f", {rows / seconds:,.0f}/s" if seconds > 0.5 and step != "train" else ""
+        what = "steps" if step == "train" else "documents"
+        self._line(f"[green]✓[/] {TITLES[step]:<20} {rows:,} {what} in {seconds:,.1f} s{speed}")
+
+    def note(self, text: str) -> None:
+        """One line worth reading."""
+        self._line(f"  {escape(text)}")
+
+    def on_train(self, progress: Any) -> None:
+        """A step of the training loop."""
+        loss = f"loss {progress.train_loss:.3f}"
+        if progress.validation_loss is not None:
+            loss += f", validation {progress.validation_loss:.3f}"
+        if self._bar:
+            self._bar.update(self._task, completed=progress.step, total=progress.steps, extra=loss)
+        elif time.monotonic() - self._told > PLAIN_LINE_EVERY:
+            self._told = time.monotonic()
+            left = (self._told - self._began) * (progress.steps - progress.step) / max(1, progress.step)
+            self._line(f"train model: step {progress.step:,} of {progress.steps:,}, {loss}, about {left:,.0f} s left")
+
+    def close(self) -> None:
+        """Take the bar away, whatever happened."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def safe(text: str) -> str:
+    """Text from the web for a terminal: no markup, no control or direction-changing characters."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return escape(shown)
