@@ -1,0 +1,99 @@
+"""The trainer's settings: one frozen dataclass of plain numbers, importable without torch.
+
+The defaults train a model of 3 million parameters for about a minute on two CPU cores; they are a demonstration that
+a corpus can be learnt from, not a recipe for a good model.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What to train and how; `ValueError` with one line where the numbers contradict one another."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by the run's config, which embeds this
+
+    # The model: Llama's architecture (Touvron et al. 2023, arXiv 2302.13971), with grouped-query attention (2305.13245).
+    layers: int = 4
+    width: int = 192  # of the residual stream
+    heads: int = 6  # query heads; head width = width / heads, even because RoPE turns pairs
+    kv_heads: int = 2  # key and value heads; heads / kv_heads queries share one
+    context: int = 256  # tokens a window; what the model can look back on
+    hidden: int | None = None  # of the SwiGLU; absent: 8/3 of the width, up to the next multiple of 32 (2002.05202)
+    rope_theta: float = 10_000.0  # RoPE's base (2104.09864)
+    norm_eps: float = 1e-5  # RMSNorm's, as Llama's
+    tie_embeddings: bool = True  # one matrix for input and output: at this size half of all parameters
+
+    # The schedule. Linear warm-up, then a cosine down to the minimum at the last step.
+    steps: int = 400  # optimizer updates
+    batch_size: int = 8  # windows an update; tokens an update = batch_size * context
+    learning_rate: float = 3e-3  # at the peak; best of those tried at the default size, see CHANGELOG
+    min_learning_rate: float | None = None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556, and nanoGPT)
+    warmup_steps: int | None = None  # absent: a twentieth of the steps
+
+    # AdamW (1711.05101), with GPT-3's numbers (2005.14165, appendix B).
+    weight_decay: float = 0.1  # on matrices only, never on embeddings or norms
+    beta1: float = 0.9
+    beta2: float = 0.95
+    grad_clip: float | None = 1.0  # the gradient's greatest norm; absent in code (None): no clipping
+
+    # What is measured and kept.
+    evaluate_every: int = 100  # steps; always before the first and after the last one too
+    evaluation_tokens: int | None = 65_536  # the first so many of the validation split; None: all of it
+    checkpoint_every: int = 100  # steps; changes nothing but how much a killed run repeats
+
+    # The machine.
+    seed: int = 0  # of the first weights and of the order of windows
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA where there is one
+    dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: of the matrix products; weights stay float32
+    threads: int | None = None  # CPU threads; absent: torch's choice. Sums are split by threads, so this changes last bits
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, naming the fields and what is accepted."""
+        positive = ("layers", "width", "heads", "kv_heads", "context", "hidden", "rope_theta", "norm_eps", "steps")
+        positive += ("batch_size", "learning_rate", "grad_clip", "evaluate_every", "evaluation_tokens")
+        positive += ("checkpoint_every", "threads")
+        for name in positive:
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} = {value} must be above 0")
+        for name in ("min_learning_rate", "warmup_steps", "weight_decay", "seed"):
+            value = getattr(self, name)
+            if value is not None and not (value >= 0 and math.isfinite(value)):
+                raise ValueError(f"{name} = {value} must be 0 or above")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least 0 and below 1")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed = {self.seed} must be below 2^63")
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width = {self.width} must be an even multiple of heads = {self.heads}")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads = {self.heads} must be a multiple of kv_heads = {self.kv_heads}")
+        if self.warmup_steps is not None and self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} must be below steps = {self.steps}")
+        if self.min_learning_rate is not None and self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate = {self.min_learning_rate} must not exceed learning_rate = {self.learning_rate}"
+            )
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f'device = "{self.device}" must be one of auto, cpu, cuda')
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f'dtype = "{self.dtype}" must be one of float32, bfloat16')
+
+    @property
+    def swiglu_hidden(self) -> int:
+        """Units of the SwiGLU: `hidden`, or 8/3 of the width (as many weights as a plain MLP of 4 widths) in 32s."""
+        return self.hidden if self.hidden is not None else math.ceil(8 * self.width / 3 / 32) * 32
+
+    @property
+    def warmup(self) -> int:
+        """Steps of linear warm-up: `warmup_steps`, or a twentieth of the steps."""
+        return self.warmup_steps if self.warmup_steps is not None else self.steps // 20
+
+    @property
+    def final_learning_rate(self) -> float:
+        """Learning rate of the last step: `min_learning_rate`, or a tenth of the peak."""
+        return self.min_learning_rate if self.min_learning_rate is not None else self.learning_rate / 10

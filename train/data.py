@@ -1,0 +1,70 @@
+"""Batches of token windows: which windows come when is a pure function of the seed, the step and the split's size.
+
+So a run resumes at any step without replaying, and there is no sampler whose state must be kept.
+"""
+
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import UserError
+
+
+class Split(Protocol):
+    """One split of the token shards, as `pipeline.tokenize.shards.open` gives it."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in the split, end-of-text tokens included."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """UTF-8 bytes of the text in the split."""
+        ...
+
+    def read(self, start: int, length: int) -> NDArray[Any]:
+        """`length` token ids from `start` on."""
+        ...
+
+
+def window_count(tokens: int, context: int) -> int:
+    """How many windows of `context` inputs lie side by side; the last input of each needs one more token as target."""
+    return max(0, tokens - 1) // context
+
+
+@lru_cache(maxsize=2)  # a batch may straddle two epochs
+def window_order(seed: int, epoch: int, windows: int) -> NDArray[np.int64]:
+    """The epoch's permutation of the windows.
+
+    Sorted random keys, because NumPy promises that its bit generators keep their streams and does not promise that
+    of `Generator.permutation`.
+    """
+    keys = np.random.PCG64(np.random.SeedSequence((seed, epoch))).random_raw(windows)
+    return np.argsort(keys, kind="stable")
+
+
+def window_indices(seed: int, step: int, batch_size: int, windows: int) -> list[int]:
+    """The windows of batch `step`, counted from 0: the epochs' permutations, one after another, cut into batches."""
+    places = (divmod(place, windows) for place in range(step * batch_size, (step + 1) * batch_size))
+    return [int(window_order(seed, epoch, windows)[rank]) for epoch, rank in places]
+
+
+def batch(split: Split, *, seed: int, step: int, batch_size: int, context: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of one step, each int64 [batch_size, context]; targets are the inputs one token on.
+
+    `UserError` where the split is shorter than one window.
+    """
+    windows = window_count(split.tokens, context)
+    if windows == 0:
+        raise UserError(
+            f"the train split holds {split.tokens:,} tokens, but one window takes train.context + 1 = {context + 1:,}: "
+            "lower train.context or bring more text"
+        )
+    starts = (window * context for window in window_indices(seed, step, batch_size, windows))
+    rows = torch.from_numpy(np.stack([split.read(start, context + 1).astype(np.int64) for start in starts]))
+    return rows[:, :-1], rows[:, 1:]

@@ -1,0 +1,69 @@
+"""Validation loss, in nats per token and in bits per byte of text."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from pipeline.errors import UserError
+from pipeline.train.data import Split
+from pipeline.train.model import Transformer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a model loses on a split."""
+
+    tokens: int  # scored, each once
+    nats_per_token: float
+    bits_per_byte: float
+
+
+def bits_per_byte(nats: float, text_bytes: float) -> float:
+    """Total loss in nats over UTF-8 bytes of text: comparable between tokenizers, where loss per token is not."""
+    return nats / (math.log(2) * text_bytes)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Transformer,
+    split: Split,
+    *,
+    end_of_text: int,
+    tokens: int | None = None,
+    batch_size: int = 8,
+    dtype: torch.dtype = torch.float32,
+) -> Evaluation:
+    """Loss on the first `tokens` tokens of the split (None: on all), in windows of the model's context side by side.
+
+    Every token is scored exactly once, the first one after an end-of-text; a window does not see the one before it.
+    The ends of text are scored too and have no bytes: bits per byte is then what it takes to write down the
+    documents and where each ends. On the whole split the bytes are exact; on a part they are the part's share of the
+    split's bytes, since only the tokenizer knows how many bytes lie under a token. `UserError` on an empty split.
+    """
+    count = split.tokens if tokens is None else min(tokens, split.tokens)
+    if count == 0 or split.bytes == 0:
+        raise UserError("the validation split is empty: bring more documents, or give it a larger share of them")
+    device, context = model.embedding.weight.device, model.config.context
+    nats = 0.0
+    for start, stop, length in _slices(count, batch_size, context):
+        before = split.read(start - 1, 1) if start else np.array([end_of_text])
+        stream = np.concatenate((before, split.read(start, stop - start))).astype(np.int64)
+        inputs = torch.from_numpy(stream[:-1]).view(-1, length).to(device)
+        targets = torch.from_numpy(stream[1:]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+            logits = model(inputs)
+        nats += F.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum").item()
+    text_bytes = split.bytes * (count / split.tokens)
+    return Evaluation(tokens=count, nats_per_token=nats / count, bits_per_byte=bits_per_byte(nats, text_bytes))
+
+
+def _slices(count: int, batch_size: int, context: int) -> list[tuple[int, int, int]]:
+    """(start, stop, length of a row) of each batch: whole batches, a smaller one of whole rows, one shorter row."""
+    whole = count // context * context
+    slices = [
+        (start, min(start + batch_size * context, whole), context) for start in range(0, whole, batch_size * context)
+    ]
+    return slices + ([(whole, count, count - whole)] if whole < count else [])
