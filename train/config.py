@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 
+_ABOVE_ZERO = (
+    *("layers", "width", "heads", "kv_heads", "context", "hidden", "rope_theta", "norm_eps"),
+    *("steps", "batch_size", "learning_rate", "grad_clip"),
+    *("evaluate_every", "evaluation_tokens", "checkpoint_every", "threads"),
+)
+_ZERO_OR_ABOVE = ("min_learning_rate", "warmup_steps", "weight_decay", "seed")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """What to train and how; `ValueError` with one line where the numbers contradict one another."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by the run's config, which embeds this
 
-    # The model: Llama's architecture (Touvron et al. 2023, arXiv 2302.13971), with grouped-query attention (2305.13245).
+    # The model: Llama's architecture (Touvron et al. 2023, arXiv 2302.13971); grouped-query attention (2305.13245).
     layers: int = 4
     width: int = 192  # of the residual stream
     heads: int = 6  # query heads; head width = width / heads, even because RoPE turns pairs
@@ -30,7 +38,9 @@ class TrainConfig:
     steps: int = 400  # optimizer updates
     batch_size: int = 8  # windows an update; tokens an update = batch_size * context
     learning_rate: float = 3e-3  # at the peak; best of those tried at the default size, see CHANGELOG
-    min_learning_rate: float | None = None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556, and nanoGPT)
+    min_learning_rate: float | None = (
+        None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556, and nanoGPT)
+    )
     warmup_steps: int | None = None  # absent: a twentieth of the steps
 
     # AdamW (1711.05101), with GPT-3's numbers (2005.14165, appendix B).
@@ -48,18 +58,17 @@ class TrainConfig:
     seed: int = 0  # of the first weights and of the order of windows
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA where there is one
     dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: of the matrix products; weights stay float32
-    threads: int | None = None  # CPU threads; absent: torch's choice. Sums are split by threads, so this changes last bits
+    threads: int | None = (
+        None  # CPU threads; absent: torch's choice. Sums are split by threads, so this changes last bits
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, naming the fields and what is accepted."""
-        positive = ("layers", "width", "heads", "kv_heads", "context", "hidden", "rope_theta", "norm_eps", "steps")
-        positive += ("batch_size", "learning_rate", "grad_clip", "evaluate_every", "evaluation_tokens")
-        positive += ("checkpoint_every", "threads")
-        for name in positive:
+        for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name} = {value} must be above 0")
-        for name in ("min_learning_rate", "warmup_steps", "weight_decay", "seed"):
+        for name in _ZERO_OR_ABOVE:
             value = getattr(self, name)
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"{name} = {value} must be 0 or above")

@@ -54,17 +54,22 @@ def window_indices(seed: int, step: int, batch_size: int, windows: int) -> list[
     return [int(window_order(seed, epoch, windows)[rank]) for epoch, rank in places]
 
 
-def batch(split: Split, *, seed: int, step: int, batch_size: int, context: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of one step, each int64 [batch_size, context]; targets are the inputs one token on.
-
-    `UserError` where the split is shorter than one window.
-    """
-    windows = window_count(split.tokens, context)
-    if windows == 0:
+def check_size(split: Split, context: int) -> None:
+    """`UserError` where the training split is shorter than one window and its last target."""
+    if window_count(split.tokens, context) == 0:
         raise UserError(
             f"the train split holds {split.tokens:,} tokens, but one window takes train.context + 1 = {context + 1:,}: "
             "lower train.context or bring more text"
         )
-    starts = (window * context for window in window_indices(seed, step, batch_size, windows))
-    rows = torch.from_numpy(np.stack([split.read(start, context + 1).astype(np.int64) for start in starts]))
-    return rows[:, :-1], rows[:, 1:]
+
+
+def batch(split: Split, *, seed: int, step: int, batch_size: int, context: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of one step, each int64 [batch_size, context]; targets are the inputs one token on.
+
+    `UserError` as `check_size`.
+    """
+    check_size(split, context)
+    windows = window_indices(seed, step, batch_size, window_count(split.tokens, context))
+    rows = np.stack([split.read(window * context, context + 1).astype(np.int64) for window in windows])
+    tokens = torch.from_numpy(rows)
+    return tokens[:, :-1], tokens[:, 1:]

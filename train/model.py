@@ -99,7 +99,7 @@ class Attention(nn.Module):
         return projected
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)  # [B, T, heads * d] to [B, heads, T, d]
+        return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)  # [B, T, heads * d] to [B, heads, T, d]
 
 
 class SwiGLU(nn.Module):

@@ -1,0 +1,125 @@
+"""A trained model on disk in Hugging Face's Llama format: `model.safetensors` and `config.json`.
+
+`transformers.LlamaForCausalLM.from_pretrained(directory)` gives the same logits, and `load_model` reads the same files
+back without transformers. Only names change: both sides turn the same halves, so no weight is permuted.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from pipeline.errors import UserError
+from pipeline.train.files import write_tensors, write_text
+from pipeline.train.model import ModelConfig, Transformer
+
+_NAMES = {  # of ours, to Llama's; the layer's number stands between
+    "embedding.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "head.weight": "lm_head.weight",
+    "attention_norm.weight": "input_layernorm.weight",
+    "attention.query.weight": "self_attn.q_proj.weight",
+    "attention.key.weight": "self_attn.k_proj.weight",
+    "attention.value.weight": "self_attn.v_proj.weight",
+    "attention.output.weight": "self_attn.o_proj.weight",
+    "mlp_norm.weight": "post_attention_layernorm.weight",
+    "mlp.gate.weight": "mlp.gate_proj.weight",
+    "mlp.up.weight": "mlp.up_proj.weight",
+    "mlp.down.weight": "mlp.down_proj.weight",
+}
+
+
+def llama_name(name: str) -> str:
+    """`blocks.3.mlp.up.weight` to `model.layers.3.mlp.up_proj.weight`, and so on."""
+    if name.startswith("blocks."):
+        _, layer, rest = name.split(".", 2)
+        return f"model.layers.{layer}.{_NAMES[rest]}"
+    return _NAMES[name]
+
+
+def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> None:
+    """Write `model.safetensors` (float32) and `config.json`; each appears whole or not at all.
+
+    The end-of-text token is both `bos_token_id` and `eos_token_id`: in the shards it stands between documents, so that
+    a document begins after one and ends with one.
+    """
+    config = model.config
+    settings = {
+        "architectures": ["LlamaForCausalLM"],
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "head_dim": config.width // config.heads,
+        "hidden_act": "silu",
+        "hidden_size": config.width,
+        "initializer_range": 0.02,
+        "intermediate_size": config.hidden,
+        "max_position_embeddings": config.context,
+        "mlp_bias": False,
+        "model_type": "llama",
+        "num_attention_heads": config.heads,
+        "num_hidden_layers": config.layers,
+        "num_key_value_heads": config.kv_heads,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        "tie_word_embeddings": config.tie_embeddings,
+        "torch_dtype": "float32",
+        "vocab_size": config.vocab_size,
+    }
+    tensors = {llama_name(name): weights.to(torch.float32) for name, weights in model.state_dict().items()}
+    write_tensors(directory / "model.safetensors", tensors, {"format": "pt"})
+    write_text(directory / "config.json", json.dumps(settings, indent=2) + "\n")
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """The exported `config.json`; `UserError` where there is none or it is not one of ours."""
+    path = directory / "config.json"
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; a trained model's directory holds config.json and model.safetensors"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    if settings.get("model_type") != "llama" or "rope_theta" not in settings:
+        raise UserError(f"{path}: not a model that this trainer exported (model_type llama, with rope_theta)")
+    return settings
+
+
+def load_model(directory: Path) -> Transformer:
+    """The exported model, on the CPU, ready to evaluate; `UserError` where files are missing or do not fit."""
+    settings, path = read_settings(directory), directory / "model.safetensors"
+    try:
+        config = ModelConfig(
+            vocab_size=settings["vocab_size"],
+            layers=settings["num_hidden_layers"],
+            width=settings["hidden_size"],
+            heads=settings["num_attention_heads"],
+            kv_heads=settings["num_key_value_heads"],
+            hidden=settings["intermediate_size"],
+            context=settings["max_position_embeddings"],
+            rope_theta=settings["rope_theta"],
+            norm_eps=settings["rms_norm_eps"],
+            tie_embeddings=settings["tie_word_embeddings"],
+        )
+    except KeyError as error:
+        raise UserError(f"{directory / 'config.json'}: lacks {error}") from None
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the first weights are drawn and thrown away: leave the caller's dice alone
+        model = Transformer(config)
+    try:
+        tensors = load_file(path)
+        model.load_state_dict({name: tensors[llama_name(name)] for name in model.state_dict()})
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a trained model's directory holds it beside config.json") from None
+    except KeyError as error:
+        raise UserError(f"{path}: lacks the tensor {error}") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path}: does not fit config.json: {str(error).splitlines()[-1].strip()}") from None
+    return model.eval()

@@ -1,0 +1,302 @@
+"""The training loop: token shards and a config in, a model and its story out.
+
+The directory it writes:
+
+    metrics.jsonl            a line a step, and one before the first; no clock in it, so that runs can be compared
+    checkpoint.safetensors   while it runs: where a killed run goes on
+    model.safetensors, config.json   the model, in Hugging Face's Llama format
+    loss.png                 the curve
+    result.json              written last: its being there, with this run's fingerprint, says that the run is finished
+
+Same shards, config, device, number of threads and version of torch: same bytes, however often the run was killed.
+(A sum split between another number of threads, or done on another device, differs in its last bits.)
+"""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+import torch.nn.functional as F
+import torch.utils.deterministic
+
+from pipeline.errors import UserError
+from pipeline.tokenize import shards as token_shards
+from pipeline.train import checkpoint
+from pipeline.train.config import TrainConfig
+from pipeline.train.data import batch, check_size
+from pipeline.train.evaluation import Evaluation, evaluate
+from pipeline.train.export import export_model
+from pipeline.train.files import write_text
+from pipeline.train.model import ModelConfig, Transformer
+from pipeline.train.optim import adamw, learning_rate
+from pipeline.train.plot import plot_losses
+
+VERSION = 1  # of what the loop computes: raise it when the same config gives other weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Told after each step."""
+
+    step: int  # updates done
+    steps: int
+    train_loss: float  # nats per token, of this step's batch
+    validation_loss: float  # nats per token, the last measured
+    tokens_seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """A finished run; `result.json` holds all of it but the seconds."""
+
+    steps: int
+    parameters: int
+    tokens_seen: int
+    train_loss: float  # nats per token, mean of the last 20 steps
+    validation_loss: float  # nats per token
+    bits_per_byte: float  # of the validation text
+    seconds: float  # of this call; 0 if the run was finished before
+
+
+def train(
+    config: TrainConfig,
+    shards: Path,
+    out: Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Train a model on the shards in directory `shards`, into directory `out`; go on from a checkpoint found there.
+
+    A finished run of the same config and shards is left as it is; what another config or other shards left in `out`
+    is replaced, and `note` is told. An exception, Ctrl-C too, leaves the last checkpoint. `UserError` on shards that
+    are too small, a device that is not there, and a loss that is no longer a number.
+    """
+    began = time.perf_counter()
+    corpus = token_shards.open(shards)
+    key = fingerprint(config, shards)
+    if (done := finished(out, key)) is not None:
+        return done
+    device = find_device(config.device)
+    dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+    train_split, validation_split = corpus.splits["train"], corpus.splits["validation"]
+    check_size(train_split, config.context)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint_file = out / "checkpoint.safetensors"
+
+    with reproducible(device, config.threads):
+        model = first_model(config, corpus.vocab_size).to(device)
+        optimizer = adamw(model, config)
+
+        def measure() -> Evaluation:
+            return evaluate(
+                model,
+                validation_split,
+                end_of_text=corpus.end_of_text,
+                tokens=config.evaluation_tokens,
+                batch_size=config.batch_size,
+                dtype=dtype,
+            )
+
+        state = resume(out, key, model, optimizer, note)
+        with (out / "metrics.jsonl").open("ab", buffering=0) as metrics:
+            if state is None:
+                checked = measure()
+                write_line(metrics, {"step": 0, "tokens": 0} | losses(checked))
+            else:
+                checked = Evaluation(**state["checked"])
+
+            for step in range(state["step"] if state else 0, config.steps):
+                rate = learning_rate(step, config)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                inputs, targets = batch(
+                    train_split, seed=config.seed, step=step, batch_size=config.batch_size, context=config.context
+                )
+                with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+                    logits = model(inputs.to(device))
+                loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.to(device).flatten())
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                norm = clip(model, config.grad_clip)
+                stop_unless_finite(step, loss.item(), norm, rate)
+                optimizer.step()
+
+                done_steps, last = step + 1, step + 1 == config.steps
+                tokens = done_steps * config.batch_size * config.context
+                line = {"step": done_steps, "tokens": tokens, "loss": loss.item()}
+                line |= {"learning_rate": rate, "gradient_norm": norm}
+                if done_steps % config.evaluate_every == 0 or last:
+                    checked = measure()
+                    line |= losses(checked)
+                write_line(metrics, line)
+                if done_steps % config.checkpoint_every == 0 or last:
+                    reached = {"fingerprint": key, "step": done_steps, "metrics_bytes": metrics.tell()}
+                    checkpoint.save(checkpoint_file, model, optimizer, reached | {"checked": asdict(checked)})
+                if progress is not None:
+                    progress(
+                        Progress(
+                            step=done_steps,
+                            steps=config.steps,
+                            train_loss=loss.item(),
+                            validation_loss=checked.nats_per_token,
+                            tokens_seen=tokens,
+                        )
+                    )
+
+    export_model(model, out, end_of_text=corpus.end_of_text)
+    plot_losses(out / "metrics.jsonl", out / "loss.png")
+    result = TrainResult(
+        steps=config.steps,
+        parameters=model.parameter_count(),
+        tokens_seen=config.steps * config.batch_size * config.context,
+        train_loss=last_losses(out / "metrics.jsonl"),
+        validation_loss=checked.nats_per_token,
+        bits_per_byte=checked.bits_per_byte,
+        seconds=time.perf_counter() - began,
+    )
+    told = {name: value for name, value in asdict(result).items() if name != "seconds"}
+    write_text(out / "result.json", json.dumps({"fingerprint": key} | told, indent=2) + "\n")
+    checkpoint_file.unlink()
+    return result
+
+
+def fingerprint(config: TrainConfig, shards: Path) -> str:
+    """What decides the weights: the config, the shards' manifest (it holds their digests), this code and torch."""
+    settings = {name: value for name, value in asdict(config).items() if name != "checkpoint_every"}
+    manifest = hashlib.sha256((shards / "manifest.json").read_bytes()).hexdigest()
+    parts = [VERSION, str(torch.__version__), settings, manifest]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def finished(out: Path, key: str) -> TrainResult | None:
+    """The result in `out`, if it is that of the run with this fingerprint and the model lies beside it."""
+    try:
+        told = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    if told.pop("fingerprint", None) != key or not (out / "model.safetensors").is_file():
+        return None
+    return TrainResult(**told, seconds=0.0)
+
+
+def find_device(wanted: str) -> torch.device:
+    """`auto`, `cpu` or `cuda` to a device; `UserError` where CUDA is asked for and not there."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise UserError('train.device = "cuda": torch sees no CUDA device here; "auto" and "cpu" work')
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
+    """The untrained model, on the CPU: the same weights on every device, and the caller's generator left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Transformer(
+            ModelConfig(
+                vocab_size=vocab_size,
+                layers=config.layers,
+                width=config.width,
+                heads=config.heads,
+                kv_heads=config.kv_heads,
+                hidden=config.swiglu_hidden,
+                context=config.context,
+                rope_theta=config.rope_theta,
+                norm_eps=config.norm_eps,
+                tie_embeddings=config.tie_embeddings,
+            )
+        )
+
+
+@contextmanager
+def reproducible(device: torch.device, threads: int | None) -> Iterator[None]:
+    """Only deterministic kernels, and this many CPU threads; torch's global settings are put back afterwards."""
+    if (
+        device.type == "cuda"
+    ):  # cuBLAS reads it when it starts; without it torch refuses its products as undeterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    memory: Any = torch.utils.deterministic
+    mode, filled = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
+    had_threads = torch.get_num_threads()
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # else every new tensor is first filled with NaN
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        memory.fill_uninitialized_memory = filled
+        torch.set_num_threads(had_threads)
+
+
+def resume(
+    out: Path,
+    key: str,
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    note: Callable[[str], None] | None,
+) -> dict[str, Any] | None:
+    """Load the checkpoint of the run with this fingerprint, and cut the metrics back to it; its state.
+
+    None where the run starts from the beginning: then whatever an earlier run left in `out` is removed.
+    """
+    path, metrics = out / "checkpoint.safetensors", out / "metrics.jsonl"
+    state = checkpoint.read_state(path)
+    if state is not None and state["fingerprint"] == key and metrics.is_file():
+        written: int = state["metrics_bytes"]
+        if metrics.stat().st_size >= written:
+            checkpoint.load(path, model, optimizer)
+            os.truncate(metrics, written)
+            return state
+    if note is not None and (path.exists() or (out / "result.json").exists()):
+        note(f"{out}: holds a model of other settings or shards; training starts from the beginning")
+    for name in (
+        "result.json",
+        "checkpoint.safetensors",
+        "metrics.jsonl",
+        "model.safetensors",
+        "config.json",
+        "loss.png",
+    ):
+        (out / name).unlink(missing_ok=True)
+    return None
+
+
+def clip(model: Transformer, most: float | None) -> float:
+    """Scale the gradient down to norm `most` where it is longer (Pascanu et al. 2013, 1211.5063); its norm before."""
+    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if most is None else most))
+
+
+def stop_unless_finite(step: int, loss: float, norm: float, rate: float) -> None:
+    """`UserError` where loss or gradient is not a number any more: a settings' fault nearly always."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise UserError(
+            f"train: at step {step + 1} the loss is {loss} and the gradient's norm {norm} (learning rate {rate:.3g}): "
+            "lower train.learning_rate, or raise train.warmup_steps"
+        )
+
+
+def losses(checked: Evaluation) -> dict[str, float]:
+    """An evaluation's fields of a line of metrics."""
+    return {"validation_loss": checked.nats_per_token, "bits_per_byte": checked.bits_per_byte}
+
+
+def write_line(metrics: IO[bytes], line: dict[str, Any]) -> None:
+    """Append one JSON line; unbuffered, so that it lies there before a checkpoint counts on it."""
+    metrics.write(json.dumps(line).encode() + b"\n")
+
+
+def last_losses(metrics: Path, steps: int = 20) -> float:
+    """Mean training loss of the last steps: one batch's alone is noisy."""
+    lines = [json.loads(line) for line in metrics.read_bytes().splitlines()]
+    last = [line["loss"] for line in lines if "loss" in line][-steps:]
+    return math.fsum(last) / len(last)
