@@ -1,0 +1,274 @@
+"""MinHash signatures and locality-sensitive hashing: near copies among texts.
+
+A. Broder, "On the resemblance and containment of documents", 1997: the share of equal minima under random permutations
+of two sets estimates their Jaccard similarity. Cut into bands of rows, documents that agree in a whole band become
+candidates (Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4). Our default, 14 bands of 8 rows
+over word 5-grams, is FineWeb's (Penedo et al., 2024, section 3.4). Words and shingles: `shingles.py`.
+
+The permutations are those of datasketch 2.0 ("affine64" and "affine32"; same generator, same seed): a shingle's hash is
+mixed once by MurmurHash3's finalizer and then becomes a * x + b modulo 2**64 or 2**32, a odd, which is a bijection. The
+same shingle hashes give the same signature there and here. Modulo the Mersenne prime 2**61 - 1, as datasketch before
+2.0 and datatrove have it, costs more and buys nothing: there a * x overflows 64 bits before the remainder is taken, so
+that it is not the universal family it is taken for. `tests/benchmarks/minhash.py` measures speed, bias and variance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit, uint32, uint64
+
+from pipeline.errors import UserError
+from pipeline.filters import exact
+from pipeline.filters.clusters import choose, cluster
+from pipeline.filters.shingles import (
+    Texts,
+    as_text_array,
+    ascii_tables,
+    character_table,
+    fmix64,
+    hash_shingles,
+    hash_words,
+    shingle_hashes,
+    text_buffers,
+    to_nfc,
+)
+
+NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
+_MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
+
+
+@njit(inline="always")
+def _fmix32(x):  # type: ignore[no-untyped-def]
+    """MurmurHash3's 32-bit finalizer (Appleby)."""
+    x = uint32((x ^ (x >> uint32(16))) * uint32(0x85EBCA6B))
+    x = uint32((x ^ (x >> uint32(13))) * uint32(0xC2B2AE35))
+    return uint32(x ^ (x >> uint32(16)))
+
+
+@njit(nogil=True, cache=True)
+def minima(mixed, n, a, b, out):  # type: ignore[no-untyped-def]
+    """out[j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
+
+    A permutation goes over all shingles before the next one does, so that its running minimum stays in registers, many
+    lanes wide; two at a time share the loads.
+    """
+    cast = mixed.dtype.type
+    for j in range(0, a.size, 2):
+        k = min(j + 1, a.size - 1)
+        a0, b0, least0 = a[j], b[j], cast(~uint64(0))
+        a1, b1, least1 = a[k], b[k], cast(~uint64(0))
+        for i in range(n):
+            x = mixed[i]
+            least0 = min(least0, cast(x * a0 + b0))
+            least1 = min(least1, cast(x * a1 + b1))
+        out[j] = least0
+        out[k] = least1
+
+
+@njit(nogil=True, cache=True)
+def mix(shingles, n, mixed):  # type: ignore[no-untyped-def]
+    """Datasketch's mixing of the first n shingle hashes before the permutations; 32 bits are a hash's upper half."""
+    for i in range(n):
+        if mixed.itemsize == 8:
+            mixed[i] = fmix64(shingles[i])
+        else:
+            mixed[i] = _fmix32(uint32(shingles[i] >> uint64(32)))
+
+
+@njit(nogil=True, cache=True)
+def _sign(data, starts, ends, is_nfc, table, ngram, a, b, out):  # type: ignore[no-untyped-def]
+    """Signatures of a batch; True for each text that must be normalized first (its signature is all ones)."""
+    hashes, masks = ascii_tables(table)
+    flagged = np.zeros(starts.size, np.bool_)
+    longest = 0
+    for i in range(starts.size):
+        longest = max(longest, ends[i] - starts[i])
+    scratch = np.empty(longest // 2 + 2, np.uint64)
+    mixed = np.empty(scratch.size, a.dtype)
+    for i in range(starts.size):
+        n_words = hash_words(data, starts[i], ends[i], table, hashes, masks, is_nfc, scratch)
+        flagged[i] = n_words < 0
+        n = hash_shingles(scratch, max(n_words, 0), ngram, scratch)
+        mix(scratch, n, mixed)
+        minima(mixed, n, a, b, out[i])
+    return flagged
+
+
+@njit(nogil=True, cache=True)
+def _fold_bands(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
+    empty = signatures.dtype.type(~uint64(0))
+    for i in range(signatures.shape[0]):
+        signed = False
+        for j in range(bands * rows):
+            signed |= signatures[i, j] != empty
+        for band in range(bands):
+            key = fmix64(uint64(band + 1))
+            for j in range(band * rows, (band + 1) * rows):
+                key = fmix64(key ^ uint64(signatures[i, j])) + uint64(0x9E3779B97F4A7C15)
+            keys[i, band] = min(key, uint64(NO_KEY - 1)) if signed else NO_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class MinHasher:
+    """Makes signatures of `num_hashes` permutations over word `ngram`s.
+
+    `hash_bits` 64 (default) or 32: 32-bit signatures are half the size and take 0.7 of the time, and their estimates
+    are as good up to some 100 million shingles a document. `seed` as in datasketch.
+    """
+
+    num_hashes: int = 112
+    ngram: int = 5
+    seed: int = 1
+    hash_bits: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.num_hashes < 1 or self.ngram < 1:
+            raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
+        if self.hash_bits not in (32, 64):
+            raise UserError(f"hash_bits must be 32 or 64, not {self.hash_bits}")
+
+    def permutations(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """The factors a (odd) and terms b, each (num_hashes,) in the signature's type; datasketch's for this seed."""
+        dtype = np.dtype(f"uint{self.hash_bits}").type
+        generator = np.random.RandomState(self.seed)
+        a = generator.randint(0, 1 << (self.hash_bits - 1), self.num_hashes, dtype=dtype) * dtype(2) + dtype(1)
+        return a, generator.randint(0, 1 << self.hash_bits, self.num_hashes, dtype=dtype)
+
+    def signatures(self, texts: Texts) -> npt.NDArray[Any]:
+        """Signatures (n, num_hashes) in uint64 or uint32. A null or a text without words: all ones, no signature."""
+        array = as_text_array(texts)
+        out, rows = self._sign(array, is_nfc=False)
+        if rows.size:
+            out[rows], _ = self._sign(to_nfc(array, rows), is_nfc=True)
+        return out
+
+    def _sign(self, texts: pa.Array, *, is_nfc: bool) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """The signatures, and the rows that must be normalized first."""
+        a, b = self.permutations()
+        data, starts, ends = text_buffers(texts)
+        out = np.empty((len(texts), self.num_hashes), a.dtype)
+        flagged = _sign(data, starts, ends, is_nfc, character_table(), self.ngram, a, b, out)
+        return out, np.flatnonzero(flagged)
+
+
+def band_keys(signatures: npt.NDArray[Any], bands: int, rows: int) -> npt.NDArray[np.uint64]:
+    """One 64-bit hash (n, bands) of each band of `rows` values; `NO_KEY` throughout for a row without signature.
+
+    Each band starts from a number of its own, so that equal rows in two bands have different keys. Two different bands
+    get one key by chance once in 2**64 pairs.
+    """
+    if bands < 1 or rows < 1 or bands * rows > signatures.shape[1]:
+        raise UserError(f"{bands} bands of {rows} rows do not fit a signature of {signatures.shape[1]} values")
+    keys = np.empty((signatures.shape[0], bands), np.uint64)
+    _fold_bands(np.ascontiguousarray(signatures), bands, rows, keys)
+    return keys
+
+
+def band_columns(keys: npt.NDArray[np.uint64]) -> dict[str, pa.Array]:
+    """The keys as the ledger's columns band_00, band_01, …: uint64, null where there is no signature."""
+    missing = keys[:, 0] == NO_KEY if keys.shape[1] else None
+    return {f"band_{j:02d}": pa.array(keys[:, j], pa.uint64(), mask=missing) for j in range(keys.shape[1])}
+
+
+def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
+    """The estimated Jaccard similarity: the share of equal values along the last axis; 0 where there is no signature.
+
+    Its standard error is sqrt(J * (1 - J) / num_hashes).
+    """
+    signed = (sig_a != np.iinfo(sig_a.dtype).max).any(axis=-1)
+    return (sig_a == sig_b).mean(axis=-1) * signed
+
+
+def candidate_probability(similarity: Any, bands: int, rows: int) -> Any:
+    """How probably two documents of a Jaccard similarity agree in at least one band: 1 - (1 - s**rows)**bands."""
+    return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
+
+
+def jaccard(a: str, b: str, ngram: int = 5) -> float:
+    """The exact Jaccard similarity of two texts' sets of shingles; 0 where a text has no word.
+
+    "Exact" on the 64-bit hashes: two shingles of one pair are confused once in 10**11 pairs of 10,000 shingles each.
+    """
+    first, second = (np.unique(hashes) for hashes in shingle_hashes([a, b], ngram))
+    return _jaccard_of_sets(first, second)
+
+
+def _jaccard_of_sets(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> float:
+    shared = np.intersect1d(first, second, assume_unique=True).size
+    return shared / max(1, first.size + second.size - shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """What `dedup_documents` found among n texts.
+
+    `kept`: the indices of the texts to keep, ascending. `clusters`: (n,) the smallest index of each text's cluster.
+    `pairs`: one (kept, removed, similarity) a removed text, by removed; the exact Jaccard similarity of the two. A text
+    that joined its cluster through a third may be less similar to the kept one than any candidates are.
+    """
+
+    kept: npt.NDArray[np.int64]
+    clusters: npt.NDArray[np.int64]
+    pairs: list[tuple[int, int, float]]
+
+
+def dedup_documents(
+    texts: Sequence[str | None],
+    *,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    keep: str = "longest",
+) -> Duplicates:
+    """Exact and near copies among texts in memory, by the same code as a run's duplicates stage.
+
+    `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is no document: it is
+    neither kept nor a copy.
+    """
+    if keep not in ("longest", "shortest", "first"):
+        raise UserError(f"keep must be longest, shortest or first, not {keep!r}")
+    array = as_text_array(texts)
+    signatures = MinHasher(bands * rows, ngram, seed).signatures(array)
+    columns = {"content_hash": exact.content_hashes(array), **band_columns(band_keys(signatures, bands, rows))}
+    alive = array.is_valid().to_numpy(zero_copy_only=False)
+
+    bands_only = [name for name in columns if name != "content_hash"]
+    texts_of, clusters = cluster(lambda name: [columns[name]], "content_hash", bands_only, alive, _MEMORY)
+    lengths = np.array([len(text or "") for text in array.to_pylist()], np.int64)
+    best = choose(clusters, texts_of, keep, lengths=lengths).kept
+    kept = best == np.arange(alive.size)
+    removed = np.flatnonzero(alive & ~kept)
+    same_text = texts_of[removed] == texts_of[best[removed]]
+    return Duplicates(
+        kept=np.flatnonzero(alive & kept),
+        clusters=clusters.astype(np.int64),
+        pairs=_pairs(array, best[removed], removed, same_text, ngram),
+    )
+
+
+def _pairs(
+    texts: pa.Array,
+    kept: npt.NDArray[Any],
+    removed: npt.NDArray[np.int64],
+    same_text: npt.NDArray[np.bool_],
+    ngram: int,
+) -> list[tuple[int, int, float]]:
+    rows, places = np.unique(np.concatenate([kept, removed]), return_inverse=True)
+    sets = [np.unique(hashes) for hashes in shingle_hashes(texts.take(pa.array(rows)), ngram)]
+    first, second = places[: kept.size], places[kept.size :]
+    return [
+        (int(i), int(j), 1.0 if same else _jaccard_of_sets(sets[a], sets[b]))
+        for i, j, same, a, b in zip(kept, removed, same_text, first, second, strict=True)
+    ]
+
+
+def warm_up() -> None:
+    """Compile the kernels of signatures and content hashes, or load them from Numba's cache, on a tiny batch."""
+    exact.warm_up()
+    band_keys(MinHasher(8).signatures(["a word or two", "é e\u0301", None]), 2, 4)
