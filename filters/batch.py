@@ -1,0 +1,99 @@
+"""A batch of documents, as every signal sees it: Arrow's own bytes, and what the kernels found in them, once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.filters.layout import LayoutStatistics, layout_statistics
+from pipeline.filters.words import WordStatistics, word_statistics
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Documents, some perhaps null. `words` and `layout` are counted on first use and shared by all signals.
+
+    A null document counts as an empty text here; `pipeline.filters.signals.measure` gives null for it.
+    """
+
+    array: pa.Array  # of string or large_string: for signals written with pyarrow.compute
+    data: npt.NDArray[np.uint8]  # the UTF-8 of all texts, not copied
+    starts: npt.NDArray[np.int64]  # document i is data[starts[i]:ends[i]]
+    ends: npt.NDArray[np.int64]
+
+    @classmethod
+    def from_arrow(cls, array: pa.Array) -> "Batch":
+        """A batch over a string or large_string array (sliced or with nulls if you like), without copying its text."""
+        if pa.types.is_string(array.type):
+            width: type[np.signedinteger[Any]] = np.int32
+        elif pa.types.is_large_string(array.type):
+            width = np.int64
+        else:
+            raise TypeError(f"a batch is made of a string or large_string array, not {array.type}")
+        _, offsets_buffer, data_buffer = array.buffers()
+        if len(array):
+            stored = np.frombuffer(offsets_buffer, dtype=width, count=array.offset + len(array) + 1)
+            offsets = stored[array.offset :].astype(np.int64)
+        else:
+            offsets = np.zeros(1, np.int64)
+        starts, ends = offsets[:-1], offsets[1:].copy()
+        if array.null_count:
+            nulls = array.is_null().to_numpy(zero_copy_only=False)
+            ends[nulls] = starts[nulls]  # Arrow lets a null row own bytes
+        # A buffer, never an array of ours: a kernel is compiled once, for read-only bytes.
+        data = np.frombuffer(data_buffer if data_buffer is not None and data_buffer.size else b"\0", dtype=np.uint8)
+        return cls(array, data, starts, ends)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def words(self) -> WordStatistics:
+        """Tokens, words, characters, sentences and repeated n-grams: `pipeline.filters.words` says what they are."""
+        return word_statistics(self.data, self.starts, self.ends)
+
+    @cached_property
+    def layout(self) -> LayoutStatistics:
+        """Lines and paragraphs: `pipeline.filters.layout` says what they are."""
+        return layout_statistics(self.data, self.starts, self.ends)
+
+    def count(self, phrase: str) -> FloatArray:
+        """Occurrences of an ASCII phrase, whatever its letters' case; they do not overlap."""
+        pattern = np.frombuffer(phrase.lower().encode("ascii"), dtype=np.uint8)
+        return _occurrences(self.data, self.starts, self.ends, pattern)
+
+
+def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> FloatArray:
+    """`part / whole`, NaN where `whole` is 0."""
+    result = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=result, where=whole != 0)
+    return result
+
+
+@nb.njit(nogil=True, cache=True)
+def _occurrences(data: Any, starts: Any, ends: Any, pattern: Any) -> Any:
+    found = np.zeros(starts.shape[0], np.float64)
+    size = pattern.shape[0]
+    for document in range(starts.shape[0]):
+        i, last = starts[document], ends[document] - size
+        while i <= last:
+            k = 0
+            while k < size and _lower(data[i + k]) == pattern[k]:
+                k += 1
+            if k == size:
+                found[document] += 1
+                i += size
+            else:
+                i += 1
+    return found
+
+
+@nb.njit(nogil=True)
+def _lower(byte: Any) -> Any:
+    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte

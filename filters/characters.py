@@ -1,0 +1,120 @@
+"""What each Unicode character is to the text kernels, and the few steps they share: decoding, hashing, tables.
+
+Character classes come from the Unicode database of the `regex` package, not from Python's own, so that two Python
+versions with the same `regex` measure the same numbers.
+
+Note for whoever edits this file: Numba's on-disk cache looks at the file a kernel is written in, not at those of the
+functions it calls. After a change here, touch `words.py`, `repetition.py` and `layout.py` (or delete `__pycache__`).
+"""
+
+from functools import cache
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import regex
+
+# What a character is (the low three bits of its class).
+SYMBOL = 0  # punctuation, symbols, private use, unassigned: a token of its own
+LETTER = 1  # \p{L} of a script that is written with spaces between words
+NUMBER = 2  # \p{N}
+IDEOGRAPH = 3  # \p{L} of a script written without spaces (Han, kana, Thai, Khmer, …): a word of its own
+EXTEND = 4  # combining marks and format characters: part of the token they follow
+SPACE = 5  # \p{White_Space}
+IGNORED = 6  # controls and the zero-width space: separate words and are not tokens
+KIND = 7  # the mask of the above
+
+# Further properties, one bit each.
+TERMINAL = 8  # ends a sentence (Unicode property Sentence_Terminal): . ! ? 。 । ؟ …
+UPPERCASE = 16
+BREAK = 32  # ends a line (UAX #14's mandatory breaks): LF VT FF CR NEL LS PS
+DIGIT = 64  # \p{Nd}
+CLOSING = 128  # may stand between a full stop and the space after it: quotes and closing brackets
+
+_PROPERTIES = (
+    (r"\p{L}", LETTER),
+    (r"\p{N}", NUMBER),
+    (r"[\p{M}\p{Cf}]", EXTEND),
+    (r"\p{White_Space}", SPACE),
+    (r"[\p{Cc}--\p{White_Space}]", IGNORED),
+    (r"\u200B", IGNORED),
+    (r"[\p{L}&&[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=Complex_Context}\u30FC\uFF70]]", IDEOGRAPH),
+    (r"\p{Sentence_Terminal}", TERMINAL),
+    (r"\p{Uppercase}", UPPERCASE),
+    (r"[\n\v\f\r\x85\u2028\u2029]", BREAK),
+    (r"\p{Nd}", DIGIT),
+    (r"[\p{Pe}\p{Pf}\"']", CLOSING),
+)
+
+
+@cache
+def character_classes() -> npt.NDArray[np.uint8]:
+    """The class of every code point: 0x110000 bytes, read-only, built once a process in about a tenth of a second."""
+    classes = np.zeros(0x110000, dtype=np.uint8)
+    every = "".join(map(chr, range(0x110000)))
+    for pattern, value in _PROPERTIES:
+        for match in regex.finditer(f"(?V1)(?:{pattern})+", every):
+            run = classes[match.start() : match.end()]
+            if value <= KIND:
+                run &= np.uint8(255 ^ KIND)
+            run |= np.uint8(value)
+    classes.flags.writeable = False
+    return classes
+
+
+@nb.njit(nogil=True)
+def decode(data: Any, i: Any, end: Any) -> Any:
+    """The character at byte `i`, as code point << 3 | its bytes. Broken UTF-8 is U+FFFD and never reads past `end`.
+
+    One integer and one loop, not a pair and four branches: Numba then inlines it without reference counting, which
+    makes it five times as fast. Callers take ASCII themselves, which is faster still.
+    """
+    byte = np.int64(data[i])
+    size = 1 + (byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)
+    if byte < 0x80:
+        return byte << 3 | 1
+    if byte < 0xC0 or byte >= 0xF5 or i + size > end:
+        return np.int64(0xFFFD) << 3 | 1
+    code = byte & (0x7F >> size)
+    for k in range(i + 1, i + size):
+        code = code << 6 | np.int64(data[k] & 0x3F)
+    return min(code, 0x10FFFF) << 3 | size
+
+
+HASH_SEED = np.uint64(0xCBF29CE484222325)
+HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+@nb.njit(nogil=True)
+def add_hash(value: Any, code: Any) -> Any:
+    """The hash of a string, from HASH_SEED on, with one more code point. `mix` it at the end, before it is used."""
+    return (value ^ np.uint64(code)) * HASH_FACTOR
+
+
+@nb.njit(nogil=True)
+def mix(x: Any) -> Any:
+    """MurmurHash3's 64-bit finalizer, a bijection after which every bit depends on every bit; but never 0."""
+    x ^= x >> np.uint64(33)
+    x *= np.uint64(0xFF51AFD7ED558CCD)
+    x ^= x >> np.uint64(33)
+    x *= np.uint64(0xC4CEB9FE1A85EC53)
+    return max(x ^ (x >> np.uint64(33)), np.uint64(1))
+
+
+@nb.njit(nogil=True)
+def table_size(entries: Any) -> Any:
+    """Slots of an open-addressing table for so many keys: a power of two, at most half full."""
+    size = 64
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@nb.njit(nogil=True)
+def find_slot(keys: Any, mask: Any, key: Any) -> Any:
+    """The slot that holds `key`, or the free one (0) where it belongs. Linear probing; keys are never 0."""
+    slot = np.int64(mix(key) & np.uint64(mask))
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + 1) & mask
+    return slot

@@ -1,0 +1,56 @@
+"""FineWeb's own three rules: Penedo et al. 2024 (arXiv:2406.17557), section 3.6.
+
+The paper: remove documents whose fraction of lines ending with punctuation is ≤ 0.12 (10.14 % of tokens), whose
+fraction of characters in duplicated lines is ≥ 0.1 (12.47 %), or whose fraction of lines shorter than 30 characters is
+≥ 0.67 (3.73 %). RULES are the paper's. datatrove's FineWebQualityFilter, which FineWeb was made with, has
+char_duplicates_ratio = 0.01 and counts lines of 30 characters as short too; DATATROVE_RULES are its numbers.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+
+from pipeline.filters.batch import Batch, FloatArray, ratio
+from pipeline.filters.rules import Rule
+from pipeline.filters.verdicts import Verdicts, judge
+
+
+def line_punct_ratio(docs: Batch) -> FloatArray:
+    """Share of lines that end with a sentence terminal (. ! ? and other scripts'); NaN without lines."""
+    return ratio(docs.layout.terminal_lines, docs.layout.lines)
+
+
+def short_line_ratio(docs: Batch) -> FloatArray:
+    """Share of lines of fewer than 30 characters; NaN without lines."""
+    return ratio(docs.layout.short_lines, docs.layout.lines)
+
+
+def fineweb_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
+    """Share of characters, line breaks not counted, that lie in copies of an earlier line; NaN without any."""
+    return ratio(docs.layout.duplicate_line_characters, docs.words.characters - docs.words.breaks)
+
+
+def line_break_word_ratio(docs: Batch) -> FloatArray:
+    """Line breaks per token (datatrove's unpublished "list_ratio"); NaN without tokens."""
+    return ratio(docs.words.breaks, docs.words.tokens)
+
+
+SIGNALS = (line_punct_ratio, short_line_ratio, fineweb_duplicate_line_char_ratio, line_break_word_ratio)
+
+RULES = (
+    Rule(signal="line_punct_ratio", above=0.12),
+    Rule(signal="fineweb_duplicate_line_char_ratio", below=0.1),
+    Rule(signal="short_line_ratio", below=0.67),
+)
+
+DATATROVE_RULES = (
+    Rule(signal="line_punct_ratio", min=0.12),
+    Rule(signal="fineweb_duplicate_line_char_ratio", max=0.01),
+    Rule(signal="short_line_ratio", max=0.67),
+    Rule(signal="line_break_word_ratio", max=0.3),
+)
+
+
+def evaluate(texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule] = RULES) -> Verdicts:
+    """Judge texts by FineWeb's three rules, or by rules of your own on this module's signals."""
+    return judge(texts, rules, SIGNALS)

@@ -1,0 +1,74 @@
+"""All quality signals, by name.
+
+To add one, write a function in the module it belongs to:
+
+    def question_ratio(docs: Batch) -> FloatArray:
+        \"\"\"Question marks per sentence; NaN without sentences.\"\"\"
+        return ratio(docs.count("?"), docs.words.sentences)
+
+put its name into that module's SIGNALS, and use it in a configuration: `question_ratio = { max = 0.5 }`. The function's
+name is the signal's name everywhere; its docstring says what it counts, and its first line is shown to users.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.filters import basic, c4, fineweb, gopher
+from pipeline.filters.batch import Batch
+from pipeline.filters.verdicts import SignalFunction
+
+_MODULES = (basic, gopher, c4, fineweb)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A named measure of a document."""
+
+    name: str
+    function: SignalFunction
+    doc: str  # one line
+    module: str  # "gopher"
+
+
+@cache
+def _signals() -> dict[str, Signal]:
+    signals: dict[str, Signal] = {}
+    for module in _MODULES:
+        short = module.__name__.rpartition(".")[2]
+        for function in module.SIGNALS:
+            name = function.__name__
+            if name in signals:
+                raise ValueError(f"the signal {name} is defined in {signals[name].module} and again in {short}")
+            doc = (function.__doc__ or "").strip().partition("\n")[0]
+            signals[name] = Signal(name=name, function=function, doc=doc, module=short)
+    return signals
+
+
+def all_signals() -> dict[str, Signal]:
+    """Every signal there is, in the order of its module and its place there."""
+    return dict(_signals())
+
+
+def measure(array: pa.Array, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
+    """Measure documents: a float64 array for each of `names` (default: all), as long as `array`.
+
+    array: string or large_string. Null where the document is null; NaN where the signal is undefined for it.
+    """
+    signals = _signals()
+    wanted = list(signals) if names is None else names
+    for name in wanted:
+        if name not in signals:
+            raise UserError(f"{name}: unknown signal; known: {', '.join(sorted(signals))}")
+    batch = Batch.from_arrow(array)
+    null = np.asarray(array.is_null()) if array.null_count else None
+    return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}
+
+
+def warm_up() -> None:
+    """Compile every kernel, or load it from Numba's cache; workers started afterwards need not compile."""
+    measure(pa.array(["Warm up. " * 8]))

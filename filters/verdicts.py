@@ -1,0 +1,43 @@
+"""From texts to verdicts in one call, without a run: what each paper's `evaluate` does."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.rules import Rule, check_signals, decide
+
+SignalFunction = Callable[[Batch], FloatArray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """One entry a document, in the texts' order."""
+
+    kept: npt.NDArray[np.bool_]  # a null text is not kept
+    reasons: list[list[str]]  # every bound it fails ("words.min"); empty when kept
+    signals: dict[str, FloatArray]  # what the rules looked at; NaN: undefined for this text, or null
+
+
+def judge(
+    texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule], functions: Iterable[SignalFunction]
+) -> Verdicts:
+    """Measure the rules' signals, found among `functions` by name, and decide. UserError: a signal not among them."""
+    known = {function.__name__: function for function in functions}
+    check_signals(rules, known)
+    array: Any = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+    batch = Batch.from_arrow(array)
+    null = np.asarray(array.is_null())
+    signals = {rule.signal: known[rule.signal](batch) for rule in rules}
+    if not rules:
+        return Verdicts(kept=~null, reasons=[[] for _ in range(len(batch))], signals={})
+    for values in signals.values():
+        values[null] = np.nan
+    columns = {name: pa.array(values, mask=null) for name, values in signals.items()}
+    reasons = [failed or [] for failed in decide(rules, columns).to_pylist()]
+    kept = ~null & np.array([not failed for failed in reasons], dtype=bool)
+    return Verdicts(kept=kept, reasons=reasons, signals=signals)
