@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.config import Config
-    from pipeline.runner import Run
+    from pipeline.plan import Run
 
 app = typer.Typer(
     name="pipeline",
@@ -27,18 +27,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable."),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/quickstart.")]
 
 
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A config file; configs/quickstart.toml explains every key.")],
-    out: Annotated[Path | None, typer.Option(help="Run directory. Default: the config's `out`, or runs/ and its name.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. Default: the config's `out`, or runs/ and its name.")
+    ] = None,
     set_: Sets = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="STAGE", help="Stop after: extract, language, quality, duplicates, clean, tokenizer, shards or train."),
+        typer.Option(
+            metavar="STAGE",
+            help="Stop after: extract, language, quality, duplicates, clean, tokenizer, shards or train.",
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
     engine: Annotated[str, typer.Option(help="local (this machine) or ray (a cluster).")] = "local",
@@ -58,9 +66,11 @@ def run(
 
 
 @app.command()
-def stats(run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False) -> None:
+def stats(
+    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
+) -> None:
     """What each stage and each rule removed, computed from the files on disk."""
-    from pipeline.runner import open_run
+    from pipeline.plan import open_run
     from pipeline.stats import collect, show
 
     account = collect(open_run(run))
@@ -73,14 +83,17 @@ def stats(run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="
 @app.command()
 def sample(
     run: RunFolder,
-    dropped_by: Annotated[str | None, typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min.")] = None,
+    dropped_by: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min."),
+    ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that are kept (the default).")] = False,
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
 ) -> None:
     """Look at documents that a rule dropped, or that are kept."""
-    from pipeline.inspect import sample as choose
-    from pipeline.inspect import show_sample
-    from pipeline.runner import open_run
+    from pipeline.plan import open_run
+    from pipeline.story import sample as choose
+    from pipeline.story import show_sample
 
     if kept and dropped_by:
         raise UserError("sample: give --kept or --dropped-by, not both")
@@ -95,11 +108,13 @@ def why(
     run: RunFolder,
     document: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="A page's URL, or a document id.")],
     as_json: Annotated[bool, typer.Option("--json", help="The story as JSON.")] = False,
-    record: Annotated[bool, typer.Option("--record", help="Write the record's bytes, as they lie in the archive, to stdout.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the record's bytes, as they lie in the archive, to stdout.")
+    ] = False,
 ) -> None:
     """One document's whole story: archive and offset, every number, every failing rule, its place in the products."""
-    from pipeline.inspect import find, raw_record, show_story, story
-    from pipeline.runner import open_run
+    from pipeline.plan import open_run
+    from pipeline.story import find, raw_record, show_story, story
 
     opened = open_run(run)
     stories = [story(opened, part, row) for part, row in find(opened, document)]
@@ -128,26 +143,32 @@ def crawl(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("crawl", total=None)
         summary = record_pages(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    console.print(f"{summary.pages:,} pages, {summary.bytes / 1e6:,.1f} MB in {summary.path}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{summary.pages:,} pages, {summary.bytes / 1e6:,.1f} MB in {summary.path}", highlight=False, soft_wrap=True
+    )
     console.print("next: python -m pipeline run configs/quickstart.toml", highlight=False)
 
 
 @app.command()
 def train(
-    source: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="A config file, or a run directory that has shards.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="CONFIG|RUN", help="A config file, or a run directory that has shards.")
+    ],
     set_: Sets = None,
     out: Annotated[Path | None, typer.Option(help="Run directory, where SOURCE is a config.")] = None,
 ) -> None:
     """Train the model on a run's shards (again, if settings changed): --set train.steps=2000."""
     from pipeline.config import apply_setting, check, load
-    from pipeline.runner import open_run
+    from pipeline.plan import open_run
     from pipeline.stats import collect, show_summary
 
     if source.is_dir():
         raw = open_run(source).config.model_dump(mode="json", exclude_none=True)
         for setting in set_ or []:
             if not setting.startswith("train."):
-                raise UserError(f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest")
+                raise UserError(
+                    f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest"
+                )
             apply_setting(raw, setting)
         root, config = source, check(raw, str(source))
     else:
@@ -181,7 +202,9 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
 
     display = Display(_console())
     try:
-        return bring_up_to_date(root, config, workers=workers or os.cpu_count() or 1, engine=engine, until=until, reporter=display)
+        return bring_up_to_date(
+            root, config, workers=workers or os.cpu_count() or 1, engine=engine, until=until, reporter=display
+        )
     finally:
         display.close()
 

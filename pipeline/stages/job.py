@@ -1,0 +1,64 @@
+"""What a step needs to know to do its work, and where files lie in a run directory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.ledger import Part
+
+FOLDERS = {"clean": "clean", "tokenizer": "tokenizer", "shards": "shards", "train": "train"}
+"""Where a user looks for the products; every other step lives in ledger/."""
+
+
+def step_folder(root: Path, step: str) -> Path:
+    """The folder of a step's files in the run directory."""
+    return root / FOLDERS[step] if step in FOLDERS else root / "ledger" / step
+
+
+def part_file(root: Path, step: str, part: Part) -> Path:
+    """The file of a step for a part."""
+    return step_folder(root, step) / f"{part.name}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A step's work on one part: everything a worker needs to know."""
+
+    root: Path
+    step: str
+    part: Part
+    key: str
+    config: Config
+
+    def file(self, step: str) -> Path:
+        """The part's file of another step."""
+        return part_file(self.root, step, self.part)
+
+    @property
+    def out(self) -> Path:
+        """The file to write."""
+        return self.file(self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A step's work on the whole run."""
+
+    root: Path
+    step: str
+    parts: tuple[Part, ...]
+    key: str
+    config: Config
+    on_train: Callable[[Any], None] | None = None
+    note: Callable[[str], None] | None = None
+
+    def file(self, step: str, part: Part) -> Path:
+        """A part's file of a step."""
+        return part_file(self.root, step, part)
+
+    @property
+    def folder(self) -> Path:
+        """The folder to write."""
+        return step_folder(self.root, self.step)

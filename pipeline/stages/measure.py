@@ -1,0 +1,94 @@
+"""Measuring: functions of the text, for the rows that a gate let pass; every signal, whether a rule uses it or not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engines import Care, Tick
+from pipeline.ledger import kept, row_groups, writer
+from pipeline.stages.job import Job
+
+
+def measure(
+    job: Job,
+    gate: str,
+    schema: pa.Schema,
+    compute: Callable[[pa.Array], list[pa.Array]],
+    tick: Tick,
+    care: Care,
+) -> int:
+    """Write the columns that `compute` gives for the text of each row kept at step `gate`; null for the others."""
+    row = 0
+    pairs = zip(row_groups(job.file("extract"), ["text"]), row_groups(job.file(gate), ["dropped"]), strict=True)
+    with writer(job.out, schema, job.key) as out:
+        for texts, gates in pairs:
+            text = texts["text"].combine_chunks()
+            text = pc.if_else(kept(gates["dropped"]), text, pa.scalar(None, text.type))
+            columns = _carefully(text, row, compute, tick, care) if care.single else None
+            if columns is None:
+                tick(row, row)
+                columns = compute(text)
+            out.write_table(pa.Table.from_arrays(columns, schema=schema))
+            row += len(text)
+    return row
+
+
+def _carefully(
+    text: pa.Array, first: int, compute: Callable[[pa.Array], list[pa.Array]], tick: Tick, care: Care
+) -> list[pa.Array] | None:
+    """`compute` row by row; a row to skip is treated as null, which `decide` reads as crashed."""
+    rows = []
+    for index in range(len(text)):
+        one = text.slice(index, 1)
+        if first + index in care.skip:
+            one = pa.nulls(1, text.type)
+        else:
+            tick(first + index, first + index)
+        rows.append(compute(one))
+    return [pa.concat_arrays(columns) for columns in zip(*rows, strict=True)] if rows else None
+
+
+def language(job: Job, tick: Tick, care: Care) -> int:
+    """Label and score of every extracted text."""
+    from pipeline.filters.language import LanguageIdentifier
+
+    options = job.config.language
+    identifier = LanguageIdentifier(Path(options.model) if options.model else None, options.characters)
+    schema = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
+    return measure(job, "extract", schema, lambda text: list(identifier.predict_columns(text)), tick, care)
+
+
+def quality(job: Job, tick: Tick, care: Care) -> int:
+    """Every signal there is, whether a rule uses it or not: a rule added later re-measures nothing."""
+    from pipeline.filters.signals import all_signals
+    from pipeline.filters.signals import measure as signals
+
+    names = list(all_signals())
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    return measure(job, "language.decide", schema, lambda text: list(signals(text, names).values()), tick, care)
+
+
+def signatures(job: Job, tick: Tick, care: Care) -> int:
+    """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
+    from pipeline.filters.exact import content_hashes
+    from pipeline.filters.minhash import MinHasher, band_columns, band_keys
+
+    options = job.config.duplicates
+    hasher = MinHasher(options.bands * options.rows, options.ngram, options.seed)
+    names = band_names(options.bands)
+    schema = pa.schema(
+        [("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, pa.uint64()) for name in names)]
+    )
+
+    def compute(text: pa.Array) -> list[pa.Array]:
+        keys = band_keys(hasher.signatures(text), options.bands, options.rows)
+        return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *band_columns(keys).values()]
+
+    return measure(job, "language.decide", schema, compute, tick, care)
+
+
+def band_names(bands: int) -> list[str]:
+    """Names of the band columns."""
+    return [f"band_{band:02d}" for band in range(bands)]

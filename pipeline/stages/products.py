@@ -1,0 +1,137 @@
+"""The products: clean text, tokenizer, shards, model."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engines import Care, Tick
+from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
+from pipeline.stages.job import Job, View, step_folder
+
+END_OF_TEXT = "<|endoftext|>"
+CARRIED = ("id", "url", "date", "title")
+"""What clean/ takes over from the extract as it is."""
+
+
+def clean(job: Job, tick: Tick, care: Care) -> int:
+    """The kept rows: text, provenance, and every number measured on the way."""
+    from pipeline.filters.signals import all_signals
+
+    names = list(all_signals())
+    schema = clean_schema(names)
+    sources = {
+        "extract": [*CARRIED, "text", "offset", "length"],
+        "language": ["language", "language_score"],
+        "quality": names,
+        "duplicates": ["cluster", "cluster_size", "dropped"],
+    }
+    row = written = 0
+    with writer(job.out, schema, job.key) as out:
+        for tables in zip(*(row_groups(job.file(step), columns) for step, columns in sources.items()), strict=True):
+            tick(row, row)
+            columns = {name: table[name] for table in tables for name in table.column_names}
+            count = len(tables[0])
+            columns["row"] = pa.array(np.arange(row, row + count))
+            columns["file"] = pa.array([job.part.path]).take(pa.array(np.zeros(count, np.int64)))
+            mask = kept(columns["dropped"])
+            table = pa.table([columns[field.name] for field in schema], schema=schema).filter(mask)
+            if len(table):
+                out.write_table(table)
+            row += count
+            written += len(table)
+    return written
+
+
+def clean_schema(signals: list[str]) -> pa.Schema:
+    """Columns of clean/*.parquet."""
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("url", pa.string()),
+            ("date", pa.string()),
+            ("title", pa.string()),
+            ("text", pa.string()),
+            ("language", pa.string()),
+            ("language_score", pa.float32()),
+            ("cluster", pa.string()),
+            ("cluster_size", pa.int32()),
+            ("file", pa.string()),
+            ("offset", pa.int64()),
+            ("length", pa.int64()),
+            ("row", pa.int64()),
+            *((name, pa.float64()) for name in signals),
+        ]
+    )
+
+
+def tokenizer(view: View, tick: Tick) -> int:
+    """Train BPE on the clean text; tokenizer.json, and a report of what it achieves."""
+    from dataclasses import asdict
+
+    from pipeline.tokenize.bpe import measure_usage, train_bpe
+    from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+
+    options = view.config.tokenizer
+    pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
+    documents = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal documents
+        for part in view.parts:
+            for table in row_groups(view.file("clean", part), ["text"]):
+                yield from table["text"].to_pylist()
+                documents += len(table)
+                tick(documents, documents)
+
+    trained = train_bpe(texts(), options.vocab_size, (END_OF_TEXT,), pattern)
+    with atomic_folder(view.folder) as folder:
+        trained.save(folder / "tokenizer.json")
+        usage = measure_usage(trained, texts())
+        report = asdict(usage) | {"bytes_per_token": usage.bytes_per_token, "vocab_size": trained.vocab_size}
+        (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    return documents
+
+
+def encode(job: Job, tick: Tick, care: Care) -> int:
+    """A part's documents as tokens, in the order of the shuffle."""
+    from pipeline.tokenize.bpe import Tokenizer
+    from pipeline.tokenize.shards import encode_part
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for table in row_groups(job.file("clean"), ["id", "cluster", "text", "row"]):
+            for batch in table.to_batches():
+                first = batch["row"][0].as_py() if len(batch) else 0
+                tick(first, first)
+                yield batch
+
+    trained = Tokenizer.from_file(step_folder(job.root, "tokenizer") / "tokenizer.json")
+    encode_part(
+        trained,
+        batches(),
+        part=job.part.index,
+        out=job.out,
+        seed=job.config.shards.seed,
+        metadata={KEY.decode(): job.key},
+    )
+    return rows_in(job.file("clean"))
+
+
+def shards(view: View, tick: Tick) -> int:
+    """Merge the parts' tokens into shards of an exact size."""
+    from pipeline.tokenize.shards import merge_parts
+
+    files = [view.file("shards.encode", part) for part in view.parts]
+    merge_parts(files, view.folder, view.config.shards.tokens, view.config.shards.validation)
+    return sum(rows_in(file) for file in files)
+
+
+def train(view: View, tick: Tick) -> int:
+    """Train the model on the shards; the loop keeps its own checkpoints and goes on where it was."""
+    from pipeline.train.loop import train as train_model
+
+    result = train_model(
+        view.config.train, step_folder(view.root, "shards"), view.folder, progress=view.on_train, note=view.note
+    )
+    return result.steps

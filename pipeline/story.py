@@ -1,0 +1,214 @@
+"""One document's whole story, and a look at what a rule removed or kept."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipeline.config import Range
+from pipeline.errors import UserError
+from pipeline.ledger import Part, kept, read
+from pipeline.plan import Run
+from pipeline.progress import safe
+from pipeline.stats import DECISIONS
+
+SNIPPET = 300  # characters
+
+
+def find(run: Run, url_or_id: str) -> list[tuple[Part, int]]:
+    """Every row (part, row) of the ledger with this URL or document id."""
+    places = []
+    for part in run.done_parts("extract"):
+        table = read(run.file("extract", part), ["id", "url"])
+        same = pc.or_kleene(pc.equal(table["id"], url_or_id), pc.equal(table["url"], url_or_id))
+        places += [(part, row) for row in pc.indices_nonzero(pc.fill_null(same, False)).to_pylist()]
+    return places
+
+
+def story(run: Run, part: Part, row: int) -> dict[str, Any]:
+    """All that the ledger knows of a row: one entry a stage, and its place in clean/ and the shards.
+
+    `{"record": {...}, "stages": [{"name", "values": {...}, "dropped": [{"rule", "value", "bound"}] | None}], "clean",
+    "shards"}`; `dropped` is None once an earlier stage has dropped the row.
+    """
+    record = _row(run, "extract", part, row)
+    assert record is not None
+    stages = []
+    sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
+    for name, step in sources.items():
+        values = record if name == "extract" else _row(run, step, part, row)
+        decided = record if name == "extract" else _row(run, DECISIONS[name], part, row)
+        if values is None or decided is None:
+            break  # the run has not come so far
+        dropped = decided["dropped"]
+        shown = {} if name == "extract" else {key: value for key, value in values.items() if key != "dropped"}
+        failing = None if dropped is None else [_explain(run, name, rule, values) for rule in dropped]
+        stages.append({"name": name, "values": shown, "dropped": failing})
+    told: dict[str, Any] = {
+        "record": record | {"file": part.path, "row": row},
+        "stages": stages,
+        "clean": None,
+        "shards": None,
+    }
+    if part in run.done_parts("clean") and stages[-1]["name"] == "duplicates" and stages[-1]["dropped"] == []:
+        told["clean"] = str(run.file("clean", part))
+        table = run.root / "shards" / "documents.parquet"
+        if table.is_file():
+            found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", row)]).to_pylist()
+            told["shards"] = found[0] if found else None
+    return told
+
+
+def _row(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
+    if part not in run.done_parts(step):
+        return None
+    with pq.ParquetFile(run.file(step, part)) as file:
+        for index in range(file.num_row_groups):
+            count = file.metadata.row_group(index).num_rows
+            if row < count:
+                values: dict[str, Any] = file.read_row_group(index).slice(row, 1).to_pylist()[0]
+                return values
+            row -= count
+    raise IndexError(f"{step} of {part.path} has no row {row}")
+
+
+def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A failing rule with the value it saw and the bound it has."""
+    config = run.config
+    if stage == "quality" and rule != "crashed":
+        signal, _, side = rule.rpartition(".")
+        bound = getattr(config.quality.get(signal, Range()), side)
+        return {"rule": f"quality.{rule}", "value": values[signal], "bound": f"{side} = {bound:g}"}
+    if stage == "language" and rule == "keep":
+        return {
+            "rule": "language.keep",
+            "value": values["language"],
+            "bound": f"keep = {', '.join(config.language.keep or ())}",
+        }
+    if stage == "language" and rule == "min_score":
+        return {
+            "rule": "language.min_score",
+            "value": values["language_score"],
+            "bound": f"min_score = {config.language.min_score:g}",
+        }
+    if stage == "duplicates" and rule != "crashed":
+        return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": f"kept by {config.duplicates.keep}"}
+    return {"rule": f"{stage}.{rule}", "value": values.get("detail"), "bound": None}
+
+
+def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
+    """A story on the terminal."""
+    record = told["record"]
+
+    def line(name: str, text: Any) -> None:
+        console.print(f"  {name:<18} {safe(str(text))}", highlight=False, soft_wrap=True)
+
+    console.print(f"[bold]{safe(str(record['url']))}[/]", highlight=False, soft_wrap=True)
+    line("id", record["id"])
+    line(
+        "archive",
+        f"{record['file']}, bytes {record['offset']:,} to {record['offset'] + record['length']:,} (record {record['row']:,})",
+    )
+    line("record", f"{record['record_type']}, {record['date']}, HTTP {record['http_status']}, {record['content_type']}")
+    line("encoding", f"{record['encoding']} (declared {record['declared_encoding']})")
+    line("title", record["title"])
+    if record["text"] is not None:
+        line("text", f"{len(record['text']):,} characters: {record['text'][:SNIPPET]!r}")
+    for stage in told["stages"]:
+        if stage["dropped"] is None:
+            continue
+        verdict = "[green]kept[/]" if not stage["dropped"] else "[red]dropped[/]"
+        console.print(f"[bold]{stage['name']}[/]: {verdict}")
+        for failing in stage["dropped"]:
+            value = "" if failing["value"] is None else f" = {_number(failing['value'])}"
+            bound = "" if failing["bound"] is None else f"   ({failing['bound']})"
+            console.print(f"  [red]✗[/] {safe(failing['rule'] + value + bound)}", highlight=False, soft_wrap=True)
+        ruled = {failing["rule"].split(".")[1] for failing in stage["dropped"]}
+        for name, value in stage["values"].items():
+            if name not in ruled and value is not None:
+                bounds = run.config.quality.get(name) if stage["name"] == "quality" else None
+                line(name, _number(value) + (f"   ({_bounds(bounds)})" if bounds else ""))
+    if told["clean"]:
+        console.print("[bold]products[/]")
+        line("clean", told["clean"])
+    if place := told["shards"]:
+        line("shards", f"{place['split']} tokens {place['start']:,} to {place['start'] + place['length']:,}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
+
+
+def _bounds(bounds: Range) -> str:
+    return ", ".join(
+        f"{name} {value:g}" for name, value in bounds.model_dump(exclude_none=True, exclude={"languages"}).items()
+    )
+
+
+def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part, int]]:
+    """`count` rows a rule dropped (or that are kept): a fixed choice by the hash of their ids, so that it can be shown again.
+
+    `dropped_by` is a stage ("quality"), a signal ("quality.words") or a rule ("quality.words.min").
+    """
+    chosen: list[tuple[bytes, int, int]] = []
+    seen: set[str] = set()
+    stages = list(DECISIONS) if dropped_by else ["duplicates"]
+    for part in run.done_parts("extract"):
+        ids = read(run.file("extract", part), ["id"])["id"]
+        for stage in stages:
+            if part not in run.done_parts(DECISIONS[stage]):
+                continue
+            dropped = read(run.file(DECISIONS[stage], part), ["dropped"])["dropped"].combine_chunks()
+            if dropped_by is None:
+                rows = pc.indices_nonzero(kept(dropped)).to_pylist()
+            else:
+                rows = _rows_dropped(dropped, stage, dropped_by, seen)
+            chosen += [(hashlib.blake2b(str(ids[row]).encode()).digest(), part.index, row) for row in rows]
+            chosen = sorted(set(chosen))[:count]
+    if dropped_by and not chosen:
+        raise UserError(
+            f"--dropped-by {dropped_by}: dropped nothing in this run; rules that did: {', '.join(sorted(seen)) or 'none'}"
+        )
+    for _, index, row in chosen:
+        yield run.parts[index], row
+
+
+def _rows_dropped(dropped: pa.ListArray, stage: str, wanted: str, seen: set[str]) -> list[int]:
+    rules = pc.list_flatten(dropped)
+    parents = pc.list_parent_indices(dropped)
+    names = {str(rule): f"{stage}.{rule}" for rule in rules.unique().to_pylist()}
+    seen.update(names.values())
+    matching = [
+        rule
+        for rule, full in names.items()
+        if f"{full}.".startswith(f"{wanted}.") or f"{rule}.".startswith(f"{wanted}.")
+    ]
+    found: list[int] = parents.filter(pc.is_in(rules, pa.array(matching, pa.string()))).to_pylist()
+    return found
+
+
+def raw_record(told: Mapping[str, Any]) -> bytes:
+    """The bytes of a record in its archive, as they lie there: the range alone is a whole gzip member or record."""
+    record = told["record"]
+    with open(Path(record["file"]), "rb") as file:
+        file.seek(record["offset"])
+        return file.read(record["length"])
+
+
+def show_sample(run: Run, part: Part, row: int, console: Console) -> None:
+    """A document in a few lines: where it is from, why it was dropped, how its text begins."""
+    told = story(run, part, row)
+    record = told["record"]
+    console.print(f"[bold]{safe(str(record['url']))}[/]   {record['id']}", highlight=False, soft_wrap=True)
+    for stage in told["stages"]:
+        for failing in stage["dropped"] or []:
+            value = "" if failing["value"] is None else f" = {_number(failing['value'])}"
+            bound = "" if failing["bound"] is None else f"   ({failing['bound']})"
+            console.print(f"  [red]✗[/] {safe(failing['rule'] + value + bound)}", highlight=False, soft_wrap=True)
+    text = " ".join((record["text"] or "").split())
+    console.print(f"  {safe(text[:SNIPPET])}{'…' if len(text) > SNIPPET else ''}\n", highlight=False, soft_wrap=True)

@@ -1,0 +1,120 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    code = 0
+    try:
+        main(list(arguments))
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_is_light() -> None:
+    """`--help` must not wait for libraries that it does not need."""
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "pipeline.cli" in loaded
+    assert not loaded & {"torch", "numba", "pyarrow", "numpy", "pydantic", "trafilatura"}
+    for command_name in ("run", "stats", "sample", "why", "crawl", "train", "generate"):
+        assert command_name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.toml"], "error: none.toml: no such file"),
+        (["stats", "nowhere"], "error: nowhere: not a run directory (no config.json)"),
+        (["why", "nowhere", "x"], "error: nowhere: not a run directory"),
+        (["sample", "nowhere"], "error: nowhere: not a run directory"),
+        (["generate", "nowhere", "--prompt", "x"], "error: nowhere/train/model.safetensors: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--until", "cleen"],
+            "error: --until cleen: unknown stage; known: extract, language, quality, duplicates, clean",
+        ),
+        (["--engine", "spark"], "error: --engine spark: unknown; known: local, ray"),
+        (["--set", "quality.wrods.min=3"], "quality.wrods: unknown signal (did you mean words?); known: "),
+        (["--set", "language.model=none.ftz"], "error: language.model: none.ftz: no such file"),
+    ],
+)
+def test_a_wrong_option_is_found_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path, arguments: list[str], message: str
+) -> None:
+    code, out, err = call(capsys, "run", str(config_file), "--out", str(tmp_path / "run"), *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run" / "ledger").exists()
+
+
+def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path) -> None:
+    root = str(tmp_path / "run")
+    code, out, err = call(capsys, "run", str(config_file), "--out", root, "--until", "shards", "--workers", "1")
+    assert (code, err) == (0, "")
+    assert "30 records: 30 pages" in out
+    assert "quality.words.min (1)" in out
+    assert f"python -m pipeline stats {root}" in out
+
+    code, out, _ = call(capsys, "stats", root, "--json")
+    account = json.loads(out)
+    assert code == 0
+    assert account["kept"] == 24
+    assert account["tokens"] > 1000
+
+    code, out, _ = call(capsys, "stats", root)
+    assert "quality.words.min" in out
+    assert "duplicates.exact" in out
+
+    code, out, _ = call(capsys, "sample", root, "--dropped-by", "quality")
+    assert "http://a.example/short" in out
+    assert "quality.words.min = 4" in out
+    assert "(min = 50)" in out
+
+    code, out, _ = call(capsys, "why", root, "http://a.example/3")
+    assert "kept" in out
+    assert "shards" in out
+    told = json.loads(call(capsys, "why", root, "http://a.example/3", "--json")[1])
+    assert told[0]["record"]["url"] == "http://a.example/3"
+
+    code, _, err = call(capsys, "why", root, "http://a.example/never")
+    assert code == 2
+    assert err.startswith("error: http://a.example/never: no such URL or document id")
+
+
+def test_text_from_the_web_cannot_command_the_terminal() -> None:
+    from pipeline.progress import safe
+
+    assert safe("a\x1b[2Jb\u202ec\x07") == "a\ufffd[2Jb\ufffdc\ufffd"
+    assert safe("[red]x[/red]") == r"\[red]x\[/red]"

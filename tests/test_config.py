@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, load, merge, parse_bytes
+from pipeline.errors import UserError
+
+MINIMAL = '[input]\npaths = ["a.warc.gz"]\n'
+
+
+def write(folder: Path, text: str, name: str = "c.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_defaults_need_only_an_input(tmp_path: Path) -> None:
+    config = load(write(tmp_path, MINIMAL))
+    assert config.input.paths == ("a.warc.gz",)
+    assert config.rules == ()
+    assert config.duplicates.memory_bytes == 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "c.toml: input: missing"),
+        ("[input]\npaths = []", "c.toml: input.paths: tuple should have at least 1 item after validation, not 0"),
+        ('[input]\npath = ["x"]', "c.toml: input.paths: missing"),
+        (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
+        (
+            MINIMAL + "[language]\nkep = []",
+            "c.toml: language.kep: unknown key (did you mean keep?); known: model, keep, min_score",
+        ),
+        (
+            MINIMAL + "[language]\nmin_score = 2",
+            "c.toml: language.min_score: input should be less than or equal to 1, not 2",
+        ),
+        (
+            MINIMAL + '[extract]\nextractor = "x"',
+            "c.toml: extract.extractor: input should be 'trafilatura' or 'resiliparse', not 'x'",
+        ),
+        (MINIMAL + "[train]\nsteps = 0", "c.toml: train: steps = 0 must be above 0"),
+        (MINIMAL + "[train]\nstep = 1", "c.toml: train.step: unknown key (did you mean steps?); known: layers, width"),
+        ("train = 3\n" + MINIMAL, "c.toml: train: must be a table with keys layers, width"),
+        (
+            MINIMAL + "[quality]\nwrods = { min = 5 }",
+            "c.toml: quality.wrods: unknown signal (did you mean words?); known: ",
+        ),
+        (
+            MINIMAL + "[quality]\nwords = { mni = 5 }",
+            "c.toml: quality.words.mni: unknown key (did you mean min?); known: min, max, above",
+        ),
+        (MINIMAL + "[quality]\nwords = { min = 5, max = 2 }", "c.toml: quality.words: the range from 5 to 2 is empty"),
+        (MINIMAL + "[quality]\nwords = {}", "c.toml: quality.words: a bound is needed: min, max, above, below"),
+        (
+            MINIMAL + '[duplicates]\nmemory = "2 parsecs"',
+            "duplicates.memory: '2 parsecs' is not a size; write for example 2GB",
+        ),
+        (MINIMAL + '[duplicates]\nkeep = "best"', "c.toml: duplicates.keep: input should be 'longest', "),
+        ("[input\n", "c.toml: not valid TOML: "),
+        (MINIMAL + "base = 3", "c.toml: input.base: unknown key"),
+        ("base = 3\n" + MINIMAL, "c.toml: base: give the path of one config file"),
+        ('base = "c.toml"\n' + MINIMAL, "c.toml: base: c.toml extends itself"),
+        ('base = "none.toml"\n' + MINIMAL, "none.toml: no such file; configs/quickstart.toml is one to start from"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_accepted_names(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing.toml: no such file"):
+        load(tmp_path / "nothing.toml")
+
+
+def test_a_file_lies_over_its_base(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL + "[quality]\nwords = { min = 50, max = 100 }\nsentences = { min = 3 }\n", "base.toml")
+    config = load(
+        write(tmp_path, 'base = "base.toml"\n[quality]\nwords = { min = 60 }\nsentences = false\nlines = { min = 1 }\n')
+    )
+    assert [(rule.signal, rule.bounds()) for rule in config.rules] == [
+        ("words", (("min", 60.0), ("max", 100.0))),
+        ("lines", (("min", 1.0),)),
+    ]
+
+
+def test_set_reaches_every_key(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "[quality]\nwords = { min = 50 }\n")
+    config = load(
+        path,
+        [
+            "quality.words.min=100",
+            "quality.lines.max=7",
+            'input.paths=["x", "y"]',
+            "extract.extractor=resiliparse",
+            "train.steps=3",
+            'language.keep=["no"]',
+            "out=runs/x",
+        ],
+    )
+    assert [(rule.signal, rule.bounds()) for rule in config.rules] == [
+        ("words", (("min", 100.0),)),
+        ("lines", (("max", 7.0),)),
+    ]
+    assert config.input.paths == ("x", "y")
+    assert config.extract.extractor == "resiliparse"
+    assert config.train.steps == 3
+    assert config.language.keep == ("no",)  # Norwegian, which YAML would read as false
+    assert config.out == "runs/x"
+
+
+@pytest.mark.parametrize("setting", ["words", "=3", "a..b=3", "out.x=3"])
+def test_a_bad_setting_is_named(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(UserError, match=r"--set "):
+        load(write(tmp_path, 'out = "o"\n' + MINIMAL), [setting])
+
+
+def test_the_config_in_a_run_directory_reads_back_as_itself(tmp_path: Path) -> None:
+    config = load(Path(__file__).parents[1] / "configs" / "quickstart.toml")
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    assert len(config.rules) > 20
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("2GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("12", 12), ("3 b", 3)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+def test_merge_leaves_its_arguments_alone() -> None:
+    below = {"a": {"b": 1, "c": [1]}, "d": 1}
+    assert merge(below, {"a": {"c": [2]}, "d": {"e": 2}}) == {"a": {"b": 1, "c": [2]}, "d": {"e": 2}}
+    assert below == {"a": {"b": 1, "c": [1]}, "d": 1}

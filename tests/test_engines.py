@@ -1,0 +1,142 @@
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.engines import Care, Done, LocalEngine, Task, disk_message, is_disk_error
+from pipeline.errors import UserError
+
+# Workers are spawned: what they call must be importable there. Spawn hands them our sys.path, so a module in a temporary
+# folder will do.
+MODULE = '''
+import os, signal
+from pathlib import Path
+from pipeline.errors import UserError
+
+def double(rows, tick, care):
+    for row in range(rows):
+        tick(row, 10 * row)
+    return 2 * rows
+
+def user_error(tick, care):
+    raise UserError("no such thing")
+
+def bug(tick, care):
+    raise KeyError("document 17")
+
+def full_disk(tick, care):
+    raise OSError(28, "No space left on device", "somewhere")
+
+def killer(rows, bad, batch, tick, care):
+    """Dies on the rows in `bad`; as a batch step does, it names only the first row of a batch unless told to take care."""
+    seen = []
+    for start in range(0, rows, batch):
+        if not care.single:
+            tick(start, start)
+        for row in range(start, min(rows, start + batch)):
+            if row in care.skip:
+                continue
+            if care.single:
+                tick(row, row)
+            if row in bad:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            seen.append(row)
+    return seen
+
+def dies_once(marker, tick, care):
+    tick(5, 5)
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(3)
+    return sorted(care.skip)
+
+def dies_at_start(tick, care):
+    os._exit(9)
+'''
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    (tmp_path / "engine_tasks.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import engine_tasks  # type: ignore[import-not-found]
+
+    yield engine_tasks
+    del sys.modules["engine_tasks"]
+
+
+def run(workers: int, *tasks: Task) -> tuple[list[Done], list[str]]:
+    engine = LocalEngine(workers)
+    notes: list[str] = []
+    try:
+        return list(engine.run(tasks, lambda rows, units: None, notes.append)), notes
+    finally:
+        engine.close()
+
+
+def test_every_task_runs_once_whatever_the_number_of_workers(tasks) -> None:  # type: ignore[no-untyped-def]
+    for workers in (1, 2):
+        done, notes = run(workers, *(Task(f"t{n}", tasks.double, (n,)) for n in range(5)))
+        assert sorted(d.result for d in done) == [0, 2, 4, 6, 8]
+        assert notes == []
+
+
+def test_a_user_error_comes_through_as_one(tasks) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError, match="no such thing"):
+        run(1, Task("t", tasks.user_error, ()))
+
+
+def test_a_full_disk_is_the_users_to_mend(tasks) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError, match="somewhere: no space left on the device; nothing finished is lost"):
+        run(1, Task("t", tasks.full_disk, ()))
+
+
+def test_a_bug_brings_its_whole_traceback(tasks) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RuntimeError, match=r"(?s)quality of x.*in bug.*KeyError: 'document 17'"):
+        run(1, Task("quality of x", tasks.bug, ()))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_rows_that_kill_their_worker_are_left_out_and_nothing_else(tasks, batch: int) -> None:  # type: ignore[no-untyped-def]
+    done, notes = run(1, Task("part", tasks.killer, (10, (3, 7), batch)))
+    assert done[0].result == [0, 1, 2, 4, 5, 6, 8, 9]
+    assert [note for note in notes if "dropped as crashed" in note] == [
+        "part: record 3 kills its worker (SIGSEGV); it is dropped as crashed",
+        "part: record 7 kills its worker (SIGSEGV); it is dropped as crashed",
+    ]
+
+
+def test_one_death_costs_a_retry_and_no_row(tasks, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done, notes = run(2, Task("a", tasks.dies_once, (str(tmp_path / "died"),)), Task("b", tasks.double, (3,)))
+    assert sorted(str(d.result) for d in done) == ["6", "[]"]
+    assert notes == ["a: a worker died (exit 3) at record 5; trying again with care"]
+
+
+def test_a_worker_that_never_starts_ends_the_run(tasks) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RuntimeError, match="died 3 times .exit 9. before the first record"):
+        run(1, Task("t", tasks.dies_at_start, ()))
+
+
+def test_workers_are_gone_after_close(tasks) -> None:  # type: ignore[no-untyped-def]
+    engine = LocalEngine(2)
+    list(engine.run([Task(str(n), tasks.double, (1,)) for n in range(4)], lambda rows, units: None, print))
+    pids = [worker.process.pid for worker in engine._pool.values()]
+    engine.close()
+    for pid in pids:
+        assert pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_disk_errors_are_told_apart_from_bugs() -> None:
+    assert is_disk_error(OSError(28, "No space left on device"))
+    assert is_disk_error(OSError("Error writing bytes: No space left on device"))  # as Arrow says it
+    assert is_disk_error(PermissionError(13, "Permission denied", "x"))
+    assert not is_disk_error(FileNotFoundError(2, "No such file or directory"))
+    assert disk_message(OSError(30, "Read-only file system", "runs")).startswith("runs: the file system is read-only")
+
+
+def test_care_starts_with_nothing_to_mind() -> None:
+    assert Care() == Care(frozenset(), single=False)

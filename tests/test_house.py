@@ -1,0 +1,64 @@
+"""The shape of the house: what may import what, and that our folder names shadow nobody's modules."""
+
+import ast
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("filters", "tokenize", "train")
+# What a room may know of the rest of the package.
+ALLOWED = {
+    "filters": {"pipeline.errors", "pipeline.filters"},
+    "tokenize": {"pipeline.errors", "pipeline.tokenize"},
+    "train": {"pipeline.errors", "pipeline.train", "pipeline.tokenize.shards"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Full names of the modules a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_knows_only_what_lies_below_it(room: str) -> None:
+    files = sorted((ROOT / room).glob("*.py"))
+    assert files
+    for file in files:
+        for name in imported(file):
+            if name.split(".")[0] in ("pipeline", *ROOMS) and name != "tokenize":
+                assert any(f"{name}.".startswith(f"{allowed}.") for allowed in ALLOWED[room]), (
+                    f"{file.name} imports {name}"
+                )
+
+
+def test_torch_is_imported_in_train_only() -> None:
+    for file in (ROOT / "pipeline").rglob("*.py"):
+        if not any(room in file.parts for room in ROOMS):
+            assert not {name.split(".")[0] for name in imported(file)} & {"torch", "safetensors"}, file
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_reached_through_the_package(room: str) -> None:
+    link = ROOT / "pipeline" / room
+    assert link.is_symlink() or not (ROOT / room).exists()
+    assert not (ROOT / room / "__init__.py").exists()
+
+
+def test_python_keeps_its_own_tokenize_module() -> None:
+    assert hasattr(tokenize, "generate_tokens")
+    command = [sys.executable, "-c", "import tokenize, inspect; print(tokenize.generate_tokens)"]
+    assert (
+        "function generate_tokens"
+        in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    )

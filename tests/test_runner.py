@@ -1,0 +1,279 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import Config, load
+from pipeline.engines import Care
+from pipeline.errors import UserError
+from pipeline.ledger import lock
+from pipeline.plan import Run, open_run
+from pipeline.runner import run
+from pipeline.stages.decide import decide_quality
+from pipeline.stages.extract import extract
+from pipeline.stages.job import Job
+from pipeline.stages.measure import language, quality
+from pipeline.stats import collect
+from pipeline.story import find, raw_record, sample, story
+
+
+class Quiet:
+    """A Reporter that remembers its notes and which steps ran."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[str] = []
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        self.steps.append(f"{step} {pending}/{parts}")
+
+    def advance(self, rows: int, units: int) -> None:
+        pass
+
+    def end(self, step: str, rows: int, seconds: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def on_train(self, progress: Any) -> None:
+        pass
+
+
+def go(root: Path, config: Config, until: str = "shards", workers: int = 1) -> tuple[Run, Quiet]:
+    reporter = Quiet()
+    return run(root, config, workers=workers, engine="local", until=until, reporter=reporter), reporter
+
+
+def digests(root: Path, *folders: str) -> dict[str, str]:
+    """SHA-256 of every product file."""
+    files = sorted(
+        file
+        for folder in folders or ("clean", "shards", "tokenizer")
+        for file in (root / folder).rglob("*")
+        if file.is_file()
+    )
+    return {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests that only look keep a finished run."""
+    return tmp_path_factory.mktemp("finished")
+
+
+def test_every_record_is_accounted_for(tmp_path: Path, config_file: Path) -> None:
+    done, _ = go(tmp_path / "run", load(config_file), until="clean")
+    account = collect(done)
+    assert account["input"] == account["pages"] == 30
+    assert account["records"] == {"response": 30}
+    stages = {stage["name"]: stage for stage in account["stages"]}
+    assert [stage["name"] for stage in account["stages"]] == ["extract", "language", "quality", "duplicates", "clean"]
+    assert {rule: counts["failed"] for rule, counts in stages["extract"]["rules"].items()} == {
+        "empty_body": 1,
+        "http_status": 1,
+        "not_html": 1,
+    }
+    assert stages["quality"]["rules"]["words.min"]["failed"] == 1
+    assert stages["duplicates"]["rules"] == {"exact": {"failed": 1, "only": 1}, "minhash": {"failed": 1, "only": 1}}
+    for before, after in zip(account["stages"], account["stages"][1:], strict=False):
+        assert before["in"] == before["kept"] + before["dropped"]
+        assert after["in"] == before["kept"]
+    assert account["kept"] == account["clean"]["documents"] == 24
+    assert all(stage["parts"] == {"done": 2, "total": 2} for stage in account["stages"])
+
+
+def test_the_product_is_the_kept_text_with_its_provenance(tmp_path: Path, config_file: Path) -> None:
+    go(tmp_path / "run", load(config_file), until="clean")
+    tables = [pq.read_table(file) for file in sorted((tmp_path / "run" / "clean").glob("*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert len(rows) == len({row["id"] for row in rows}) == 24
+    for row in rows:
+        assert row["text"]
+        assert row["language"] == "en"
+        assert row["words"] >= 50
+        with open(row["file"], "rb") as file:
+            file.seek(row["offset"])
+            assert row["url"].encode() in __import__("gzip").decompress(file.read(row["length"]))
+
+
+def test_a_second_run_does_nothing(tmp_path: Path, config_file: Path) -> None:
+    root = tmp_path / "run"
+    go(root, load(config_file))
+    before = {file: file.stat().st_mtime_ns for file in root.rglob("*.parquet")}
+    _, reporter = go(root, load(config_file))
+    assert reporter.steps == []
+    assert reporter.notes[-1].startswith("up to date, not done again: extract, language")
+    assert {file: file.stat().st_mtime_ns for file in root.rglob("*.parquet")} == before
+
+
+def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, config_file: Path) -> None:
+    root = tmp_path / "run"
+    go(root, load(config_file))
+    loosened, reporter = go(root, load(config_file, ["quality.words.min=3"]), until="clean")
+    assert [step.split()[0] for step in reporter.steps] == ["quality.decide", "duplicates", "clean"]
+    assert "extract, language, language.decide, quality, duplicates.signatures" in reporter.notes[-1]
+    assert collect(loosened)["kept"] == 25
+    go(root, load(config_file), until="shards")
+    go(tmp_path / "other", load(config_file), until="shards")
+    assert digests(root) == digests(tmp_path / "other")  # the history leaves no trace
+
+
+def test_a_new_archive_costs_only_its_own_part(tmp_path: Path, config_file: Path, make_archive: Any) -> None:
+    root = tmp_path / "run"
+    go(root, load(config_file), until="clean")
+    make_archive(tmp_path / "input" / "another.warc.gz", [("http://c.example/", "<p>New.</p>", "200")])
+    _, reporter = go(root, load(config_file), until="language")
+    assert reporter.steps == ["extract 1/3", "language 1/3", "language.decide 1/3"]
+
+
+def test_the_bytes_do_not_depend_on_workers(tmp_path: Path, config_file: Path) -> None:
+    go(tmp_path / "one", load(config_file), workers=1)
+    go(tmp_path / "two", load(config_file), workers=2)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+@pytest.mark.parametrize("moment", [0.15, 0.5, 0.85])
+def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, config_file: Path, moment: float) -> None:
+    """Kill the whole process group once a share of the files that a run makes are there, then run again."""
+    go(tmp_path / "undisturbed", load(config_file))
+    total = len(list((tmp_path / "undisturbed").rglob("*.parquet")))
+    root = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "run",
+        str(config_file),
+        "--out",
+        str(root),
+        "--until",
+        "shards",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while len(list(root.rglob("*.parquet"))) < moment * total and process.poll() is None:
+        os.sched_yield()
+        time.sleep(0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    go(root, load(config_file), workers=2)
+    assert digests(root) == digests(tmp_path / "undisturbed")
+    assert not list(root.rglob("*.tmp"))
+
+
+def test_a_record_that_kills_its_worker_is_counted_at_every_stage(tmp_path: Path, config_file: Path) -> None:
+    """What a task does with the rows that an engine tells it to skip (how an engine finds them: test_engines)."""
+    planned, _ = go(tmp_path / "run", load(config_file), until="language")
+    part = planned.parts[0]
+
+    def job(step: str) -> Job:
+        return Job(planned.root, step, part, planned.keys[step, part.index], planned.config)
+
+    def dropped(step: str) -> list[list[str] | None]:
+        column: list[list[str] | None] = pq.read_table(planned.file(step, part))["dropped"].to_pylist()
+        return column
+
+    whole = pq.read_table(planned.file("extract", part)).to_pylist()
+    extract(job("extract"), lambda row, units: None, Care(frozenset({1}), single=True))
+    again = pq.read_table(planned.file("extract", part)).to_pylist()
+    assert again[1]["dropped"] == ["crashed"]
+    assert again[1]["text"] is None
+    assert again[:1] + again[2:] == whole[:1] + whole[2:]
+
+    language(job("language"), lambda row, units: None, Care())
+    quality(job("quality"), lambda row, units: None, Care(frozenset({4}), single=True))
+    decide_quality(job("quality.decide"), lambda row, units: None, Care())
+    assert dropped("quality.decide")[:6] == [[], None, [], [], ["crashed"], []]
+
+
+def test_a_run_over_other_input_is_refused(tmp_path: Path, config_file: Path) -> None:
+    go(tmp_path / "run", load(config_file), until="extract")
+    other = load(config_file, [f'input.paths=["{tmp_path}/input/one.warc.gz"]'])
+    with pytest.raises(UserError, match="holds a run over other input .* choose another directory with --out"):
+        go(tmp_path / "run", other)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path, config_file: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"not empty and not a run directory \(thesis.txt\)"):
+        go(tmp_path / "mine", load(config_file))
+
+
+def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:
+    with lock(tmp_path / "run"), pytest.raises(UserError, match="another run is at work"):
+        go(tmp_path / "run", load(config_file))
+
+
+def test_missing_input_is_named_before_any_work(tmp_path: Path, config_file: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        go(tmp_path / "run", load(config_file, ['input.paths=["nowhere/*.warc.gz"]']))
+
+
+def test_a_story_is_whole(tmp_path: Path, config_file: Path) -> None:
+    done, _ = go(tmp_path / "run", load(config_file))
+    again = open_run(tmp_path / "run")
+    assert again.keys == done.keys
+    [(part, row)] = find(again, "http://b.example/near")
+    told = story(again, part, row)
+    kept_id = told["stages"][-1]["values"]["cluster"]
+    [failing] = told["stages"][-1]["dropped"]
+    assert (failing["rule"], failing["value"]) == ("duplicates.minhash", kept_id)
+    assert told["clean"] is None
+    assert b"b.example/near" in __import__("gzip").decompress(raw_record(told))
+
+    [(part, row)] = find(again, "http://a.example/short")
+    assert story(again, part, row)["stages"][-1]["dropped"][0] == {
+        "rule": "quality.words.min",
+        "value": 4.0,
+        "bound": "min = 50",
+    }
+
+    [(part, row)] = find(again, kept_id)
+    told = story(again, part, row)
+    assert told["clean"]
+    assert told["shards"]["id"] == kept_id
+    assert [stage["dropped"] for stage in told["stages"]] == [[], [], [], []]
+
+
+def test_samples_are_of_the_rule_asked_for(tmp_path: Path, config_file: Path) -> None:
+    done, _ = go(tmp_path / "run", load(config_file), until="clean")
+    for wanted in ("quality", "quality.words", "quality.words.min", "words.min"):
+        [(part, row)] = sample(done, wanted, 5)
+        assert story(done, part, row)["record"]["url"] == "http://a.example/short"
+    assert len(list(sample(done, None, 7))) == 7
+    with pytest.raises(UserError, match="dropped nothing in this run; rules that did: .*quality.words.min"):
+        list(sample(done, "quality.wrods", 5))
+
+
+def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, config_file: Path) -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    from pipeline.generate import continue_text
+
+    root = tmp_path / "run"
+    done, _ = go(root, load(config_file), until="train")
+    account = collect(done)
+    assert account["train"]["steps"] == 4
+    assert account["tokens"] == sum(
+        json.loads((root / "shards" / "manifest.json").read_text())["splits"][s]["tokens"]
+        for s in ("train", "validation")
+    )
+    text = continue_text(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
+    assert text.startswith("The river")
+    assert text == continue_text(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
