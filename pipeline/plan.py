@@ -16,7 +16,8 @@ from typing import Any
 from pipeline.config import STAGES, Config, check
 from pipeline.errors import UserError
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, stored_key
-from pipeline.stages import decide, duplicates, extract, measure, products
+from pipeline.stages import decide, extract, measure, products
+from pipeline.stages.duplicates import cluster_all
 from pipeline.stages.job import FOLDERS, View, part_file, step_folder
 
 
@@ -56,7 +57,7 @@ STEPS = (
     Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality),
     Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
     Step("duplicates.signatures", 1, ("extract", "language.decide"), lambda c: signature_options(c), part=measure.signatures),
-    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=duplicates.cluster_all),
+    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
     Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),

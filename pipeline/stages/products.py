@@ -68,8 +68,6 @@ def clean_schema(signals: list[str]) -> pa.Schema:
 
 def tokenizer(view: View, tick: Tick) -> int:
     """Train BPE on the clean text; tokenizer.json, and a report of what it achieves."""
-    from dataclasses import asdict
-
     from pipeline.tokenize.bpe import measure_usage, train_bpe
     from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 
@@ -89,7 +87,13 @@ def tokenizer(view: View, tick: Tick) -> int:
     with atomic_folder(view.folder) as folder:
         trained.save(folder / "tokenizer.json")
         usage = measure_usage(trained, texts())
-        report = asdict(usage) | {"bytes_per_token": usage.bytes_per_token, "vocab_size": trained.vocab_size}
+        report = {
+            "bytes_per_token": usage.bytes_per_token,
+            "tokens": usage.tokens,
+            "bytes": usage.bytes,
+            "vocab_size": trained.vocab_size,
+            "unused": len(usage.unused),
+        }
         (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
     return documents
 
