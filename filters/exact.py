@@ -16,15 +16,16 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint8, uint32
+from numba import njit, uint32, uint64
 
 from pipeline.filters.shingles import (
-    MAYBE,
+    LOWER_BITS,
     SPACE,
     Texts,
     as_text_array,
     character_table,
     decode,
+    needs_nfc,
     text_buffers,
     to_nfc,
 )
@@ -33,23 +34,25 @@ from pipeline.filters.shingles import (
 @njit(inline="always")
 def encode(code, out, k):  # type: ignore[no-untyped-def]
     """Write a code point to out[k:] in UTF-8 and return its length."""
+    one, two, three = uint64(1), uint64(2), uint64(3)
+    six = uint32(0x3F)
     if code < 0x80:
         out[k] = code
-        return 1
+        return one
     if code < 0x800:
         out[k] = 0xC0 | code >> uint32(6)
-        out[k + 1] = 0x80 | code & uint32(0x3F)
-        return 2
+        out[k + one] = 0x80 | code & six
+        return two
     if code < 0x10000:
         out[k] = 0xE0 | code >> uint32(12)
-        out[k + 1] = 0x80 | code >> uint32(6) & uint32(0x3F)
-        out[k + 2] = 0x80 | code & uint32(0x3F)
-        return 3
+        out[k + one] = 0x80 | code >> uint32(6) & six
+        out[k + two] = 0x80 | code & six
+        return three
     out[k] = 0xF0 | code >> uint32(18)
-    out[k + 1] = 0x80 | code >> uint32(12) & uint32(0x3F)
-    out[k + 2] = 0x80 | code >> uint32(6) & uint32(0x3F)
-    out[k + 3] = 0x80 | code & uint32(0x3F)
-    return 4
+    out[k + one] = 0x80 | code >> uint32(12) & six
+    out[k + two] = 0x80 | code >> uint32(6) & six
+    out[k + three] = 0x80 | code & six
+    return uint64(4)
 
 
 @njit(nogil=True, cache=True)
@@ -57,45 +60,45 @@ def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[
     """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
     put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""
     lower = np.empty(128, np.uint8)
-    spaces = np.empty(128, np.uint8)
+    spaces = np.empty(128, np.uint64)
     for code in range(128):
         space = (table[code] >> uint32(21)) & uint32(7) == SPACE
         lower[code] = 0x20 if space else table[code] & uint32(0xFF)
         spaces[code] = space
     flagged = np.zeros(starts.size, np.bool_)
-    k = 0
+    k, one = uint64(0), uint64(1)
     for row in range(starts.size):
-        i, end = starts[row], ends[row]
-        after_space = uint8(1)  # at the start too: a text begins without a space
+        i, end = uint64(starts[row]), uint64(ends[row])
+        begin = k
+        after_space = one  # at the start too: a text begins without a space
         last = uint32(0)
         while i < end:
             b = data[i]
             if b < 0x80:
                 out[k] = lower[b]
-                k += 1 - (spaces[b] & after_space)
+                k += one - (spaces[b] & after_space)
                 after_space = spaces[b]
                 last = uint32(0)
-                i += 1
+                i += one
                 continue
             code, length = decode(data, i, end)
             i += length
             entry = table[code]
-            order = entry >> uint32(24)
-            if order != 0 and not is_nfc and (order == MAYBE or order < last):
+            if not is_nfc and needs_nfc(entry >> uint32(24), last):
                 flagged[row] = True
                 break
-            last = order
+            last = entry >> uint32(24)
             if (entry >> uint32(21)) & uint32(7) == SPACE:
                 out[k] = 0x20
-                k += 1 - after_space
-                after_space = uint8(1)
-                continue
-            after_space = uint8(0)
-            k += encode(entry & uint32(0x1FFFFF), out, k)
+                k += one - after_space
+                after_space = one
+            else:
+                k += encode(entry & uint32(LOWER_BITS), out, k)
+                after_space = uint64(0)
         if flagged[row]:
-            k = bounds[row]
-        elif after_space and k > bounds[row]:
-            k -= 1
+            k = begin
+        elif k > begin:
+            k -= after_space
         bounds[row + 1] = k
     return flagged
 

@@ -39,7 +39,7 @@ UNSPACED = (
 
 # One table of 32 bits a code point: simple lower case (21 bits), class (3 bits), place in normalization (8 bits).
 OTHER, LETTER, MARK, ALONE, SPACE = 0, 1, 2, 3, 4
-_LOWER_BITS = (1 << 21) - 1
+LOWER_BITS = (1 << 21) - 1
 MAYBE = 255  # normalization may change this character, or it may join the one before it
 
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: a usual constant of multiplicative hashing
@@ -93,20 +93,27 @@ def character_hash(code):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def decode(data, i, end):  # type: ignore[no-untyped-def]
-    """The code point at byte i of data and its length in bytes; bytes that are no UTF-8 count as U+FFFD each."""
+    """The code point at byte i of data and its length in bytes; bytes that are no UTF-8 count as U+FFFD each.
+
+    Places in the text are uint64 in all kernels: with signed ones Numba looks for negative (Python's "from the end")
+    indices at every access, which doubles the time of the loops over bytes.
+    """
+    one, two, three = uint64(1), uint64(2), uint64(3)
     b = data[i]
+    left = end - i
     if b < 0x80:
-        return uint32(b), 1
-    if 0xC0 <= b < 0xE0 and i + 1 < end:
-        return uint32(b & 0x1F) << uint32(6) | uint32(data[i + 1] & 0x3F), 2
-    if 0xE0 <= b < 0xF0 and i + 2 < end:
-        high = uint32(b & 0x0F) << uint32(12) | uint32(data[i + 1] & 0x3F) << uint32(6)
-        return high | uint32(data[i + 2] & 0x3F), 3
-    if 0xF0 <= b < 0xF5 and i + 3 < end:
-        high = uint32(b & 0x07) << uint32(18) | uint32(data[i + 1] & 0x3F) << uint32(12)
-        code = high | uint32(data[i + 2] & 0x3F) << uint32(6) | uint32(data[i + 3] & 0x3F)
-        return (code, 4) if code < 0x110000 else (uint32(0xFFFD), 1)
-    return uint32(0xFFFD), 1
+        return uint32(b), one
+    if 0xC0 <= b < 0xE0 and left > one:
+        return uint32(b & 0x1F) << uint32(6) | uint32(data[i + one] & 0x3F), two
+    if 0xE0 <= b < 0xF0 and left > two:
+        high = uint32(b & 0x0F) << uint32(12) | uint32(data[i + one] & 0x3F) << uint32(6)
+        return high | uint32(data[i + two] & 0x3F), three
+    if 0xF0 <= b < 0xF5 and left > three:
+        high = uint32(b & 0x07) << uint32(18) | uint32(data[i + one] & 0x3F) << uint32(12)
+        code = high | uint32(data[i + two] & 0x3F) << uint32(6) | uint32(data[i + three] & 0x3F)
+        if code < 0x110000:
+            return code, uint64(4)
+    return uint32(0xFFFD), one
 
 
 @njit(inline="always")
@@ -121,66 +128,70 @@ def ascii_tables(table):  # type: ignore[no-untyped-def]
     masks = np.zeros(128, np.uint64)
     for code in range(128):
         if (table[code] >> uint32(21)) & uint32(7) == LETTER:
-            hashes[code] = character_hash(table[code] & uint32(_LOWER_BITS))
+            hashes[code] = character_hash(table[code] & uint32(LOWER_BITS))
             masks[code] = ~uint64(0)
     return hashes, masks
+
+
+@njit(inline="always")
+def needs_nfc(order, last):  # type: ignore[no-untyped-def]
+    """Whether a character with this place in normalization, after one with place `last`, may not stand so in NFC."""
+    return order != 0 and (order == MAYBE or order < last)
 
 
 @njit(nogil=True, cache=True)
 def hash_words(data, start, end, table, hashes, masks, is_nfc, words):  # type: ignore[no-untyped-def]
     """Write the hashes of the words of data[start:end] to `words` (room for bytes // 2 + 2) and return their number;
-    -1 where the text is perhaps not in NFC (and `is_nfc` does not say it is).
+    -1 where the text may not be in NFC (and `is_nfc` does not say it is).
 
     The ASCII path has no branch: the ends of words cannot be foretold, and a wrong guess costs more than the work.
     """
-    n = 0
-    h = uint64(0)  # 0: not inside a word
+    i, end = uint64(start), uint64(end)
+    n, one = uint64(0), uint64(1)
+    h = inside = uint64(0)  # the word so far; all ones while there is one
     last = uint32(0)
-    i = start
     while i < end:
         b = data[i]
         if b < 0x80:
             words[n] = h
-            n += int64(h != 0) & int64(masks[b] == 0)
-            h = _join(h, hashes[b]) & masks[b]
+            n += inside & ~masks[b] & one
+            inside = masks[b]
+            h = _join(h, hashes[b]) & inside
             last = uint32(0)
-            i += 1
+            i += one
             continue
         code, length = decode(data, i, end)
         i += length
         entry = table[code]
-        order = entry >> uint32(24)
-        if order != 0 and not is_nfc and (order == MAYBE or order < last):
+        if not is_nfc and needs_nfc(entry >> uint32(24), last):
             return -1
-        last = order
+        last = entry >> uint32(24)
         kind = (entry >> uint32(21)) & uint32(7)
         if kind in (LETTER, MARK):
-            h = _join(h, character_hash(entry & uint32(_LOWER_BITS)))
+            h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
+            inside = ~uint64(0)
             continue
-        if h != 0:
-            words[n] = h
-            n += 1
-            h = uint64(0)
-        if kind == ALONE:
-            h = _join(h, character_hash(entry & uint32(_LOWER_BITS)))
-            while i < end:
-                code, length = decode(data, i, end)
-                entry = table[code]
-                if (entry >> uint32(21)) & uint32(7) != MARK:
-                    break
-                order = entry >> uint32(24)
-                if order != 0 and not is_nfc and (order == MAYBE or order < last):
-                    return -1
-                last = order
-                h = _join(h, character_hash(entry & uint32(_LOWER_BITS)))
-                i += length
-            words[n] = h
-            n += 1
-            h = uint64(0)
-    if h != 0:
         words[n] = h
-        n += 1
-    return n
+        n += inside & one
+        h = inside = uint64(0)
+        if kind != ALONE:
+            continue
+        h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
+        while i < end:
+            code, length = decode(data, i, end)
+            entry = table[code]
+            if (entry >> uint32(21)) & uint32(7) != MARK:
+                break
+            if not is_nfc and needs_nfc(entry >> uint32(24), last):
+                return -1
+            last = entry >> uint32(24)
+            h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
+            i += length
+        words[n] = h
+        n += one
+        h = uint64(0)
+    words[n] = h
+    return int64(n + (inside & one))
 
 
 @njit(nogil=True, cache=True)
