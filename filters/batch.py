@@ -66,7 +66,9 @@ class Batch:
     def count(self, phrase: str) -> FloatArray:
         """Occurrences of an ASCII phrase, whatever its letters' case; they do not overlap."""
         pattern = np.frombuffer(phrase.lower().encode("ascii"), dtype=np.uint8)
-        return _occurrences(self.data, self.starts, self.ends, pattern)
+        found = np.zeros(len(self), np.float64)
+        _count_phrase(self.data, self.starts, self.ends, pattern, found)
+        return found
 
 
 def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> FloatArray:
@@ -77,8 +79,7 @@ def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> FloatArr
 
 
 @nb.njit(nogil=True, cache=True)
-def _occurrences(data: Any, starts: Any, ends: Any, pattern: Any) -> Any:
-    found = np.zeros(starts.shape[0], np.float64)
+def _count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, found: Any) -> None:
     size = pattern.shape[0]
     for document in range(starts.shape[0]):
         i, last = starts[document], ends[document] - size
@@ -91,7 +92,6 @@ def _occurrences(data: Any, starts: Any, ends: Any, pattern: Any) -> Any:
                 i += size
             else:
                 i += 1
-    return found
 
 
 @nb.njit(nogil=True)

@@ -41,7 +41,7 @@ _PROPERTIES = (
     (r"\u200B", IGNORED),
     (r"[\p{L}&&[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=Complex_Context}\u30FC\uFF70]]", IDEOGRAPH),
     (r"\p{Sentence_Terminal}", TERMINAL),
-    (r"\p{Uppercase}", UPPERCASE),
+    (r"[\p{Lu}\p{Lt}]", UPPERCASE),
     (r"[\n\v\f\r\x85\u2028\u2029]", BREAK),
     (r"\p{Nd}", DIGIT),
     (r"[\p{Pe}\p{Pf}\"']", CLOSING),
@@ -79,7 +79,8 @@ def decode(data: Any, i: Any, end: Any) -> Any:
     code = byte & (0x7F >> size)
     for k in range(i + 1, i + size):
         code = code << 6 | np.int64(data[k] & 0x3F)
-    return min(code, 0x10FFFF) << 3 | size
+    code = min(code, np.int64(0x10FFFF))
+    return code << 3 | size
 
 
 HASH_SEED = np.uint64(0xCBF29CE484222325)

@@ -101,7 +101,10 @@ def _lines(
     paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; no length: none is open
     value, length = HASH_SEED, 0  # the open line, from its first visible character to the last one read
     seen_value, seen_length, seen_dots = HASH_SEED, 0, 0  # … and to its last visible character
-    first, last, dots = 0, 0, 0  # its first and last visible character; full stops in a row
+    first: Any = 0  # its first visible character
+    last: Any = 0  # its last
+    dots = 0  # full stops in a row
+    code: Any
     i = start
     while i <= end:
         if i < end:
@@ -112,7 +115,7 @@ def _lines(
                 packed = decode(data, i, end)
                 code, size = packed >> 3, packed & 7
         else:
-            code, size = np.int64(_LINE_FEED), 1  # a last line break closes what is open
+            code, size = _LINE_FEED, 1  # a last line break closes what is open
         cls = classes[code]
         if (cls & KIND) != SPACE:
             if length == 0:

@@ -82,12 +82,9 @@ def word_statistics(
 ) -> WordStatistics:
     """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a token of the longest one."""
     n = len(starts)
-    single = len(WordStatistics._fields) - 2
-    out = WordStatistics(
-        *(np.zeros(n, np.int64) for _ in range(single)),
-        top=np.zeros((n, len(TOP_NGRAMS)), np.int64),
-        duplicate=np.zeros((n, len(DUPLICATE_NGRAMS)), np.int64),
-    )
+    columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
+    shapes = [(n, columns[field]) if field in columns else (n,) for field in WordStatistics._fields]
+    out = WordStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
     _count(data, starts, ends, character_classes(), _STOP_CODES, out)
     return out
 
@@ -119,7 +116,7 @@ def _joins(code: Any, before: Any, after: Any) -> Any:
         return code in (_FULL_STOP, _APOSTROPHE, _QUOTE, _UNDERSCORE, _MIDDLE_DOT)
     if before == NUMBER and after == NUMBER:
         return code in (_FULL_STOP, _APOSTROPHE, _QUOTE, _UNDERSCORE, _COMMA)
-    return code == _UNDERSCORE and (after in (LETTER, NUMBER))
+    return code == _UNDERSCORE and after in (LETTER, NUMBER)
 
 
 _NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-letter word, a symbol
@@ -139,11 +136,14 @@ def _tokens(
     words, word_characters, alphabetic, found = 0, 0, 0, 0
     hash_signs, ellipses, curly_brackets, sentences = 0, 0, 0, 0
     token = _NONE
-    opened, last, symbol, has_letter = start, 0, 0, False
+    opened, has_letter = start, False
+    symbol: Any = 0
+    last: Any = 0  # the kind of the last letter or number
     length = 0
     value = HASH_SEED
     dots = 0  # full stops in a row, for "..."
     sentence_words, sentence_ends = 0, False  # the number of words at the last sentence's end; a terminal was just read
+    code: Any
     i = start
     while i <= end:
         if i < end:
@@ -155,7 +155,7 @@ def _tokens(
                 code, size = packed >> 3, packed & 7
             characters += 1
         else:
-            code, size = np.int64(0x0A), 1  # a last line break closes what is open, and is not counted
+            code, size = 0x0A, 1  # a last line break closes what is open, and is not counted
         cls = classes[code]
         kind = cls & KIND
         letters += kind in (LETTER, IDEOGRAPH)
@@ -163,9 +163,9 @@ def _tokens(
         digits += (cls & DIGIT) != 0
 
         joined = (
-            (token == _WORD and (kind in (LETTER, NUMBER)))
+            (token == _WORD and kind in (LETTER, NUMBER))
             or (kind == EXTEND and token != _NONE)
-            or (token == _MARK and code == symbol and (code in (_FULL_STOP, _HYPHEN)))
+            or (token == _MARK and code == symbol and code in (_FULL_STOP, _HYPHEN))
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
             joined = _joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
@@ -181,7 +181,7 @@ def _tokens(
                 word_characters += length
                 alphabetic += has_letter
                 if i - opened <= _LONGEST_STOP_WORD:
-                    word = np.int64(0)
+                    word: Any = 0
                     for k in range(opened, i):
                         word = word << 8 | np.int64(data[k])
                     for k in range(stops.shape[0]):
