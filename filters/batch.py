@@ -46,8 +46,8 @@ class Batch:
         if array.null_count:
             nulls = array.is_null().to_numpy(zero_copy_only=False)
             ends[nulls] = starts[nulls]  # Arrow lets a null row own bytes
-        # A buffer, never an array of ours: a kernel is compiled once, for read-only bytes.
         data = np.frombuffer(data_buffer if data_buffer is not None and data_buffer.size else b"\0", dtype=np.uint8)
+        data.flags.writeable = False  # some Arrow buffers are mutable: without this, kernels compile once for each kind
         return cls(array, data, starts, ends)
 
     def __len__(self) -> int:
