@@ -9,6 +9,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -68,7 +69,8 @@ def crawl(
         site = SAMPLE_WEB
     moment = (date or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
     partial = out.with_name(f".{out.name}.partial")
-    _write(partial, b"")  # what cannot be written is better known before the work
+    with _writing(out):  # what cannot be written is better known before the work
+        partial.write_bytes(b"")
     try:
         answers = load_site(site) if site else {}
         sample_pages = len(answers)
@@ -84,11 +86,9 @@ def crawl(
                 recorder.exchange(url, request, response)
                 if progress:
                     progress(done, len(answers))
-        _write(partial, archive.getvalue())
-        try:
+        with _writing(out):
+            partial.write_bytes(archive.getvalue())
             os.replace(partial, out)
-        except OSError as error:
-            raise UserError(f"{out}: cannot be written: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
     return CrawlSummary(
@@ -100,11 +100,12 @@ def crawl(
     )
 
 
-def _write(path: Path, data: bytes) -> None:
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        path.write_bytes(data)
+        yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from None
 
 
 class Recorder:
@@ -141,14 +142,14 @@ def fetch_all(urls: Sequence[str], port: int) -> Iterator[tuple[str, bytes, byte
     for host, of_host in groupby(urls, key=lambda url: urlsplit(url).netloc):
         with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
             for url in of_host:
-                request = _request(host, urlsplit(url).path)
+                request = _request(host, url.removeprefix(f"http://{host}"))
                 connection.sendall(request)
                 yield url, request, read_response(stream)
 
 
-def _request(host: str, path: str) -> bytes:
+def _request(host: str, target: str) -> bytes:
     headers = f"Host: {host}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br\r\n"
-    return f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode("ascii")
+    return f"GET {target} HTTP/1.1\r\n{headers}\r\n".encode("ascii")
 
 
 def read_response(stream: BinaryIO) -> bytes:

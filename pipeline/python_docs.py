@@ -160,23 +160,25 @@ def _library_blocks(module: ModuleType) -> Iterator[str]:
 
 
 def _documented(name: str, thing: Any, level: int, seen: set[str]) -> Iterator[str]:
-    """Yield a heading and the paragraphs of a docstring; nothing for one that is missing or was told already."""
+    """Yield a heading and the paragraphs of a docstring that this page has not told before; no heading over nothing."""
     text = inspect.cleandoc(thing.__doc__) if isinstance(thing.__doc__, str) else ""
-    if not text or text in seen:
+    new = [block for block in _blocks(text) if block not in seen]
+    if not new:
         return
-    seen.add(text)
+    seen.update(new)
     try:
         signature = str(inspect.signature(thing)) if inspect.isroutine(thing) else ""
     except (TypeError, ValueError):
         signature = "()"
     yield f"<h{level}>{html.escape(name + signature)}</h{level}>"
-    yield from _blocks(text)
+    yield from new
 
 
 def _blocks(text: str) -> Iterator[str]:
     """Yield plain documentation as HTML: flush paragraphs, indented or `>>>` blocks as they are, underlined titles."""
     for block in re.split(r"\n\s*\n", text.strip("\n")):
-        lines = block.rstrip().split("\n")
+        if not (lines := block.rstrip().split("\n"))[0]:
+            continue
         if len(lines) == 2 and re.fullmatch(r"([*=~^\"-])\1+", lines[1]):
             yield f"<h2>{html.escape(lines[0])}</h2>"
             continue
