@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-
 _ABOVE_ZERO = (
     *("layers", "width", "heads", "kv_heads", "context", "hidden", "rope_theta", "norm_eps"),
     *("steps", "batch_size", "learning_rate", "grad_clip"),

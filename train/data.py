@@ -24,7 +24,7 @@ class Split(Protocol):
 
     @property
     def bytes(self) -> int:
-        """UTF-8 bytes of the text in the split."""
+        """UTF-8 bytes of the text in the split; 0 where that is unknown."""
         ...
 
     def read(self, start: int, length: int) -> NDArray[Any]:

@@ -18,7 +18,7 @@ class Evaluation:
 
     tokens: int  # scored, each once
     nats_per_token: float
-    bits_per_byte: float
+    bits_per_byte: float | None  # None where the shards do not know the bytes of their text
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:
@@ -44,7 +44,7 @@ def evaluate(
     split's bytes, since only the tokenizer knows how many bytes lie under a token. `UserError` on an empty split.
     """
     count = split.tokens if tokens is None else min(tokens, split.tokens)
-    if count == 0 or split.bytes == 0:
+    if count == 0:
         raise UserError("the validation split is empty: bring more documents, or give it a larger share of them")
     device, context = model.embedding.weight.device, model.config.context
     nats = 0.0
@@ -57,7 +57,8 @@ def evaluate(
             logits = model(inputs)
         nats += F.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum").item()
     text_bytes = split.bytes * (count / split.tokens)
-    return Evaluation(tokens=count, nats_per_token=nats / count, bits_per_byte=bits_per_byte(nats, text_bytes))
+    bits = bits_per_byte(nats, text_bytes) if text_bytes else None
+    return Evaluation(tokens=count, nats_per_token=nats / count, bits_per_byte=bits)
 
 
 def _slices(count: int, batch_size: int, context: int) -> list[tuple[int, int, int]]:

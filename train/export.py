@@ -79,14 +79,14 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """The exported `config.json`; `UserError` where there is none or it is not one of ours."""
     path = directory / "config.json"
     try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; a trained model's directory holds config.json and model.safetensors"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
-    if settings.get("model_type") != "llama" or "rope_theta" not in settings:
+    if not isinstance(settings, dict) or settings.get("model_type") != "llama" or "rope_theta" not in settings:
         raise UserError(f"{path}: not a model that this trainer exported (model_type llama, with rope_theta)")
     return settings
 

@@ -3,35 +3,33 @@
 import os
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
-
-from pipeline.errors import UserError
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, tensors brought to the CPU; one metadata key keeps its bytes reproducible.
+    """Write a safetensors file, tensors brought to the CPU; give one metadata key: their order is not kept.
 
-    `UserError` where the disk refuses (the library has its own exception for that, and no errno).
+    By way of bytes in memory: the library's own `save_file` leaves a file of a random name behind when it is killed,
+    lets nobody else read the file, and turns a full disk into an exception without a number.
     """
-    scratch = path.with_name(path.name + ".tmp")
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, scratch, metadata)
-    except SafetensorError as error:
-        scratch.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error}") from None
-    _settle(scratch, path)
+    write_bytes(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file; an `OSError` (a full disk) leaves what was there before."""
     scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(text, encoding="utf-8")
-    _settle(scratch, path)
-
-
-def _settle(scratch: Path, path: Path) -> None:
-    with scratch.open("rb") as written:
-        os.fsync(written.fileno())  # before the rename: a machine that loses power must not keep the name alone
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # before the rename: a machine that loses power must not keep the name alone
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
     os.replace(scratch, path)

@@ -62,7 +62,7 @@ class TrainResult:
     tokens_seen: int
     train_loss: float  # nats per token, mean of the last 20 steps
     validation_loss: float  # nats per token
-    bits_per_byte: float  # of the validation text
+    bits_per_byte: float | None  # of the validation text; None where the shards do not know its bytes
     seconds: float  # of this call; 0 if the run was finished before
 
 
@@ -83,14 +83,15 @@ def train(
     began = time.perf_counter()
     corpus = token_shards.open(shards)
     key = fingerprint(config, shards)
+    checkpoint_file = out / "checkpoint.safetensors"
     if (done := finished(out, key)) is not None:
+        checkpoint_file.unlink(missing_ok=True)  # killed right before its last act
         return done
     device = find_device(config.device)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
     train_split, validation_split = corpus.splits["train"], corpus.splits["validation"]
     check_size(train_split, config.context)
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint_file = out / "checkpoint.safetensors"
 
     with reproducible(device, config.threads):
         model = first_model(config, corpus.vocab_size).to(device)
@@ -107,7 +108,7 @@ def train(
             )
 
         state = resume(out, key, model, optimizer, note)
-        with (out / "metrics.jsonl").open("ab", buffering=0) as metrics:
+        with (out / "metrics.jsonl").open("ab") as metrics:
             if state is None:
                 checked = measure()
                 write_line(metrics, {"step": 0, "tokens": 0} | losses(checked))
@@ -126,13 +127,13 @@ def train(
                 loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.to(device).flatten())
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                norm = clip(model, config.grad_clip)
-                stop_unless_finite(step, loss.item(), norm, rate)
+                nats, norm = loss.item(), clip(model, config.grad_clip)
+                stop_unless_finite(step, nats, norm, rate)
                 optimizer.step()
 
                 done_steps, last = step + 1, step + 1 == config.steps
                 tokens = done_steps * config.batch_size * config.context
-                line = {"step": done_steps, "tokens": tokens, "loss": loss.item()}
+                line: dict[str, Any] = {"step": done_steps, "tokens": tokens, "loss": nats}
                 line |= {"learning_rate": rate, "gradient_norm": norm}
                 if done_steps % config.evaluate_every == 0 or last:
                     checked = measure()
@@ -146,7 +147,7 @@ def train(
                         Progress(
                             step=done_steps,
                             steps=config.steps,
-                            train_loss=loss.item(),
+                            train_loss=nats,
                             validation_loss=checked.nats_per_token,
                             tokens_seen=tokens,
                         )
@@ -285,14 +286,15 @@ def stop_unless_finite(step: int, loss: float, norm: float, rate: float) -> None
         )
 
 
-def losses(checked: Evaluation) -> dict[str, float]:
+def losses(checked: Evaluation) -> dict[str, float | None]:
     """An evaluation's fields of a line of metrics."""
     return {"validation_loss": checked.nats_per_token, "bits_per_byte": checked.bits_per_byte}
 
 
 def write_line(metrics: IO[bytes], line: dict[str, Any]) -> None:
-    """Append one JSON line; unbuffered, so that it lies there before a checkpoint counts on it."""
+    """Append one JSON line, at once, so that it lies there before a checkpoint counts on it."""
     metrics.write(json.dumps(line).encode() + b"\n")
+    metrics.flush()
 
 
 def last_losses(metrics: Path, steps: int = 20) -> float:

@@ -33,8 +33,9 @@ def plot_losses(metrics: Path, picture: Path) -> None:
         tokens, losses = np.array(checks).T
         axes.plot(tokens, losses, color="#d1495b", linewidth=1.8, marker="o", markersize=4, label="validation")
         last = next(line for line in reversed(lines) if "validation_loss" in line)
+        bits = last["bits_per_byte"]
         axes.annotate(
-            f"{last['validation_loss']:.2f} nats a token\n{last['bits_per_byte']:.2f} bits a byte",
+            f"{last['validation_loss']:.2f} nats a token" + (f"\n{bits:.2f} bits a byte" if bits is not None else ""),
             (last["tokens"], last["validation_loss"]),
             xytext=(0, 18),
             textcoords="offset points",
