@@ -15,9 +15,9 @@ code points. spaCy's English tokens, over which datatrove computes the same stat
 divides "don't" into "do" and "n't", keeps addresses ("https://…", "a@b.org") and unspaced Han in one piece, and knows
 a list of abbreviations.
 
-A **sentence** is text with at least one word in it that runs up to a sentence terminal (. ! ? and other scripts'). After
-`.`, `!` and `?` white space must follow, or the end, if need be after closing quotes or brackets; the others need none.
-Text without a terminal at its end (a heading, a menu) is no sentence.
+A **sentence** is text within a line that has a letter in it and runs up to a sentence terminal (. ! ? and those of
+other scripts). After `.`, `!` and `?` white space must follow, or the end, if need be after closing quotes or brackets;
+the others need none. Text without a terminal at its end (a heading, a menu) is no sentence, nor is "1.2." before it.
 """
 
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ def _tokens(
     length = 0
     value = HASH_SEED
     dots = 0  # full stops in a row, for "..."
-    sentence_words, sentence_ends = 0, False  # the number of words at the last sentence's end; a terminal was just read
+    sentence_start, sentence_ends = 0, False  # `alphabetic` where the open sentence began; a terminal was just read
     code: Any
     i = start
     while i <= end:
@@ -203,17 +203,17 @@ def _tokens(
         if sentence_ends:
             if kind == SPACE:
                 sentences += 1
-                sentence_words = words
+                sentence_start = alphabetic
                 sentence_ends = False
             elif not (cls & (CLOSING | TERMINAL)) and kind != EXTEND:
                 sentence_ends = False
         if kind == SYMBOL:
-            if cls & TERMINAL and words > sentence_words:
+            if cls & TERMINAL and alphabetic > sentence_start:
                 if code in (_FULL_STOP, _EXCLAMATION, _QUESTION):
                     sentence_ends = True
                 else:
                     sentences += 1
-                    sentence_words = words
+                    sentence_start = alphabetic
                     sentence_ends = False
             hash_signs += code == _HASH
             ellipses += code == _ELLIPSIS
@@ -226,7 +226,9 @@ def _tokens(
             dots = 0
             if i < end and kind == SPACE:
                 spaces += 1
-                breaks += (cls & BREAK) != 0
+                if cls & BREAK:
+                    breaks += 1
+                    sentence_start = alphabetic
         i += size
 
     out.characters[document] = characters

@@ -24,7 +24,7 @@ _N = r"\p{N}"
 _X = r"[[\p{M}\p{Cf}]--\u200B]"
 _ANY = rf"[{_L}{_N}]"
 TOKEN = regex.compile(
-    rf"""(?Vx1)
+    rf"""(?V1x)
     (?P<word> {_ANY} (?: {_ANY} | {_X}
         | (?<= {_L} {_X}*) ['’.·] (?= {_L})
         | (?<= {_N} {_X}*) ['’.,] (?= {_N})
@@ -32,19 +32,20 @@ TOKEN = regex.compile(
     | (?P<lone> {_UNSPACED} {_X}* )
     | \. (?: \. | {_X} )* | - (?: - | {_X} )*
     | [^\p{{White_Space}}\p{{Cc}}\u200B\p{{M}}\p{{Cf}}] {_X}*
-    """.replace("(?Vx1)", "(?V1x)")
+    """
 )
+_BREAK = "[\n\v\f\r\x85\u2028\u2029]"
 _STERM = regex.compile(r"\p{Sentence_Terminal}")
-_CLOSERS = regex.compile(rf"""(?V1)(?:[\p{{Pe}}\p{{Pf}}"']|\p{{Sentence_Terminal}}|{_X})*(?:\p{{White_Space}}|$)""")
+_CLOSERS = regex.compile(rf"""(?V1)(?:[\p{{Pe}}\p{{Pf}}"']|\p{{Sentence_Terminal}}|{_X})*(?:\p{{White_Space}}|\Z)""")
 
 
-def count_sentences(text: str, tokens: list[tuple[int, int, bool]]) -> int:
-    word_ends = [end for _, end, is_word in tokens if is_word]
+def count_sentences(text: str, word_ends: list[int]) -> int:
+    breaks = [match.end() for match in re.finditer(_BREAK, text)]
     sentences, begun = 0, 0  # begun: where the sentence under way began
     for match in _STERM.finditer(text):
         at = match.start()
-        # A word counts from its end on; a mark at the end of a word may lie behind the terminal's own place.
-        if not any(begun < end <= at for end in word_ends):
+        line = max((end for end in breaks if end <= at), default=0)
+        if not any(max(begun, line) < end <= at for end in word_ends):
             continue
         if match.group() in ".!?":
             closing = _CLOSERS.match(text, at + 1)
@@ -59,7 +60,7 @@ def reference_words(text: str) -> dict[str, int | list[int]]:
     found = list(TOKEN.finditer(text))
     tokens = [match.group() for match in found]
     words = [match.group() for match in found if match["word"] or match["lone"]]
-    spans = [(match.start(), match.end(), bool(match["word"] or match["lone"])) for match in found]
+    alphabetic = [match for match in found if regex.search(r"\p{L}", match.group())]
     top, duplicate = [], []
     for n in TOP_NGRAMS:
         grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
@@ -79,19 +80,19 @@ def reference_words(text: str) -> dict[str, int | list[int]]:
     return {
         "characters": len(text),
         "spaces": len(regex.findall(r"\p{White_Space}", text)),
-        "breaks": len(re.findall("[\n\v\f\r\x85\u2028\u2029]", text)),
+        "breaks": len(re.findall(_BREAK, text)),
         "letters": len(regex.findall(r"\p{L}", text)),
         "uppercase": len(regex.findall(r"[\p{Lu}\p{Lt}]", text)),
         "digits": len(regex.findall(r"\p{Nd}", text)),
         "tokens": len(tokens),
         "words": len(words),
         "word_characters": sum(map(len, words)),
-        "alphabetic": sum(bool(regex.search(r"\p{L}", word)) for word in words),
+        "alphabetic": len(alphabetic),
         "stop_words": len(set(words) & set(STOP_WORDS)),
         "hashes": text.count("#"),
         "ellipses": text.count("...") + text.count("…"),
         "curly_brackets": text.count("{"),
-        "sentences": count_sentences(text, spans),
+        "sentences": count_sentences(text, [match.end() for match in alphabetic]),
         "top": top,
         "duplicate": duplicate,
     }
