@@ -35,6 +35,11 @@ SKIPPED = {
 }
 PYDOC, LIBRARY, LANGUAGE = "python-docs.example", "python-manual.example/library", "python-manual.example/topics"
 TOPICS = "pydoc_data.topics"
+UNSTEADY = (
+    r"(?: |&nbsp;)(?:at(?: |&nbsp;)0x|handle )[0-9a-fA-F]+"  # "<function f at 0x7f...>", "<PyDLL 'None', handle 7f...>"
+    r"|(?<=\.\.\.)[0-9a-fA-F]+(?=&gt;)"
+    r"|(?<= from ')/[^'&]*\.\.\.[^'&]*(?=')"  # "<module '_bz2' from '/home/somebo...so'>"
+)
 CHILD_SECONDS = 120  # the 400 modules of Python 3.11 take about 10 s
 
 
@@ -123,8 +128,8 @@ def _private_paths(home: str, folder: str) -> list[tuple[str, str]]:
 def _without(private: list[tuple[str, str]], page: str) -> str:
     for path, stand_in in private:
         page = page.replace(path, stand_in)
-    # Addresses differ from run to run, also where pydoc has cut them short.
-    return re.sub(r"(?: |&nbsp;)(?:at(?: |&nbsp;)0x|handle )[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fA-F]+(?=&gt;)", "", page)
+    # Addresses differ from run to run, and pydoc may have cut them short, or a path before we knew it.
+    return re.sub(UNSTEADY, "", page)
 
 
 def _module_pages(name: str) -> Iterator[tuple[str, str]]:
