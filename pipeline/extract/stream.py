@@ -1,0 +1,199 @@
+"""Bytes of an archive: the file, a gzip member in it, and a cursor over what either yields.
+
+A decompressor that hides the members cannot say where a record starts in the compressed file, how long it is there, or
+where to go on after damage. Here members are walked one at a time, so that all three are known exactly.
+"""
+
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+from isal import isal_zlib
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+PADDING = b"\r\n\0 \t"
+"""What may stand between two records."""
+_BAD_GZIP: type[Exception] = isal_zlib.error
+_BLOCK = 1 << 20  # bytes read from the file at once
+_INPUT = 1 << 15  # compressed bytes handed to the decompressor at once
+_OUTPUT = 1 << 20  # decompressed bytes taken at once, so that a bomb costs a megabyte at a time
+# A member that swells beyond this factor (deflate's own limit is 1032) once far past the record limit is a bomb.
+_BOMB_RATIO = 200
+_BOMB_RECORDS = 16
+
+
+class File:
+    """Random reads from a file through one cached block."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._block = b""
+        self._base = 0
+        self.size = handle.seek(0, 2)
+
+    def read(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes at `offset`; fewer only at the end of the file."""
+        at = offset - self._base
+        if at < 0 or at + count > len(self._block):
+            self._handle.seek(offset)
+            self._block = self._handle.read(max(count, _BLOCK))
+            self._base, at = offset, 0
+        return self._block[at : at + count]
+
+
+class GzipMember:
+    """One gzip member at `offset`, decompressed piece by piece.
+
+    `end` is the offset behind it once it was read whole, else None. `problem` is "bad_gzip", "truncated" or "too_large"
+    (a bomb: its rest is not decompressed) once reading failed; then `more` yields nothing further.
+    """
+
+    def __init__(self, file: File, offset: int, max_record_bytes: int) -> None:
+        self._file = file
+        self._at = offset
+        self._start = offset
+        self._limit = _BOMB_RECORDS * max_record_bytes
+        self._inflate = isal_zlib.decompressobj(31)
+        self._tail = b""
+        self._produced = 0
+        self.end: int | None = None
+        self.problem: str | None = None
+        self.detail: str | None = None
+
+    def more(self) -> bytes:
+        """The next decompressed piece; empty at the end of the member or of what can be read of it."""
+        while self.end is None and self.problem is None:
+            piece = self._tail
+            if not piece:
+                piece = self._file.read(self._at, _INPUT)
+                self._at += len(piece)
+                if not piece:
+                    self.problem, self.detail = "truncated", "the file ends within a gzip member"
+                    break
+            try:
+                out: bytes = self._inflate.decompress(piece, _OUTPUT)
+            except _BAD_GZIP as error:
+                self.problem, self.detail = "bad_gzip", str(error)
+                break
+            self._produced += len(out)
+            if self._inflate.eof:
+                self.end = self._at - len(self._inflate.unused_data)
+            else:
+                self._tail = self._inflate.unconsumed_tail
+                if self._produced > max(self._limit, _BOMB_RATIO * (self._at - self._start)):
+                    self.problem, self.detail = "too_large", f"{self._produced:,} bytes and more in one gzip member"
+            if out:
+                return out
+        return b""
+
+
+class Stream:
+    """A cursor over pieces of bytes that looks ahead as far as asked and soon forgets what lies behind.
+
+    `position` counts from the `position` given. `seek`, where the source has it, moves the source for `back`.
+    """
+
+    def __init__(self, more: Callable[[], bytes], position: int = 0, seek: Callable[[int], None] | None = None) -> None:
+        self._more = more
+        self._seek = seek
+        self._held = b""
+        self._cursor = 0
+        self._origin = position
+        self._ended = False
+
+    @property
+    def position(self) -> int:
+        """Where the next byte lies."""
+        return self._origin + self._cursor
+
+    def fill(self, count: int) -> int:
+        """Hold the next `count` bytes ready; how many of them there are (fewer only at the end)."""
+        ready = len(self._held) - self._cursor
+        if ready < count and not self._ended:
+            pieces = [self._held[self._cursor :]]
+            while ready < count and (piece := self._more()):
+                pieces.append(piece)
+                ready += len(piece)
+            self._ended = ready < count
+            self._origin += self._cursor
+            self._cursor = 0
+            self._held = b"".join(pieces)
+        return min(ready, count)
+
+    def peek(self, count: int) -> bytes:
+        """The next `count` bytes, left where they are."""
+        self.fill(count)
+        return self._held[self._cursor : self._cursor + count]
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        found = self.peek(count)
+        self._cursor += len(found)
+        return found
+
+    def skip(self, count: int) -> int:
+        """Pass over `count` bytes without holding them; how many there were."""
+        left = count
+        while left and (step := self.fill(min(left, _OUTPUT))):
+            self._cursor += step
+            left -= step
+        return count - left
+
+    def match(self, pattern: re.Pattern[bytes], reach: int) -> re.Match[bytes] | None:
+        """The pattern's match at the cursor within the next `reach` bytes, left where they are."""
+        self.fill(reach)
+        return pattern.match(self._held, self._cursor, self._cursor + reach)
+
+    def skip_padding(self) -> None:
+        """Pass over the line ends, blanks and zeros that stand between records."""
+        while block := self.peek(256):
+            padding = len(block) - len(block.lstrip(PADDING))
+            self._cursor += padding
+            if padding < len(block):
+                return
+
+    def unread(self, taken: bytes) -> None:
+        """Put bytes back that were taken last."""
+        self._held = taken + self._held[self._cursor :]
+        self._origin, self._cursor = self.position - len(taken), 0
+
+    def back(self, position: int) -> bool:
+        """Return to an earlier position; False where the source cannot."""
+        if self._seek is None:
+            return False
+        self._seek(position)
+        self._held, self._origin, self._cursor, self._ended = b"", position, 0, False
+        return True
+
+
+def file_stream(file: File, position: int) -> Stream:
+    """The file's own bytes from `position` on."""
+    at = position
+
+    def more() -> bytes:
+        nonlocal at
+        piece = file.read(at, _INPUT)
+        at += len(piece)
+        return piece
+
+    def seek(position: int) -> None:
+        nonlocal at
+        at = position
+
+    return Stream(more, position, seek)
+
+
+def opening(file: File, offset: int, count: int) -> bytes:
+    """The first `count` decompressed bytes of the gzip member at `offset`; empty where none starts there."""
+    try:
+        return bytes(isal_zlib.decompressobj(31).decompress(file.read(offset, _INPUT), count))
+    except _BAD_GZIP:
+        return b""
+
+
+def member_length(file: File, offset: int, max_record_bytes: int) -> int | None:
+    """Compressed length of the member at `offset`, found by decompressing it; None where it is damaged."""
+    member = GzipMember(file, offset, max_record_bytes)
+    while member.more():
+        pass
+    return None if member.end is None else member.end - offset
