@@ -165,6 +165,17 @@ def test_a_killed_run_ends_in_the_same_bytes(corpus: Path, tmp_path: Path, at: i
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_cuda_trains_as_the_cpu_does_and_resumes_in_the_same_bytes(corpus: Path, tmp_path: Path, dtype: Any) -> None:
+    on_cuda = replace(TINY, device="cuda", dtype=dtype)
+    cpu = train(replace(TINY, dtype=dtype), corpus, tmp_path / "cpu")
+    assert train(on_cuda, corpus, tmp_path / "whole").validation_loss == pytest.approx(cpu.validation_loss, rel=0.02)
+    train_killed_at(9, on_cuda, corpus, tmp_path / "killed")
+    train(on_cuda, corpus, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
 def test_ctrl_c_leaves_the_last_checkpoint_and_half_a_line_is_cut(corpus: Path, tmp_path: Path) -> None:
     train(TINY, corpus, tmp_path / "whole")
     train_killed_at(7, TINY, corpus, tmp_path / "killed", KeyboardInterrupt)

@@ -37,20 +37,18 @@ class TrainConfig:
     steps: int = 400  # optimizer updates
     batch_size: int = 8  # windows an update; tokens an update = batch_size * context
     learning_rate: float = 3e-3  # at the peak; best of those tried at the default size, see CHANGELOG
-    min_learning_rate: float | None = (
-        None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556, and nanoGPT)
-    )
+    min_learning_rate: float | None = None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556)
     warmup_steps: int | None = None  # absent: a twentieth of the steps
 
     # AdamW (1711.05101), with GPT-3's numbers (2005.14165, appendix B).
     weight_decay: float = 0.1  # on matrices only, never on embeddings or norms
     beta1: float = 0.9
     beta2: float = 0.95
-    grad_clip: float | None = 1.0  # the gradient's greatest norm; absent in code (None): no clipping
+    grad_clip: float | None = 1.0  # the gradient's greatest norm, GPT-3's too; None: no clipping
 
     # What is measured and kept.
     evaluate_every: int = 100  # steps; always before the first and after the last one too
-    evaluation_tokens: int | None = 65_536  # the first so many of the validation split; None: all of it
+    evaluation_tokens: int | None = 32_768  # the first so many of the validation split; None: all of it
     checkpoint_every: int = 100  # steps; changes nothing but how much a killed run repeats
 
     # The machine.

@@ -200,7 +200,7 @@ def find_device(wanted: str) -> torch.device:
 def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
     """The untrained model, on the CPU: the same weights on every device, and the caller's generator left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)  # of the CPU; torch.manual_seed would reset CUDA's too
         return Transformer(
             ModelConfig(
                 vocab_size=vocab_size,
@@ -220,9 +220,7 @@ def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
 @contextmanager
 def reproducible(device: torch.device, threads: int | None) -> Iterator[None]:
     """Only deterministic kernels, and this many CPU threads; torch's global settings are put back afterwards."""
-    if (
-        device.type == "cuda"
-    ):  # cuBLAS reads it when it starts; without it torch refuses its products as undeterministic
+    if device.type == "cuda":  # cuBLAS reads this when it starts, and torch insists on it for deterministic products
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     memory: Any = torch.utils.deterministic
     mode, filled = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory

@@ -28,7 +28,8 @@ def plot_losses(metrics: Path, picture: Path) -> None:
         span = max(1, len(losses) // 25)
         if span > 1:
             mean = np.convolve(losses, np.full(span, 1 / span), mode="valid")
-            axes.plot(tokens[span - 1 :], mean, color="#1f5f99", linewidth=1.8, label=f"training, mean of {span} steps")
+            middles = tokens[span // 2 :][: len(mean)]
+            axes.plot(middles, mean, color="#1f5f99", linewidth=1.8, label=f"training, mean of {span} steps")
     if checks:
         tokens, losses = np.array(checks).T
         axes.plot(tokens, losses, color="#d1495b", linewidth=1.8, marker="o", markersize=4, label="validation")
