@@ -184,9 +184,34 @@ def test_odd_texts() -> None:
                 *("a\r\nb\r\n\r\na\r\n", "a\rb\r\ra", "a\n \nb", "a\n\n\n\na", "  a\na  ", "x\n\ny\nx\n\nx\n\ny\nx"),
                 *('He said "no." Yes!? (Ok.) 3.14 e.g. x', "。。漢。字！", "a.\u0301 b", "a.\u200bb", "end.\x00 "),
                 *("LOREM IPSUM lorem ipsum Lorem  Ipsumlorem ipsum", "lorem ipsu", "xlorem ipsum"),
+                *(
+                    " ".join(STOP_WORDS),
+                    *STOP_WORDS,
+                    *(f"{word}s" for word in STOP_WORDS),
+                    "The THE th e tha",
+                    "with-that",
+                ),
             ]
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "words"),
+    [
+        ("Don't stop: it's 1,000.5 m²!", 7, 5),
+        ("a well-known e.g. example.com/path", 9, 6),
+        ("snake_case _private_ C++", 7, 3),
+        ("wait... --- … ??", 6, 1),
+        ("漢字かなカナ and 한국어", 8, 8),
+        ("ภาษาไทย", 7, 7),
+        ("हिन्दी नमस्ते col·legi l’été", 4, 4),
+        ("🎉👍🏽 ok", 4, 1),
+    ],
+)
+def test_words_by_example(text: str, tokens: int, words: int) -> None:
+    counts = Batch.from_arrow(pa.array([text])).words
+    assert (counts.tokens[0], counts.words[0]) == (tokens, words)
 
 
 def test_repetition_is_exact_where_ngrams_overlap() -> None:
