@@ -1,0 +1,390 @@
+"""Training against a slow trainer; encoding against tiktoken, `tokenizers`, `transformers` and a slow encoder."""
+
+import json
+import random
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import regex
+import tiktoken
+import tokenizers
+import transformers
+
+from pipeline.errors import UserError
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, measure_usage, train_bpe
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+from pipeline.tokenize.pretokens import count_pretokens
+
+OWN_PATTERN = r"\p{L}+|\p{N}|\s+"  # leaves punctuation unmatched
+PATTERNS = (GPT2_PATTERN, CL100K_PATTERN, OWN_PATTERN)
+PATTERN_NAMES = ("gpt2", "cl100k", "own")
+
+# Pieces that pre-tokenizers disagree about: white space of all kinds, contractions, case folding, marks, new letters.
+PIECES = (
+    *" \n\t'.,-_a1Z²Ⅷ٣१中あ한é\u0301\u00a0\u0085\u2028\u3000\u180e\x1c\x1f\x00\u200b\ufeff\ufffd😀𝟘ﬀ\U0010ffff\u1885\U00031350",
+    *(
+        "  ",
+        "\r\n",
+        "\n\n ",
+        "'s",
+        "'S",
+        "'ſ",
+        "'LL",
+        "'l",
+        "'ve",
+        "'re",
+        "’s",
+        "12",
+        "1234",
+        "!!!",
+        "...\n",
+        "हिन्दी",
+        "👨‍👩‍👧",
+    ),
+    *(END_OF_TEXT, "<|", "|>", "the", " the", "Straße", "ქართული", "naïve", "https://example.org/?q=1", "aaaa", " aaa"),
+)
+SENTENCES = (
+    "The quick brown fox jumps over the lazy dog; it's 12345 o'clock, and they'll say so.\n\n",
+    "Der schnelle braune Fuchs springt über den faulen Hund – immer wieder, 3,5-mal täglich.\r\n",
+    "Быстрая коричневая лиса прыгает через ленивую собаку.  Она не устаёт!\n",
+    "敏捷的棕色狐狸跳过了懒狗。它从不疲倦,每天三次。\n",
+    "すばやい茶色の狐はのろまな犬を飛び越える。\n",
+    "تقفز الثعلبة البنية السريعة فوق الكلب الكسول.\n",
+    "तेज भूरी लोमड़ी आलसी कुत्ते के ऊपर कूदती है।\n",
+    "def fox(dog):\n    return [d for d in dog if d.lazy]  # 100 %\n",
+)
+
+
+def fuzz(count: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    return ["".join(rng.choice(PIECES) for _ in range(rng.randint(0, 30))) for _ in range(count)]
+
+
+def corpus(seed: int = 1) -> list[str]:
+    rng = random.Random(seed)
+    words = " ".join(SENTENCES).split(" ")
+    return ["".join(rng.sample(SENTENCES, 5)) + " ".join(rng.choices(words, k=200)) for _ in range(20)] + fuzz(50)
+
+
+@pytest.fixture(scope="module", params=PATTERNS, ids=PATTERN_NAMES)
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return train_bpe(corpus(), 900, (END_OF_TEXT,), request.param)
+
+
+# The slow reference
+
+
+def slow_pretokens(text: str, pattern: str) -> list[bytes]:
+    pieces, end = [], 0
+    for match in regex.finditer(pattern, text):
+        pieces += [text[end : match.start()], match.group()]
+        end = match.end()
+    return [piece.encode() for piece in [*pieces, text[end:]] if piece]
+
+
+def slow_merge(symbols: tuple[bytes, ...], pair: tuple[bytes, bytes]) -> tuple[bytes, ...]:
+    merged, at = [], 0
+    while at < len(symbols):
+        size = 2 if symbols[at : at + 2] == pair else 1
+        merged.append(b"".join(symbols[at : at + size]))
+        at += size
+    return tuple(merged)
+
+
+def slow_train(texts: list[str], merges: int, pattern: str) -> list[tuple[bytes, bytes]]:
+    words = Counter(tuple(bytes([b]) for b in word) for text in texts for word in slow_pretokens(text, pattern))
+    learned = []
+    for _ in range(merges):
+        pairs: Counter[tuple[bytes, bytes]] = Counter()
+        for word, count in words.items():
+            for pair in pairwise(word):
+                pairs[pair] += count
+        if not pairs:
+            break
+        learned.append(max(pairs, key=lambda pair: (pairs[pair], pair)))
+        merged: Counter[tuple[bytes, ...]] = Counter()
+        for word, count in words.items():
+            merged[slow_merge(word, learned[-1])] += count
+        words = merged
+    return learned
+
+
+def slow_encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    ids = {token: number for number, token in tokenizer.vocab.items()}
+    found = []
+    for word in slow_pretokens(text, tokenizer.pattern):
+        symbols = tuple(bytes([b]) for b in word)
+        for pair in tokenizer.merges:
+            symbols = slow_merge(symbols, pair)
+        found += [ids[symbol] for symbol in symbols]
+    return found
+
+
+def as_tiktoken(tokenizer: Tokenizer) -> tiktoken.Encoding:
+    special = dict(tokenizer.special_tokens)
+    ranks = {token: number for number, token in tokenizer.vocab.items() if number not in special.values()}
+    return tiktoken.Encoding("test", pat_str=tokenizer.pattern, mergeable_ranks=ranks, special_tokens=special)
+
+
+# Training
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=PATTERN_NAMES)
+def test_training_equals_the_slow_trainer(pattern: str) -> None:
+    texts = corpus()
+    assert train_bpe(texts, 256 + 150, pattern=pattern).merges == slow_train(texts, 150, pattern)
+
+
+def test_training_to_the_end_equals_the_slow_trainer() -> None:
+    rng = random.Random(3)
+    for alphabet in ("a", "ab", "abc ", "aé中 \n"):
+        texts = ["".join(rng.choices(alphabet, k=rng.randint(0, 60))) for _ in range(12)]
+        expected = slow_train(texts, 10_000, GPT2_PATTERN)
+        trained = train_bpe(texts, 256 + 10_000)
+        assert trained.merges == expected
+        assert trained.vocab_size == 256 + len(expected)
+
+
+def test_ties_go_to_the_lexicographically_greatest_pair() -> None:
+    assert train_bpe(["ab cd"], 257).merges == [(b"c", b"d")]
+    assert train_bpe(["ab", "ac"], 257).merges == [(b"a", b"c")]
+    # As pairs, not as joined strings: ("ab", "a") is above ("a", "bz") though "aba" is below "abz".
+    assert train_bpe(["abaX", "abaX", "abz"], 259).merges[:1] == slow_train(["abaX", "abaX", "abz"], 1, GPT2_PATTERN)
+
+
+@pytest.mark.parametrize("pattern", [GPT2_PATTERN, CL100K_PATTERN], ids=("gpt2", "cl100k"))
+def test_scanned_pretokens_are_the_patterns(pattern: str) -> None:
+    texts = fuzz(3000, seed=5) + list(SENTENCES)
+    counted = count_pretokens(texts, pattern)
+    bounds = counted.offsets.tolist()
+    words = [counted.data[a:b].tobytes() for a, b in pairwise(bounds)]
+    expected = Counter(word for text in texts for word in slow_pretokens(text, pattern))
+    assert dict(zip(words, counted.counts.tolist(), strict=True)) == expected
+    assert len(words) == len(set(words))
+
+
+def test_training_ignores_order_and_how_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = corpus()
+    trained = train_bpe(texts, 500, (END_OF_TEXT,)).merges
+    assert train_bpe(iter(texts[::-1]), 500, (END_OF_TEXT,)).merges == trained
+    assert train_bpe([pa.array([None, *texts, "x"])[:-1].slice(1)], 500, (END_OF_TEXT,)).merges == trained
+    file = tmp_path / "joined.txt"
+    file.write_bytes(END_OF_TEXT.join(texts).encode())
+    assert train_bpe([file], 500, (END_OF_TEXT,)).merges == trained
+    monkeypatch.setattr("pipeline.tokenize.bpe._FILE_CHARACTERS", 7)
+    monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", 5)
+    monkeypatch.setattr("pipeline.tokenize.pretokens._BLOCK_BYTES", 11)
+    assert train_bpe([file], 500, (END_OF_TEXT,)).merges == trained
+
+
+def test_special_tokens_are_borders_and_are_not_learned() -> None:
+    trained = train_bpe([("ab" + END_OF_TEXT) * 50 + "ab"], 300, (END_OF_TEXT,))
+    assert trained.merges == [(b"a", b"b")]
+    assert trained.vocab[257] == END_OF_TEXT.encode()
+    assert trained.end_of_text == 257
+
+
+def test_training_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="vocab_size is 256; .* need 257"):
+        train_bpe(["x"], 256, (END_OF_TEXT,))
+    assert train_bpe(["xx"], 257, (END_OF_TEXT,)).merges == []
+    with pytest.raises(UserError, match="missing.txt"):
+        train_bpe([tmp_path / "missing.txt"], 300)
+    with pytest.raises(TypeError, match="a list"):
+        train_bpe("text", 300)
+    with pytest.raises(UserError, match="special token"):
+        train_bpe(["ab ab"], 258, ("a",))
+
+
+# Encoding
+
+
+def test_encoding_equals_tiktoken_and_tokenizers(tokenizer: Tokenizer) -> None:
+    texts = (
+        fuzz(1500, seed=7) + corpus(seed=8) + ["", "a" * 5000, " " * 5000, "\n" * 3000 + "x", "中" * 5000, "1" * 500]
+    )
+    ids, offsets = tokenizer.encode_batch(texts)
+    got = [ids[a:b].tolist() for a, b in pairwise(offsets)]
+    assert (ids.dtype, offsets.dtype) == (np.uint32, np.int64)
+    assert [tokenizer.encode(text) for text in texts[:300]] == got[:300]
+    peer = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+    peer.encode_special_tokens = True
+    assert [peer.encode(text).ids for text in texts] == got
+    if tokenizer.pattern != OWN_PATTERN:  # tiktoken loses what a pattern leaves unmatched
+        assert as_tiktoken(tokenizer).encode_ordinary_batch(texts, num_threads=1) == got
+    assert [tokenizer.decode(each) for each in got] == texts
+
+
+def test_encoding_equals_the_slow_encoder(tokenizer: Tokenizer) -> None:
+    for text in fuzz(20, seed=9) + list(SENTENCES[:3]):
+        assert tokenizer.encode(text) == slow_encode(tokenizer, text)
+
+
+def test_encode_batch_takes_arrow_with_nulls_and_offsets(tokenizer: Tokenizer) -> None:
+    texts = ["skipped", None, "the fox", "", "over"]
+    for kind in (pa.string(), pa.large_string()):
+        ids, offsets = tokenizer.encode_batch(pa.array(texts, kind).slice(1))
+        assert offsets.tolist()[:2] == [0, 0]
+        assert ids.tolist() == tokenizer.encode("the fox") + tokenizer.encode("over")
+    ids, offsets = tokenizer.encode_batch([])
+    assert (len(ids), offsets.tolist()) == (0, [0])
+
+
+def test_a_document_cannot_forge_its_end(tokenizer: Tokenizer) -> None:
+    text = f"a page{END_OF_TEXT}that forges"
+    ordinary = tokenizer.encode(text)
+    assert tokenizer.end_of_text not in ordinary
+    assert tokenizer.encode_batch([text])[0].tolist() == ordinary
+    allowed = tokenizer.encode(text, allow_special=True)
+    assert allowed == [*tokenizer.encode("a page"), tokenizer.end_of_text, *tokenizer.encode("that forges")]
+    assert allowed == tokenizers.Tokenizer.from_str(tokenizer.to_json()).encode(text).ids
+    assert tokenizer.decode(allowed) == tokenizer.decode(ordinary) == text
+
+
+def test_the_longest_special_token_wins() -> None:
+    tokenizer = train_bpe(["x"], 259, ("<|a|>", "<|a|><|a|>"))
+    assert tokenizer.encode("<|a|><|a|><|a|>", allow_special=True) == [257, 256]
+    assert list(tokenizer.encode_stream("<|a|><|a|><|a|>", allow_special=True)) == [257, 256]
+
+
+def test_lone_surrogates_become_replacement_characters(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("a\ud800b") == tokenizer.encode("a\ufffdb")
+    assert tokenizer.encode("\ud83d\ude00") == tokenizer.encode("😀")
+    assert tokenizer.encode_batch(["x", "a\ud800b"])[0].tolist() == tokenizer.encode("x") + tokenizer.encode("a\ufffdb")
+
+
+def test_bytes_that_are_no_text_decode_to_replacement_characters(tokenizer: Tokenizer) -> None:
+    assert tokenizer.decode([0xC3]) == "\ufffd"
+    assert tokenizer.decode_bytes([0xC3, 0xA9]) == "é".encode()
+
+
+@pytest.mark.parametrize("allow_special", [False, True])
+def test_a_stream_equals_the_whole(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, allow_special: bool) -> None:
+    rng = random.Random(11)
+    for held in (1, 4, 40):
+        monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", held)
+        for text in fuzz(60, seed=12) + corpus(seed=13)[:4]:
+            cuts = sorted(rng.choices(range(len(text) + 1), k=rng.randint(0, 40)))
+            chunks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+            whole = tokenizer.encode(text, allow_special=allow_special)
+            assert list(tokenizer.encode_stream(chunks, allow_special=allow_special)) == whole
+
+
+def test_a_stream_holds_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = train_bpe(corpus(), 400)
+    longest = 0
+    encode = Tokenizer.encode
+
+    def watched(self: Tokenizer, text: str, *, allow_special: bool = False) -> list[int]:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return encode(self, text, allow_special=allow_special)
+
+    monkeypatch.setattr(Tokenizer, "encode", watched)
+    monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", 1000)
+    assert sum(1 for _ in tokenizer.encode_stream(["The fox, and so on. "] * 2000)) > 10_000
+    assert longest < 2500
+
+
+# Files
+
+
+def test_transformers_and_tokenizers_load_what_is_saved(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    file = tokenizer.save(tmp_path)
+    assert file == tmp_path / "tokenizer.json"
+    assert tokenizer.save(tmp_path / "again" / "tokenizer.json").read_bytes() == file.read_bytes()
+    auto = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    plain = tokenizers.Tokenizer.from_file(str(file))
+    for text in (*SENTENCES, f"one{END_OF_TEXT}two  {END_OF_TEXT} three"):
+        expected = tokenizer.encode(text, allow_special=True)
+        assert auto(text)["input_ids"] == expected
+        assert plain.encode(text).ids == expected
+        assert auto.decode(expected) == text
+    assert auto.eos_token_id == tokenizer.end_of_text
+
+
+def test_a_llama_config_beside_it_does_not_change_the_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    transformers.LlamaConfig(vocab_size=tokenizer.vocab_size).save_pretrained(tmp_path)
+    auto = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in SENTENCES:
+        assert auto(text)["input_ids"] == tokenizer.encode(text)
+
+
+def test_from_file_gives_back_what_was_saved(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.from_file(tmp_path)
+    for name in ("vocab", "merges", "special_tokens", "pattern", "vocab_size", "sha256"):
+        assert getattr(loaded, name) == getattr(tokenizer, name), name
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("model", "byte_fallback"), True, "byte_fallback"),
+        (("model", "type"), "WordPiece", "BPE"),
+        (("normalizer",), {"type": "NFC"}, "normalizer"),
+        (("pre_tokenizer",), {"type": "Whitespace"}, "ByteLevel"),
+        (("pre_tokenizer", "add_prefix_space"), True, "prefix"),
+        (("post_processor",), {"type": "TemplateProcessing"}, "post_processor"),
+        (("model", "vocab"), {"a": 0}, "lacks"),
+        (("model",), {}, "tokenizer.json"),
+    ],
+)
+def test_from_file_refuses_what_it_would_encode_differently(
+    tmp_path: Path, path: tuple[str, ...], value: object, message: str
+) -> None:
+    file = train_bpe(["the the"], 260, (END_OF_TEXT,)).save(tmp_path)
+    description = json.loads(file.read_text())
+    inner = description
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(description))
+    with pytest.raises(UserError, match=message):
+        Tokenizer.from_file(file)
+
+
+def test_from_file_names_a_missing_or_broken_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tokenizer\.json: No such file"):
+        Tokenizer.from_file(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match=r"tokenizer\.json: not a"):
+        Tokenizer.from_file(tmp_path)
+
+
+def test_a_given_vocabulary_in_any_order_of_ids() -> None:
+    vocab = {1000 - value: bytes([value]) for value in range(256)} | {5: b"th", 6: b"the", 7: END_OF_TEXT.encode()}
+    tokenizer = Tokenizer(vocab, [(b"t", b"h"), (b"th", b"e")], (END_OF_TEXT, "<|pad|>"))
+    assert tokenizer.encode("the th") == [6, 1000 - 32, 5]
+    assert tokenizer.special_tokens == {END_OF_TEXT: 7, "<|pad|>": 1001}
+    assert tokenizer.vocab_size == 1002
+    assert tokenizers.Tokenizer.from_str(tokenizer.to_json()).encode(f"the{END_OF_TEXT}").ids == [6, 7]
+
+
+def test_a_bad_vocabulary_is_refused() -> None:
+    vocab = {value: bytes([value]) for value in range(256)}
+    with pytest.raises(UserError, match="lacks b'th'"):
+        Tokenizer(vocab, [(b"t", b"h")])
+    with pytest.raises(UserError, match="two ids"):
+        Tokenizer(vocab | {256: b"a"}, [])
+    with pytest.raises(UserError, match="'a' cannot be"):
+        Tokenizer(vocab, [], ("a",))
+    with pytest.raises(UserError, match="spells"):
+        Tokenizer(vocab, [], ("Ġ",))
+
+
+def test_usage_counts_bytes_tokens_and_unused_ids() -> None:
+    tokenizer = train_bpe(["the the then"], 258, (END_OF_TEXT,))
+    texts = ["the", "é then"]
+    usage = measure_usage(tokenizer, iter(texts))
+    ids = [number for text in texts for number in tokenizer.encode(text)]
+    assert (usage.tokens, usage.bytes) == (len(ids), 10)
+    assert usage.bytes_per_token == 10 / len(ids)
+    assert usage.used == len(set(ids))
+    assert set(usage.unused) == set(range(257)) - set(ids)
+    assert np.isnan(measure_usage(tokenizer, []).bytes_per_token)

@@ -1,0 +1,329 @@
+"""Shards: exact sizes, the same bytes however documents are spread, the way back from a token, and no half-written state."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.tokenize import shards
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
+
+TEXTS = [f"Document {n} says: " + "the fox jumps over the dog. " * (n % 7) + "é" * (n % 3) for n in range(40)]
+ROWS = [{"id": f"doc-{n}", "cluster": f"c{n // 2}", "text": text, "row": n} for n, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_bpe(TEXTS, 300, (END_OF_TEXT,))
+
+
+def batches(rows: list[dict[str, Any]], size: int = 7) -> Iterator[pa.RecordBatch]:
+    fields = [("id", pa.string()), ("cluster", pa.string()), ("text", pa.string()), ("row", pa.int64())]
+    return iter(pa.Table.from_pylist(rows, pa.schema(fields)).to_batches(size))
+
+
+def build(tokenizer: Tokenizer, folder: Path, parts: list[list[dict[str, Any]]], **options: Any) -> shards.Shards:
+    options = {"shard_tokens": 100, "validation": 0.2} | options
+    seed = options.pop("seed", 1)
+    folder.mkdir(parents=True)
+    files = [folder / f"part-{n}.parquet" for n in range(len(parts))]
+    for n, (file, rows) in enumerate(zip(files, parts, strict=True)):
+        shards.encode_part(tokenizer, batches(rows), part=n, out=file, seed=seed)
+    shards.merge_parts(files, folder / "shards", **options)
+    return shards.open(folder / "shards")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def streams(opened: shards.Shards) -> dict[str, list[int]]:
+    return {name: split.read(0, split.tokens).tolist() for name, split in opened.splits.items()}
+
+
+def test_every_document_is_there_once_with_its_end_of_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    opened = build(tokenizer, tmp_path / "run", [ROWS[:25], ROWS[25:]])
+    opened.verify()
+    seen = {}
+    for name, split in opened.splits.items():
+        stream = split.read(0, split.tokens)
+        table = opened.documents(name).to_pylist()
+        assert [row["start"] for row in table] == [sum(row["length"] for row in table[:i]) for i in range(len(table))]
+        assert (split.documents, split.bytes) == (len(table), sum(row["bytes"] for row in table))
+        for row in table:
+            tokens = stream[row["start"] : row["start"] + row["length"]].tolist()
+            original = ROWS[row["row"]]
+            assert row["id"] == original["id"]
+            assert row["part"] == (0 if row["row"] < 25 else 1)
+            assert tokens == [*tokenizer.encode(original["text"]), tokenizer.end_of_text]
+            assert row["bytes"] == len(original["text"].encode())
+            seen[row["id"]] = name
+    assert len(seen) == len(ROWS)
+    assert {seen[f"doc-{2 * n}"] == seen[f"doc-{2 * n + 1}"] for n in range(20)} == {True}
+    assert 0 < opened.splits["validation"].documents < opened.splits["train"].documents
+    assert [row["id"] for row in opened.documents("train").to_pylist()] != sorted(
+        row["id"] for row in opened.documents("train").to_pylist()
+    )
+
+
+def test_the_format_on_disk(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    opened = build(tokenizer, tmp_path / "run", [ROWS], shard_tokens=64)
+    folder = tmp_path / "run" / "shards"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    expected = {"manifest.json", "documents.parquet"}
+    for name, split in manifest["splits"].items():
+        files = [shard["file"] for shard in split["shards"]]
+        assert files == [f"{name}-{n:05d}.npy" for n in range(-(-split["tokens"] // 64))]
+        arrays = [np.load(folder / file) for file in files]
+        assert [len(array) for array in arrays] == [64] * (len(files) - 1) + [split["tokens"] - 64 * (len(files) - 1)]
+        assert all(array.dtype == np.uint16 and array.ndim == 1 for array in arrays)
+        assert np.concatenate(arrays).tolist() == streams(opened)[name]
+        expected |= set(files)
+    assert {path.name for path in folder.iterdir()} == expected
+    assert manifest["tokenizer"] == tokenizer.sha256
+    assert (opened.vocab_size, opened.end_of_text) == (300, 299)
+    assert list(manifest) == sorted(manifest)
+    names = ["split", "start", "length", "id", "part", "row", "bytes"]
+    assert pq.read_schema(folder / "documents.parquet").names == names
+    # Whole shards of an exact multiple leave no empty one behind.
+    total = opened.splits["train"].tokens
+    again = build(tokenizer, tmp_path / "exact", [ROWS], shard_tokens=total)
+    assert [shard["tokens"] for shard in again.manifest["splits"]["train"]["shards"]] == [total]
+
+
+def test_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    one = build(tokenizer, tmp_path / "one", [ROWS])
+    again = build(tokenizer, tmp_path / "again", [ROWS])
+    assert contents(one.directory) == contents(again.directory)
+    many = build(tokenizer, tmp_path / "many", [ROWS[30:], [], ROWS[:3][::-1], ROWS[3:30][::-1]])
+    tokens = {name: data for name, data in contents(one.directory).items() if name != "documents.parquet"}
+    assert tokens == {name: data for name, data in contents(many.directory).items() if name != "documents.parquet"}
+    for name in shards.SPLITS:
+        assert one.documents(name).drop("part") == many.documents(name).drop("part")
+    other = build(tokenizer, tmp_path / "other", [ROWS], seed=2)
+    assert streams(other) != streams(one)
+
+
+def test_equal_ids_keep_the_order_of_part_and_row(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    rows = [{"id": "same", "cluster": "x", "text": f"text {n}", "row": n} for n in (2, 0, 1)]
+    opened = build(tokenizer, tmp_path / "run", [rows, rows[:1]], validation=0)
+    table = opened.documents("train").to_pylist()
+    assert [(row["part"], row["row"]) for row in table] == [(0, 0), (0, 1), (0, 2), (1, 2)]
+    decoded = tokenizer.decode(opened.splits["train"].read(0, opened.splits["train"].tokens))
+    assert decoded == "".join(f"text {n}{END_OF_TEXT}" for n in (0, 1, 2, 2))
+
+
+def test_null_texts_are_skipped_and_empty_ones_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "cluster": None, "text": None, "row": 0},
+        {"id": "b", "cluster": None, "text": "", "row": 1},
+        {"id": "c", "cluster": None, "text": "x", "row": 2},
+    ]
+    opened = build(tokenizer, tmp_path / "run", [rows], validation=0)
+    assert sorted(row["id"] for row in opened.documents("train").to_pylist()) == ["b", "c"]
+    assert opened.splits["train"].tokens == 3
+    assert opened.splits["validation"].read(0, 0).tolist() == []
+
+
+def test_no_documents_at_all(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    opened = build(tokenizer, tmp_path / "run", [[], []])
+    opened.verify()
+    assert {name: split.tokens for name, split in opened.splits.items()} == {"train": 0, "validation": 0}
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(65536, np.uint16), (65537, np.uint32)])
+def test_the_dtype_switches_above_65536_ids(tmp_path: Path, vocab_size: int, dtype: type) -> None:
+    tokens = np.array([0, vocab_size - 2, 7])
+    opened = shards.write(tmp_path / "s", [("a", tokens)], vocab_size=vocab_size, end_of_text=vocab_size - 1)
+    read = opened.splits["train"].read(0, 4)
+    assert read.dtype == dtype
+    assert np.load(tmp_path / "s" / "train-00000.npy").dtype == dtype
+    assert read.tolist() == [0, vocab_size - 2, 7, vocab_size - 1]
+
+
+def test_a_token_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
+    for token in (-1, 10):
+        with pytest.raises(ValueError, match="document bad"):
+            shards.write(tmp_path / "s", [("bad", np.array([token]))], vocab_size=10, end_of_text=9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_leaves_only_the_directory_and_counts_bytes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    documents = [(f"d{n}", rng.integers(0, 9, rng.integers(0, 20))) for n in range(30)]
+    sizes = np.arange(10)
+    options: dict[str, Any] = {"vocab_size": 10, "end_of_text": 9, "shard_tokens": 33, "validation": 0.3}
+    opened = shards.write(tmp_path / "deep" / "s", iter(documents), token_bytes=sizes, **options)
+    opened.verify()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["s"]
+    by_id = dict(documents)
+    for name, split in opened.splits.items():
+        ids = [row["id"] for row in opened.documents(name).to_pylist()]
+        expected = [token for key in ids for token in [*by_id[key].tolist(), 9]]
+        assert split.read(0, split.tokens).tolist() == expected
+        assert split.bytes == sum(int(sizes[by_id[key]].sum()) for key in ids)
+    assert opened.splits["train"].documents + opened.splits["validation"].documents == 30
+
+
+def test_locate_every_token(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    opened = build(tokenizer, tmp_path / "run", [ROWS[:11], ROWS[11:]], shard_tokens=37)
+    for name, split in opened.splits.items():
+        position = 0
+        for row in opened.documents(name).to_pylist():
+            expected = shards.Document(**{key: row[key] for key in ("id", "part", "row", "start", "length")})
+            for _ in range(row["length"]):
+                assert opened.locate(name, position) == expected
+                position += 1
+        assert position == split.tokens
+        for outside in (-1, split.tokens):
+            with pytest.raises(IndexError):
+                opened.locate(name, outside)
+
+
+def test_read_crosses_shard_borders(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    opened = build(tokenizer, tmp_path / "run", [ROWS], shard_tokens=16)
+    split = opened.splits["validation"]
+    whole = split.read(0, split.tokens).tolist()
+    for start in range(0, split.tokens, 5):
+        for length in (0, 1, 15, 16, 17, 40):
+            if start + length <= split.tokens:
+                assert split.read(start, length).tolist() == whole[start : start + length]
+    for start, length in ((0, split.tokens + 1), (-1, 1), (split.tokens, 1), (0, -1)):
+        with pytest.raises(IndexError):
+            split.read(start, length)
+    split.read(0, 4)[:] = 0  # a copy: the shards stay as they are
+    assert split.read(0, 4).tolist() == whole[:4]
+
+
+def test_small_corpora_still_get_both_splits(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    def documents(folder: str, rows: list[dict[str, Any]], validation: float) -> list[int]:
+        opened = build(tokenizer, tmp_path / folder, [rows], validation=validation)
+        return [opened.splits[name].documents for name in shards.SPLITS]
+
+    apart = [row | {"cluster": row["id"]} for row in ROWS[:5]]
+    together = [row | {"cluster": "all"} for row in ROWS[:5]]
+    assert documents("a", apart, 1e-9) == [4, 1]
+    assert documents("b", apart, 1 - 1e-9) == [1, 4]
+    assert documents("c", apart, 0) == [5, 0]
+    assert documents("d", apart, 1) == [0, 5]
+    assert documents("e", together, 1e-9) == [5, 0]
+    assert documents("f", ROWS[:4], 1e-9) == [2, 2]
+
+
+def test_a_failed_part_leaves_nothing(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield next(batches(ROWS))
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        shards.encode_part(tokenizer, failing(), part=0, out=tmp_path / "p.parquet", seed=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("moment", ["write_array_header_1_0", "_write_documents", "json", "rename"])
+def test_a_failed_merge_leaves_the_older_directory_or_none(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, older: bool
+) -> None:
+    build(tokenizer, tmp_path / "run", [ROWS])
+    folder = tmp_path / "run" / "shards"
+    before = contents(folder)
+    if not older:
+        shutil.rmtree(folder)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shards, "json": json, "rename": shards.os}
+    monkeypatch.setattr(targets[moment], "dumps" if moment == "json" else moment, fail)
+    with pytest.raises(OSError, match="No space"):
+        shards.merge_parts([tmp_path / "run" / "part-0.parquet"], folder, 50, 0.5)
+    monkeypatch.undo()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"part-0.parquet", "part-0.tokens"} | (
+        {"shards"} if older else set()
+    )
+    if older:
+        assert contents(folder) == before
+    shards.merge_parts([tmp_path / "run" / "part-0.parquet"], folder, 100, 0.2)
+    assert contents(folder) == before
+
+
+def test_leftovers_of_a_killed_run_change_nothing(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    before = contents(build(tokenizer, tmp_path / "clean", [ROWS]).directory)
+    for name in (".shards.building", ".shards.replaced"):
+        (tmp_path / "killed" / name).mkdir(parents=True)
+        (tmp_path / "killed" / name / "train-99999.npy").write_bytes(b"half")
+    for name in ("part-0.parquet.spool", "part-0.parquet.tmp", "part-0.tokens.tmp"):
+        (tmp_path / "killed" / name).write_bytes(b"half")
+    file = tmp_path / "killed" / "part-0.parquet"
+    shards.encode_part(tokenizer, batches(ROWS), part=0, out=file, seed=1, metadata={"key": "k"})
+    shards.merge_parts([file], tmp_path / "killed" / "shards", 100, 0.2)
+    assert contents(tmp_path / "killed" / "shards") == before
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {"part-0.parquet", "part-0.tokens", "shards"}
+    assert pq.read_schema(file).metadata[b"key"] == b"k"
+
+
+def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        shards.encode_part(tokenizer, batches(ROWS[:3]), part=0, out=tmp_path / f"{name}.parquet", seed=seed)
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    with pytest.raises(UserError, match=r"a\.parquet, .*b\.parquet"):
+        shards.merge_parts(files, tmp_path / "s", 10, 0)
+    with pytest.raises(UserError, match="no part at all"):
+        shards.merge_parts([], tmp_path / "s", 10, 0)
+    with pytest.raises(UserError, match=r"c\.parquet"):
+        shards.merge_parts([tmp_path / "c.parquet"], tmp_path / "s", 10, 0)
+    (tmp_path / "a.tokens").write_bytes(b"xx")
+    with pytest.raises(UserError, match=r"a\.tokens: its size"):
+        shards.merge_parts(files[:1], tmp_path / "s", 10, 0)
+    for shard_tokens, validation in ((0, 0.1), (10, -0.1), (10, 1.1)):
+        with pytest.raises(UserError, match="shard_tokens"):
+            shards.merge_parts(files[1:], tmp_path / "s", shard_tokens, validation)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_tokenizer_without_end_of_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="endoftext"):
+        shards.encode_part(train_bpe(["x"], 256), batches(ROWS), part=0, out=tmp_path / "p", seed=0)
+
+
+def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = build(tokenizer, tmp_path / "run", [ROWS]).directory
+
+    def broken(name: str, data: bytes | None, *, verify: bool = False) -> None:
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+        if data is None:
+            (copy / name).unlink()
+        else:
+            (copy / name).write_bytes(data)
+        check = shards.open(copy).verify if verify else partial(shards.open, copy)
+        with pytest.raises(UserError, match=name.replace(".", r"\.")):
+            check()
+
+    shard = (folder / "train-00001.npy").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    broken("manifest.json", None)
+    broken("manifest.json", b"{")
+    broken("manifest.json", b"[]")
+    broken("manifest.json", b"{}")
+    broken("manifest.json", json.dumps(manifest | {"version": 2}).encode())
+    broken("manifest.json", json.dumps(manifest | {"splits": {"train": {}}}).encode())
+    broken("train-00001.npy", None)
+    broken("train-00001.npy", b"")
+    broken("train-00001.npy", shard[:-2])
+    broken("train-00001.npy", shard + b"xx")
+    broken("train-00001.npy", shard[:-2] + b"\0\0", verify=True)
+    broken("documents.parquet", b"", verify=True)
+    other = build(tokenizer, tmp_path / "other", [ROWS[1:]]).directory
+    broken("documents.parquet", (other / "documents.parquet").read_bytes(), verify=True)
+    shards.open(folder).verify()

@@ -1,0 +1,395 @@
+"""Byte-level BPE: train a vocabulary on text, encode with it, read and write `tokenizer.json`.
+
+The engine that encodes is `fastokens` for the two published patterns and `tokenizers` for any other: fastokens' general
+regular expressions follow an older Unicode (U+180E is still white space to them), and ids must have no gaps for it.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import fastokens
+import numpy as np
+import pyarrow as pa
+import tokenizers
+
+from pipeline.errors import UserError
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
+
+END_OF_TEXT = "<|endoftext|>"
+
+_FILE_CHARACTERS = 1 << 22
+_BATCH = 1024
+
+
+class Tokenizer:
+    """A vocabulary with its merges, and the two directions: text to ids, ids to text.
+
+    `vocab` maps ids to byte strings and holds all 256 bytes and what every merge makes; a special token it lacks gets the
+    next free id. `merges` come in order of preference. Equal text gives equal ids in `tokenizers`, `transformers` and tiktoken.
+    """
+
+    def __init__(
+        self,
+        vocab: dict[int, bytes],
+        merges: list[tuple[bytes, bytes]],
+        special_tokens: Sequence[str] = (),
+        pattern: str = GPT2_PATTERN,
+    ) -> None:
+        """UserError if a byte or a merge's result is missing, an entry is doubled, or a special token is ordinary as well."""
+        self.vocab = dict(vocab)
+        self.merges = list(merges)
+        self.pattern = pattern
+        ids = {token: number for number, token in self.vocab.items()}
+        if len(ids) < len(self.vocab):
+            raise UserError("the vocabulary gives two ids to one byte string")
+        ordinary = {bytes([value]) for value in range(256)} | {left + right for left, right in self.merges}
+        for token in ordinary | {part for merge in self.merges for part in merge}:
+            if token not in ids:
+                raise UserError(
+                    f"the vocabulary lacks {token!r}; it must hold all 256 bytes and what every merge makes"
+                )
+        self.special_tokens: dict[str, int] = {}
+        for text in special_tokens:
+            token = text.encode()
+            if not token or token in ordinary:
+                raise UserError(
+                    f"{text!r} cannot be a special token: it is empty or an ordinary token of the vocabulary"
+                )
+            if token not in ids:
+                ids[token] = max(self.vocab) + 1
+                self.vocab[ids[token]] = token
+            self.special_tokens[text] = ids[token]
+        special_ids = set(self.special_tokens.values())
+        spelled = {_spell(token) for number, token in self.vocab.items() if number not in special_ids}
+        if clash := spelled & set(self.special_tokens):
+            raise UserError(f"special token {min(clash)!r} is how tokenizer.json spells an ordinary token")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
+
+    @property
+    def vocab_size(self) -> int:
+        """The largest id plus one."""
+        return max(self.vocab) + 1
+
+    @property
+    def end_of_text(self) -> int:
+        """The id of `<|endoftext|>`; UserError without one."""
+        if END_OF_TEXT not in self.special_tokens:
+            raise UserError(f"the tokenizer has no special token {END_OF_TEXT}")
+        return self.special_tokens[END_OF_TEXT]
+
+    @cached_property
+    def token_bytes(self) -> np.ndarray:
+        """UTF-8 bytes that each id stands for, int64 (vocab_size,); 0 for special tokens, which are no text."""
+        sizes = np.zeros(self.vocab_size, np.int64)
+        for number, token in self.vocab.items():
+            sizes[number] = len(token)
+        sizes[list(self.special_tokens.values())] = 0
+        return sizes
+
+    # Text to ids
+
+    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
+        """Ids of a text. The letters `<|endoftext|>` in it are plain text unless special tokens are allowed.
+
+        Lone surrogates, which no UTF-8 can hold, become U+FFFD.
+        """
+        if allow_special and self.special_tokens:
+            parts = self._special_pattern.split(text)
+            ids: list[int] = []
+            for plain, special in zip(parts[::2], [*parts[1::2], None], strict=True):
+                ids += self.encode(plain)
+                if special is not None:
+                    ids.append(self.special_tokens[special])
+            return ids
+        try:
+            return list(self._engine.encode(text).ids)
+        except (UnicodeEncodeError, TypeError):
+            return list(self._engine.encode(_without_surrogates(text)).ids)
+
+    def encode_batch(self, texts: "pa.Array | Sequence[str | None]") -> tuple[np.ndarray, np.ndarray]:
+        """Ids of many texts, special tokens as plain text, null as empty: (uint32 ids, int64 offsets, one more than texts)."""
+        listed: list[str | None] = texts.to_pylist() if isinstance(texts, (pa.Array, pa.ChunkedArray)) else list(texts)
+        if isinstance(self._engine, fastokens.Tokenizer):
+            try:
+                ids, offsets = self._engine.encode_batch_flat([text or "" for text in listed])
+            except UnicodeEncodeError:
+                ids, offsets = self._engine.encode_batch_flat([_without_surrogates(text or "") for text in listed])
+            return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64).astype(np.int64)
+        found = [np.array(self.encode(text or ""), np.uint32) for text in listed]
+        bounds = np.zeros(len(found) + 1, np.int64)
+        np.cumsum([len(each) for each in found], out=bounds[1:])
+        return np.concatenate([np.empty(0, np.uint32), *found]), bounds
+
+    def encode_stream(self, chunks: Iterable[str], *, allow_special: bool = False) -> Iterator[int]:
+        """The ids of the chunks' whole text, however it is cut, a few tens of thousands of characters at a time.
+
+        A longer stretch without a letter or digit before ASCII white space or punctuation is held whole, and so is everything
+        under a pattern of one's own, whose boundaries nothing is known about.
+        """
+        specials = list(self.special_tokens) if allow_special else []
+        for text in recut(chunks, self.pattern, specials):
+            yield from self.encode(text, allow_special=allow_special)
+
+    # Ids to text
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes that ids stand for; KeyError for an unknown id."""
+        return b"".join([self.vocab[int(number)] for number in ids])
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text that ids stand for; bytes that are no UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    # On disk
+
+    def to_json(self) -> str:
+        """The text of `tokenizer.json`: the same tokenizer, the same bytes."""
+        return json.dumps(self._description(), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of `tokenizer.json`."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def save(self, path: str | Path) -> Path:
+        """Write `tokenizer.json` (to that name, or into a directory) and, beside it, the config that `transformers` wants."""
+        file = _json_path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        config: dict[str, Any] = {"clean_up_tokenization_spaces": False, "tokenizer_class": "PreTrainedTokenizerFast"}
+        if END_OF_TEXT in self.special_tokens:
+            config |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
+        _replace(file.with_name("tokenizer_config.json"), json.dumps(config, indent=2, sort_keys=True) + "\n")
+        _replace(file, self.to_json())
+        return file
+
+    @staticmethod
+    def from_file(path: str | Path) -> "Tokenizer":
+        """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode otherwise here."""
+        file = _json_path(path)
+        try:
+            description = json.loads(file.read_text("utf-8"))
+            pattern = _pattern_of(description)
+            model = description["model"]
+            added = {entry["content"]: entry["id"] for entry in description.get("added_tokens") or []}
+            merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
+            vocab = {number: _unspell(token) for token, number in model["vocab"].items() if token not in added}
+            pairs = [(_unspell(left), _unspell(right)) for left, right in merges]
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{file}: not a tokenizer.json of byte-level BPE ({error!r})") from error
+        vocab |= {number: content.encode() for content, number in added.items()}
+        return Tokenizer(vocab, pairs, list(added), pattern)
+
+    # Inside
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str]:
+        """The longest special token wins where several start."""
+        return re.compile("(" + "|".join(map(re.escape, sorted(self.special_tokens, key=lambda s: (-len(s), s)))) + ")")
+
+    @cached_property
+    def _engine(self) -> Any:
+        """Knows no special tokens, so none can be forged by a document."""
+        description = json.dumps(self._description() | {"added_tokens": []})
+        without_gaps = len(self.vocab) == self.vocab_size  # which fastokens insists on
+        if without_gaps and self.pattern in (GPT2_PATTERN, CL100K_PATTERN):
+            return fastokens.Tokenizer.from_json_str(description)
+        return tokenizers.Tokenizer.from_str(description)
+
+    def _description(self) -> dict[str, Any]:
+        byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+        pre_tokenizer: dict[str, Any] = byte_level
+        if self.pattern != GPT2_PATTERN:
+            cut = {"type": "Split", "pattern": {"Regex": self.pattern}, "behavior": "Isolated", "invert": False}
+            pre_tokenizer = {"type": "Sequence", "pretokenizers": [cut, byte_level | {"use_regex": False}]}
+        special_ids = {number: text for text, number in self.special_tokens.items()}
+        flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        return {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [{"id": number, "content": text} | flags for number, text in sorted(special_ids.items())],
+            "normalizer": None,
+            "pre_tokenizer": pre_tokenizer,
+            "post_processor": None,
+            "decoder": byte_level,
+            "model": {
+                "type": "BPE",
+                "dropout": None,
+                "unk_token": None,
+                "continuing_subword_prefix": None,
+                "end_of_word_suffix": None,
+                "fuse_unk": False,
+                "byte_fallback": False,
+                "ignore_merges": False,
+                "vocab": {special_ids.get(i) or _spell(token): i for i, token in sorted(self.vocab.items())},
+                "merges": [[_spell(left), _spell(right)] for left, right in self.merges],
+            },
+        }
+
+
+def train_bpe(
+    paths_or_texts: "Iterable[str | Path | pa.Array]",
+    vocab_size: int,
+    special_tokens: Sequence[str] = (),
+    pattern: str = GPT2_PATTERN,
+) -> Tokenizer:
+    """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays, each item read once and then let go.
+
+    Ids: the 256 bytes, the merges as learned, the special tokens; `vocab_size` in all, or fewer with nothing left to merge.
+    Each merge is the most frequent pair, and among equals the lexicographically greatest pair of byte strings, so neither the
+    order of the texts nor how files are read decides anything. A special token in the text is a border, as between documents
+    joined by `<|endoftext|>`, and is not learned from. UserError for a size too small or a file that cannot be read.
+    """
+    if isinstance(paths_or_texts, (str, Path)):
+        raise TypeError("train_bpe takes a list of texts or paths, not one")
+    limit = vocab_size - 256 - len(set(special_tokens))
+    if limit < 0:
+        raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")
+    # Here, because only training needs Numba.
+    from pipeline.tokenize.merging import learn_merges
+    from pipeline.tokenize.pretokens import count_pretokens
+
+    merges = learn_merges(count_pretokens(_training_texts(paths_or_texts, pattern, special_tokens), pattern), limit)
+    vocab = dict(enumerate([bytes([value]) for value in range(256)] + [left + right for left, right in merges]))
+    return Tokenizer(vocab, merges, list(dict.fromkeys(special_tokens)), pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a vocabulary does for a text: `unused` are the ids, special tokens aside, that it never needed."""
+
+    tokens: int
+    bytes: int
+    used: int
+    unused: tuple[int, ...]
+
+    @property
+    def bytes_per_token(self) -> float:
+        """UTF-8 bytes a token; NaN for no text."""
+        return self.bytes / self.tokens if self.tokens else float("nan")
+
+
+def measure_usage(tokenizer: Tokenizer, texts: Iterable[str]) -> Usage:
+    """Encode texts, a thousand at a time, and count."""
+    counts = np.zeros(tokenizer.vocab_size, np.int64)
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == _BATCH:
+            counts += np.bincount(tokenizer.encode_batch(batch)[0], minlength=len(counts))
+            batch = []
+    counts += np.bincount(tokenizer.encode_batch(batch)[0], minlength=len(counts))
+    special = set(tokenizer.special_tokens.values())
+    return Usage(
+        tokens=int(counts.sum()),
+        bytes=int(counts @ tokenizer.token_bytes),
+        used=int((counts > 0).sum()),
+        unused=tuple(number for number in sorted(tokenizer.vocab) if counts[number] == 0 and number not in special),
+    )
+
+
+def _training_texts(
+    items: "Iterable[str | Path | pa.Array]", pattern: str, special_tokens: Sequence[str]
+) -> Iterator[str]:
+    """Plain text between special tokens."""
+    border = (
+        re.compile("|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True)))) if special_tokens else None
+    )
+    for item in items:
+        if isinstance(item, str):
+            texts: Iterable[str | None] = [item]
+        elif isinstance(item, Path):
+            texts = recut(_read(item), pattern, special_tokens)
+        else:
+            texts = item.to_pylist()
+        for text in texts:
+            if text:
+                yield from border.split(text) if border else [text]
+
+
+def _read(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            while chunk := file.read(_FILE_CHARACTERS):
+                yield chunk
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+
+
+def _without_surrogates(text: str) -> str:
+    """Pairs become the character they stand for, lone ones U+FFFD, as in tiktoken."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _pattern_of(description: dict[str, Any]) -> str:
+    """The pre-token pattern of a `tokenizer.json`; ValueError for anything that this module would encode differently."""
+    model = description["model"]
+    unsupported = (
+        "dropout",
+        "unk_token",
+        "continuing_subword_prefix",
+        "end_of_word_suffix",
+        "byte_fallback",
+        "ignore_merges",
+    )
+    for key in unsupported:
+        if model.get(key):
+            raise ValueError(f"model.{key} is not supported")
+    if model.get("type", "BPE") != "BPE" or description.get("normalizer"):
+        raise ValueError("a model other than BPE, or a normalizer, is not supported")
+    if (description.get("post_processor") or {"type": "ByteLevel"})["type"] != "ByteLevel":
+        raise ValueError("a post_processor is not supported")
+    if any(
+        not entry["special"] or entry["lstrip"] or entry["rstrip"] for entry in description.get("added_tokens") or []
+    ):
+        raise ValueError("added tokens that are not special, or that strip spaces, are not supported")
+    steps = description["pre_tokenizer"].get("pretokenizers") or [description["pre_tokenizer"]]
+    if steps[-1]["type"] != "ByteLevel" or steps[-1].get("add_prefix_space"):
+        raise ValueError("only the ByteLevel pre-tokenizer without a prefix space is supported")
+    own_cut = steps[-1].get("use_regex", True)
+    if len(steps) == 1 and own_cut:
+        return GPT2_PATTERN
+    if len(steps) == 2 and not own_cut and steps[0]["type"] == "Split" and steps[0]["behavior"] == "Isolated":
+        return str(steps[0]["pattern"]["Regex"])
+    raise ValueError("only one Split (a regular expression, Isolated) before ByteLevel is supported")
+
+
+def _byte_characters() -> str:
+    """GPT-2's spelling of the 256 bytes as printable characters (openai/gpt-2, encoder.py, bytes_to_unicode)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [value for value in range(256) if value not in printable]
+    characters = {value: chr(value) for value in printable} | {value: chr(256 + n) for n, value in enumerate(others)}
+    return "".join(characters[value] for value in range(256))
+
+
+_CHARACTERS = _byte_characters()
+_VALUES = {character: value for value, character in enumerate(_CHARACTERS)}
+
+
+def _spell(token: bytes) -> str:
+    return "".join([_CHARACTERS[value] for value in token])
+
+
+def _unspell(text: str) -> bytes:
+    return bytes([_VALUES[character] for character in text])
+
+
+def _json_path(path: str | Path) -> Path:
+    return Path(path) if Path(path).suffix == ".json" else Path(path) / "tokenizer.json"
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,148 @@
+"""One part's documents as tokens on disk, in shuffled order, with an index to them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+
+_BLOCK_ROWS = 1 << 16
+
+_PART_SCHEMA = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("split_key", pa.uint64()),
+        ("id", pa.large_string()),
+        ("part", pa.int32()),
+        ("row", pa.int64()),
+        ("start", pa.int64()),
+        ("length", pa.int64()),
+        ("bytes", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What all parts of one set of shards agree on."""
+
+    vocab_size: int
+    end_of_text: int
+    seed: int
+    tokenizer: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the tokens: the smaller type that holds every id."""
+        return np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
+
+
+class PartWriter:
+    """Tokens of documents as they come in, put into shuffled order at the end; a failure leaves no file of that name."""
+
+    def __init__(self, out: Path, header: Header, metadata: dict[str, str] | None = None) -> None:
+        self.tokens = 0
+        self._out, self._header, self._metadata = out, header, metadata or {}
+        self._spool_path = out.with_name(out.name + ".spool")
+        self._spool = self._spool_path.open("wb")
+        self._rows: list[tuple[Any, ...]] = []
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, name: str, cluster: str, part: int, row: int, size: int, tokens: np.ndarray) -> None:
+        """One document, without its end-of-text."""
+        header = self._header
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < header.vocab_size:
+            raise ValueError(
+                f"document {name}: token {tokens.min()} or {tokens.max()} is not in 0 … {header.vocab_size - 1}"
+            )
+        self._spool.write(tokens.astype(header.dtype).tobytes())
+        self._spool.write(header.dtype.type(header.end_of_text).tobytes())
+        keys = _hash(b"order", header.seed, name), _hash(b"split", header.seed, cluster)
+        self._rows.append((*keys, name, part, row, self.tokens, len(tokens) + 1, size))
+        self.tokens += len(tokens) + 1
+        if len(self._rows) == _BLOCK_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(_PART_SCHEMA)
+        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, _PART_SCHEMA, strict=True)]
+        self._batches.append(pa.record_batch(arrays, schema=_PART_SCHEMA))
+        self._rows = []
+
+    def __enter__(self) -> "PartWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._spool.close()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._spool_path.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        self._flush()
+        index = pa.Table.from_batches(self._batches, _PART_SCHEMA)
+        index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
+        tokens = tokens_path(self._out)
+        temporary = tokens.with_name(tokens.name + ".tmp")
+        spool = map_tokens(self._spool_path, self._header.dtype)
+        with temporary.open("wb") as file:
+            for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
+                file.write(spool[start : start + length].data)
+        os.replace(temporary, tokens)
+        ends = np.cumsum(index["length"].to_numpy())
+        starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
+        index = index.set_column(index.schema.get_field_index("start"), "start", starts)
+        metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
+        temporary = self._out.with_name(self._out.name + ".tmp")
+        pq.write_table(index.replace_schema_metadata(metadata), temporary, compression="zstd")
+        os.replace(temporary, self._out)
+
+
+def _hash(purpose: bytes, seed: int, text: str) -> int:
+    digest = hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=8, person=purpose).digest()
+    return int.from_bytes(digest, "little")
+
+
+def tokens_path(index: Path) -> Path:
+    """The tokens that an index belongs to."""
+    return index.with_suffix(".tokens")
+
+
+def map_tokens(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
+    """A file of bare tokens, memory-mapped."""
+    return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+
+
+def read_indexes(part_files: Sequence[Path]) -> tuple[Header, pa.Table]:
+    """The indexes as one table, with the number of the file that each document lies in; UserError for parts that do not fit."""
+    headers: dict[Header, Path] = {}
+    tables = []
+    for number, path in enumerate(part_files):
+        try:
+            table = pq.read_table(path)
+            header = Header(**json.loads(table.schema.metadata[b"shards"]))
+            size = tokens_path(path).stat().st_size
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not an encoded part ({error!r})") from error
+        if size != (pc.sum(table["length"]).as_py() or 0) * header.dtype.itemsize:
+            raise UserError(f"{tokens_path(path)}: its size is not the index's")
+        headers.setdefault(header, path)
+        tables.append(
+            table.cast(_PART_SCHEMA).append_column("file", pa.repeat(pa.scalar(number, pa.int32()), len(table)))
+        )
+    if len(headers) != 1:
+        raise UserError(
+            f"parts of different tokenizers or seeds: {', '.join(map(str, headers.values())) or 'no part at all'}"
+        )
+    return next(iter(headers)), pa.concat_tables(tables)

@@ -1,0 +1,254 @@
+"""Pre-tokens and how often each occurs: all that BPE training needs to know about a corpus.
+
+BPE never merges across pre-tokens, so a corpus is its distinct pre-tokens with their counts; memory grows with those and
+not with the text. The two published patterns are scanned by hand in Numba; any other goes through the `regex` module,
+which is also what the scanners are proven against.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import regex
+from numba import njit
+
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
+
+_OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreTokens:
+    """Distinct pre-tokens: number i is `data[offsets[i]:offsets[i + 1]]` (UTF-8) and occurs `counts[i]` times."""
+
+    data: np.ndarray
+    offsets: np.ndarray
+    counts: np.ndarray
+
+
+def count_pretokens(texts: Iterable[str], pattern: str) -> PreTokens:
+    """Cut each text into pre-tokens by `pattern` and count them, in order of first appearance."""
+    if pattern == GPT2_PATTERN:
+        return _count_scanned(texts, cl100k=False)
+    if pattern == CL100K_PATTERN:
+        return _count_scanned(texts, cl100k=True)
+    found: Counter[str] = Counter()
+    for text in texts:
+        found.update(split(text, pattern))
+    encoded = [piece.encode() for piece in found]
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(piece) for piece in encoded], out=offsets[1:])
+    counts = np.fromiter(found.values(), np.int64, len(found))
+    return PreTokens(data=np.frombuffer(b"".join(encoded), np.uint8), offsets=offsets, counts=counts)
+
+
+@cache
+def character_classes() -> np.ndarray:
+    """uint8 by code point: letter, number, white space or other, as the `regex` module's Unicode tables say."""
+    classes = np.zeros(0x110000, np.uint8)
+    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    for expression, value in ((r"\p{L}+", _LETTER), (r"\p{N}+", _NUMBER), (r"\s+", _SPACE)):
+        for match in regex.finditer(expression, everything):
+            classes[ord(match.group()[0]) : ord(match.group()[-1]) + 1] = value
+    classes[0xD800:0xE000] = _OTHER
+    return classes
+
+
+def _count_scanned(texts: Iterable[str], *, cl100k: bool) -> PreTokens:
+    classes = character_classes()
+    table = np.full(1 << 16, -1, np.int32)
+    arena, offsets = np.empty(0, np.uint8), np.zeros(1, np.int64)
+    counts, hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
+    found = 0
+    for data, ends in _blocks(texts):
+        # A block adds at most a pre-token a byte: with that much room, the kernel never has to grow anything.
+        room = found + len(data)
+        if len(counts) < room:
+            counts, hashes = _grown(counts, 2 * room), _grown(hashes, 2 * room)
+            offsets = _grown(offsets, 2 * room + 1)
+        if len(arena) < offsets[found] + len(data):
+            arena = _grown(arena, 2 * (int(offsets[found]) + len(data)))
+        while len(table) < 2 * room:
+            table = np.full(2 * len(table), -1, np.int32)
+            _rehash(table, hashes[:found])
+        found = _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found)
+    offsets = offsets[: found + 1].copy()
+    return PreTokens(data=arena[: offsets[-1]].copy(), offsets=offsets, counts=counts[:found].copy())
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Whole texts joined to a few megabytes of UTF-8: (bytes, end of each text)."""
+    block: list[bytes] = []
+    size = 0
+    for text in texts:
+        block.append(text.encode())
+        size += len(block[-1])
+        if size >= _BLOCK_BYTES:
+            yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+            block, size = [], 0
+    if size:
+        yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+
+
+def _grown(array: np.ndarray, size: int) -> np.ndarray:
+    larger = np.empty(size, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+@njit(nogil=True, cache=True)
+def _rehash(table, hashes):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
+    for i in range(len(hashes)):
+        slot = hashes[i] & mask
+        while table[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = i
+
+
+@njit(nogil=True, cache=True)
+def _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
+    start = 0
+    for end in ends:
+        while start < end:
+            if cl100k:
+                stop = _scan_cl100k(data, start, end, classes)
+            else:
+                stop = _scan_gpt2(data, start, end, classes)
+            size = stop - start
+            code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
+            for at in range(start, stop):
+                code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
+            code ^= code >> np.uint64(32)
+            slot = code & mask
+            while True:
+                known = table[slot]
+                if known < 0:
+                    table[slot] = found
+                    hashes[found], counts[found] = code, 1
+                    base = offsets[found]
+                    for at in range(size):
+                        arena[base + at] = data[start + at]
+                    found += 1
+                    offsets[found] = base + size
+                    break
+                base = offsets[known]
+                if hashes[known] == code and offsets[known + 1] - base == size:
+                    same = True
+                    for at in range(size):
+                        if arena[base + at] != data[start + at]:
+                            same = False
+                            break
+                    if same:
+                        counts[known] += 1
+                        break
+                slot = (slot + np.uint64(1)) & mask
+            start = stop
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _character(data, at):  # type: ignore[no-untyped-def]
+    """Code point at `at` of valid UTF-8, and where the next one starts."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, at + 1
+    if first < 0xE0:
+        return (first & 0x1F) << 6 | (data[at + 1] & 0x3F), at + 2
+    if first < 0xF0:
+        return (first & 0x0F) << 12 | (data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F), at + 3
+    tail = (np.int64(data[at + 1]) & 0x3F) << 12 | (np.int64(data[at + 2]) & 0x3F) << 6 | (data[at + 3] & 0x3F)
+    return (first & 0x07) << 18 | tail, at + 4
+
+
+@njit(nogil=True, cache=True)
+def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
+    """Where the run of characters of one class that starts at `at` ends."""
+    while at < end:
+        point, after = _character(data, at)
+        if classes[point] != kind:
+            break
+        at = after
+    return at
+
+
+@njit(nogil=True, cache=True)
+def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
+    r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
+    last, stop = at, at
+    while stop < end:
+        point, after = _character(data, stop)
+        if classes[point] != _SPACE:
+            break
+        last, stop = stop, after
+    return last if stop < end and last > at else stop
+
+
+@njit(nogil=True, cache=True)
+def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
+    """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
+    point, after = _character(data, at)
+    if point == 39 and after < end:  # an apostrophe: 's 't 'm 'd 're 've 'll
+        one = data[after]
+        if one == 115 or one == 116 or one == 109 or one == 100:
+            return after + 1
+        if after + 1 < end:
+            two = data[after + 1]
+            if ((one == 114 or one == 118) and two == 101) or (one == 108 and two == 108):
+                return after + 2
+    kind = classes[point]
+    if point == 32 and after < end:
+        following, _ = _character(data, after)
+        if classes[following] != _SPACE:
+            return _run(data, after, end, classes, classes[following])
+    if kind == _SPACE:
+        return _spaces(data, at, end, classes)
+    return _run(data, after, end, classes, kind)
+
+
+@njit(nogil=True, cache=True)
+def _scan_cl100k(data, at, end, classes):  # type: ignore[no-untyped-def]
+    """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
+    point, after = _character(data, at)
+    kind = classes[point]
+    if point == 39 and after < end:  # an apostrophe; | 32 makes ASCII letters small
+        one = data[after] | 32
+        if one == 115 or one == 116 or one == 109 or one == 100:
+            return after + 1
+        letter, beyond = _character(data, after)
+        if letter == 0x17F:  # the long s is an s when case is ignored
+            return beyond
+        if after + 1 < end:
+            two = data[after + 1] | 32
+            if ((one == 114 or one == 118) and two == 101) or (one == 108 and two == 108):
+                return after + 2
+    if kind == _LETTER:
+        return _run(data, after, end, classes, _LETTER)
+    following_kind = -1
+    if after < end:
+        following, _ = _character(data, after)
+        following_kind = classes[following]
+    if following_kind == _LETTER and kind != _NUMBER and point != 10 and point != 13:
+        return _run(data, after, end, classes, _LETTER)
+    if kind == _NUMBER:
+        for _ in range(2):
+            if after < end:
+                point, beyond = _character(data, after)
+                if classes[point] != _NUMBER:
+                    break
+                after = beyond
+        return after
+    if kind == _OTHER or (point == 32 and following_kind == _OTHER):
+        stop = _run(data, after, end, classes, _OTHER)
+        while stop < end and (data[stop] == 10 or data[stop] == 13):
+            stop += 1
+        return stop
+    stop = _run(data, at, end, classes, _SPACE)
+    for newline in range(stop - 1, at - 1, -1):
+        if data[newline] == 10 or data[newline] == 13:
+            return newline + 1
+    return _spaces(data, at, end, classes)
