@@ -125,7 +125,10 @@ def find_clusters(
 def cluster(
     read_column: ColumnReader, exact: str, bands: Sequence[str], alive: npt.NDArray[np.bool_], memory: int
 ) -> tuple[Roots, Roots]:
-    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands make of them."""
+    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands make of them.
+
+    Two arrays of roots, and a third one for a moment; else as `find_clusters`.
+    """
     exact_roots = find_clusters(read_column, [exact], alive, memory)
     first = alive & (exact_roots == np.arange(alive.size, dtype=exact_roots.dtype))
     return exact_roots, find_clusters(read_column, bands, first, memory)[exact_roots]
