@@ -254,6 +254,7 @@ def test_broken_utf8_reads_nothing_beyond_its_document() -> None:
     array = pa.array(raws, pa.binary()).view(pa.string())
     batch = Batch.from_arrow(array)
     assert batch.words.characters.tolist() == [5, 7, 1, 3, 4, 3]
+    assert batch.words.letters.tolist() == [2, 4, 0, 1, 1, 3]
     alone = [Batch.from_arrow(pa.array([raw], pa.binary()).view(pa.string())).words for raw in raws]
     assert [int(words.words[0]) for words in alone] == batch.words.words.tolist() == [1, 1, 0, 1, 1, 1]
 
