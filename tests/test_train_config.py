@@ -20,7 +20,7 @@ from pipeline.train.optim import adamw, learning_rate
     [
         ({"width": 100, "heads": 3}, "width = 100 must be an even multiple of heads = 3"),
         ({"width": 18, "heads": 6, "kv_heads": 6}, "width = 18 must be an even multiple of heads = 6"),
-        ({"heads": 6, "kv_heads": 4}, "heads = 6 must be a multiple of kv_heads = 4"),
+        ({"width": 192, "heads": 6, "kv_heads": 4}, "heads = 6 must be a multiple of kv_heads = 4"),
         ({"steps": 5, "warmup_steps": 5}, "warmup_steps = 5 must be below steps = 5"),
         ({"learning_rate": 1e-3, "min_learning_rate": 2e-3}, "min_learning_rate = 0.002 must not exceed"),
         ({"learning_rate": math.nan}, "learning_rate = nan must be above 0"),

@@ -57,9 +57,7 @@ class TrainConfig:
     seed: int = 0  # of the first weights and of the order of windows
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA where there is one
     dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: of the matrix products; weights stay float32
-    threads: int | None = (
-        None  # CPU threads; absent: torch's choice. Sums are split by threads, so this changes last bits
-    )
+    threads: int | None = None  # of the CPU; absent: torch's choice. They split sums, so another number moves last bits
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, naming the fields and what is accepted."""
