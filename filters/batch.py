@@ -28,8 +28,10 @@ class Batch:
     ends: npt.NDArray[np.int64]
 
     @classmethod
-    def from_arrow(cls, array: pa.Array) -> "Batch":
-        """A batch over a string or large_string array (sliced or with nulls if you like), without copying its text."""
+    def from_arrow(cls, array: pa.Array | pa.ChunkedArray) -> "Batch":
+        """A batch over a string or large_string array, sliced or with nulls if you like. Only chunks cost a copy."""
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
         if pa.types.is_string(array.type):
             width: type[np.signedinteger[Any]] = np.int32
         elif pa.types.is_large_string(array.type):
@@ -71,7 +73,7 @@ class Batch:
         return found
 
 
-def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> FloatArray:
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
     """`part / whole`, NaN where `whole` is 0."""
     result = np.full(len(whole), np.nan)
     np.divide(part, whole, out=result, where=whole != 0)

@@ -54,7 +54,7 @@ def all_signals() -> dict[str, Signal]:
     return dict(_signals())
 
 
-def measure(array: pa.Array, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
+def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
     """Measure documents: a float64 array for each of `names` (default: all), as long as `array`.
 
     array: string or large_string. Null where the document is null; NaN where the signal is undefined for it.
@@ -65,7 +65,7 @@ def measure(array: pa.Array, names: Sequence[str] | None = None) -> dict[str, pa
         if name not in signals:
             raise UserError(f"{name}: unknown signal; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array)
-    null = np.asarray(array.is_null()) if array.null_count else None
+    null = np.asarray(batch.array.is_null()) if array.null_count else None
     return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}
 
 

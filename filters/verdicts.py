@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +28,9 @@ def judge(
     """Measure the rules' signals, found among `functions` by name, and decide. UserError: a signal not among them."""
     known = {function.__name__: function for function in functions}
     check_signals(rules, known)
-    array: Any = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
-    batch = Batch.from_arrow(array)
-    null = np.asarray(array.is_null())
+    arrow = isinstance(texts, pa.Array | pa.ChunkedArray)
+    batch = Batch.from_arrow(texts if arrow else pa.array(texts, pa.large_string()))
+    null = np.asarray(batch.array.is_null())
     signals = {rule.signal: known[rule.signal](batch) for rule in rules}
     if not rules:
         return Verdicts(kept=~null, reasons=[[] for _ in range(len(batch))], signals={})

@@ -231,11 +231,13 @@ def test_nulls_slices_and_types() -> None:
         check(array.slice(7, 20))
         check(array.slice(59))
         assert len(Batch.from_arrow(array.slice(60))) == 0
+        chunks = measure(pa.chunked_array([array.slice(0, 9), array.slice(9)]))
         whole = measure(array)
         part = measure(array.slice(7, 20))
         for name, column in whole.items():
             assert column.type == pa.float64()
             assert [value.as_py() is None for value in column] == [text is None for text in texts]
+            assert chunks[name].cast(pa.string()).equals(column.cast(pa.string()))
             assert part[name].cast(pa.string()).equals(column.slice(7, 20).cast(pa.string()))
 
 
