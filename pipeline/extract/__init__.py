@@ -1,5 +1,16 @@
-"""Web archives in, text out."""
+"""Web archives in, text out. `html_to_text` is this package's public name; it loads the extractors when first asked for."""
 
-from pipeline.extract.html import html_to_text
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.extract.markup import html_to_text
 
 __all__ = ["html_to_text"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "html_to_text":
+        from pipeline.extract.markup import html_to_text
+
+        return html_to_text
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ _MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WARC_LINE = rb"WARC/\d+\.\d+[ \t\r]*\n[A-Za-z-]+[ \t]*:"
 _WARC_START = re.compile(_WARC_LINE)
-_WARC_NEXT = re.compile(rb"\n(?=" + _WARC_LINE + rb")")
+_WARC_NEXT = re.compile(rb"(?=" + _WARC_LINE + rb")")
 # URL, IP, 14 digits of date, content type (may be empty), in version 2 five fields more, length. URLs may hold spaces.
 _ARC_LINE = rb"([A-Za-z][A-Za-z0-9+.-]*:[^\r\n]*) (\S+) (\d{14}) (\S*)(?: \S+){0,5}? (\d+)[ \t]*\r?\n"
 _ARC_START = re.compile(_ARC_LINE)
@@ -195,6 +195,7 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
     if not stream.fill(1):
         return None
     if not stream.match(form.start, _MAX_LINE) or (head := form.head(stream)) is None:
+        stream.skip(1)
         _resynchronise(stream, form)
         return _place(Record("unreadable", problem="bad_record", detail="no record starts here"), start, stream)
     record, length = head
@@ -247,7 +248,7 @@ def _place(record: Record, start: int, stream: Stream) -> Record:
 
 
 def _resynchronise(stream: Stream, form: _Format) -> None:
-    """Move to the next line at which a record starts, or to the end."""
+    """Move to the next place at which a record starts, or to the end."""
     while block := stream.peek(1 << 18):
         if found := form.next.search(block):
             stream.skip(found.end())
@@ -273,14 +274,18 @@ def _open_payload(record: Record, block: bytes) -> None:
 
 
 def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) -> Iterator[Record]:
-    # One byte early: a range begins at a line that starts like a record, and the range before it ends there.
-    stream = file_stream(file, max(start - 1, 0))
-    if start and not stream.match(form.next, _MAX_LINE):
+    stream = file_stream(file, start)
+
+    def on_record() -> bool:
+        at = stream.position
+        anchored = form is _WARC or at == 0 or file.read(at - 1, 1) == b"\n"  # the rest of an ARC line is like a line
+        return anchored and stream.match(form.start, _MAX_LINE) is not None
+
+    if start and not on_record():
         _resynchronise(stream, form)
     while True:
         stream.skip_padding()
-        at = stream.position
-        if at >= end and stream.match(form.start, _MAX_LINE) and file.read(at - 1, 1) == b"\n":
+        if stream.position >= end and on_record():
             return
         if (record := _next_record(stream, form, limit)) is None:
             return

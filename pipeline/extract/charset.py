@@ -32,7 +32,8 @@ _LABELS = {
     "utf-32": "utf-32-le", "x-sjis": "cp932", "x-euc-jp": "euc_jp", "x-gbk": "gb18030", "x-x-big5": "big5hkscs",
     "iso-8859-8-i": "iso8859-8", "logical": "iso8859-8", "visual": "iso8859-8", "windows-874": "cp874",
     "dos-874": "cp874", "x-mac-cyrillic": "mac-cyrillic", "x-mac-ukrainian": "mac-cyrillic", "x-mac-roman": "mac-roman",
-    "koi": "koi8-r", "koi8": "koi8-r", "koi8-ru": "koi8-u", "windows-949": "cp949", "x-cp1250": "cp1250", "x-cp1251": "cp1251", "x-cp1252": "cp1252",
+    "koi": "koi8-r", "koi8": "koi8-r", "koi8-ru": "koi8-u", "windows-949": "cp949",
+    "x-cp1250": "cp1250", "x-cp1251": "cp1251", "x-cp1252": "cp1252",
     "csiso88598i": "iso8859-8", "hz-gb-2312": "hz", "gb_2312-80": "gb18030", "iso-ir-58": "gb18030",
     "windows-936": "gb18030", "windows-1252-1": "cp1252", "x-windows-1251": "cp1251",
 }  # fmt: skip
@@ -157,17 +158,18 @@ def _broken(body: bytes, codec: str, high: int) -> float:
 
 def _wide(body: bytes) -> str | None:
     """UTF-16 or UTF-32 without a mark: ASCII characters, which markup and spaces are, leave zeros at fixed places."""
-    sample = body[: 4096 - len(body[:4096]) % 4] if len(body) >= 4096 else body[: len(body) // 4 * 4]
+    sample = body[: min(len(body), 4096) // 4 * 4]
     if len(sample) < 16 or sample.count(0) < len(sample) // 20:
         return None
-    zeros = [sample[lane::4].count(0) * 4 / len(sample) for lane in range(4)]
-    if min(zeros[1:]) > 0.7 and zeros[0] < 0.3:
-        return "utf-32-le" if zeros[3] > 0.9 else None
-    if min(zeros[:3]) > 0.7 and zeros[3] < 0.3:
-        return "utf-32-be"
-    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
-    codec = "utf-16-le" if odd > 4 * even else "utf-16-be" if even > 4 * odd else None
-    return codec if codec and "\ufffd" not in sample[:-4].decode(codec, "replace").rstrip("\ufffd") else None
+    lanes = [sample[lane::4].count(0) * 4 / len(sample) for lane in range(4)]
+    even, odd = lanes[0] + lanes[2], lanes[1] + lanes[3]
+    if lanes[0] > 0.95 and lanes[1] > 0.9:  # code points end at 0x10FFFF, and few lie above 0xFFFF
+        codec = "utf-32-be"
+    elif lanes[3] > 0.95 and lanes[2] > 0.9:
+        codec = "utf-32-le"
+    else:
+        codec = "utf-16-le" if odd > 4 * even else "utf-16-be" if even > 4 * odd else ""
+    return codec if codec and "\ufffd" not in sample.decode(codec, "replace")[:-1] else None
 
 
 def _seven_bit(body: bytes) -> str | None:

@@ -6,14 +6,14 @@ where to go on after damage. Here members are walked one at a time, so that all 
 
 import re
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from isal import isal_zlib
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PADDING = b"\r\n\0 \t"
 """What may stand between two records."""
-_BAD_GZIP: type[Exception] = isal_zlib.error
+_BAD_GZIP = cast(type[Exception], isal_zlib.error)  # the stub calls it an instance
 _BLOCK = 1 << 20  # bytes read from the file at once
 _INPUT = 1 << 15  # compressed bytes handed to the decompressor at once
 _OUTPUT = 1 << 20  # decompressed bytes taken at once, so that a bomb costs a megabyte at a time

@@ -1,0 +1,213 @@
+"""Records to rows: one row for each record, with its text or with every reason why it has none."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.extract.archive import Record
+from pipeline.extract.charset import clean, decode
+from pipeline.extract.coding import undo
+from pipeline.extract.markup import MAX_DEPTH, Extractor, extract_page
+
+REASONS = (
+    "record_type", "http_status", "not_html", "empty_body", "empty_text", "too_large", "too_deep", "bad_coding",
+    "bad_gzip", "truncated", "bad_record", "extractor_failed", "crashed",
+)  # fmt: skip
+"""Every reason that this stage drops a record for."""
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("record_type", pa.string()),
+        ("url", pa.string()),
+        ("date", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("inner_offset", pa.int64()),
+        ("http_status", pa.int32()),
+        ("content_type", pa.string()),
+        ("encoding", pa.string()),
+        ("declared_encoding", pa.string()),
+        ("title", pa.string()),
+        ("text", pa.string()),
+        ("html_bytes", pa.int64()),
+        ("dropped", pa.list_(pa.string())),
+        ("detail", pa.string()),
+    ]
+)
+
+_HTML_TYPES = {"text/html", "application/xhtml+xml", "text/plain"}
+_VAGUE_TYPES = {"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*", "content/unknown"}
+_PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 is a part of one
+# What a page of no or vague type starts with to be HTML, after WHATWG MIME Sniffing, section 7.1.
+_HTML_START = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
+    rb"|title|b|body|br|p|meta|link)[\s>/]",
+    re.I | re.S,
+)
+_ZIPPED_START = re.compile(rb"\x1f\x8b|%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x04|RIFF|\x00\x00\x00.ftyp|Rar!", re.S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOptions:
+    """How records become text.
+
+    `max_record_bytes` bounds a record's payload and its decoded body alike. 10 MB is eight times the largest of 2,521
+    real pages, and twice what Common Crawl keeps of a page (5 MiB since 2025, 1 MiB before).
+    """
+
+    extractor: Extractor = "trafilatura"
+    main_content: bool = True
+    max_record_bytes: int = 10_000_000
+    max_html_bytes: int | None = None
+    """Bytes of a decoded page; by default as `max_record_bytes`."""
+    max_depth: int = MAX_DEPTH
+    """Nested elements of a page."""
+    record_types: tuple[str, ...] = ("response", "resource")
+
+
+@dataclass(slots=True)
+class Row:
+    """One record in the ledger; kept where `dropped` is empty, and `text` is there exactly then."""
+
+    id: str
+    record_type: str
+    url: str | None
+    date: str | None
+    offset: int
+    length: int
+    inner_offset: int
+    http_status: int | None
+    content_type: str | None
+    encoding: str | None = None
+    declared_encoding: str | None = None
+    title: str | None = None
+    text: str | None = None
+    html_bytes: int | None = None
+    """Bytes of the body with its codings undone."""
+    dropped: list[str] = field(default_factory=list)
+    detail: str | None = None
+
+
+def rows(
+    records: Iterable[Record],
+    options: ExtractOptions,
+    *,
+    archive: Path | str,
+    at: Callable[[int], None] | None = None,
+    skip: frozenset[int] = frozenset(),
+) -> Iterator[Row]:
+    """One row for each record, in order, whatever is wrong with it.
+
+    `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
+    before a record is worked on, so that a runner whose worker dies knows which record did it; the rows in `skip` are
+    then "crashed" and their bodies left alone.
+    """
+    name = Path(archive).name
+    for number, record in enumerate(records):
+        if at is not None:
+            at(number)
+        row = Row(
+            id=row_id(record, name),
+            record_type=clean(record.record_type),
+            url=record.url and clean(record.url),
+            date=record.date and clean(record.date),
+            offset=record.offset,
+            length=record.length,
+            inner_offset=record.inner_offset,
+            http_status=record.http_status,
+            content_type=record.content_type and clean(record.content_type),
+            detail=record.detail,
+        )
+        _judge(row, record, options)
+        if number in skip:
+            row.dropped.append("crashed")
+        elif not row.dropped:
+            _read(row, record, options)
+        yield row
+
+
+def row_id(record: Record, archive: str) -> str:
+    """32 hexadecimal digits that name a record: blake2b-128 over what the record says of itself and where it lies."""
+    parts = (record.record_id, record.url, record.date, archive, str(record.offset), str(record.inner_offset))
+    key = "\0".join(part or "" for part in parts)
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def to_batches(rows: Iterable[Row], *, max_rows: int = 1024, max_bytes: int = 32_000_000) -> Iterator[pa.RecordBatch]:
+    """Rows as Arrow batches of SCHEMA; a batch ends at `max_rows` or with the text that fills `max_bytes` characters."""
+    columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
+    count = size = 0
+    for row in rows:
+        for name, column in columns.items():
+            column.append(getattr(row, name))
+        count += 1
+        size += len(row.text or "")
+        if count >= max_rows or size >= max_bytes:
+            yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+            columns = {name: [] for name in SCHEMA.names}
+            count = size = 0
+    if count:
+        yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+
+
+def media_type(content_type: str | None, body: bytes) -> str:
+    """The media type a body is to be read as, in lower case: the declared one, or where that is missing or vague, by its start.
+
+    "text/html" where the start is markup, else "text/plain" where it is text, else the declared type.
+    """
+    declared = (content_type or "").partition(";")[0].strip().lower()
+    if "/" in declared and declared not in _VAGUE_TYPES:
+        return "" if declared in _HTML_TYPES and _ZIPPED_START.match(body) else declared
+    head = body[:1024]
+    if _HTML_START.match(head):
+        return "text/html"
+    binary = head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f\x1b")
+    return declared if binary or not head else "text/plain"
+
+
+def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
+    """Reasons that need no look into the body: all that hold."""
+    if record.record_type not in options.record_types and record.record_type != "unreadable":
+        row.dropped.append("record_type")
+    if record.problem is not None:
+        row.dropped.append(record.problem)
+    known = record.http_status is not None or record.problem is None
+    if record.record_type == "response" and known and record.http_status not in _PAGE_STATUS:
+        row.dropped.append("http_status")
+
+
+def _read(row: Row, record: Record, options: ExtractOptions) -> None:
+    """The row's text, or the reasons why there is none."""
+    limit = options.max_record_bytes if options.max_html_bytes is None else options.max_html_bytes
+    uncoded = undo(record.body, record.http_headers, max_bytes=limit)
+    row.detail = "; ".join(note for note in (row.detail, uncoded.detail) if note) or None
+    if uncoded.problem is not None:
+        row.dropped.append(uncoded.problem)
+        return
+    body = uncoded.body
+    row.html_bytes = len(body)
+    if not body.strip(b" \t\r\n\0"):
+        row.dropped.append("empty_body")
+        return
+    kind = media_type(record.content_type, body)
+    if kind not in _HTML_TYPES:
+        row.dropped.append("not_html")
+        return
+    decoded = decode(body, record.content_type)
+    row.encoding, row.declared_encoding = decoded.encoding, decoded.declared
+    if kind == "text/plain":
+        row.text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").strip() or None
+        row.dropped += [] if row.text else ["empty_text"]
+        return
+    page = extract_page(
+        decoded.text, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
+    )
+    row.title, row.text = page.title, page.text
+    if page.problem is not None:
+        row.dropped.append(page.problem)
+        row.detail = "; ".join(note for note in (row.detail, page.detail) if note)

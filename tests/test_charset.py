@@ -1,0 +1,116 @@
+"""Bytes to text: what decides between a page's declarations, its bytes and detection."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.extract.archive import read_records
+from pipeline.extract.charset import _codec, clean, decode
+
+SHARED = Path(__file__).parents[2] / "shared"
+GERMAN = "Die Straße führt über schöne grüne Hügel; äußerst früh öffnen die Bäckereien. "
+RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. Широкая электрификация южных губерний. "
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗いじめじめした所で泣いていた。"
+CHINESE = "人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。"
+KOREAN = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. "
+
+
+def page(text: str, meta: str = "") -> str:
+    return f"<html><head>{meta}<title>x</title></head><body><p>{text * 5}</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "header", "meta", "encoding", "how"),
+    [
+        (GERMAN, "utf-8", None, "", "utf-8", "utf-8"),
+        (GERMAN, "utf-8", "UTF-8", "", "utf-8", "header"),
+        (GERMAN, "utf-8", "iso-8859-1", "", "utf-8", "utf-8"),  # the header lies
+        (GERMAN, "utf-8", None, "<meta charset=windows-1251>", "utf-8", "utf-8"),
+        (GERMAN, "utf-8-sig", "iso-8859-1", "", "utf-8", "bom"),
+        (GERMAN, "cp1252", "iso-8859-1", "", "windows-1252", "header"),
+        (GERMAN, "cp1252", "utf-8", "<meta charset='latin1'>", "windows-1252", "meta"),  # the header lies
+        (RUSSIAN, "cp1251", "text", '<meta http-equiv="Content-Type" content="text/html; charset=windows-1251">', "windows-1251", "meta"),
+        (RUSSIAN, "koi8-r", None, "", "koi8-r", "detected"),
+        (RUSSIAN, "koi8-r", "utf-8", "", "koi8-r", "detected"),
+        (RUSSIAN, "cp855", "ibm855", "", "ibm855", "header"),
+        (JAPANESE, "cp932", "x-sjis", "", "shift_jis", "header"),
+        (JAPANESE, "cp932", None, "", "shift_jis", "detected"),
+        (JAPANESE, "cp932", "iso-8859-1", "", "shift_jis", "detected"),  # a server's default
+        (JAPANESE, "euc_jp", "euc-jp", "", "euc-jp", "header"),
+        (JAPANESE, "iso2022_jp", None, "", "iso-2022-jp", "detected"),
+        (CHINESE, "gb18030", "gb2312", "", "gb18030", "header"),
+        (CHINESE, "gb18030", None, "<!-- <meta charset=big5> --><meta charset=gbk>", "gb18030", "meta"),
+        (CHINESE, "hz", None, "", "hz-gb-2312", "detected"),
+        (KOREAN, "cp949", "ks_c_5601-1987", "", "euc-kr", "header"),
+        (KOREAN, "iso2022_kr", None, "", "iso-2022-kr", "detected"),
+        (GERMAN, "utf-16", None, "", "utf-16-le", "bom"),
+        (GERMAN, "utf-16-le", None, "", "utf-16-le", "detected"),
+        (RUSSIAN, "utf-16-be", "utf-8", "", "utf-16-be", "detected"),
+        (RUSSIAN, "utf-32", None, "", "utf-32-le", "bom"),
+        (JAPANESE, "utf-32-be", None, "", "utf-32-be", "detected"),
+        (JAPANESE, "utf-32-le", None, "", "utf-32-le", "detected"),
+        ("plain words ", "ascii", None, "", "utf-8", "default"),
+        ("plain words ", "ascii", "utf-16", "", "utf-8", "default"),  # no page in ASCII is UTF-16
+        ("plain words ", "ascii", "cp037", "", "utf-8", "default"),  # nor EBCDIC
+        ("plain words ", "ascii", "nonsense", "", "utf-8", "default"),
+        (GERMAN, "utf-8", "rot13", "<meta charset=base64>", "utf-8", "utf-8"),
+    ],
+)  # fmt: skip
+def test_what_decides(text: str, codec: str, header: str | None, meta: str, encoding: str, how: str) -> None:
+    html = page(text, meta)
+    decoded = decode(html.encode(codec), header and f"text/html; charset={header}")
+    assert (decoded.encoding, decoded.how) == (encoding, how)
+    assert decoded.text == html
+
+
+def test_declared_is_the_label_as_written() -> None:
+    assert decode(b"x", 'text/html; charset="ISO-8859-1"').declared == "iso-8859-1"
+    assert decode(b"\r\n<?xml version='1.0' encoding='Big5'?><rss/>", "text/xml").declared == "big5"
+    assert decode(page("x", "<meta charset=koi8-r>").encode("utf-16")).declared == "koi8-r"
+    assert decode(b"<p>charset=utf-8").declared is None
+
+
+def test_a_few_broken_bytes_do_not_change_the_encoding() -> None:
+    chinese = page(CHINESE).encode("gb18030")
+    cut = decode(chinese.replace(b"</p></body></html>", b"")[:-1], "text/html; charset=gb2312")
+    assert (cut.encoding, cut.text[-2:]) == ("gb18030", "待\ufffd")
+    russian = page(RUSSIAN * 5).encode()
+    mixed = decode(russian.replace("чаю".encode(), b"\xff", 1), "text/html; charset=windows-1251")
+    assert (mixed.encoding, mixed.text.count("\ufffd")) == ("utf-8", 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xff\xfe\0", b"\0" * 999, bytes(range(256)) * 20])
+@pytest.mark.parametrize("header", [None, "charset=utf-16", "charset=\0", "charset=iso-2022-jp", "charset=utf-8"])
+def test_never_raises_and_always_gives_storable_text(body: bytes, header: str | None) -> None:
+    text = decode(body, header).text
+    assert "\0" not in text
+    text.encode("utf-8")
+
+
+def test_clean_takes_out_nul_and_lone_surrogates_only() -> None:
+    assert clean("a\0b\ud800c\udfffd\U0001f600\ue000") == "abcd\U0001f600\ue000"
+
+
+def test_real_pages_of_36_encodings() -> None:
+    folder = SHARED / "data" / "web-hostile"
+    if not folder.is_dir():
+        pytest.skip("the project's shared archives are not on this machine")
+    truths = [json.loads(line) for line in (folder / "encodings.jsonl").read_text().strip().split("\n")]
+    records = read_records(folder / "encodings.warc.gz", max_record_bytes=10_000_000)
+    wrong = []
+    for truth, record in zip(truths, records, strict=True):
+        name = truth["encoding"].lower()
+        codec = {"utf-16": "utf-16", "utf-32": "utf-32", "utf-8-sig": "utf-8-sig"}.get(name) or _codec(name)
+        assert codec is not None
+        expected = clean(record.body.decode(codec, "replace").removeprefix("\ufeff"))
+        if decode(record.body, record.content_type).text != expected:
+            wrong.append(truth["url"].split("/", 3)[3])
+    # Johab is unknown to the detector; the others are plain texts in which one to six letters tell two encodings apart.
+    assert wrong == [
+        "Johab/iyagi-readme.txt",
+        "Johab/mdir-doc.txt",
+        "MacRoman/ioreg_output.txt",
+        "iso-8859-7-greek/_ude_2.txt",
+        "windows-1252/github_bug_9.txt",
+    ]

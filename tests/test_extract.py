@@ -1,0 +1,229 @@
+"""Pages to text, and records to rows: every record one row, every reason counted."""
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.extract import html_to_text, markup
+from pipeline.extract.archive import Record, find_archives, read_records
+from pipeline.extract.markup import Extractor, extract_page, nesting, page_title
+from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
+
+SHARED = Path(__file__).parents[2] / "shared"
+WORDS = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall. "
+ARTICLE = (
+    "<html><head><title> The  harbour &amp; more </title></head><body><nav><a href='/'>Home</a> <a href='/x'>Menu</a></nav>"
+    f"<article><h1>Harbour</h1><p>{WORDS * 3}</p><p>Gr\u00fc\u00dfe aus \u6771\u4eac. {WORDS * 3}</p></article>"
+    "<footer>Copyright by nobody</footer></body></html>"
+)
+EXTRACTORS: tuple[Extractor, ...] = markup.EXTRACTORS
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_text_of_a_page(extractor: Extractor) -> None:
+    text = html_to_text(ARTICLE, extractor=extractor)
+    assert "Grüße aus 東京. The harbour was quiet" in text
+    assert "Copyright" not in text
+    assert html_to_text(ARTICLE.encode(), extractor=extractor) == text
+    assert html_to_text(ARTICLE.encode("gb18030"), extractor=extractor, encoding="gb2312") == text
+    everything = html_to_text(ARTICLE, extractor=extractor, main_content=False)
+    assert "Copyright by nobody" in everything
+    assert "Menu" in everything
+    assert html_to_text(ARTICLE.replace("quiet", "qu\0i\ud800et\r"), extractor=extractor).count("\0\r\ud800") == 0
+    assert html_to_text('<?xml version="1.0" encoding="latin-1"?>' + ARTICLE, extractor=extractor) == text
+    assert html_to_text("", extractor=extractor) == html_to_text(b"", extractor=extractor) == ""
+
+
+def test_an_unknown_extractor_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="'lynx' is not one of trafilatura, resiliparse"):
+        html_to_text("<p>x", extractor="lynx")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_depth_and_tags_are_bounded(extractor: Extractor) -> None:
+    def nested(depth: int) -> str:
+        return f"<html><body>{'<div>' * depth}{WORDS * 5}{'</div>' * depth}</body></html>"
+
+    assert extract_page(nested(50), extractor=extractor, max_depth=50).problem is None
+    assert extract_page(nested(51), extractor=extractor, max_depth=50).problem == "too_deep"
+    assert extract_page(nested(100_000), extractor=extractor).problem == "too_deep"
+    assert extract_page("<p>x" * 200_001, extractor=extractor).problem == "too_large"
+    for tag in ("<b>", "<table><tr><td>", "<ul><li>", "<font><i>"):
+        assert extract_page(tag * 30_000 + WORDS, extractor=extractor).problem == "too_deep"
+    assert nesting("<div><p><p><br></div></div></div><div><span>" * 3) == 2 + 1
+
+
+@pytest.mark.parametrize(("extractor", "name"), [("trafilatura", "_trafilatura"), ("resiliparse", "_resiliparse")])
+@pytest.mark.parametrize("error", [RecursionError("too deep"), ValueError("odd"), MemoryError()])
+def test_what_an_extractor_raises_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch, extractor: Extractor, name: str, error: Exception
+) -> None:
+    def fail(*arguments: object) -> str:
+        raise error
+
+    monkeypatch.setattr(markup, name, fail)
+    page = extract_page(ARTICLE, extractor=extractor)
+    assert (page.problem, page.text, page.title) == ("extractor_failed", None, "The harbour & more")
+    assert page.detail == f"{type(error).__name__}: {error}"
+
+
+def test_extractors_do_not_log_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    before = list(logging.getLogger().handlers)
+    assert html_to_text("<") == html_to_text("<html></html>") == ""
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger().handlers == before
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<title>a\n b</title>", "a b"),
+        ("<TITLE lang=en>a&lt;b</TITLE>", "a<b"),
+        ("<svg><title>icon</title></svg><title>page</title>", "page"),
+        ("<title></title>", None),
+        ("<p>title", None),
+    ],
+)
+def test_titles(html: str, title: str | None) -> None:
+    assert page_title(html) == title
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "kind"),
+    [
+        ("text/html; charset=x", b"anything", "text/html"),
+        ("TEXT/HTML", b"\x1f\x8b\x08", ""),
+        ("text/plain", b"%PDF-1.4", ""),
+        ("image/png", b"<html>", "image/png"),
+        (None, b" <!-- x --><!DOCTYPE html><p>", "text/html"),
+        ("application/octet-stream", b"<?xml version='1.0'?>\n<html lang=x>", "text/html"),
+        ("html", b"<BODY>", "text/html"),
+        (None, b"<helper>", "text/plain"),
+        (None, b"just text\n", "text/plain"),
+        (None, b"\x00\x01\x02", ""),
+        ("application/octet-stream", b"\x7fELF\x01", "application/octet-stream"),
+    ],
+)
+def test_media_types(declared: str | None, body: bytes, kind: str) -> None:
+    assert media_type(declared, body) == kind
+
+
+PAGE = ARTICLE.encode()
+OPTIONS = ExtractOptions(extractor="resiliparse", max_record_bytes=100_000)
+
+
+def response(body: bytes = PAGE, status: int | None = 200, kind: str | None = "text/html", **more: object) -> Record:
+    return Record("response", http_status=status, content_type=kind, body=body, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("record", "dropped"),
+    [
+        (response(), []),
+        (response(status=203), []),
+        (response(status=204), ["http_status"]),
+        (response(status=206), ["http_status"]),
+        (response(status=404), ["http_status"]),
+        (response(status=None), ["http_status"]),
+        (Record("resource", content_type="text/html", body=PAGE), []),
+        (Record("request", body=b"GET /"), ["record_type"]),
+        (Record("warcinfo"), ["record_type"]),
+        (Record("warcinfo", problem="truncated"), ["record_type", "truncated"]),
+        (Record("unreadable", problem="bad_gzip"), ["bad_gzip"]),
+        (Record("unreadable", problem="bad_record"), ["bad_record"]),
+        (response(b"", problem="truncated"), ["truncated"]),
+        (response(b"", status=301, problem="truncated"), ["truncated", "http_status"]),
+        (response(b"", status=None, problem="too_large"), ["too_large"]),
+        (response(b""), ["empty_body"]),
+        (response(b" \r\n\0"), ["empty_body"]),
+        (response(kind="image/png"), ["not_html"]),
+        (response(kind="application/xhtml+xml"), []),
+        (response(kind=None), []),
+        (response(b"just words", kind="text/plain"), []),
+        (response(b"\xef\xbb\xbf \n", kind="text/plain"), ["empty_text"]),
+        (response(b"<html><body></body></html>"), ["empty_text"]),
+        (response(b"<div>" * 501 + b"x"), ["too_deep"]),
+        (response(b"x" * 100_000), []),
+        (response(b"x" * 100_001), ["too_large"]),
+        (response(b"\x1f\x8b\x08\0\xff\xff\xff", http_headers=[("content-encoding", "gzip")]), ["bad_coding"]),
+    ],
+)
+def test_each_reason(record: Record, dropped: list[str]) -> None:
+    (row,) = rows([record], OPTIONS, archive="x.warc")
+    assert row.dropped == dropped
+    assert (row.text is None) == bool(dropped)
+    assert set(dropped) <= set(REASONS)
+
+
+def test_rows_say_what_was_read() -> None:
+    record = response(
+        ARTICLE.encode("cp1252", "xmlcharrefreplace"),
+        kind="text/html; charset=ISO-8859-1",
+        url="http://a.example/\ud800",
+        date="2026-02-01T00:00:00Z",
+        record_id="<urn:x>",
+        offset=7,
+        length=9,
+    )
+    (row,) = rows([record], OPTIONS, archive="/some/where/x.warc")
+    assert (row.url, row.date, row.offset, row.length) == ("http://a.example/", "2026-02-01T00:00:00Z", 7, 9)
+    assert (row.encoding, row.declared_encoding, row.title) == ("windows-1252", "iso-8859-1", "The harbour & more")
+    assert row.html_bytes == len(record.body)
+    assert "Grüße aus 東京" in (row.text or "")
+    assert row.id == row_id(record, "x.warc")
+    assert len(row.id) == 32
+
+
+def test_ids_tell_records_apart() -> None:
+    base = {"record_id": "a", "url": "b", "date": "c", "offset": 1, "inner_offset": 2}
+    changed = [base | {name: 9 if isinstance(value, int) else "z"} for name, value in base.items()]
+    ids = {row_id(Record("response", **fields), "x") for fields in [base, *changed]}  # type: ignore[arg-type]
+    ids.add(row_id(Record("response", **base), "y"))  # type: ignore[arg-type]
+    assert len(ids) == 7
+    assert row_id(Record("response", **base), "x") == "f6a61c2579b29f9abf4ed14a1ce006c2"  # type: ignore[arg-type]
+
+
+def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    worked: list[int] = []
+
+    def note(html: str, main_content: bool) -> str:
+        worked.append(seen[-1])
+        return "text"
+
+    monkeypatch.setattr(markup, "_resiliparse", note)
+    records = [response(), response(), Record("request"), response()]
+    found = list(rows(records, OPTIONS, archive="x", at=seen.append, skip=frozenset({1, 2})))
+    assert [row.dropped for row in found] == [[], ["crashed"], ["record_type", "crashed"], []]
+    assert (seen, worked) == ([0, 1, 2, 3], [0, 3])
+
+
+def test_batches() -> None:
+    def make(count: int, text: str) -> list[Row]:
+        return list(rows([response(text.encode(), kind="text/plain")] * count, OPTIONS, archive="x"))
+
+    assert [len(batch) for batch in to_batches(make(7, "x"), max_rows=3)] == [3, 3, 1]
+    assert [len(batch) for batch in to_batches(make(5, "x" * 10), max_bytes=20)] == [2, 2, 1]
+    assert list(to_batches([])) == []
+    (batch,) = to_batches([*make(1, "x"), *rows([Record("unreadable", problem="bad_gzip")], OPTIONS, archive="x")])
+    assert batch.schema == SCHEMA
+    assert batch["text"].to_pylist() == ["x", None]
+    assert batch["dropped"].to_pylist() == [[], ["bad_gzip"]]
+    assert isinstance(batch, pa.RecordBatch)
+
+
+def test_real_archives_become_rows() -> None:
+    if not (SHARED / "data" / "web-hostile").is_dir():
+        pytest.skip("the project's shared archives are not on this machine")
+    options = ExtractOptions(extractor="resiliparse")
+    paths, _ = find_archives([str(SHARED / "data" / "web-hostile"), str(SHARED / "data" / "web-sample" / "real")])
+    for path in paths:
+        records = list(read_records(path, max_record_bytes=options.max_record_bytes))
+        found = list(rows(records, options, archive=path))
+        assert len(found) == len(records)
+        assert len({row.id for row in found}) == len(found)
+        assert all((row.text is None) == bool(row.dropped) for row in found)
+        assert sum(len(batch) for batch in to_batches(found)) == len(found)
