@@ -3,8 +3,9 @@
 Three kinds, for each module of the standard library or topic of its reference manual:
 
 - `python-docs.example/NAME.html`: what `python -m pydoc` itself serves, tables for layout and all;
-- `python-manual.example/library/NAME.html`: the same docstrings as a documentation site of today would mark them up;
-- `python-manual.example/topics/NAME.html`: the language reference behind `help("compound")`.
+- `python-manual.example/library/NAME.html`: the prose of the same docstrings, without signatures and code, marked up
+  as a site of today would. Rules made for prose leave little of pydoc's pages; this is the text to train on;
+- `python-manual.example/topics/NAME.html`: the prose of the language reference behind `help("compound")`.
 
 To document a module is to import it, so `python_pages` has a child process do it: alone with the standard library,
 without terminal, settings or environment, in an empty folder. The child runs this file as a script.
@@ -171,27 +172,32 @@ def _documented(name: str, thing: Any, level: int, seen: set[str]) -> Iterator[s
     if not new:
         return
     seen.update(new)
-    try:
-        signature = str(inspect.signature(thing)) if inspect.isroutine(thing) else ""
-    except (TypeError, ValueError):
-        signature = "()"
-    yield f"<h{level}>{html.escape(name + signature)}</h{level}>"
+    yield f"<h{level}>{html.escape(name)}</h{level}>"
     yield from new
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Yield plain documentation as HTML: flush paragraphs, indented or `>>>` blocks as they are, underlined titles."""
-    for block in re.split(r"\n\s*\n", text.strip("\n")):
-        if not (lines := block.rstrip().split("\n"))[0]:
-            continue
-        if len(lines) == 2 and re.fullmatch(r"([*=~^\"-])\1+", lines[1]):
+    """Yield plain documentation as HTML: its underlined titles and its prose, however indented."""
+    for block in re.split(r"\n\s*\n", text):
+        lines = block.strip().split("\n")
+        if len(lines) == 2 and re.fullmatch(r"([*=~^\"-])\1+", lines[1].strip()):
             yield f"<h2>{html.escape(lines[0])}</h2>"
             continue
-        flush = next((i for i, line in enumerate(lines) if line.startswith((" ", ">>>", "* ", "- "))), len(lines))
-        if flush:
-            yield f"<p>{html.escape(' '.join(' '.join(lines[:flush]).split()))}</p>"
-        if flush < len(lines):
-            yield f"<pre>{html.escape(chr(10).join(lines[flush:]))}</pre>"
+        # An item of a list is a paragraph of its own; reStructuredText's ``code`` and *emphasis* lose their marks.
+        block = re.sub(r"``([^`]*)``|\*(\w+)\*", r"\1\2", block.strip())
+        for part in re.split(r"\n(?=\s*[*-] )", block):
+            if _is_prose(paragraph := " ".join(part.split()).removeprefix("* ").removeprefix("- ")):
+                yield f"<p>{html.escape(paragraph)}</p>"
+
+
+def _is_prose(paragraph: str) -> bool:
+    """Whether these are sentences, and not a signature, an example or a table.
+
+    With more than 0.35 marks a word, too much of it is code; the most text passes Gopher's `alpha_word_ratio` there
+    (of 0.25, 0.32, 0.35, 0.4 and no bound, with Python 3.11).
+    """
+    words, marks = len(paragraph.split()), len(re.findall(r"[^\w\s]", paragraph))
+    return words >= 5 and paragraph[-1] in ".:?!" and ">>>" not in paragraph and marks <= 0.35 * words
 
 
 def _page(title: str, blocks: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from pipeline.sample_server import Answer, chunks, html_answer, load_site, serve
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HTTP_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
-MODULES = ["colorsys", "json", "no_such_module"]
+MODULES = ["calendar", "json", "no_such_module"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def test_the_archive_holds_what_the_server_sent_byte_for_byte(archive: Path) -> 
     python = {url: block for url, block in recorded.items() if url not in sent}
     assert sent == {url: block for url, block in recorded.items() if url in sent}
     assert sorted(python) == [
-        "http://python-docs.example/colorsys.html",
+        "http://python-docs.example/calendar.html",
         "http://python-docs.example/json.html",
-        "http://python-manual.example/library/colorsys.html",
+        "http://python-manual.example/library/calendar.html",
         "http://python-manual.example/library/json.html",
     ]
     assert all(block.startswith(b"HTTP/1.1 200 OK\r\nDate: Fri, 02 Jan 2026") for block in python.values())
@@ -230,16 +230,33 @@ def test_a_module_that_ends_the_child_costs_only_itself(monkeypatch: pytest.Monk
     assert asked == [["a", "fatal", "b", "c", "fatal too"], ["b", "c", "fatal too"]]
 
 
-def test_docstrings_become_paragraphs_and_blocks() -> None:
-    text = "First line\nand <second>.\n\nTitle\n=====\n\nUsage:\n    x = 1\n\n>>> 1 + 1\n2\n"
+def test_docstrings_become_titles_and_prose() -> None:
+    text = (
+        "join(sep, *words) -> str\n\nJoin all the *other* ``words & more`` in\nthe order given.\n\nTitle here\n==========\n\n"
+        "    * The first item of a list\n      has two lines.\n    * The second item has only one.\n\n"
+        ">>> this is a doctest, with a stop.\n\n    x = f(1)[2](3) # is no prose at all.\n\nToo short by one.\n"
+    )
     assert list(python_docs._blocks(text)) == [
-        "<p>First line and &lt;second&gt;.</p>",
-        "<h2>Title</h2>",
-        "<p>Usage:</p>",
-        "<pre>    x = 1</pre>",
-        "<pre>&gt;&gt;&gt; 1 + 1\n2</pre>",
+        "<p>Join all the other words &amp; more in the order given.</p>",
+        "<h2>Title here</h2>",
+        "<p>The first item of a list has two lines.</p>",
+        "<p>The second item has only one.</p>",
     ]
     assert list(python_docs._blocks("")) == []
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "prose"),
+    [
+        ("Now these are five words.", True),
+        ("These are four words.", False),
+        ("Now these are five words", False),
+        ("Seven, marks, in twenty, words: " + "a " * 14 + "(b).", True),  # 7 marks in 20 words
+        ("Eight, marks, in, twenty, words: " + "a " * 14 + "(b).", False),  # 8 in 20
+    ],
+)
+def test_prose_has_few_marks_and_an_end(paragraph: str, prose: bool) -> None:
+    assert python_docs._is_prose(paragraph) == prose
 
 
 def test_the_server_is_down_afterwards_and_knows_only_its_table() -> None:
@@ -275,7 +292,7 @@ def test_a_response_cut_short_is_noticed(chunked: bool) -> None:
 
 def test_a_wheel_without_the_sample_web_still_crawls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crawl_module, "SAMPLE_WEB", tmp_path / "not there")
-    summary = crawl(tmp_path / "a.warc.gz", modules=["colorsys"])
+    summary = crawl(tmp_path / "a.warc.gz", modules=["calendar"])
     assert (summary.sample_pages, summary.python_pages, summary.records) == (0, 2, 5)
     with pytest.raises(UserError, match="nothing to crawl"):
         crawl(tmp_path / "b.warc.gz", pydoc=False)
@@ -345,7 +362,8 @@ def test_site_keys(tmp_path: Path) -> None:
 
 
 def test_every_page_is_explained() -> None:
-    explained = set(re.findall(r"^\| `([^`]+)` \|", (SAMPLE_WEB / "README.md").read_text("utf-8"), re.MULTILINE))
+    readme = (SAMPLE_WEB / "README.md").read_text("utf-8")
+    explained = set(re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE))
     assert {url_of(path) for path in explained} == set(load_site(SAMPLE_WEB))
     assert len(list(SAMPLE_WEB.glob("*.example"))) > 20
 
