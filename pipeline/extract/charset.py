@@ -57,7 +57,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.I)
 _PROLOG = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_.:\-]+)[\"']", re.I)
 _META = re.compile(rb"<meta\b[^>]{0,1000}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.I)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
-_UNWANTED = re.compile("[\0\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,12 @@ def decode(body: bytes, http_content_type: str | None = None) -> Decoded:
 
 def clean(text: str) -> str:
     """The text without NUL and lone surrogates, which no UTF-8 column or C string takes."""
-    return _UNWANTED.sub("", text)
+    text = text.replace("\0", "")
+    try:
+        text.encode()  # many times faster than a search, and nearly always fine
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("", text)
+    return text
 
 
 def _result(body: bytes, codec: str, declared: str | None, how: str) -> Decoded:
