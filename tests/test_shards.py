@@ -1,6 +1,7 @@
 """Shards: exact sizes, the same bytes however documents are spread, the way back from a token, and no half-written state."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -242,7 +243,7 @@ def test_a_failed_merge_leaves_the_older_directory_or_none(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shards, "json": json, "rename": shards.os}
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shards, "json": json, "rename": os}
     monkeypatch.setattr(targets[moment], "dumps" if moment == "json" else moment, fail)
     with pytest.raises(OSError, match="No space"):
         shards.merge_parts([tmp_path / "run" / "part-0.parquet"], folder, 50, 0.5)
