@@ -1,6 +1,7 @@
 """Training against a slow trainer; encoding against tiktoken, `tokenizers`, `transformers` and a slow encoder."""
 
 import json
+import pickle
 import random
 from collections import Counter
 from itertools import pairwise
@@ -388,3 +389,10 @@ def test_usage_counts_bytes_tokens_and_unused_ids() -> None:
     assert usage.used == len(set(ids))
     assert set(usage.unused) == set(range(257)) - set(ids)
     assert np.isnan(measure_usage(tokenizer, []).bytes_per_token)
+
+
+def test_a_tokenizer_can_be_sent_to_a_worker(tokenizer: Tokenizer) -> None:
+    tokenizer.encode("build the engine first")
+    sent = pickle.loads(pickle.dumps(tokenizer))
+    assert sent.to_json() == tokenizer.to_json()
+    assert sent.encode(SENTENCES[0]) == tokenizer.encode(SENTENCES[0])

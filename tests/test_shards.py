@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -328,3 +330,9 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     other = build(tokenizer, tmp_path / "other", [ROWS[1:]]).directory
     broken("documents.parquet", (other / "documents.parquet").read_bytes(), verify=True)
     shards.open(folder).verify()
+
+
+def test_reading_shards_loads_no_encoder() -> None:
+    code = "import sys, pipeline.tokenize.shards; print([m for m in ('fastokens', 'tokenizers', 'numba', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.strip() == "[]", done.stderr
