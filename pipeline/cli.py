@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -215,24 +214,12 @@ def _console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
-def _cache_kernels() -> None:
-    """Give Numba a place for compiled kernels where neither the package nor the home folder can be written."""
-    places = (Path(__file__).parent, Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")))
-    if "NUMBA_CACHE_DIR" not in os.environ and not any(_writable(place) for place in places):
-        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"pipeline-kernels-{os.getuid()}")
-
-
-def _writable(place: Path) -> bool:
-    while not place.exists():
-        place = place.parent
-    return os.access(place, os.W_OK)
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """The program: exit code 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
     from pipeline.engines import disk_message, is_disk_error
+    from pipeline.kernels import use_kernel_cache
 
-    _cache_kernels()
+    use_kernel_cache()
     try:
         return app(arguments)
     except UserError as error:

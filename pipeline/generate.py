@@ -16,8 +16,8 @@ def continue_text(run: Path, prompt: str, *, tokens: int, temperature: float, to
     from pipeline.train.generate import generate
 
     tokenizer = Tokenizer.from_file(vocabulary)
-    end = tokenizer.special_tokens["<|endoftext|>"]
-    start = [int(token) for token in tokenizer.encode(prompt)] or [end]
+    end = tokenizer.end_of_text
+    start = [end, *tokenizer.encode(prompt)]  # as every document stands in the shards: after an end of text
     model = load_model(run / "train")
     made = generate(
         model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end

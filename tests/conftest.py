@@ -1,13 +1,15 @@
 """Shared by the tests of whole runs: small archives and configs made on the spot."""
 
+import gzip
 import random
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
+
+from pipeline.kernels import use_kernel_cache
+
+use_kernel_cache()  # before any test module imports Numba
 
 WORDS = [
     "river",
@@ -58,88 +60,84 @@ def page(seed: int, paragraphs: int = 6) -> str:
     return f"<html lang=en><head><title>Page {seed}</title></head><body><article><h1>Page {seed}</h1>{body}</article></body></html>"
 
 
+def record(archive: str, index: int, url: str, body: bytes | str, status: str) -> bytes:
+    """A response record as a gzip member of its own."""
+    code, _, kind = status.partition(" ")
+    body = body.encode() if isinstance(body, str) else body
+    block = f"HTTP/1.1 {code} X\r\nContent-Type: {kind or 'text/html; charset=utf-8'}\r\n\r\n".encode() + body
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2026-01-{index % 28 + 1:02d}T00:00:00Z\r\n"
+        f"WARC-Record-ID: <urn:test:{archive}:{index}>\r\nContent-Type: application/http; msgtype=response\r\n"
+        f"Content-Length: {len(block)}\r\n\r\n"
+    )
+    return gzip.compress(head.encode() + block + b"\r\n\r\n", mtime=0)
+
+
 Pages = Sequence[tuple[str, bytes | str, str]]
 MakeArchive = Callable[[Path, Pages], Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_archive() -> MakeArchive:
-    """Write an archive of (url, body, HTTP status line with content type) as responses, each with its request."""
+    """Write an archive of (url, body, "status content-type") as response records."""
 
     def make(path: Path, pages: Pages) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as file:
-            out = WARCWriter(file, gzip=True)
-            for index, (url, body, status) in enumerate(pages):
-                code, _, kind = status.partition(" ")
-                headers = StatusAndHeaders(
-                    f"{code} X", [("Content-Type", kind or "text/html; charset=utf-8")], protocol="HTTP/1.1"
-                )
-                fixed = {
-                    "WARC-Date": f"2026-01-{index % 28 + 1:02d}T00:00:00Z",
-                    "WARC-Record-ID": f"<urn:test:{path.name}:{index}>",
-                }
-                payload = BytesIO(body.encode() if isinstance(body, str) else body)
-                out.write_record(
-                    out.create_warc_record(
-                        url, "response", payload=payload, http_headers=headers, warc_headers_dict=fixed
-                    )
-                )
+        path.write_bytes(b"".join(record(path.name, index, *entry) for index, entry in enumerate(pages)))
         return path
 
     return make
 
 
-@pytest.fixture
-def corpus(tmp_path: Path, make_archive: MakeArchive) -> Path:
-    """Two archives: 24 good pages, an exact copy, a near copy, a short page, an error, a picture, an empty page."""
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) -> Path:
+    """A config over two archives, 24 good pages, an exact copy, a near copy, a short page, an error, a picture and an
+    empty page, which trains a very small model."""
+    folder = tmp_path_factory.mktemp("corpus")
     good: list[tuple[str, bytes | str, str]] = [(f"http://a.example/{n}", page(n), "200") for n in range(24)]
-    near = page(3).replace("river", "brook", 1)
     first = [
         *good[:12],
-        ("http://a.example/short", "<p>Too short to keep.</p>", "200"),
+        (
+            "http://a.example/short",
+            "<p>This is too short to keep, and that is the end of the matter for it.</p>",
+            "200",
+        ),
         ("http://a.example/lost", page(90), "404"),
     ]
-    second: list[tuple[str, bytes | str, str]] = [
+    second = [
         *good[12:],
         ("http://b.example/copy", page(2), "200"),
-        ("http://b.example/near", near, "200"),
+        ("http://b.example/near", page(3).replace("river", "rill", 1), "200"),
         ("http://b.example/picture", b"\x89PNG\r\n\x1a\n" + bytes(100), "200 image/png"),
         ("http://b.example/empty", "", "200"),
     ]
-    make_archive(tmp_path / "input" / "one.warc.gz", first)
-    make_archive(tmp_path / "input" / "two.warc.gz", second)
-    return tmp_path / "input"
+    make_archive(folder / "input" / "one.warc.gz", first)
+    make_archive(folder / "input" / "two.warc.gz", second)
+    (folder / "small.toml").write_text(CONFIG.format(folder / "input"))
+    return folder / "small.toml"
 
 
-@pytest.fixture
-def config_file(tmp_path: Path, corpus: Path) -> Path:
-    """A config over `corpus` that trains a very small model."""
-    path = tmp_path / "small.toml"
-    path.write_text(
-        f"""
-        [input]
-        paths = ["{corpus}"]
-        [extract]
-        extractor = "resiliparse"
-        [language]
-        keep = ["en"]
-        [quality]
-        words = {{ min = 50 }}
-        stop_words = {{ min = 2, languages = ["en"] }}
-        [tokenizer]
-        vocab_size = 300
-        [shards]
-        tokens = 5000
-        validation = 0.2
-        [train]
-        layers = 1
-        width = 16
-        heads = 2
-        kv_heads = 1
-        context = 32
-        batch_size = 4
-        steps = 4
-        """
-    )
-    return path
+CONFIG = """
+[input]
+paths = ["{}"]
+[extract]
+extractor = "resiliparse"
+[language]
+keep = ["en"]
+[quality]
+words = {{ min = 50 }}
+stop_words = {{ min = 2, languages = ["en"] }}
+[tokenizer]
+vocab_size = 300
+[shards]
+tokens = 5000
+validation = 0.2
+[train]
+layers = 1
+width = 16
+heads = 2
+kv_heads = 1
+context = 32
+batch_size = 4
+steps = 4
+"""

@@ -84,7 +84,7 @@ def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     code, out, err = call(capsys, "run", str(config_file), "--out", root, "--until", "shards", "--workers", "1")
     assert (code, err) == (0, "")
     assert "30 records: 30 pages" in out
-    assert "quality.words.min (1)" in out
+    assert "removed most      duplicates.exact (1), duplicates.minhash (1), extract.empty_body (1)" in out
     assert f"python -m pipeline stats {root}" in out
 
     code, out, _ = call(capsys, "stats", root, "--json")
@@ -99,7 +99,7 @@ def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
     code, out, _ = call(capsys, "sample", root, "--dropped-by", "quality")
     assert "http://a.example/short" in out
-    assert "quality.words.min = 4" in out
+    assert "quality.words.min = 16" in out
     assert "(min = 50)" in out
 
     code, out, _ = call(capsys, "why", root, "http://a.example/3")

@@ -77,6 +77,7 @@ def tokenizer(view: View, tick: Tick) -> int:
 
     def texts() -> Iterator[str]:
         nonlocal documents
+        documents = 0
         for part in view.parts:
             for table in row_groups(view.file("clean", part), ["text"]):
                 yield from table["text"].to_pylist()
@@ -110,6 +111,7 @@ def encode(job: Job, tick: Tick, care: Care) -> int:
                 tick(first, first)
                 yield batch
 
+    job.out.parent.mkdir(parents=True, exist_ok=True)
     trained = Tokenizer.from_file(step_folder(job.root, "tokenizer") / "tokenizer.json")
     encode_part(
         trained,

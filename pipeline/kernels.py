@@ -1,0 +1,28 @@
+"""Where compiled kernels are kept."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def use_kernel_cache() -> None:
+    """Give Numba a cache folder of this version of the code; called before Numba is imported.
+
+    Numba notices a change of the file that a kernel is in, but not of the files that it calls into: kernels of another
+    version of this package would stay in use. And a read-only install must still cache somewhere.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    code = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(__file__).parent.glob("*/*.py")):
+        code.update(file.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = home if _writable(home) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+    os.environ["NUMBA_CACHE_DIR"] = str(root / "corpus-pipeline" / f"kernels-{code.hexdigest()}")
+
+
+def _writable(place: Path) -> bool:
+    while not place.exists():
+        place = place.parent
+    return os.access(place, os.W_OK)
