@@ -139,6 +139,8 @@ def crawl(
     from pipeline.crawl import crawl as record_pages
 
     console = _console()
+    console.print("rendering your Python's documentation, then crawling it", highlight=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("crawl", total=None)
         summary = record_pages(out, progress=lambda done, total: bar.update(task, completed=done, total=total))

