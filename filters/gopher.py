@@ -1,15 +1,16 @@
 """Gopher's rules for MassiveText: Rae et al. 2021 (arXiv:2112.11446), appendix A1.1 and its table A1.
 
-The paper gives thresholds and says little about what it counts. Where it is silent we count as datatrove does, since
-FineWeb's ablations ran on that code: per "word" means per token (words and symbols, see `pipeline.filters.words`), and
-of repeated lines, paragraphs and n-grams the first occurrence is not a repetition. Shares of characters are shares of
-all characters of the text. Unlike datatrove, blank lines are not lines (`pipeline.filters.layout`).
+The paper gives thresholds and says little about what it counts. A word is a word here, as the paper writes, and not a
+token: symbols are no words (`pipeline.filters.words`). Where the paper is silent we count as datatrove does, since
+FineWeb's ablations ran on that code: n-grams run over words and symbols, and of repeated lines, paragraphs and n-grams
+the first occurrence is not a repetition. Shares of characters are shares of all characters of the text. Unlike
+datatrove, blank lines are not lines (`pipeline.filters.layout`).
 
-Per token or per word matters most for `alpha_word_ratio`: punctuation makes up about a sixth of running text, so that
-the bound of 0.8 lies in the midst of good pages. Of 982 English pages it drops 219 per token (datatrove's own code 171)
-and would drop 4 per word (tests/benchmarks/conformance_datatrove.py). Loosen it in your configuration if in doubt.
+Per word or per token matters most for the share with a letter: punctuation makes up about a sixth of running text, so
+that per token the bound of 0.8 lies in the midst of good pages. Of 982 English pages it drops 4 per word and 219 per
+token (datatrove's own code: 171; tests/benchmarks/conformance_datatrove.py). `alpha_token_ratio` is there to compare.
 
-A signal is NaN where it is undefined: a ratio per token without a token, a ratio of an empty text.
+A signal is NaN where it is undefined: a ratio per word without a word, a ratio of an empty text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,13 +35,13 @@ def mean_word_length(docs: Batch) -> FloatArray:
 
 
 def hash_word_ratio(docs: Batch) -> FloatArray:
-    """Hash signs (#) per token; NaN without tokens."""
-    return ratio(docs.words.hashes, docs.words.tokens)
+    """Hash signs (#) per word; NaN without words."""
+    return ratio(docs.words.hashes, docs.words.words)
 
 
 def ellipsis_word_ratio(docs: Batch) -> FloatArray:
-    """Ellipses ("..." or "…") per token; NaN without tokens."""
-    return ratio(docs.words.ellipses, docs.words.tokens)
+    """Ellipses ("..." or "…") per word; NaN without words."""
+    return ratio(docs.words.ellipses, docs.words.words)
 
 
 def bullet_line_ratio(docs: Batch) -> FloatArray:
@@ -54,7 +55,12 @@ def ellipsis_line_ratio(docs: Batch) -> FloatArray:
 
 
 def alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of tokens that hold a letter; NaN without tokens."""
+    """Share of words that hold a letter; NaN without words."""
+    return ratio(docs.words.alphabetic, docs.words.words)
+
+
+def alpha_token_ratio(docs: Batch) -> FloatArray:
+    """Share of words and symbols that hold a letter, as datatrove counts; NaN without either."""
     return ratio(docs.words.alphabetic, docs.words.tokens)
 
 
@@ -144,6 +150,7 @@ SIGNALS = (
     bullet_line_ratio,
     ellipsis_line_ratio,
     alpha_word_ratio,
+    alpha_token_ratio,
     stop_words,
     duplicate_line_ratio,
     duplicate_paragraph_ratio,

@@ -73,7 +73,7 @@ def rules() -> dict[str, tuple[Any, str | None]]:
     add("ellipsis_word_ratio.max", GopherQualityFilter, QUALITY_OFF, "gopher_too_many_ellipsis", **symbols)
     add("bullet_line_ratio.max", GopherQualityFilter, QUALITY_OFF, max_bullet_lines_ratio=0.9)
     add("ellipsis_line_ratio.max", GopherQualityFilter, QUALITY_OFF, max_ellipsis_lines_ratio=0.3)
-    add("alpha_word_ratio.min", GopherQualityFilter, QUALITY_OFF, max_non_alpha_words_ratio=0.8)
+    add("alpha_token_ratio.min", GopherQualityFilter, QUALITY_OFF, max_non_alpha_words_ratio=0.8)
     add("stop_words.min", GopherQualityFilter, QUALITY_OFF, min_stop_words=2)
     add("duplicate_line_ratio.max", GopherRepetitionFilter, REPETITION_OFF, dup_line_frac=0.3)
     add("duplicate_paragraph_ratio.max", GopherRepetitionFilter, REPETITION_OFF, dup_para_frac=0.3)
@@ -105,7 +105,7 @@ def values(text: str) -> dict[str, float]:
         "ellipsis_word_ratio": (text.count("...") + text.count("…")) / len(words),
         "bullet_line_ratio": sum(line.lstrip().startswith(("•", "-")) for line in lines) / len(lines),
         "ellipsis_line_ratio": sum(line.rstrip().endswith(("...", "…")) for line in lines) / len(lines),
-        "alpha_word_ratio": sum(any(c.isalpha() for c in word) for word in words) / len(words),
+        "alpha_token_ratio": sum(any(c.isalpha() for c in word) for word in words) / len(words),
         "stop_words": len({"the", "be", "to", "of", "and", "that", "have", "with"} & set(words)),
     }
     paragraphs = re.split(r"\n{2,}", text.strip())
