@@ -26,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+STOPPED = 130  # what Typer makes of Ctrl-C
+
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable."),
@@ -140,7 +142,10 @@ def crawl(
 
     console = _console()
     console.print("rendering your Python's documentation, then crawling it", highlight=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out.parent}: cannot be made: {error.strerror}") from None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("crawl", total=None)
         summary = record_pages(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
@@ -232,9 +237,10 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         print(f"error: {disk_message(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == STOPPED:
+            print("stopped; run the same command again to go on", file=sys.stderr)  # noqa: T201
+        raise
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ So kept + dropped = input at every stage, by construction. A file carries the *k
 libraries, keys of its inputs); it exists under that key, complete, or it does not.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -73,6 +74,10 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if "No space left on device" in str(error):  # as Arrow says it, without a name
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -168,7 +173,10 @@ def reasons_to_dropped(alive: pa.Array, reasons: pa.Array) -> pa.Array:
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """One run at a time in a run directory; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder}: a file is in the way; choose another directory with --out") from None
     with open(folder / ".lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.config import Range
 from pipeline.errors import UserError
 from pipeline.ledger import Part, kept, read
-from pipeline.plan import Run
+from pipeline.plan import STEP, Run
 from pipeline.progress import safe
 from pipeline.stats import DECISIONS
 
@@ -57,8 +57,8 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     }
     if part in run.done_parts("clean") and stages[-1]["name"] == "duplicates" and stages[-1]["dropped"] == []:
         told["clean"] = str(run.file("clean", part))
-        table = run.root / "shards" / "documents.parquet"
-        if table.is_file():
+        if run.is_done(STEP["shards"]):
+            table = run.root / "shards" / "documents.parquet"
             found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", row)]).to_pylist()
             told["shards"] = found[0] if found else None
     return told
@@ -106,7 +106,7 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
     record = told["record"]
 
     def line(name: str, text: Any) -> None:
-        console.print(f"  {name:<18} {safe(str(text))}", highlight=False, soft_wrap=True)
+        console.print(f"  {name:<33} {safe(str(text))}", highlight=False, soft_wrap=True)
 
     console.print(f"[bold]{safe(str(record['url']))}[/]", highlight=False, soft_wrap=True)
     line("id", record["id"])

@@ -113,6 +113,27 @@ def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert err.startswith("error: http://a.example/never: no such URL or document id")
 
 
+def test_a_run_that_keeps_nothing_says_where_to_look(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path
+) -> None:
+    root = str(tmp_path / "run")
+    code, _, err = call(
+        capsys, "run", str(config_file), "--out", root, "--workers", "1", "--set", "quality.words.min=9000"
+    )
+    assert code == 2
+    assert err == f"error: no document is left to go on with; python -m pipeline stats {root} shows what removed them\n"
+
+
+def test_a_file_in_the_place_of_the_run_is_left_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path
+) -> None:
+    (tmp_path / "run").write_text("not a directory")
+    for out in (tmp_path / "run", tmp_path / "run" / "below"):
+        code, _, err = call(capsys, "run", str(config_file), "--out", str(out))
+        assert code == 2
+        assert err == f"error: {out}: a file is in the way; choose another directory with --out\n"
+
+
 def test_text_from_the_web_cannot_command_the_terminal() -> None:
     from pipeline.progress import safe
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engines import Care, Tick
+from pipeline.errors import UserError
 from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
 from pipeline.stages.job import Job, View, step_folder
 
@@ -71,6 +72,10 @@ def tokenizer(view: View, tick: Tick) -> int:
     from pipeline.tokenize.bpe import measure_usage, train_bpe
     from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 
+    if not any(rows_in(view.file("clean", part)) for part in view.parts):
+        raise UserError(
+            f"no document is left to go on with; python -m pipeline stats {view.root} shows what removed them"
+        )
     options = view.config.tokenizer
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
     documents = 0

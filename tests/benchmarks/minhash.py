@@ -255,11 +255,14 @@ def main() -> None:
     parser.add_argument("--peer-python", help="a Python that has datatrove 0.10")
     parser.add_argument("--documents", type=int, default=2_000)
     options = parser.parse_args()
-    texts = documents(options.documents)
+    show_speed(documents(options.documents), options.peer_python)
+
+
+def show_speed(texts: list[str], peer_python: str | None) -> None:
     rows = ours(texts)
     rows += datasketch(texts[:: max(1, len(texts) // 400)])
-    if options.peer_python:
-        rows += datatrove(options.peer_python, texts[:: max(1, len(texts) // 100)])
+    if peer_python:
+        rows += datatrove(peer_python, texts[:: max(1, len(texts) // 100)])
     megabytes = sum(len(text.encode()) for text in texts) / len(texts) / 1e6
     best = rows[0][2] / rows[0][1]
     print(f"\n{'5-grams, 112 = 14 x 8, one core':36} {'documents/s':>12} {'MB/s':>8} {'first ÷ this':>15}")

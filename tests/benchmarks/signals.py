@@ -1,4 +1,4 @@
-"""Speed of all quality signals together, where the time goes, and the same filters in datatrove, on one core.
+"""Speed of all quality signals together and of all MinHash signatures, where the time goes, beside peers, on one core.
 
     python tests/benchmarks/signals.py [--peer-python PYTHON_WITH_DATATROVE]
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import minhash
 from pages import english_pages, repeat_to
 
 from pipeline.filters import words
@@ -136,6 +137,8 @@ def main() -> None:
         print(
             f"\n{theirs / ours:,.0f} times as fast as datatrove's Gopher repetition and quality, FineWeb and C4 filters"
         )
+    print("\nMinHash signatures")
+    minhash.show_speed(minhash.documents(options.documents), options.peer_python)
 
 
 if __name__ == "__main__":
