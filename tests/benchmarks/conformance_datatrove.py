@@ -1,6 +1,6 @@
 """Our signals and verdicts beside datatrove 0.10's own code, on real English pages.
 
-    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install "datatrove==0.10.*" nltk spacy
+    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install "datatrove==0.10.*" "xxhash<4" nltk spacy tokenizers
     python tests/benchmarks/conformance_datatrove.py --peer-python /tmp/datatrove/bin/python [--whole-page]
 
 For each bound: how many pages each side drops, the share of equal verdicts, the mean and largest difference of the

@@ -4,7 +4,7 @@
 
 Seconds are the process's CPU seconds, the best of a few runs, kernels warm; MB are UTF-8 bytes of text. For datatrove
 0.10 make an environment of its own:
-    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install "datatrove==0.10.*" nltk spacy
+    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install "datatrove==0.10.*" "xxhash<4" nltk spacy tokenizers
 """
 
 import argparse
