@@ -80,7 +80,7 @@ class Duplicates(Section):
     keep: Literal["longest", "shortest", "earliest", "latest", "first"] = "longest"
     """Which document of a cluster stays; ties are broken by id."""
     memory: str = "2GB"
-    """What the clustering may use beside its table of 8 bytes a document."""
+    """What the clustering's table of keys may take; its roots take 12 bytes a document beside it."""
 
     @property
     def memory_bytes(self) -> int:
@@ -155,7 +155,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{where}: {_one_line(error)}") from None
+        raise UserError(f"{where}: {one_line(error)}") from None
     try:
         rules = config.rules
         if rules:
@@ -221,7 +221,7 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
     table[names[-1]] = value
 
 
-def _one_line(error: ValidationError) -> str:
+def one_line(error: ValidationError) -> str:
     """The first mistake in words; a missing or misspelt key comes with the keys there are."""
     first = error.errors(include_url=False)[0]
     place = [str(step) for step in first["loc"]]

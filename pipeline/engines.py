@@ -175,6 +175,8 @@ class LocalEngine:
         self._pool.clear()
 
     def _start(self, slot: int, task: Task) -> None:
+        if slot in self._pool and not self._pool[slot].process.is_alive():
+            del self._pool[slot]  # died while it had nothing to do
         if slot not in self._pool:
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_serve, args=(theirs, self._counters, slot), daemon=False)

@@ -14,7 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import STAGES, Config, check
+from pydantic import ValidationError
+
+from pipeline.config import STAGES, Config, one_line
 from pipeline.errors import UserError
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, stored_key
 from pipeline.stages import decide, extract, measure, products
@@ -31,10 +33,11 @@ class Step:
     reads: tuple[str, ...]
     options: Callable[[Config], Any]
     part: Callable[..., int] | None = None
-    """Work on one part, in a worker, or in the parent if `quick`."""
+    """Work on one part, in a worker."""
     whole: Callable[[View, Callable[[int, int], None]], int] | None = None
     """Work on all parts at once, in the parent."""
     quick: bool = False
+    """Not worth starting workers for: runs in the parent where there are none yet."""
     libraries: tuple[str, ...] = ()
 
     @property
@@ -80,7 +83,7 @@ STEPS = (
     Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
     Step("duplicates.signatures", 1, ("extract", "language.decide"), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
-    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
+    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
@@ -179,12 +182,14 @@ STEP = {step.name: step for step in STEPS}
 def open_run(root: Path) -> Run:
     """The run in a directory, for looking at it."""
     try:
-        config = check(json.loads((root / "config.json").read_text(encoding="utf-8")), f"{root}/config.json")
+        config = Config.model_validate_json((root / "config.json").read_text(encoding="utf-8"))
         listed = json.loads((root / "parts.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
+    except ValidationError as error:
+        raise UserError(f"{root}/config.json: not of this version ({one_line(error)})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{root}: config.json or parts.json is damaged: {error}") from None
+        raise UserError(f"{root}/parts.json: damaged: {error}") from None
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))
 
 

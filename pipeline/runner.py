@@ -101,7 +101,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                     continue
                 if crew is None and not step.quick:
                     crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
-                _run_parts(planned, step, InlineEngine() if step.quick or crew is None else crew, reporter)
+                _run_parts(planned, step, crew or InlineEngine(), reporter)
         finally:
             if crew:
                 crew.close()

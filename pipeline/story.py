@@ -55,7 +55,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
         "clean": None,
         "shards": None,
     }
-    if part in run.done_parts("clean") and stages[-1]["name"] == "duplicates" and stages[-1]["dropped"] == []:
+    if run.is_done(STEP["clean"], part) and stages[-1]["name"] == "duplicates" and stages[-1]["dropped"] == []:
         told["clean"] = str(run.file("clean", part))
         if run.is_done(STEP["shards"]):
             table = run.root / "shards" / "documents.parquet"
@@ -65,7 +65,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
 
 
 def _row(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
-    if part not in run.done_parts(step):
+    if not run.is_done(STEP[step], part):
         return None
     with pq.ParquetFile(run.file(step, part)) as file:
         for index in range(file.num_row_groups):
@@ -161,7 +161,7 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
     for part in run.done_parts("extract"):
         ids = read(run.file("extract", part), ["id"])["id"]
         for stage in stages:
-            if part not in run.done_parts(DECISIONS[stage]):
+            if not run.is_done(STEP[DECISIONS[stage]], part):
                 continue
             dropped = read(run.file(DECISIONS[stage], part), ["dropped"])["dropped"].combine_chunks()
             if dropped_by is None:

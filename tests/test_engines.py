@@ -114,6 +114,18 @@ def test_one_death_costs_a_retry_and_no_row(tasks, tmp_path: Path) -> None:  # t
     assert notes == ["a: a worker died (exit 3) at record 5; trying again with care"]
 
 
+def test_a_worker_that_dies_while_it_waits_is_replaced(tasks) -> None:  # type: ignore[no-untyped-def]
+    engine = LocalEngine(1)
+    try:
+        for result in (2, 4):
+            [done] = engine.run([Task("t", tasks.double, (result // 2,))], lambda rows, units: None, print)
+            assert done.result == result
+            engine._pool[0].process.kill()
+            engine._pool[0].process.join()
+    finally:
+        engine.close()
+
+
 def test_a_worker_that_never_starts_ends_the_run(tasks) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RuntimeError, match="died 3 times .exit 9. before the first record"):
         run(1, Task("t", tasks.dies_at_start, ()))
