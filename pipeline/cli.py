@@ -132,6 +132,24 @@ def why(
 
 
 @app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one, over the same input.")],
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
+) -> None:
+    """Which documents two runs decide differently, and by which rules."""
+    from pipeline.compare import compare, show_comparison
+    from pipeline.plan import open_run
+
+    one, two = open_run(first), open_run(second)
+    found = compare(one, two)
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show_comparison(one, two, found, _console())
+
+
+@app.command()
 def crawl(
     out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
 ) -> None:

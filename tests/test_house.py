@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import textwrap
 import tokenize
 from pathlib import Path
 
@@ -62,3 +63,22 @@ def test_python_keeps_its_own_tokenize_module() -> None:
         "function generate_tokens"
         in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     )
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+def test_the_filter_we_show_is_a_filter(file: str) -> None:
+    """The example that newcomers copy must run, and mean what it says."""
+    import pyarrow as pa
+
+    from pipeline.filters.batch import Batch, FloatArray, ratio
+
+    blocks = (ROOT / file).read_text().split("```python\n")[1:]
+    code = textwrap.dedent(
+        "   " + blocks[0].split("```")[0] if file == "CONTRIBUTING.md" else blocks[0].split("```")[0]
+    )
+    names = {"Batch": Batch, "FloatArray": FloatArray, "ratio": ratio}
+    exec(code, names)  # our own text
+    docs = Batch.from_arrow(pa.array(["Is it so? Yes, it is. Is it?", "Nothing here"]))
+    values = names["question_ratio"](docs)  # type: ignore[operator]
+    assert values[0] == pytest.approx(2 / 3)
+    assert values[1] != values[1]

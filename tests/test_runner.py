@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.compare import compare
 from pipeline.config import Config, load
 from pipeline.engines import Care
 from pipeline.errors import UserError
@@ -262,6 +263,40 @@ def test_samples_are_of_the_rule_asked_for(finished: Run) -> None:
     assert len(list(sample(finished, None, 7))) == 7
     with pytest.raises(UserError, match="dropped nothing in this run; rules that did: .*quality.words.min"):
         list(sample(finished, "quality.wrods", 5))
+
+
+def test_two_runs_are_compared_document_by_document(tmp_path: Path, finished: Run, config_file: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished.root, root)
+    changed = ["quality.words.min=3", "quality.sentences.min=22"]  # a page has 24 sentences and its heading
+    other, _ = go(root, load(config_file, changed), until="clean")
+    found = compare(finished, other)
+    assert (found["both"], found["first"], found["second"], found["neither"], found["unmatched"]) == (24, 0, 0, 6, 0)
+
+    other, _ = go(root, load(config_file, ["quality.words.min=3"]), until="clean")
+    found = compare(finished, other)
+    assert (found["both"], found["first"], found["second"]) == (24, 0, 1)
+    assert found["second_because"] == {"quality.words.min": 1}
+    assert found["examples"]["second"][0]["url"] == "http://a.example/short"
+    assert compare(other, finished)["first_because"] == {"quality.words.min": 1}
+
+
+def test_runs_over_other_archives_are_matched_by_id(tmp_path: Path, finished: Run, config_file: Path) -> None:
+    shutil.copytree(config_file.parent / "input", tmp_path / "input")  # the same records at another place
+    config = load(config_file, [f'input.paths=["{tmp_path}/input/two.warc.gz"]'])
+    other, _ = go(tmp_path / "run", config, until="clean")
+    found = compare(other, finished)
+    assert found["unmatched"] == 0
+    assert found["both"] + found["first"] + found["second"] + found["neither"] == 16
+    back = compare(finished, other)
+    assert back["unmatched"] == 14
+    assert (back["first"], back["second"]) == (found["second"], found["first"])
+
+
+def test_an_unfinished_run_is_not_compared(tmp_path: Path, finished: Run, config_file: Path) -> None:
+    other, _ = go(tmp_path / "run", load(config_file), until="extract")
+    with pytest.raises(UserError, match="has not finished its language stage"):
+        compare(finished, other)
 
 
 def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, finished: Run, config_file: Path) -> None:
