@@ -37,7 +37,9 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory,
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="A config file; configs/quickstart.toml explains every key.")],
+    config: Annotated[
+        Path, typer.Argument(help="A config file (configs/quickstart.toml explains every key), or a recipe.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Run directory. Default: the config's `out`, or runs/ and its name.")
     ] = None,
@@ -58,9 +60,10 @@ def run(
     again in seconds and measures nothing again; add --until clean to see its effect before training on it.
     """
     from pipeline.config import load
+    from pipeline.recipes import resolve
     from pipeline.stats import collect, show_summary
 
-    loaded = load(config, set_ or [])
+    loaded = load(resolve(config), set_ or [])
     root = out or Path(loaded.out or Path("runs") / config.stem)
     done = _run(root, loaded, until or loaded.until, workers, engine)
     show_summary(done, collect(done), _console())
@@ -129,6 +132,22 @@ def why(
     else:
         for told in pages:
             show_story(opened, told, _console())
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this recipe whole.")] = None,
+) -> None:
+    """List the published recipes; run one by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'."""
+    from pipeline.recipes import about, find
+    from pipeline.recipes import recipes as known
+
+    console = _console()
+    if name:
+        console.out(find(name).read_text(encoding="utf-8"), highlight=False, end="")
+        return
+    for recipe, file in known().items():
+        console.print(f"[bold]{recipe}[/]\n  {about(file)}", highlight=False)
 
 
 @app.command()

@@ -149,9 +149,6 @@ def load(path: Path, sets: Sequence[str] = ()) -> Config:
 
 def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
-    quality = raw.get("quality", {})
-    if isinstance(quality, dict):  # `words = false` takes a rule of the base away
-        raw = {**raw, "quality": {name: bounds for name, bounds in quality.items() if bounds is not False}}
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -190,12 +187,20 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables merged key by key; anything else from `above` wins."""
+    """Tables merged key by key; anything else from `above` wins, and `false` takes away what it lies on."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        _put(merged, key, merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value)
     return merged
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key; `false` over something that is no switch takes it away: off is absent."""
+    if value is False and key in table and not isinstance(table[key], bool):
+        del table[key]
+    else:
+        table[key] = value
 
 
 def apply_setting(raw: dict[str, Any], setting: str) -> None:
@@ -212,13 +217,13 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
     for name in names[:-1]:
         child = table.get(name)
         if not isinstance(child, dict):
-            if child not in (None, False):
+            if child is not None:
                 raise UserError(f"--set {setting}: {name} is a value, not a table")
             child = table[name] = {}
         else:
             child = table[name] = dict(child)
         table = child
-    table[names[-1]] = value
+    _put(table, names[-1], value)
 
 
 def one_line(error: ValidationError) -> str:

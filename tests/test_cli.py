@@ -134,6 +134,28 @@ def test_a_file_in_the_place_of_the_run_is_left_alone(
         assert err == f"error: {out}: a file is in the way; choose another directory with --out\n"
 
 
+def test_recipes_are_listed_shown_and_run_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path
+) -> None:
+    code, out, _ = call(capsys, "recipes")
+    assert code == 0
+    assert "fineweb\n  FineWeb as its paper gives it: Penedo et al. 2024" in out
+    assert call(capsys, "recipes", "c4")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
+    code, _, err = call(capsys, "recipes", "c5")
+    assert (code, err[:26]) == (2, "error: c5: no such recipe;")
+    given = [
+        "--set",
+        f'input.paths=["{config_file.parent}/input"]',
+        "--out",
+        str(tmp_path / "run"),
+        "--until",
+        "extract",
+    ]
+    code, out, err = call(capsys, "run", "gopher", *given, "--set", "extract.extractor=resiliparse", "--workers", "1")
+    assert (code, err) == (0, "")
+    assert "30 records: 30 pages" in out
+
+
 def test_text_from_the_web_cannot_command_the_terminal() -> None:
     from pipeline.progress import safe
 

@@ -1,9 +1,12 @@
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import Config, load, merge, parse_bytes
 from pipeline.errors import UserError
+from pipeline.filters import c4, fineweb, gopher
+from pipeline.filters.rules import Rule
 
 MINIMAL = '[input]\npaths = ["a.warc.gz"]\n'
 
@@ -86,6 +89,49 @@ def test_a_file_lies_over_its_base(tmp_path: Path) -> None:
         ("words", (("min", 60.0), ("max", 100.0))),
         ("lines", (("min", 1.0),)),
     ]
+
+
+def test_false_takes_away_what_it_lies_on_and_switches_stay_switches(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        MINIMAL + '[language]\nkeep = ["en"]\n[quality]\nlines = { above = 1, max = 9 }\nwords = { min = 1 }\n',
+        "base.toml",
+    )
+    path = write(
+        tmp_path,
+        'base = "base.toml"\n[language]\nkeep = false\n[quality]\nlines = { above = false, min = 2 }\n[extract]\nmain_content = false\n',
+    )
+    config = load(path, ["quality.words=false"])
+    assert config.language.keep is None
+    assert config.extract.main_content is False
+    assert [(rule.signal, rule.bounds()) for rule in config.rules] == [("lines", (("min", 2.0), ("max", 9.0)))]
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[1] / "configs" / "recipes").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_recipe_says_where_it_is_from_and_loads(recipe: Path) -> None:
+    assert recipe.read_text().startswith("# ")
+    assert load(recipe, ['input.paths=["x"]']).rules
+
+
+def test_recipes_hold_the_rules_that_the_filters_name() -> None:
+    """The published numbers stand in two places, for those who run and those who call; they must not drift apart."""
+
+    def bounds(rules: Iterable[Rule]) -> dict[str, object]:
+        return {rule.signal: rule.bounds() for rule in rules}
+
+    def recipe(name: str) -> dict[str, object]:
+        return bounds(
+            load(Path(__file__).parents[1] / "configs" / "recipes" / f"{name}.toml", ['input.paths=["x"]']).rules
+        )
+
+    published = bounds(gopher.GOPHER_QUALITY + gopher.GOPHER_REPETITION)
+    assert recipe("gopher") == published
+    assert recipe("c4") == bounds(c4.RULES)
+    assert recipe("fineweb") == published | bounds(c4.RULES) | bounds(fineweb.RULES)
+    quickstart = bounds(load(Path(__file__).parents[1] / "configs" / "quickstart.toml").rules)
+    assert quickstart == published | bounds(c4.RULES) | bounds(fineweb.RULES)
 
 
 def test_set_reaches_every_key(tmp_path: Path) -> None:
