@@ -1,6 +1,7 @@
 """The products: clean text, tokenizer, shards, model."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -140,6 +141,8 @@ def shards(view: View, tick: Tick) -> int:
 
 def train(view: View, tick: Tick) -> int:
     """Train the model on the shards; the loop keeps its own checkpoints and goes on where it was."""
+    # Before torch loads OpenMP: threads that spin while they wait make a busy machine several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from pipeline.train.loop import train as train_model
 
     result = train_model(
