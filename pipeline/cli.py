@@ -107,7 +107,13 @@ def sample(
 @app.command()
 def why(
     run: RunFolder,
-    document: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="A page's URL, or a document id.")],
+    document: Annotated[
+        str | None, typer.Argument(metavar="[URL_OR_ID]", help="A page's URL, or a document id.", show_default=False)
+    ] = None,
+    token: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead: the document that token N of the shards comes from.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Whose token N: train or validation.")] = "train",
     as_json: Annotated[bool, typer.Option("--json", help="The story as JSON.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the record's bytes, as they lie in the archive, to stdout.")
@@ -118,7 +124,16 @@ def why(
     from pipeline.story import find, raw_record, show_story, story
 
     opened = open_run(run)
-    stories = [story(opened, part, row) for part, row in find(opened, document)]
+    if (document is None) == (token is None):
+        raise UserError("why: give a URL or document id, or --token N")
+    if token is not None:
+        from pipeline.tokens import find_token, show_token
+
+        found = find_token(opened, split, token)
+        place = found["document"]
+        stories = [story(opened, opened.parts[place["part"]], place["row"]) | {"token": found}]
+    else:
+        stories = [story(opened, part, row) for part, row in find(opened, str(document))]
     pages = [told for told in stories if "record_type" not in (told["record"]["dropped"] or [])] or stories
     if not pages:
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
@@ -128,7 +143,24 @@ def why(
         print(json.dumps(pages, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
     else:
         for told in pages:
+            if "token" in told:
+                show_token(told["token"], _console())
             show_story(opened, told, _console())
+
+
+@app.command()
+def tokens(
+    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
+) -> None:
+    """What the shards hold: splits, bytes per token by language, longest and unused tokens, samples."""
+    from pipeline.plan import open_run
+    from pipeline.tokens import collect, show
+
+    account = collect(open_run(run))
+    if as_json:
+        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(account, _console())
 
 
 @app.command()

@@ -82,7 +82,7 @@ STEPS = (
     Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
     Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean, quick=True),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
-    Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
+    Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
 uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
 a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, part, row, bytes (UTF-8, of
-its text).
+its text), language (null where unknown).
 
 They are made in two steps, so that parts can be encoded side by side. `encode_part` turns the documents of one part into
 tokens in shuffled order; `merge_parts` merges any number of those. A document's place depends on the seed and its id, and
@@ -31,7 +31,7 @@ from pipeline.tokenize.parts import Header, PartWriter, map_tokens, read_indexes
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
 
@@ -48,6 +48,7 @@ _DOCUMENT_SCHEMA = pa.schema(
         ("part", pa.int32()),
         ("row", pa.int64()),
         ("bytes", pa.int64()),
+        ("language", pa.string()),
     ]
 )
 
@@ -231,10 +232,10 @@ def encode_part(
 ) -> int:
     """Encode one part's documents; returns its tokens. Memory: a batch, and some tens of bytes a document.
 
-    A batch has id, cluster and text (strings) and row (int64); rows whose text is null are skipped, a null cluster is a
-    cluster of its own. Two files appear, each whole or not at all: the tokens in the order of hash(seed, id), ties by id and
-    row (`out` with the suffix `.tokens`), and then their index `out` (Parquet, with `metadata` in its schema), which thus
-    stands for both.
+    A batch has id, cluster and text (strings), row (int64) and perhaps language (string); rows whose text is null are
+    skipped, a null cluster is a cluster of its own. Two files appear, each whole or not at all: the tokens in the order of
+    hash(seed, id), ties by id and row (`out` with the suffix `.tokens`), and then their index `out` (Parquet, with
+    `metadata` in its schema), which thus stands for both.
     """
     header = Header(
         vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, seed=seed, tokenizer=tokenizer.sha256
@@ -244,11 +245,11 @@ def encode_part(
             kept = batch.filter(pc.is_valid(batch["text"]))
             ids, offsets = tokenizer.encode_batch(kept["text"])
             sizes = pc.binary_length(kept["text"]).to_pylist()
-            columns = (kept["id"].to_pylist(), kept["cluster"].to_pylist(), kept["row"].to_pylist(), sizes)
-            for i, (name, cluster, row, size) in enumerate(zip(*columns, strict=True)):
-                writer.add(
-                    name, cluster if cluster is not None else name, part, row, size, ids[offsets[i] : offsets[i + 1]]
-                )
+            columns = [kept[name].to_pylist() for name in ("id", "cluster", "row")]
+            languages = kept["language"].to_pylist() if "language" in kept.schema.names else [None] * len(kept)
+            for i, (name, cluster, row, size, language) in enumerate(zip(*columns, sizes, languages, strict=True)):
+                tokens = ids[offsets[i] : offsets[i + 1]]
+                writer.add(name, cluster if cluster is not None else name, part, row, size, tokens, language)
     return writer.tokens
 
 
