@@ -164,6 +164,19 @@ def tokens(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],
+    out: Annotated[Path, typer.Argument(help="The directory to make.")],
+) -> None:
+    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""
+    from pipeline.tokens import export as write
+
+    for line in write(run, form, out):
+        _console().print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
 def crawl(
     out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
 ) -> None:

@@ -1,6 +1,7 @@
 """From a token to the web and back: where token N comes from, and what a run's tokens are made of."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipeline.errors import UserError
-from pipeline.plan import STEP, Run
+from pipeline.ledger import atomic_folder
+from pipeline.plan import STEP, Run, open_run
 from pipeline.progress import safe
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
+from pipeline.tokenize.exports import FORMATS
 
 AROUND = 24  # tokens shown on each side of one that is asked for
 SHOWN = 20  # of the longest and of the unused tokens
@@ -25,6 +28,24 @@ def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
     if not run.is_done(STEP["shards"]):
         raise UserError(f"{run.root}: no finished shards; python -m pipeline run … --until shards makes them")
     return shards.open(run.root / "shards"), Tokenizer.from_file(run.root / "tokenizer")
+
+
+def export(source: Path, form: str, out: Path) -> list[str]:
+    """Write a run's shards, or a directory of shards, in another format; lines that say how each file is read."""
+    if form not in FORMATS:
+        raise UserError(f"{form}: unknown format; known: {', '.join(FORMATS)}")
+    if out.exists():
+        raise UserError(f"{out}: is there already; choose another name")
+    opened = shards.open(source) if (source / "manifest.json").is_file() else open_shards(open_run(source))[0]
+    with atomic_folder(out) as folder:
+        names = [path.name for path in FORMATS[form](opened, folder)]
+    reader = {
+        "megatron": lambda name: f"--data-path {out / Path(name).stem}" if name.endswith(".idx") else "",
+        "nanogpt": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']})",
+        "llmc": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']}, offset=1024)",
+        "parquet": lambda name: f"datasets.load_dataset('parquet', data_files='{out / name}')",
+    }[form]
+    return [line for line in map(reader, names) if line]
 
 
 def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
