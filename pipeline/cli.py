@@ -164,6 +164,23 @@ def tokens(
 
 
 @app.command()
+def mix(
+    config: Annotated[Path, typer.Argument(help="A file with a [mix] table.")],
+    out: Annotated[Path, typer.Argument(help="The directory of shards to make.")],
+    set_: Sets = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+) -> None:
+    """Mix runs and files by weights in tokens into one directory of shards, and say what went in."""
+    from pipeline.mix import load_mix, show_mix
+    from pipeline.mix import mix as make
+
+    console = _console()
+    show_mix(
+        make(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=console.print), console
+    )
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],

@@ -127,6 +127,14 @@ def map_tokens(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
     return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
 
 
+def read_header(path: Path) -> Header:
+    """What a part was encoded with; UserError for a file that is no part."""
+    try:
+        return Header(**json.loads(pq.read_schema(path).metadata[b"shards"]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not an encoded part ({error!r})") from error
+
+
 def read_indexes(part_files: Sequence[Path]) -> tuple[Header, pa.Table]:
     """The indexes as one table, with the number of the file that each document lies in; UserError for parts that do not fit."""
     headers: dict[Header, Path] = {}

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.tokenize.mixing import Mixture
 from pipeline.tokenize.parts import Header, PartWriter, map_tokens, read_indexes, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
@@ -253,8 +254,18 @@ def encode_part(
     return writer.tokens
 
 
-def merge_parts(part_files: Sequence[Path], out_dir: Path, shard_tokens: int, validation: float) -> None:
+def merge_parts(
+    part_files: Sequence[Path],
+    out_dir: Path,
+    shard_tokens: int,
+    validation: float,
+    mixture: Mixture | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, part and row.
+
+    A mixture chooses among the documents, repeats them and orders them anew; what went in goes into the manifest, with
+    what else there is to say `about` it.
 
     A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
     one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
@@ -269,13 +280,17 @@ def merge_parts(part_files: Sequence[Path], out_dir: Path, shard_tokens: int, va
     header, index = read_indexes(part_files)
     index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "part", "row")]))
     held_out = _held_out(index["split_key"].to_numpy(), validation)
+    extra: dict[str, Any] = {}
+    if mixture is not None:
+        index, held_out, told = mixture.select(index, held_out, validation)
+        extra["mixture"] = told | dict(about or {})
 
     building = out_dir.with_name(f".{out_dir.name}.building")
     replaced = out_dir.with_name(f".{out_dir.name}.replaced")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        _build(building, header, index, held_out, part_files, shard_tokens)
+        _build(building, header, index, held_out, part_files, shard_tokens, extra)
         shutil.rmtree(replaced, ignore_errors=True)
         if out_dir.exists():
             os.rename(out_dir, replaced)
@@ -305,6 +320,7 @@ def _build(
     held_out: np.ndarray,
     part_files: Sequence[Path],
     shard_tokens: int,
+    extra: dict[str, Any],
 ) -> None:
     splits: dict[str, Any] = {}
     with pq.ParquetWriter(directory / "documents.parquet", _DOCUMENT_SCHEMA, compression="zstd") as table:
@@ -319,7 +335,7 @@ def _build(
                 "shards": _write_shards(directory, name, blocks, totals["length"], shard_tokens, header),
             }
             _write_documents(table, name, documents)
-    manifest = {
+    manifest = extra | {
         "version": VERSION,
         "dtype": header.dtype.name,
         "vocab_size": header.vocab_size,
