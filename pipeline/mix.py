@@ -216,15 +216,14 @@ def _documents(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def show_mix(opened: shards.Shards, console: Console) -> None:
     """What went in, as a table."""
-    right = [Column(name, justify="right") for name in ("weight", "share", "tokens", "documents", "epochs")]
     for split, sources in opened.manifest["mixture"].items():
         if split not in opened.splits:
             continue
+        right = [Column(name, justify="right") for name in ("weight", "share", "tokens", "documents", "epochs")]
         table = Table(split, *right, "languages")
         for name, entry in sources.items():
-            languages = [
-                f"{safe(code)} {tokens / max(1, entry['tokens']):.1%}" for code, tokens in entry["languages"].items()
-            ]
+            ranked = sorted(entry["languages"].items(), key=lambda item: (-item[1], item[0]))
+            languages = [f"{safe(code)} {tokens / max(1, entry['tokens']):.1%}" for code, tokens in ranked]
             more = f" and {len(languages) - 4} more" if len(languages) > 4 else ""
             shares = [f"{entry[key]:.2%}" for key in ("weight", "share")]
             counts = [f"{entry[key]:,}" for key in ("tokens", "documents")]

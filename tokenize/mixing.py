@@ -73,10 +73,12 @@ class Mixture:
                 limit = source.epochs if split == "train" else 1.0
                 have = {code: int(lengths[rows].sum()) for code, rows in pool.items()}
                 targets = _targets(have, total * source.weight / weights, limit, source.temperature)
-                found = [
-                    _draw(rows, targets[code], lengths, keys, self._salt(source.name, split))
-                    for code, rows in pool.items()
-                ]
+                found = []
+                over = 0.0  # what no whole document fitted in goes to the next larger language
+                for code in sorted(pool, key=lambda code: have[code]):
+                    target = min(targets[code] + over, have[code] * limit)
+                    found.append(_draw(pool[code], target, lengths, keys, self._salt(source.name, split)))
+                    over += targets[code] - int(lengths[found[-1][0]].sum())
                 rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)])
                 epochs = np.concatenate([np.empty(0, np.int64), *(epochs for _, epochs in found)])
                 chosen.append((rows, epochs, np.full(len(rows), split == "validation")))
