@@ -110,7 +110,13 @@ def sample(
 @app.command()
 def why(
     run: RunFolder,
-    document: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="A page's URL, or a document id.")],
+    document: Annotated[
+        str | None, typer.Argument(metavar="[URL_OR_ID]", help="A page's URL, or a document id.", show_default=False)
+    ] = None,
+    token: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead: the document that token N of the shards comes from.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Whose token N: train or validation.")] = "train",
     as_json: Annotated[bool, typer.Option("--json", help="The story as JSON.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the record's bytes, as they lie in the archive, to stdout.")
@@ -121,7 +127,16 @@ def why(
     from pipeline.story import find, raw_record, show_story, story
 
     opened = open_run(run)
-    stories = [story(opened, part, row) for part, row in find(opened, document)]
+    if (document is None) == (token is None):
+        raise UserError("why: give a URL or document id, or --token N")
+    if token is not None:
+        from pipeline.tokens import find_token, show_token
+
+        found = find_token(opened, split, token)
+        place = found["document"]
+        stories = [story(opened, opened.parts[place["part"]], place["row"]) | {"token": found}]
+    else:
+        stories = [story(opened, part, row) for part, row in find(opened, str(document))]
     pages = [told for told in stories if "record_type" not in (told["record"]["dropped"] or [])] or stories
     if not pages:
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
@@ -131,6 +146,8 @@ def why(
         print(json.dumps(pages, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
     else:
         for told in pages:
+            if "token" in told:
+                show_token(told["token"], _console())
             show_story(opened, told, _console())
 
 
@@ -166,6 +183,51 @@ def diff(
         print(json.dumps(found, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
     else:
         show_comparison(one, two, found, _console())
+
+
+@app.command()
+def tokens(
+    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
+) -> None:
+    """What the shards hold: splits, bytes per token by language, longest and unused tokens, samples."""
+    from pipeline.plan import open_run
+    from pipeline.tokens import collect, show
+
+    account = collect(open_run(run))
+    if as_json:
+        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(account, _console())
+
+
+@app.command()
+def mix(
+    config: Annotated[Path, typer.Argument(help="A file with a [mix] table.")],
+    out: Annotated[Path, typer.Argument(help="The directory of shards to make.")],
+    set_: Sets = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+) -> None:
+    """Mix runs and files by weights in tokens into one directory of shards, and say what went in."""
+    from pipeline.mix import load_mix, show_mix
+    from pipeline.mix import mix as make
+
+    console = _console()
+    show_mix(
+        make(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=console.print), console
+    )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],
+    out: Annotated[Path, typer.Argument(help="The directory to make.")],
+) -> None:
+    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""
+    from pipeline.tokens import export as write
+
+    for line in write(run, form, out):
+        _console().print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()

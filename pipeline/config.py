@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,9 @@ class Section(BaseModel):
     """A table of the file: every key known, nothing changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Section)
 
 
 class Input(Section):
@@ -149,10 +152,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> Config:
 
 def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error)}") from None
+    config = validate(Config, raw, where)
     try:
         rules = config.rules
         if rules:
@@ -163,6 +163,14 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
     return config
+
+
+def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
+    """The typed form of a plain dict; UserError for the first mistake."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{where}: {one_line(error, model)}") from None
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -226,34 +234,35 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
     _put(table, names[-1], value)
 
 
-def one_line(error: ValidationError) -> str:
+def one_line(error: ValidationError, model: type[Section]) -> str:
     """The first mistake in words; a missing or misspelt key comes with the keys there are."""
     first = error.errors(include_url=False)[0]
     place = [str(step) for step in first["loc"]]
     path = ".".join(place)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_keys(place[:-1])
+        known = _known_keys(model, place[:-1])
         return f"{path}: unknown key{_suggest(place[-1], known)}; known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
-        return f"{path}: must be a table with keys {', '.join(_known_keys(place))}, not {first['input']!r}"
+        return f"{path}: must be a table with keys {', '.join(_known_keys(model, place))}, not {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
     return f"{path}: {message}{given}" if path else f"{message}{given}"
 
 
-def _known_keys(place: Sequence[str]) -> list[str]:
-    model: Any = Config
+def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
+    model: Any = root
     for name in place:
-        model = Range if model is None else model.model_fields[name].annotation
-        if not isinstance(model, type):
-            model = None  # the quality table: its keys are signals, its values ranges
-    if model is None:
+        if get_origin(model) is dict:  # the quality table: its keys are signals, its values ranges
+            model = get_args(model)[1]
+        else:
+            model = model.model_fields[name].annotation
+    if get_origin(model) is dict:
         return []
     names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)
-    return [*names, "base"] if model is Config else names
+    return [*names, "base"] if model is root else names
 
 
 def _suggest(name: str, known: Any) -> str:

@@ -85,7 +85,7 @@ STEPS = (
     Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
     Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
-    Step("shards.encode", 1, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
+    Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
 )  # fmt: skip
@@ -187,7 +187,7 @@ def open_run(root: Path) -> Run:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
     except ValidationError as error:
-        raise UserError(f"{root}/config.json: not of this version ({one_line(error)})") from None
+        raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{root}/parts.json: damaged: {error}") from None
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))

@@ -28,7 +28,19 @@ def test_help_is_light() -> None:
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pipeline.cli" in loaded
     assert not loaded & {"torch", "numba", "pyarrow", "numpy", "pydantic", "trafilatura"}
-    for command_name in ("run", "stats", "sample", "why", "diff", "crawl", "train", "generate"):
+    for command_name in (
+        "run",
+        "stats",
+        "sample",
+        "why",
+        "diff",
+        "tokens",
+        "mix",
+        "export",
+        "crawl",
+        "train",
+        "generate",
+    ):
         assert command_name in done.stdout
 
 

@@ -94,7 +94,7 @@ def test_the_format_on_disk(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert manifest["tokenizer"] == tokenizer.sha256
     assert (opened.vocab_size, opened.end_of_text) == (300, 299)
     assert list(manifest) == sorted(manifest)
-    names = ["split", "start", "length", "id", "part", "row", "bytes"]
+    names = ["split", "start", "length", "id", "part", "row", "bytes", "language"]
     assert pq.read_schema(folder / "documents.parquet").names == names
     # Whole shards of an exact multiple leave no empty one behind.
     total = opened.splits["train"].tokens
@@ -319,7 +319,7 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     broken("manifest.json", b"{")
     broken("manifest.json", b"[]")
     broken("manifest.json", b"{}")
-    broken("manifest.json", json.dumps(manifest | {"version": 2}).encode())
+    broken("manifest.json", json.dumps(manifest | {"version": 99}).encode())
     broken("manifest.json", json.dumps(manifest | {"splits": {"train": {}}}).encode())
     broken("train-00001.npy", None)
     broken("train-00001.npy", b"")

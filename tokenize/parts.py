@@ -27,6 +27,7 @@ _PART_SCHEMA = pa.schema(
         ("start", pa.int64()),
         ("length", pa.int64()),
         ("bytes", pa.int64()),
+        ("language", pa.string()),
     ]
 )
 
@@ -57,7 +58,9 @@ class PartWriter:
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
 
-    def add(self, name: str, cluster: str, part: int, row: int, size: int, tokens: np.ndarray) -> None:
+    def add(
+        self, name: str, cluster: str, part: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
+    ) -> None:
         """One document, without its end-of-text."""
         header = self._header
         if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < header.vocab_size:
@@ -67,7 +70,7 @@ class PartWriter:
         self._spool.write(tokens.astype(header.dtype).tobytes())
         self._spool.write(header.dtype.type(header.end_of_text).tobytes())
         keys = _hash(b"order", header.seed, name), _hash(b"split", header.seed, cluster)
-        self._rows.append((*keys, name, part, row, self.tokens, len(tokens) + 1, size))
+        self._rows.append((*keys, name, part, row, self.tokens, len(tokens) + 1, size, language))
         self.tokens += len(tokens) + 1
         if len(self._rows) == _BLOCK_ROWS:
             self._flush()
@@ -122,6 +125,14 @@ def tokens_path(index: Path) -> Path:
 def map_tokens(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
     """A file of bare tokens, memory-mapped."""
     return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+
+
+def read_header(path: Path) -> Header:
+    """What a part was encoded with; UserError for a file that is no part."""
+    try:
+        return Header(**json.loads(pq.read_schema(path).metadata[b"shards"]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not an encoded part ({error!r})") from error
 
 
 def read_indexes(part_files: Sequence[Path]) -> tuple[Header, pa.Table]:

@@ -3,7 +3,7 @@
 A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
 uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
 a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, part, row, bytes (UTF-8, of
-its text).
+its text), language (null where unknown).
 
 They are made in two steps, so that parts can be encoded side by side. `encode_part` turns the documents of one part into
 tokens in shuffled order; `merge_parts` merges any number of those. A document's place depends on the seed and its id, and
@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,12 +26,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.tokenize.mixing import Mixture
 from pipeline.tokenize.parts import Header, PartWriter, map_tokens, read_indexes, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
 
@@ -48,6 +49,7 @@ _DOCUMENT_SCHEMA = pa.schema(
         ("part", pa.int32()),
         ("row", pa.int64()),
         ("bytes", pa.int64()),
+        ("language", pa.string()),
     ]
 )
 
@@ -231,10 +233,10 @@ def encode_part(
 ) -> int:
     """Encode one part's documents; returns its tokens. Memory: a batch, and some tens of bytes a document.
 
-    A batch has id, cluster and text (strings) and row (int64); rows whose text is null are skipped, a null cluster is a
-    cluster of its own. Two files appear, each whole or not at all: the tokens in the order of hash(seed, id), ties by id and
-    row (`out` with the suffix `.tokens`), and then their index `out` (Parquet, with `metadata` in its schema), which thus
-    stands for both.
+    A batch has id, cluster and text (strings), row (int64) and perhaps language (string); rows whose text is null are
+    skipped, a null cluster is a cluster of its own. Two files appear, each whole or not at all: the tokens in the order of
+    hash(seed, id), ties by id and row (`out` with the suffix `.tokens`), and then their index `out` (Parquet, with
+    `metadata` in its schema), which thus stands for both.
     """
     header = Header(
         vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, seed=seed, tokenizer=tokenizer.sha256
@@ -244,16 +246,26 @@ def encode_part(
             kept = batch.filter(pc.is_valid(batch["text"]))
             ids, offsets = tokenizer.encode_batch(kept["text"])
             sizes = pc.binary_length(kept["text"]).to_pylist()
-            columns = (kept["id"].to_pylist(), kept["cluster"].to_pylist(), kept["row"].to_pylist(), sizes)
-            for i, (name, cluster, row, size) in enumerate(zip(*columns, strict=True)):
-                writer.add(
-                    name, cluster if cluster is not None else name, part, row, size, ids[offsets[i] : offsets[i + 1]]
-                )
+            columns = [kept[name].to_pylist() for name in ("id", "cluster", "row")]
+            languages = kept["language"].to_pylist() if "language" in kept.schema.names else [None] * len(kept)
+            for i, (name, cluster, row, size, language) in enumerate(zip(*columns, sizes, languages, strict=True)):
+                tokens = ids[offsets[i] : offsets[i + 1]]
+                writer.add(name, cluster if cluster is not None else name, part, row, size, tokens, language)
     return writer.tokens
 
 
-def merge_parts(part_files: Sequence[Path], out_dir: Path, shard_tokens: int, validation: float) -> None:
+def merge_parts(
+    part_files: Sequence[Path],
+    out_dir: Path,
+    shard_tokens: int,
+    validation: float,
+    mixture: Mixture | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, part and row.
+
+    A mixture chooses among the documents, repeats them and orders them anew; what went in goes into the manifest, with
+    what else there is to say `about` it.
 
     A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
     one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
@@ -268,13 +280,17 @@ def merge_parts(part_files: Sequence[Path], out_dir: Path, shard_tokens: int, va
     header, index = read_indexes(part_files)
     index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "part", "row")]))
     held_out = _held_out(index["split_key"].to_numpy(), validation)
+    extra: dict[str, Any] = {}
+    if mixture is not None:
+        index, held_out, told = mixture.select(index, held_out, validation)
+        extra["mixture"] = told | dict(about or {})
 
     building = out_dir.with_name(f".{out_dir.name}.building")
     replaced = out_dir.with_name(f".{out_dir.name}.replaced")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        _build(building, header, index, held_out, part_files, shard_tokens)
+        _build(building, header, index, held_out, part_files, shard_tokens, extra)
         shutil.rmtree(replaced, ignore_errors=True)
         if out_dir.exists():
             os.rename(out_dir, replaced)
@@ -304,6 +320,7 @@ def _build(
     held_out: np.ndarray,
     part_files: Sequence[Path],
     shard_tokens: int,
+    extra: dict[str, Any],
 ) -> None:
     splits: dict[str, Any] = {}
     with pq.ParquetWriter(directory / "documents.parquet", _DOCUMENT_SCHEMA, compression="zstd") as table:
@@ -318,7 +335,7 @@ def _build(
                 "shards": _write_shards(directory, name, blocks, totals["length"], shard_tokens, header),
             }
             _write_documents(table, name, documents)
-    manifest = {
+    manifest = extra | {
         "version": VERSION,
         "dtype": header.dtype.name,
         "vocab_size": header.vocab_size,

@@ -111,7 +111,7 @@ def encode(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.tokenize.shards import encode_part
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for table in row_groups(job.file("clean"), ["id", "cluster", "text", "row"]):
+        for table in row_groups(job.file("clean"), ["id", "cluster", "text", "row", "language"]):
             for batch in table.to_batches():
                 first = batch["row"][0].as_py() if len(batch) else 0
                 tick(first, first)

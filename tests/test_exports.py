@@ -1,0 +1,125 @@
+"""Exports, read back byte by byte as the published formats are described, and by the readers' own one-liners."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.cli import main
+from pipeline.tokenize import shards
+from pipeline.tokenize.exports import FORMATS, llmc, megatron, nanogpt, parquet
+
+DOCUMENTS = [(f"d{n}", np.random.default_rng(n).integers(0, 99, n % 9 * 3)) for n in range(50)]
+
+
+@pytest.fixture(scope="module", params=[100, 70_000])
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> shards.Shards:
+    """uint16 and uint32."""
+    size = int(request.param)
+    folder = tmp_path_factory.mktemp("shards") / "s"
+    documents = [(name, np.append(tokens, size - 2)) for name, tokens in DOCUMENTS]
+    return shards.write(folder, documents, vocab_size=size, end_of_text=size - 1, shard_tokens=64, validation=0.3)
+
+
+def documents_of(opened: shards.Shards, split: str) -> list[list[int]]:
+    by_id = dict(DOCUMENTS)
+    ids = opened.documents(split)["id"].to_pylist()
+    assert ids
+    return [[*by_id[name].tolist(), opened.vocab_size - 2, opened.vocab_size - 1] for name in ids]
+
+
+def test_megatron_by_its_published_layout(opened: shards.Shards, tmp_path: Path) -> None:
+    written = megatron(opened, tmp_path)
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    for name in opened.splits:
+        expected = documents_of(opened, name)
+        index = (tmp_path / f"{name}.idx").read_bytes()
+        assert index[:9] == b"MMIDIDX\x00\x00"
+        version, code, sequences, bounds = struct.unpack_from("<QBQQ", index, 9)
+        assert (version, code) == (1, 8 if opened.vocab_size == 100 else 4)
+        assert (sequences, bounds) == (len(expected), len(expected) + 1)
+        at = 9 + 8 + 1 + 8 + 8
+        lengths = np.frombuffer(index, "<i4", sequences, at)
+        pointers = np.frombuffer(index, "<i8", sequences, at + 4 * sequences)
+        ends = np.frombuffer(index, "<i8", bounds, at + 12 * sequences)
+        assert len(index) == at + 12 * sequences + 8 * bounds
+        assert ends.tolist() == list(range(bounds))
+        assert lengths.tolist() == [len(document) for document in expected]
+        data = (tmp_path / f"{name}.bin").read_bytes()
+        dtype = np.dtype("<u2" if code == 8 else "<i4")
+        assert len(data) == dtype.itemsize * sum(map(len, expected))
+        for pointer, length, document in zip(pointers.tolist(), lengths.tolist(), expected, strict=True):
+            assert np.frombuffer(data, dtype, length, pointer).tolist() == document
+
+
+def test_nanogpt_by_memmap(opened: shards.Shards, tmp_path: Path) -> None:
+    assert nanogpt(opened, tmp_path) == [tmp_path / "train.bin", tmp_path / "val.bin"]
+    dtype = np.uint16 if opened.vocab_size == 100 else np.uint32
+    for name, file in (("train", "train.bin"), ("validation", "val.bin")):
+        data = np.memmap(tmp_path / file, dtype=dtype, mode="r")
+        assert data.tolist() == [token for document in documents_of(opened, name) for token in document]
+        assert (tmp_path / file).stat().st_size == data.nbytes
+
+
+def test_llmc_by_its_header(opened: shards.Shards, tmp_path: Path) -> None:
+    written = llmc(opened, tmp_path)
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    for name, pattern in (("train", "train_*.bin"), ("validation", "val_*.bin")):
+        stream: list[int] = []
+        files = sorted(tmp_path.glob(pattern))
+        assert [file.name[-10:] for file in files] == [f"{n:06d}.bin" for n in range(len(files))]
+        for file in files:
+            data = file.read_bytes()
+            header = np.frombuffer(data, "<i4", 256)
+            expected = (20240520, 1) if opened.vocab_size == 100 else (20240801, 7)
+            assert (header[0], header[1]) == expected
+            assert not header[3:].any()
+            tokens = np.frombuffer(data, "<u2" if opened.vocab_size == 100 else "<u4", offset=1024)
+            assert len(tokens) == header[2] <= 64
+            stream += tokens.tolist()
+        assert stream == [token for document in documents_of(opened, name) for token in document]
+
+
+def test_parquet_is_a_dataset(opened: shards.Shards, tmp_path: Path) -> None:
+    files = parquet(opened, tmp_path)
+    assert [file.name for file in files] == ["train.parquet", "validation.parquet"]
+    for name, file in zip(opened.splits, files, strict=True):
+        rows = pq.read_table(file).to_pylist()
+        assert [row["input_ids"] for row in rows] == documents_of(opened, name)
+        places = opened.documents(name).to_pylist()
+        for column in ("id", "part", "row", "bytes", "language"):
+            assert [row[column] for row in rows] == [place[column] for place in places]
+
+
+def test_an_empty_split_is_an_empty_file(tmp_path: Path) -> None:
+    opened = shards.write(tmp_path / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
+    for name, export in FORMATS.items():
+        (tmp_path / name).mkdir()
+        export(opened, tmp_path / name)
+    assert (tmp_path / "nanogpt" / "val.bin").read_bytes() == b""
+    assert (tmp_path / "megatron" / "validation.idx").stat().st_size == 34 + 8
+    assert [file.name for file in (tmp_path / "llmc").iterdir()] == ["train_000000.bin"]
+    assert pq.read_table(tmp_path / "parquet" / "validation.parquet").num_rows == 0
+
+
+def test_the_command(opened: shards.Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main(["export", *arguments])
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    out = tmp_path / "out"
+    code, said, err = call(str(opened.directory), "nanogpt", str(out))
+    assert (code, err) == (0, "")
+    assert f"np.memmap('{out}/train.bin', np.{opened.manifest['dtype']})" in said
+    assert sorted(path.name for path in out.iterdir()) == ["train.bin", "val.bin"]
+    code, said, err = call(str(opened.directory), "nanogpt", str(out))
+    assert (code, said, err) == (2, "", f"error: {out}: is there already; choose another name\n")
+    code, said, err = call(str(opened.directory), "mds", str(out))
+    assert (code, said, err) == (2, "", "error: mds: unknown format; known: megatron, nanogpt, llmc, parquet\n")
+    code, said, err = call(str(tmp_path), "nanogpt", str(tmp_path / "x"))
+    assert (code, said) == (2, "")
+    assert "not a run directory" in err

@@ -1,0 +1,270 @@
+"""Mixtures: shares of tokens met, epochs and caps kept, languages by temperature, the same bytes for any number of workers."""
+
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import UserError
+from pipeline.mix import load_mix, mix
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
+from pipeline.tokenize.mixing import Mixture, Source
+
+
+def index_of(*sources: list[tuple[str, int, str]]) -> pa.Table:
+    """An index of documents (id, tokens, language), one file a source."""
+    rows = [
+        {"key": random.Random(name).getrandbits(64), "id": name, "file": file, "length": tokens, "language": language}
+        for file, documents in enumerate(sources)
+        for name, tokens, language in documents
+    ]
+    types = [
+        ("key", pa.uint64()),
+        ("id", pa.string()),
+        ("file", pa.int32()),
+        ("length", pa.int64()),
+        ("language", pa.string()),
+    ]
+    return pa.Table.from_pylist(rows, pa.schema(types))
+
+
+def corpus(name: str, count: int, languages: str = "en", most: int = 200) -> list[tuple[str, int, str]]:
+    draw = random.Random(name)
+    return [(f"{name}-{n}", draw.randint(1, most), draw.choice(languages.split())) for n in range(count)]
+
+
+def choose(table: pa.Table, mixture: Mixture, **options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    held_out = options.get("held_out", np.zeros(len(table), bool))
+    chosen, held, told = mixture.select(table, held_out, options.get("validation", 0.0))
+    return chosen.append_column("held", pa.array(held)).to_pylist(), told
+
+
+def test_weights_are_shares_of_tokens() -> None:
+    table = index_of(corpus("a", 900), corpus("b", 300), corpus("c", 500))
+    sources = [
+        Source(name=name, files=(n,), weight=weight, epochs=4)
+        for n, (name, weight) in enumerate([("a", 5), ("b", 3), ("c", 2)])
+    ]
+    rows, told = choose(table, Mixture(sources=tuple(sources), tokens=80_000, seed=1))
+    tokens = Counter[int]()
+    for row in rows:
+        tokens[row["file"]] += row["length"]
+    for n, (name, share) in enumerate([("a", 0.5), ("b", 0.3), ("c", 0.2)]):
+        assert abs(tokens[n] / 80_000 - share) < 0.0005
+        assert told["train"][name]["tokens"] == tokens[n]
+        assert abs(told["train"][name]["share"] - share) < 0.0005
+    for n in range(3):  # nothing comes a third time before everything has come twice
+        have = sum(row["length"] for row in table.to_pylist() if row["file"] == n)
+        times = Counter(row["id"] for row in rows if row["file"] == n)
+        whole = tokens[n] // have
+        assert set(times.values()) <= {whole, whole + 1}
+        assert whole == 0 or len(times) == sum(row["file"] == n for row in table.to_pylist())
+
+
+def test_the_order_is_mixed_and_follows_the_seed() -> None:
+    table = index_of(corpus("a", 400), corpus("b", 400))
+    sources = (Source(name="a", files=(0,)), Source(name="b", files=(1,)))
+    orders = [[row["id"] for row in choose(table, Mixture(sources=sources, seed=seed))[0]] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    half = Counter(name[0] for name in orders[0][: len(orders[0]) // 2])
+    assert 0.4 < half["a"] / half.total() < 0.6
+    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(len(table))))
+    assert [row["id"] for row in choose(shuffled, Mixture(sources=sources, seed=1))[0]] == orders[0]
+
+
+def test_epochs_and_caps_bound_the_total() -> None:
+    table = index_of(corpus("a", 300), corpus("b", 100))
+    have = {n: sum(row["length"] for row in table.to_pylist() if row["file"] == n) for n in (0, 1)}
+    both: dict[str, Any] = {"epochs": 2, "weight": 1}
+    rows, told = choose(
+        table, Mixture(sources=(Source(name="a", files=(0,), **both), Source(name="b", files=(1,), **both)))
+    )
+    assert told["train"]["b"]["tokens"] == 2 * have[1]
+    assert Counter(Counter(row["id"] for row in rows if row["file"] == 1).values()) == {2: 100}
+    assert 0 <= 2 * have[1] - told["train"]["a"]["tokens"] < 100
+    capped = Source(name="a", files=(0,), max_tokens=1000)
+    _, told = choose(table, Mixture(sources=(capped, Source(name="b", files=(1,), weight=3))))
+    assert told["train"]["a"]["tokens"] == 1000
+    assert told["train"]["b"]["tokens"] == 3000
+    with pytest.raises(UserError, match=r"mix\.tokens is 5,000, but mix\.sources\.a with .* allows 4,000 in all"):
+        choose(table, Mixture(sources=(capped, Source(name="b", files=(1,), weight=3)), tokens=5000))
+    with pytest.raises(UserError, match=r"mix\.sources\.c: holds no token"):
+        choose(table, Mixture(sources=(capped, Source(name="c", files=(7,)))))
+
+
+def test_half_an_epoch_takes_other_documents_by_another_seed() -> None:
+    table = index_of(corpus("a", 300))
+    taken = []
+    for seed in (1, 2):
+        rows, _ = choose(table, Mixture(sources=(Source(name="a", files=(0,), epochs=1.5),), seed=seed))
+        times = Counter(row["id"] for row in rows)
+        assert set(times.values()) == {1, 2}
+        taken.append({name for name, count in times.items() if count == 2})
+    assert taken[0] != taken[1]
+
+
+def test_temperature_raises_small_languages() -> None:
+    table = index_of(corpus("a", 4000, "en en en en en en en de"))
+    have = Counter[str]()
+    for row in table.to_pylist():
+        have[row["language"]] += row["length"]
+    for temperature, total in ((1.0, 100_000), (2.0, 100_000), (5.0, 60_000)):
+        source = Source(name="a", files=(0,), temperature=temperature)
+        _, told = choose(table, Mixture(sources=(source,), tokens=total))
+        wanted = {code: tokens ** (1 / temperature) for code, tokens in have.items()}
+        for code, tokens in told["train"]["a"]["languages"].items():
+            expected = total * wanted[code] / sum(wanted.values())
+            assert expected < have[code]
+            assert abs(tokens - expected) < 100
+        assert total - told["train"]["a"]["tokens"] < 5
+    # A language never comes oftener than its epochs; the others take what is over.
+    source = Source(name="a", files=(0,), temperature=100.0, epochs=1)
+    _, told = choose(table, Mixture(sources=(source,), tokens=3 * have["de"]))
+    assert told["train"]["a"]["languages"]["de"] == have["de"]
+    assert abs(told["train"]["a"]["tokens"] - 3 * have["de"]) < 10
+
+
+def test_held_out_documents_stay_out_and_come_once() -> None:
+    table = index_of(corpus("a", 400), corpus("b", 400))
+    held_out = np.arange(800) % 4 == 0
+    names = {row["id"] for row, held in zip(table.to_pylist(), held_out, strict=True) if held}
+    sources = (Source(name="a", files=(0,), epochs=3), Source(name="b", files=(1,), weight=2, epochs=3))
+    rows, told = choose(table, Mixture(sources=sources), held_out=held_out, validation=0.05)
+    assert {row["id"] in names for row in rows if row["held"]} == {True}
+    assert {row["id"] in names for row in rows if not row["held"]} == {False}
+    assert set(Counter(row["id"] for row in rows if row["held"]).values()) == {1}
+    train, validation = (sum(entry["tokens"] for entry in told[split].values()) for split in ("train", "validation"))
+    assert 0.049 < validation / train <= 0.05
+    assert abs(told["validation"]["b"]["share"] - 2 / 3) < 0.01
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Two JSONL sources (three files) with a tokenizer and the config of their mixture."""
+    draw = random.Random(0)
+    words = [
+        "the",
+        "river",
+        "runs",
+        "past",
+        "a",
+        "mill",
+        "and",
+        "over",
+        "stones",
+        "to",
+        "sea",
+        "where",
+        "boats",
+        "wait",
+    ]
+
+    def document(n: int) -> dict[str, Any]:
+        return {"text": " ".join(draw.choices(words, k=draw.randint(5, 60))), "language": draw.choice(["en", "fr"])}
+
+    lines = [json.dumps(document(n)) for n in range(240)]
+    (tmp_path / "a1.jsonl").write_text("\n".join([*lines[:60], "not json", '{"no": "text"}', "[]"]) + "\n")
+    with gzip.open(tmp_path / "a2.jsonl.gz", "wt") as file:
+        file.write("\n".join(lines[60:120]))
+    (tmp_path / "b.jsonl").write_text("\n".join([*lines[120:], lines[120]]))
+    train_bpe([json.loads(line)["text"] for line in lines], 300, (END_OF_TEXT,)).save(tmp_path / "tokenizer.json")
+    (tmp_path / "mix.toml").write_text(
+        f"""
+        [mix]
+        tokenizer = "{tmp_path}/tokenizer.json"
+        validation = 0.1
+        [mix.sources.a]
+        files = ["{tmp_path}/a*.jsonl*"]
+        weight = 3
+        epochs = 2
+        temperature = 2
+        [mix.sources.b]
+        files = ["{tmp_path}/b.jsonl"]
+        """
+    )
+    return tmp_path
+
+
+def test_a_mixture_of_files(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["mix", str(files / "mix.toml"), str(files / "one"), "--workers", "1"])
+    assert not exit_.value.code
+    said = capsys.readouterr().out
+    assert "3 lines without a text are left out" in said
+    assert "75.00%" in said
+    assert sorted(path.name for path in files.iterdir() if path.name.startswith((".", "one"))) == ["one"]
+    notes: list[str] = []
+    opened = mix(load_mix(files / "mix.toml"), files / "two", workers=2, note=notes.append)
+    opened.verify()
+    names = sorted(path.name for path in (files / "one").iterdir())
+    assert names == sorted(path.name for path in (files / "two").iterdir())
+    for name in names:
+        assert (files / "one" / name).read_bytes() == (files / "two" / name).read_bytes()
+    told = opened.manifest["mixture"]
+    assert [part["source"] for part in told["parts"]] == ["a", "a", "b"]
+    for name, weight in (("a", 0.75), ("b", 0.25)):
+        assert abs(told["train"][name]["share"] - weight) < 0.005
+    tokenizer = Tokenizer.from_file(files / "tokenizer.json")
+    data = [Path(part["file"]).read_bytes() for part in told["parts"]]
+    lines = [(gzip.decompress(each) if each[:2] == b"\x1f\x8b" else each).decode().split("\n") for each in data]
+    for split in opened.splits:
+        for row in opened.documents(split).to_pylist():
+            text = lines[row["part"]][row["row"]]
+            tokens = opened.splits[split].read(row["start"], row["length"] - 1)
+            assert tokenizer.decode(tokens) == json.loads(text)["text"]
+            assert row["language"] == json.loads(text)["language"]
+
+
+def test_a_run_is_mixed_from_its_tokens_as_they_lie(config_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", str(config_file), "--out", str(tmp_path / "run"), "--until", "shards", "--workers", "1"])
+    (tmp_path / "mix.toml").write_text(f'[mix]\nvalidation = 0.2\n[mix.sources.web]\nrun = "{tmp_path}/run"\n')
+    opened = mix(load_mix(tmp_path / "mix.toml"), tmp_path / "as-it-is", workers=1, note=print)
+    of_run = json.loads((tmp_path / "run" / "shards" / "manifest.json").read_text())
+    assert opened.manifest["tokenizer"] == of_run["tokenizer"]
+    entry = opened.splits["train"]
+    assert (entry.tokens, entry.documents) == tuple(of_run["splits"]["train"][key] for key in ("tokens", "documents"))
+    # With another tokenizer the clean text is encoded anew, and the same documents are held out.
+    train_bpe(["another"], 270, (END_OF_TEXT,)).save(tmp_path / "other" / "tokenizer.json")
+    again = mix(
+        load_mix(tmp_path / "mix.toml", [f"mix.tokenizer={tmp_path}/other"]), tmp_path / "anew", workers=1, note=print
+    )
+    assert again.manifest["tokenizer"] != of_run["tokenizer"]
+    assert set(again.documents("train")["id"].to_pylist()) == set(opened.documents("train")["id"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "mix: missing"),
+        ("[mix]\nsources = {}", "mix.sources: dictionary should have at least 1 item"),
+        ("[mix.sources.a]\nrun = 'x'\nfiles = ['y']", "mix.sources.a: give run or files"),
+        (
+            "[mix.sources.a]\nrun = 'x'\nwieght = 2",
+            "mix.sources.a.wieght: unknown key (did you mean weight?); known: run",
+        ),
+        ("[mix.sources.a]\nrun = 'x'\nweight = 0", "mix.sources.a.weight: input should be greater than 0, not 0"),
+        ("[mix.sources.a]\nrun = 'no-run'", "no-run: not a run directory"),
+        ("[mix.sources.a]\nfiles = ['none*.jsonl']", "mix.tokenizer: without a run among the sources"),
+        ("[mix]\ntokenizer = 'none.json'\n[mix.sources.a]\nfiles = ['none*.jsonl']", "none.json: No such file"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mix.toml").write_text(text)
+    with pytest.raises(SystemExit) as exit_:
+        main(["mix", "mix.toml", "out"])
+    captured = capsys.readouterr()
+    assert (exit_.value.code, captured.out) == (2, "")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mix.toml"]

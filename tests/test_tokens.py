@@ -1,0 +1,133 @@
+"""From a token to the web and back, over a small run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.cli import main
+from pipeline.plan import Run, open_run
+from pipeline.tokenize import shards
+from pipeline.tokenize.bpe import Tokenizer
+from pipeline.tokens import collect, find_token
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return int(exit_.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, config_file: Path) -> Run:
+    root = tmp_path_factory.mktemp("tokens") / "run"
+    arguments = ["run", str(config_file), "--out", str(root), "--until", "shards", "--workers", "1"]
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert not exit_.value.code
+    return open_run(root)
+
+
+def clean_texts(run: Run) -> dict[str, str]:
+    tables = [pq.read_table(file, columns=["id", "text"]) for file in sorted((run.root / "clean").glob("*.parquet"))]
+    return {row["id"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
+def test_a_token_leads_to_its_place_in_its_text(finished: Run) -> None:
+    texts = clean_texts(finished)
+    opened = shards.open(finished.root / "shards")
+    for name, split in opened.splits.items():
+        ends = [row["start"] + row["length"] - 1 for row in opened.documents(name).to_pylist()]
+        for position in [*range(0, split.tokens, 211), *ends[:3]]:
+            found = find_token(finished, name, position)
+            text = texts[found["document"]["id"]].encode()
+            start, end = found["text_start"], found["text_end"]
+            if start == end:
+                assert (found["id"], start) == (opened.end_of_text, len(text))
+                assert position in ends
+            else:
+                assert text[start:end].decode("utf-8", "backslashreplace") == found["bytes"]
+                assert found["before"].endswith(text[:start].decode()[-5:])
+                assert found["after"].startswith(text[end:].decode()[:5])
+            assert np.load(found["shard"])[found["offset"]] == found["id"]
+
+
+def test_why_token_tells_the_story_of_its_document(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(finished.root)
+    code, out, err = call(capsys, "why", root, "--token", "5000")
+    assert (code, err) == (0, "")
+    assert "token 5,000 of train: " in out
+    assert "train-00001.npy, offset 0" in out  # shards of 5,000 tokens
+    assert "one.warc.gz, bytes" in out or "two.warc.gz, bytes" in out
+    assert "quality: kept" in out
+    told = json.loads(call(capsys, "why", root, "--token", "0", "--split", "validation", "--json")[1])
+    assert len(told) == 1
+    assert told[0]["token"]["document"]["id"] == told[0]["record"]["id"]
+    assert told[0]["shards"]["split"] == "validation"
+    assert told[0]["shards"]["start"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: why: give a URL or document id, or --token N"),
+        (["http://a.example/3", "--token", "1"], "error: why: give a URL or document id, or --token N"),
+        (["--token", "99999999"], "error: --token 99999999: the train split has tokens 0 to "),
+        (["--token", "-1"], "error: --token -1: the train split has tokens 0 to "),
+        (["--token", "1", "--split", "test"], "error: --split test: unknown; known: train, validation"),
+    ],
+)
+def test_why_token_refuses_in_one_line(
+    finished: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code, out, err = call(capsys, "why", str(finished.root), *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_the_account_of_tokens_adds_up(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    told = collect(finished)
+    tokenizer = Tokenizer.from_file(finished.root / "tokenizer")
+    texts = clean_texts(finished)
+    encoded = {name: tokenizer.encode(text) for name, text in texts.items()}
+    tokens = sum(map(len, encoded.values()))
+    size = sum(len(text.encode()) for text in texts.values())
+    assert sum(split["documents"] for split in told["splits"].values()) == len(texts)
+    assert sum(split["tokens"] for split in told["splits"].values()) == tokens + len(texts)
+    assert told["languages"] == {
+        "en": {"documents": 24, "tokens": tokens + 24, "bytes": size, "bytes_per_token": size / tokens}
+    }
+    used = {number for ids in encoded.values() for number in ids}
+    unused = [number for number in range(299) if number not in used]
+    assert told["unused"]["count"] == len(unused)
+    assert [entry["id"] for entry in told["unused"]["first"]] == unused[:20]
+    lengths = [entry["bytes"] for entry in told["longest"]]
+    assert lengths == sorted((len(tokenizer.vocab[number]) for number in range(299)), reverse=True)[:20]
+    for entry in told["longest"]:
+        assert entry["count"] == sum(ids.count(entry["id"]) for ids in encoded.values())
+    for sample in told["samples"]:
+        assert texts[sample["id"]].startswith(sample["text"])
+
+    code, out, err = call(capsys, "tokens", str(finished.root))
+    assert (code, err) == (0, "")
+    for title in ("validation", "bytes/token", "longest tokens", f"unused tokens ({len(unused)})", "samples"):
+        assert title in out
+    assert json.loads(call(capsys, "tokens", str(finished.root), "--json")[1]) == told
+
+
+def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    key = finished.root / "shards" / ".key"
+    held = key.read_text()
+    key.write_text("another")
+    try:
+        for arguments in (["tokens", str(finished.root)], ["why", str(finished.root), "--token", "0"]):
+            code, out, err = call(capsys, *arguments)
+            assert (code, out) == (2, "")
+            assert "no finished shards" in err
+    finally:
+        key.write_text(held)

@@ -1,0 +1,110 @@
+"""Token shards in the formats that other trainers read. Each function fills an empty folder and names what it wrote."""
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.tokenize.shards import Shards, Split
+
+_BLOCK_TOKENS = 1 << 22
+_BLOCK_ROWS = 1 << 10
+
+# megatron/core/datasets/indexed_dataset.py (NVIDIA/Megatron-LM), class DType: unsigned 32-bit has no code there.
+_MEGATRON_CODES = {"uint16": 8, "int32": 4}
+# dev/data/data_common.py (karpathy/llm.c), HEADERS_INFO: (magic, version) by the tokens' type.
+_LLMC_HEADERS = {"uint16": (20240520, 1), "uint32": (20240801, 7)}
+
+
+def megatron(shards: Shards, out: Path) -> list[Path]:
+    """`SPLIT.bin` and `SPLIT.idx` for Megatron-LM's IndexedDataset: a document is one sequence, its end-of-text included.
+
+    The index: `MMIDIDX\\0\\0`, version 1 (uint64), type code (uint8), number of sequences and of document bounds (uint64 each),
+    tokens of each sequence (int32), where each starts in bytes (int64), bounds of documents in sequences (int64). 32-bit
+    tokens become int32.
+    """
+    written = []
+    for name, split in shards.splits.items():
+        dtype = np.dtype(np.int32 if split.dtype.itemsize > 2 else np.uint16)
+        lengths = shards.documents(name)["length"].to_numpy()
+        with (out / f"{name}.bin").open("wb") as file:
+            for block in _blocks(split):
+                file.write(block.astype(dtype.newbyteorder("<")).tobytes())
+        with (out / f"{name}.idx").open("wb") as file:
+            file.write(b"MMIDIDX\x00\x00")
+            file.write(struct.pack("<QBQQ", 1, _MEGATRON_CODES[dtype.name], len(lengths), len(lengths) + 1))
+            file.write(lengths.astype("<i4").tobytes())
+            file.write(((np.cumsum(lengths) - lengths) * dtype.itemsize).astype("<i8").tobytes())
+            file.write(np.arange(len(lengths) + 1).astype("<i8").tobytes())
+        written += [out / f"{name}.bin", out / f"{name}.idx"]
+    return written
+
+
+def nanogpt(shards: Shards, out: Path) -> list[Path]:
+    """`train.bin` and `val.bin`, the bare tokens: `np.memmap("train.bin", np.uint16)` (np.uint32 above 65,536 ids)."""
+    written = []
+    for name, split in shards.splits.items():
+        written.append(out / f"{_short(name)}.bin")
+        with written[-1].open("wb") as file:
+            for block in _blocks(split):
+                file.write(block.astype(split.dtype.newbyteorder("<")).tobytes())
+    return written
+
+
+def llmc(shards: Shards, out: Path) -> list[Path]:
+    """A `.bin` a shard for llm.c: 256 int32 (magic, version, number of tokens, zeros), then the tokens.
+
+    Magic 20240520, version 1 for uint16; 20240801, version 7 for uint32. llm.c reads `train_*.bin` and `val_*.bin` by a glob.
+    """
+    written = []
+    for name, split in shards.splits.items():
+        magic, version = _LLMC_HEADERS[split.dtype.name]
+        for number, shard in enumerate(split.shards):
+            header = np.zeros(256, "<i4")
+            header[:3] = magic, version, len(shard)
+            written.append(out / f"{_short(name)}_{number:06d}.bin")
+            with written[-1].open("wb") as file:
+                file.write(header.tobytes())
+                for start in range(0, len(shard), _BLOCK_TOKENS):
+                    file.write(shard[start : start + _BLOCK_TOKENS].astype(split.dtype.newbyteorder("<")).tobytes())
+    return written
+
+
+def parquet(shards: Shards, out: Path) -> list[Path]:
+    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, part, row, bytes, language."""
+    written = []
+    columns = ("id", "part", "row", "bytes", "language")
+    for name, split in shards.splits.items():
+        documents = shards.documents(name)
+        ids = pa.list_(pa.from_numpy_dtype(split.dtype))
+        schema = pa.schema([("input_ids", ids), *(documents.schema.field(column) for column in columns)])
+        written.append(out / f"{name}.parquet")
+        with pq.ParquetWriter(written[-1], schema, compression="zstd") as file:
+            for at in range(0, len(documents), _BLOCK_ROWS):
+                rows = documents.slice(at, _BLOCK_ROWS)
+                bounds = np.append(0, np.cumsum(rows["length"].to_numpy()))
+                tokens = split.read(rows["start"][0].as_py(), int(bounds[-1]))
+                lists = pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pa.array(tokens), type=ids)
+                file.write_table(pa.table([lists, *(rows[column] for column in columns)], schema=schema))
+    return written
+
+
+FORMATS: dict[str, Callable[[Shards, Path], list[Path]]] = {
+    "megatron": megatron,
+    "nanogpt": nanogpt,
+    "llmc": llmc,
+    "parquet": parquet,
+}
+
+
+def _short(split: str) -> str:
+    """The name those trainers give the split."""
+    return "val" if split == "validation" else split
+
+
+def _blocks(split: Split) -> Iterator[np.ndarray]:
+    for start in range(0, split.tokens, _BLOCK_TOKENS):
+        yield split.read(start, min(_BLOCK_TOKENS, split.tokens - start))
