@@ -35,6 +35,13 @@ class Input(Section):
 
     paths: tuple[str, ...] = Field(min_length=1)
     """Files, directories (searched for .warc, .warc.gz, .arc, .arc.gz) or globs, from the current directory."""
+    part_bytes: str = "256MB"
+    """A larger file is cut into parts of about this size, at the starts of records; the result is the same."""
+
+    @property
+    def part_size(self) -> int:
+        """`part_bytes` in bytes."""
+        return parse_bytes(self.part_bytes, "input.part_bytes")
 
 
 class Extract(Section):
@@ -129,7 +136,7 @@ class Config(Section):
         return tuple(Rule(signal=name, **bounds.model_dump()) for name, bounds in self.quality.items())
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, key: str = "duplicates.memory") -> int:
     """Bytes in a size such as "2GB" or "500 MB" (powers of 1,000, or of 1,024 with an i: "2GiB")."""
     units = {"": 1, "b": 1}
     for power, letter in enumerate("kmgt", 1):
@@ -138,8 +145,8 @@ def parse_bytes(text: str) -> int:
     unit = text.strip()[len(digits) :].strip().lower()
     try:
         return int(float(digits) * units[unit])
-    except (KeyError, ValueError):
-        raise UserError(f"duplicates.memory: {text!r} is not a size; write for example 2GB or 500MB") from None
+    except (KeyError, ValueError, OverflowError):
+        raise UserError(f"{key}: {text!r} is not a size; write for example 2GB or 500MB") from None
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
@@ -162,6 +169,8 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
+    if config.input.part_size < 1:
+        raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     return config
 
 

@@ -37,19 +37,29 @@ DROPPED = pa.list_(pa.string())
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A slice of the input: today one archive file. `digest` is a BLAKE2b of its bytes."""
+    """A slice of the input: a file, or the bytes [start, end) of a large one. `digest` is a BLAKE2b of its bytes."""
 
     index: int
     path: str
     size: int
     digest: str
+    start: int = 0
+    end: int | None = None
+    """None where the part goes to the end of the file."""
+    file: int = 0
+    """Number of the file among the input's files."""
 
     @property
     def name(self) -> str:
         """File name of the part in every step's folder: safe, and the same wherever the part stands in the list."""
         base = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(self.path))[:80]
-        place = hashlib.blake2b(self.path.encode(), digest_size=3).hexdigest()
+        place = hashlib.blake2b(self.title.encode(), digest_size=3).hexdigest()
         return f"{base}-{self.digest[:8]}{place}"
+
+    @property
+    def title(self) -> str:
+        """The part in words."""
+        return f"{self.path} from byte {self.start:,}" if self.start else self.path
 
 
 def fingerprint(*values: Any) -> str:

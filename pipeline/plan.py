@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from pipeline.config import STAGES, Config, one_line
 from pipeline.errors import UserError
-from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, stored_key
+from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import decide, extract, measure, products
 from pipeline.stages.duplicates import cluster_all
 from pipeline.stages.job import FOLDERS, View, part_file, step_folder
@@ -125,7 +125,9 @@ class Run:
             for part in self.parts:
                 inputs = [keys[name, part.index] for name in step.reads]
                 # only the extracting and the encoding write where a part lies or stands; the others follow from their input
-                place = {"extract": [part.path, part.digest], "shards.encode": [part.index]}.get(step.name, [])
+                place = {"extract": [part.path, part.start, part.digest], "shards.encode": [part.file]}.get(
+                    step.name, []
+                )
                 keys[step.name, part.index] = fingerprint(plain, inputs, place)
             keys[step.name, None] = fingerprint([keys[step.name, part.index] for part in self.parts])
         return keys
@@ -133,6 +135,10 @@ class Run:
     def file(self, step: str, part: Part) -> Path:
         """The file of a step for a part."""
         return part_file(self.root, step, part)
+
+    def first_row(self, part: Part) -> int:
+        """The place of the part's first row in its file, once the file's earlier parts are extracted."""
+        return sum(rows_in(self.file("extract", p)) for p in self.parts if p.file == part.file and p.index < part.index)
 
     def is_done(self, step: Step, part: Part | None = None) -> bool:
         """Whether a step's product exists under its key: for one part, or whole."""
@@ -195,4 +201,4 @@ def open_run(root: Path) -> Run:
 
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:
     """A line of parts.json as a Part."""
-    return Part(index, entry["path"], entry["size"], entry["digest"])
+    return Part(index, *(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from pipeline.config import Config
 from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
 from pipeline.errors import UserError
-from pipeline.ledger import append_json, file_digest, lock, rows_in, sweep, write_text
+from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
+from pipeline.parts import list_parts
 from pipeline.plan import Run, Step, open_run, part_from, upto
 from pipeline.stages.job import Job, View, step_folder
 
@@ -44,18 +45,8 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
         raise UserError(f"input.paths: no archive (.warc, .warc.gz, .arc, .arc.gz) in {', '.join(config.input.paths)}")
     if ignored:
         note(f"{len(ignored)} files that are no archives are left out, {ignored[0]} first")
-    known = {}
-    if (root / "parts.json").is_file():
-        known = {
-            (e["path"], e["size"], e["modified"]): e["digest"] for e in json.loads((root / "parts.json").read_text())
-        }
-    entries = []
-    for path in archives:
-        stat = path.stat()
-        place = (str(path), stat.st_size, stat.st_mtime_ns)
-        entries.append(
-            {"path": place[0], "size": place[1], "modified": place[2], "digest": known.get(place) or file_digest(path)}
-        )
+    known = json.loads((root / "parts.json").read_text()) if (root / "parts.json").is_file() else []
+    entries = list_parts([str(path) for path in archives], config.input.part_size, known)
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
@@ -69,7 +60,7 @@ def claim(root: Path, config: Config) -> None:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
         return
     held = open_run(root).config
-    if held.input != config.input:
+    if held.input.model_copy(update={"part_bytes": config.input.part_bytes}) != config.input:
         raise UserError(
             f"{root}: holds a run over other input ({', '.join(held.input.paths)}, not {', '.join(config.input.paths)}); "
             f"choose another directory with --out, or delete this one"
@@ -122,8 +113,9 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
         warm_up(step.name)
     tasks = []
     for part in pending:
-        job = Job(run.root, step.name, part, run.keys[step.name, part.index], run.config)
-        tasks.append(Task(f"{step.name} of {part.path}", step.part, (job,)))
+        first = 0 if step.name == "extract" else run.first_row(part)
+        job = Job(run.root, step.name, part, run.keys[step.name, part.index], run.config, first)
+        tasks.append(Task(f"{step.name} of {part.title}", step.part, (job,)))
     rows = units = 0
     began = time.perf_counter()
 

@@ -38,6 +38,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     """
     record = _row(run, "extract", part, row)
     assert record is not None
+    place = row + run.first_row(part) if all(run.is_done(STEP["extract"], p) for p in run.parts[: part.index]) else row
     stages = []
     sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
     for name, step in sources.items():
@@ -50,7 +51,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
         failing = None if dropped is None else [_explain(run, name, rule, values) for rule in dropped]
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
-        "record": record | {"file": part.path, "row": row},
+        "record": record | {"file": part.path, "row": place},
         "stages": stages,
         "clean": None,
         "shards": None,
@@ -59,7 +60,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
         told["clean"] = str(run.file("clean", part))
         if run.is_done(STEP["shards"]):
             table = run.root / "shards" / "documents.parquet"
-            found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", row)]).to_pylist()
+            found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", place)]).to_pylist()
             told["shards"] = found[0] if found else None
     return told
 

@@ -49,7 +49,8 @@ def test_depth_and_tags_are_bounded(extractor: Extractor) -> None:
 
     assert extract_page(nested(50), extractor=extractor, max_depth=50).problem is None
     assert extract_page(nested(51), extractor=extractor, max_depth=50).problem == "too_deep"
-    assert extract_page(nested(100_000), extractor=extractor).problem == "too_deep"
+    assert extract_page(nested(99_990), extractor=extractor).problem == "too_deep"
+    assert extract_page(nested(100_000), extractor=extractor).problem == "too_large"  # whatever it is, it is many tags
     assert extract_page("<p>x" * 200_001, extractor=extractor).problem == "too_large"
     for tag in ("<b>", "<table><tr><td>", "<ul><li>", "<font><i>"):
         assert extract_page(tag * 30_000 + WORDS, extractor=extractor).problem == "too_deep"
@@ -227,3 +228,23 @@ def test_real_archives_become_rows() -> None:
         assert len({row.id for row in found}) == len(found)
         assert all((row.text is None) == bool(row.dropped) for row in found)
         assert sum(len(batch) for batch in to_batches(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<svg><title>icon</title></svg><title>Page</title>", "Page"),
+        ("<svg><title>icon</title><title>Page</title>", "icon"),  # an SVG that never ends hides nothing
+        ("<svg></svg ><SVG><g></SVG><TITLE\nlang=en>Page", "Page"),
+        ("<title", None),
+        ("<title></title>", None),
+        ("<titles>no</titles>", None),
+        ("<svg>" * 100_000 + "<title>Page</title>", "Page"),  # these four took the square of their length
+        ("<svg " * 100_000 + "<title>Page</title></svg>", None),
+        ("<title" * 100_000, None),
+        ("<svg><title>" * 100_000 + "<p>", None),
+        ("<title>" + "x" * 2000, "x" * 1000),
+    ],
+)
+def test_titles_are_found_in_one_pass(html: str, title: str | None) -> None:
+    assert page_title(html) == title

@@ -9,7 +9,9 @@ as 0, a header with bare line feeds as endless and a cut record as a whole one. 
 import glob
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -79,6 +81,40 @@ def read_records(
     belongs to the range of the record before it. Memory stays within a few times `max_record_bytes`. A file that cannot
     be opened raises UserError.
     """
+    with _open(path) as (file, form, zipped):
+        reader = _gzip_records if zipped else _plain_records
+        yield from reader(file, form, start, file.size if end is None else end, max_record_bytes)
+
+
+def kind(path: Path | str) -> str:
+    """What a file's beginning says of it: all that decides, beside a range's own bytes, what is read from the range."""
+    with _open(path) as (_, form, zipped):
+        return f"{'ARC' if form is _ARC else 'WARC'}{' in gzip' if zipped else ''}"
+
+
+def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000) -> list[int]:
+    """Offsets of records that divide the file into ranges of at least `part_bytes` (the last may be smaller): [0, ...].
+
+    Found by seeking. A place only counts where the record there and the one behind it, if any, are whole, so that a page
+    about archives, or damage, moves the cut and changes nothing that is read.
+    """
+    cuts = [0]
+    with _open(path) as (file, form, zipped):
+        find, reader = (_next_member, _gzip_records) if zipped else (_next_start, _plain_records)
+        at = part_bytes
+        while at < file.size and (at := find(file, form, at)) < file.size:
+            two = [*islice(reader(file, form, at, file.size, max_record_bytes), 2)]
+            if two[0].offset == at and not any(record.problem for record in two):
+                cuts.append(at)
+                at += part_bytes
+            else:
+                at += 1
+    return cuts
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
+    """The file, how its records start, and whether it is made of gzip members."""
     path = Path(path)
     try:
         handle = path.open("rb", buffering=0)
@@ -91,8 +127,7 @@ def read_records(
         arc = not _WARC.start.match(first) and (
             path.name.lower().endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first))
         )
-        reader = _gzip_records if zipped else _plain_records
-        yield from reader(file, _ARC if arc else _WARC, start, file.size if end is None else end, max_record_bytes)
+        yield file, _ARC if arc else _WARC, zipped
 
 
 def find_archives(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
@@ -291,6 +326,14 @@ def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) 
             return
         record.offset, record.inner_offset = record.inner_offset, 0
         yield record
+
+
+def _next_start(file: File, form: _Format, offset: int) -> int:
+    """Offset of the first record that starts at or after `offset` in an uncompressed archive; the size if none does."""
+    stream = file_stream(file, offset)
+    if not stream.match(form.start, _MAX_LINE):
+        _resynchronise(stream, form)
+    return stream.position
 
 
 def _gzip_records(file: File, form: _Format, start: int, end: int, limit: int) -> Iterator[Record]:

@@ -26,8 +26,8 @@ MAX_TAGS = 200_000
 """The largest of 2,521 real pages has a tenth of that; extraction time grows faster than the number of tags."""
 
 _PROLOG = re.compile(r"^\s*<\?xml[^>]*>")
-_TITLE = re.compile(r"<title\b[^>]*>([^<]*)", re.I)
-_SVG = re.compile(r"<svg\b.*?</svg\s*>", re.I | re.S)
+_TITLE_OR_SVG = re.compile(r"<(title|svg)\b", re.I)
+_SVG_END = re.compile(r"</svg\s*>", re.I)
 # Elements that stay open until their end tag; those whose end tag may be left out (p, li, td ...) cannot be counted so.
 _NESTING = re.compile(
     r"<(/?)(?:div|span|font|table|ul|ol|dl|b|i|u|a|em|strong|small|big|center|section|article|aside|nav|blockquote|form"
@@ -78,10 +78,10 @@ def extract_page(
     html = _PROLOG.sub("", clean(html), count=1)
     title = page_title(html)
     tags = html.count("<")
-    if tags > max_depth and (depth := nesting(html)) > max_depth:
-        return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {max_depth:,}")
     if tags > MAX_TAGS:
         return Page(None, title, "too_large", f"{tags:,} tags; at most {MAX_TAGS:,} are extracted")
+    if tags > max_depth and (depth := nesting(html)) > max_depth:
+        return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {max_depth:,}")
     try:
         # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
         if extractor == "trafilatura" and main_content:
@@ -95,12 +95,23 @@ def extract_page(
 
 
 def page_title(html: str) -> str | None:
-    """The page's title on one line; an SVG's is none."""
-    found = _TITLE.search(html)
-    if found and "<svg" in html[: found.start()].lower():
-        found = _TITLE.search(_SVG.sub("", html))
-    title = " ".join(clean(entities.unescape(found[1])).split()) if found else ""
-    return title[:1000] or None
+    """The page's title on one line, at most 1,000 characters of it; an SVG's is none. Linear in the page's size."""
+    behind: int | None = 0  # the last SVG; None once no further one ends
+    for tag in _TITLE_OR_SVG.finditer(html):
+        if behind is not None and tag.start() < behind:
+            continue
+        if tag[1].lower() == "svg":
+            if behind is not None:
+                end = _SVG_END.search(html, tag.end())
+                behind = end.end() if end else None
+            continue
+        start = html.find(">", tag.end()) + 1
+        if not start:
+            return None
+        stop = html.find("<", start, start + 100_000)
+        raw = html[start : stop if stop >= 0 else start + 100_000]
+        return " ".join(clean(entities.unescape(raw)).split())[:1000] or None
+    return None
 
 
 def nesting(html: str) -> int:

@@ -18,8 +18,9 @@ def extract(job: Job, tick: Tick, care: Care) -> int:
 
     def located() -> Iterator[Record]:
         nonlocal position
-        for record in read_records(job.part.path, max_record_bytes=wanted.max_record_bytes):
-            position = record.offset
+        part = job.part
+        for record in read_records(part.path, part.start, part.end, max_record_bytes=wanted.max_record_bytes):
+            position = record.offset - part.start
             yield record
 
     with writer(job.out, SCHEMA, job.key) as out:

@@ -31,6 +31,8 @@ class Job:
     part: Part
     key: str
     config: Config
+    first_row: int = 0
+    """The place of the part's first row in its file; 0 while extracting, when it is not known yet."""
 
     def file(self, step: str) -> Path:
         """The part's file of another step."""

@@ -35,7 +35,7 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
             tick(row, row)
             columns = {name: table[name] for table in tables for name in table.column_names}
             count = len(tables[0])
-            columns["row"] = pa.array(np.arange(row, row + count))
+            columns["row"] = pa.array(np.arange(row, row + count) + job.first_row)
             columns["file"] = pa.array([job.part.path]).take(pa.array(np.zeros(count, np.int64)))
             mask = kept(columns["dropped"])
             table = pa.table([columns[field.name] for field in schema], schema=schema).filter(mask)
@@ -113,7 +113,7 @@ def encode(job: Job, tick: Tick, care: Care) -> int:
     def batches() -> Iterator[pa.RecordBatch]:
         for table in row_groups(job.file("clean"), ["id", "cluster", "text", "row", "language"]):
             for batch in table.to_batches():
-                first = batch["row"][0].as_py() if len(batch) else 0
+                first = batch["row"][0].as_py() - job.first_row if len(batch) else 0
                 tick(first, first)
                 yield batch
 
@@ -122,7 +122,7 @@ def encode(job: Job, tick: Tick, care: Care) -> int:
     encode_part(
         trained,
         batches(),
-        part=job.part.index,
+        part=job.part.file,
         out=job.out,
         seed=job.config.shards.seed,
         metadata={KEY.decode(): job.key},

@@ -1,0 +1,50 @@
+"""Files to parts: where a large file is cut, and what names the bytes of each part."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.extract.archive import cut, kind
+
+_BLOCK = 1 << 20
+
+
+def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of parts.json: one for each part of each file, in order.
+
+    `known` are the lines of an earlier plan. A file whose size and time of change are as they were then, cut into parts of
+    the same size, is not read again. Nor is a file read more than once, however many parts it has.
+    """
+    before: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for entry in known:
+        state = (entry["path"], entry["file_bytes"], entry["modified"], entry["part_bytes"])
+        before.setdefault(state, []).append(entry)
+    entries: list[dict[str, Any]] = []
+    for number, path in enumerate(files):
+        stat = Path(path).stat()
+        state = (path, stat.st_size, stat.st_mtime_ns, part_bytes)
+        if state in before:
+            entries += [{**entry, "file": number} for entry in before[state]]
+            continue
+        cuts = cut(path, part_bytes)
+        digests = range_digests(path, cuts)
+        for start, end, digest in zip(cuts, [*cuts[1:], None], digests, strict=True):
+            size = (stat.st_size if end is None else end) - start
+            place = {"path": path, "file": number, "start": start, "end": end, "size": size, "digest": digest}
+            entries.append(place | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
+    return entries
+
+
+def range_digests(path: str, cuts: Sequence[int]) -> list[str]:
+    """BLAKE2b of the bytes between the cuts, and behind the last, in one pass; behind the first with the kind of file."""
+    digests = []
+    with open(path, "rb") as file:
+        for start, end in zip(cuts, [*cuts[1:], None], strict=True):
+            hashed = hashlib.blake2b(kind(path).encode() if start else b"", digest_size=16)
+            left = None if end is None else end - start
+            while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
+                hashed.update(block)
+                left = None if left is None else left - len(block)
+            digests.append(hashed.hexdigest())
+    return digests
