@@ -184,16 +184,16 @@ def test_fill_in_the_middle_can_be_undone() -> None:
             assert (arrays["segments"] == number).sum() == at + 1
             if PREFIX not in made:
                 assert made == document
-                kinds["plain"] += 1 if document else 0
+                kinds["plain"] += len(document) > 1
             elif made[:2] == [PREFIX, SUFFIX] and is_suffix_first(made, document):
-                kinds["spm"] += 1
+                kinds["spm"] += len(document) > 1
             else:
                 suffix, middle = made.index(SUFFIX), made.index(MIDDLE)
                 assert made[0] == PREFIX
                 assert made[1:suffix] + made[middle + 1 :] + made[suffix + 1 : middle] == document
-                kinds["psm"] += 1
+                kinds["psm"] += len(document) > 1
     total = sum(kinds.values())
-    assert total == 2700
+    assert total == 1800  # a document of one token looks alike both ways
     assert abs(kinds["plain"] / total - 0.5) < 0.05
     assert abs(kinds["psm"] / total - 0.25) < 0.05
 
