@@ -96,6 +96,13 @@ class Tokenizer(Section):
 
     vocab_size: int = Field(default=8192, ge=257)
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
+    memory: str = "2GB"
+    """What the training may use beside one row group of text; beyond it the rarest pre-tokens are not learned from."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return parse_bytes(self.memory, "tokenizer.memory")
 
 
 class Shards(Section):
@@ -129,7 +136,7 @@ class Config(Section):
         return tuple(Rule(signal=name, **bounds.model_dump()) for name, bounds in self.quality.items())
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, key: str = "duplicates.memory") -> int:
     """Bytes in a size such as "2GB" or "500 MB" (powers of 1,000, or of 1,024 with an i: "2GiB")."""
     units = {"": 1, "b": 1}
     for power, letter in enumerate("kmgt", 1):
@@ -139,7 +146,7 @@ def parse_bytes(text: str) -> int:
     try:
         return int(float(digits) * units[unit])
     except (KeyError, ValueError):
-        raise UserError(f"duplicates.memory: {text!r} is not a size; write for example 2GB or 500MB") from None
+        raise UserError(f"{key}: {text!r} is not a size; write for example 2GB or 500MB") from None
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
@@ -165,6 +172,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
+    parse_bytes(config.tokenizer.memory, "tokenizer.memory")
     return config
 
 
