@@ -103,6 +103,13 @@ class Tokenizer(Section):
 
     vocab_size: int = Field(default=8192, ge=257)
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
+    memory: str = "2GB"
+    """What the training may use beside one row group of text; beyond it the rarest pre-tokens are not learned from."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return parse_bytes(self.memory, "tokenizer.memory")
 
 
 class Shards(Section):
@@ -171,6 +178,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     parse_bytes(config.duplicates.memory)
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
+    parse_bytes(config.tokenizer.memory, "tokenizer.memory")
     return config
 
 

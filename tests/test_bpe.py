@@ -18,7 +18,8 @@ import transformers
 from pipeline.errors import UserError
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, measure_usage, train_bpe
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
-from pipeline.tokenize.pretokens import count_pretokens
+from pipeline.tokenize.pretokens import PreTokens, count_pretokens
+from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
 
 OWN_PATTERN = r"\p{L}+|\p{N}|\s+"  # leaves punctuation unmatched
 PATTERNS = (GPT2_PATTERN, CL100K_PATTERN, OWN_PATTERN)
@@ -180,6 +181,46 @@ def test_training_ignores_order_and_how_files_are_read(tmp_path: Path, monkeypat
     monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", 5)
     monkeypatch.setattr("pipeline.tokenize.pretokens._BLOCK_BYTES", 11)
     assert train_bpe([file], 500, (END_OF_TEXT,)).merges == trained
+
+
+@pytest.mark.parametrize("pattern", [GPT2_PATTERN, CL100K_PATTERN, r"\w+|\W"], ids=("gpt2", "cl100k", "own"))
+def test_counts_on_disk_are_exact(pattern: str) -> None:
+    def as_dict(counted: PreTokens) -> dict[bytes, int]:
+        words = [counted.data[a:b].tobytes() for a, b in pairwise(counted.offsets.tolist())]
+        assert len(words) == len(set(words))
+        return dict(zip(words, counted.counts.tolist(), strict=True))
+
+    texts = fuzz(1500, seed=8) + corpus()
+    expected = as_dict(count_pretokens(texts, pattern))
+    with DiskSpill(60_000) as spill:
+        last = count_pretokens(texts, pattern, spill)
+        assert spill.taken > 3
+        fitted = spill.fit(last)
+    # What does not fit are the rarest: one count more would not fit either, and the share says how much text is left.
+    kept = {word: count for word, count in expected.items() if count >= fitted.least}
+    assert as_dict(fitted.pretokens) == kept
+    assert sum(map(len, kept)) <= 60_000 // LEARNING_BYTES
+    assert sum(len(word) for word, count in expected.items() if count >= fitted.least - 1) > 60_000 // LEARNING_BYTES
+    whole = sum(len(word) * count for word, count in expected.items())
+    assert fitted.share == sum(len(word) * count for word, count in kept.items()) / whole
+    with DiskSpill(60_000) as spill:
+        spill.memory, spill._budget = 20_000, 10**9
+        fitted = spill.fit(count_pretokens(texts, pattern, spill))
+        assert spill.taken > 3
+    assert (fitted.least, fitted.share) == (1, 1.0)
+    assert as_dict(fitted.pretokens) == expected
+
+
+def test_memory_that_suffices_changes_nothing() -> None:
+    texts = corpus()
+    notes: list[str] = []
+    assert train_bpe(texts, 500, memory=10**7, note=notes.append).merges == train_bpe(texts, 500).merges
+    assert notes == []
+    small = train_bpe(texts, 300, memory=20_000, note=notes.append)
+    assert small.merges
+    assert "the rarer ones are not learned from" in notes[0]
+    with pytest.raises(UserError, match=r"tokenizer\.memory: 40 bytes hold too few pre-tokens"):
+        train_bpe(texts, 300, memory=40)
 
 
 def test_special_tokens_are_borders_and_are_not_learned() -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -243,6 +243,8 @@ def train_bpe(
     vocab_size: int,
     special_tokens: Sequence[str] = (),
     pattern: str = GPT2_PATTERN,
+    memory: int | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Tokenizer:
     """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays, each item read once and then let go.
 
@@ -250,6 +252,9 @@ def train_bpe(
     Each merge is the most frequent pair, and among equals the lexicographically greatest pair of byte strings, so neither the
     order of the texts nor how files are read decides anything. A special token in the text is a border, as between documents
     joined by `<|endoftext|>`, and is not learned from. UserError for a size too small or a file that cannot be read.
+
+    `memory` (bytes) bounds the work beside the reading of one item: pre-tokens beyond it are counted on disk, and where
+    there are too many distinct ones to learn from, the rarest are left out, of which `note` hears. Else it changes nothing.
     """
     if isinstance(paths_or_texts, (str, Path)):
         raise TypeError("train_bpe takes a list of texts or paths, not one")
@@ -259,8 +264,20 @@ def train_bpe(
     # Here, because only training needs Numba.
     from pipeline.tokenize.merging import learn_merges
     from pipeline.tokenize.pretokens import count_pretokens
+    from pipeline.tokenize.spill import DiskSpill
 
-    merges = learn_merges(count_pretokens(_training_texts(paths_or_texts, pattern, special_tokens), pattern), limit)
+    texts = _training_texts(paths_or_texts, pattern, special_tokens)
+    if memory is None:
+        merges = learn_merges(count_pretokens(texts, pattern), limit)
+    else:
+        with DiskSpill(memory) as spill:
+            fitted = spill.fit(count_pretokens(texts, pattern, spill))
+        if fitted.least > 1 and note is not None:
+            note(
+                f"tokenizer.memory holds the pre-tokens that occur {fitted.least:,} times or more, {fitted.share:.3%} of the "
+                "text; the rarer ones are not learned from"
+            )
+        merges = learn_merges(fitted.pretokens, limit)
     vocab = dict(enumerate([bytes([value]) for value in range(256)] + [left + right for left, right in merges]))
     return Tokenizer(vocab, merges, list(dict.fromkeys(special_tokens)), pattern)
 

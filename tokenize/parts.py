@@ -98,10 +98,11 @@ class PartWriter:
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
         tokens = tokens_path(self._out)
         temporary = tokens.with_name(tokens.name + ".tmp")
-        spool = map_tokens(self._spool_path, self._header.dtype)
-        with temporary.open("wb") as file:
-            for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
-                file.write(spool[start : start + length].data)
+        size = self._header.dtype.itemsize
+        with temporary.open("wb") as file, self._spool_path.open("rb") as spool:
+            for start, length in zip(index["start"].to_pylist(), index["length"].to_pylist(), strict=True):
+                spool.seek(start * size)
+                file.write(spool.read(length * size))
         os.replace(temporary, tokens)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
@@ -122,9 +123,9 @@ def tokens_path(index: Path) -> Path:
     return index.with_suffix(".tokens")
 
 
-def map_tokens(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
-    """A file of bare tokens, memory-mapped."""
-    return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+def read_tokens(path: Path, dtype: np.dtype[Any], start: int, length: int) -> np.ndarray:
+    """Some tokens of a file of bare tokens; read and not mapped, so that memory stays within what is asked for."""
+    return np.fromfile(path, dtype, length, offset=start * dtype.itemsize)
 
 
 def read_header(path: Path) -> Header:

@@ -1,14 +1,15 @@
 """Pre-tokens and how often each occurs: all that BPE training needs to know about a corpus.
 
 BPE never merges across pre-tokens, so a corpus is its distinct pre-tokens with their counts; memory grows with those and
-not with the text. The two published patterns are scanned by hand in Numba; any other goes through the `regex` module,
-which is also what the scanners are proven against.
+not with the text, and beyond a budget they go to disk (`pipeline.tokenize.spill`). The two published patterns are scanned by
+hand in Numba; any other goes through the `regex` module, which is also what the scanners are proven against.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import regex
@@ -18,6 +19,10 @@ from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 
 _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
 _BLOCK_BYTES = 1 << 20
+_ENTRY_BYTES = (
+    96  # 8 each for offset, count and hash, 16 to 32 in the table, 10 or so of text, and all that grown by halves
+)
+_COUNTER_BYTES = 200  # a str of a dozen characters, an int and their places in a dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +33,42 @@ class PreTokens:
     offsets: np.ndarray
     counts: np.ndarray
 
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of all text that these pre-tokens make up."""
+        return int(np.diff(self.offsets) @ self.counts)
 
-def count_pretokens(texts: Iterable[str], pattern: str) -> PreTokens:
-    """Cut each text into pre-tokens by `pattern` and count them, in order of first appearance."""
+
+class Spill(Protocol):
+    """Takes tables that have grown too large."""
+
+    memory: int
+    """Bytes that a table may have."""
+
+    def take(self, pretokens: PreTokens) -> None:
+        """Keep these elsewhere."""
+        ...
+
+
+def count_pretokens(texts: Iterable[str], pattern: str, spill: Spill | None = None) -> PreTokens:
+    """Cut each text into pre-tokens by `pattern` and count them, in order of first appearance.
+
+    What a spill has taken is not among them: it is told to take a table that has grown to its `memory`.
+    """
     if pattern == GPT2_PATTERN:
-        return _count_scanned(texts, cl100k=False)
+        return _count_scanned(texts, spill, cl100k=False)
     if pattern == CL100K_PATTERN:
-        return _count_scanned(texts, cl100k=True)
+        return _count_scanned(texts, spill, cl100k=True)
     found: Counter[str] = Counter()
     for text in texts:
         found.update(split(text, pattern))
+        if spill is not None and len(found) * _COUNTER_BYTES > spill.memory:
+            spill.take(_as_arrays(found))
+            found = Counter()
+    return _as_arrays(found)
+
+
+def _as_arrays(found: "Counter[str]") -> PreTokens:
     encoded = [piece.encode() for piece in found]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(piece) for piece in encoded], out=offsets[1:])
@@ -57,36 +88,69 @@ def character_classes() -> np.ndarray:
     return classes
 
 
-def _count_scanned(texts: Iterable[str], *, cl100k: bool) -> PreTokens:
+def _count_scanned(texts: Iterable[str], spill: Spill | None, *, cl100k: bool) -> PreTokens:
     classes = character_classes()
-    table = np.full(1 << 16, -1, np.int32)
-    arena, offsets = np.empty(0, np.uint8), np.zeros(1, np.int64)
-    counts, hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
-    found = 0
-    for data, ends in _blocks(texts):
+    table = Table()
+    limit = None if spill is None else spill.memory // _ENTRY_BYTES
+    for data, ends in _blocks(texts, _BLOCK_BYTES if limit is None else max(1, min(_BLOCK_BYTES, limit // 8))):
         # A block adds at most a pre-token a byte: with that much room, the kernel never has to grow anything.
-        room = found + len(data)
-        if len(counts) < room:
-            counts, hashes = _grown(counts, 2 * room), _grown(hashes, 2 * room)
-            offsets = _grown(offsets, 2 * room + 1)
-        if len(arena) < offsets[found] + len(data):
-            arena = _grown(arena, 2 * (int(offsets[found]) + len(data)))
-        while len(table) < 2 * room:
-            table = np.full(2 * len(table), -1, np.int32)
-            _rehash(table, hashes[:found])
-        found = _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found)
-    offsets = offsets[: found + 1].copy()
-    return PreTokens(data=arena[: offsets[-1]].copy(), offsets=offsets, counts=counts[:found].copy())
+        if spill is not None and limit is not None and table.found and table.found + len(data) > limit:
+            spill.take(table.contents())
+            table.clear()
+        table.make_room(len(data), len(data), limit)
+        table.found = _count_block(data, ends, cl100k, classes, *table.arrays, table.found)
+    return table.contents()
 
 
-def _blocks(texts: Iterable[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+class Table:
+    """An open-addressing table of byte strings with counts, as arrays that a kernel fills."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        self._table = np.full(1 << 16, -1, np.int32)
+        self._arena, self._offsets = np.empty(0, np.uint8), np.zeros(1, np.int64)
+        self._counts, self._hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What `insert` works on."""
+        return self._table, self._arena, self._offsets, self._counts, self._hashes
+
+    def make_room(self, entries: int, size: int, limit: int | None = None) -> None:
+        """Room for so many entries more, of `size` bytes together; twice that for the next, but within `limit` entries."""
+        room = self.found + entries
+        if len(self._counts) < room:
+            wanted = 2 * room if limit is None else max(room, min(2 * room, limit))
+            self._counts, self._hashes = _grown(self._counts, wanted), _grown(self._hashes, wanted)
+            self._offsets = _grown(self._offsets, wanted + 1)
+        used = int(self._offsets[self.found])
+        if len(self._arena) < used + size:
+            self._arena = _grown(self._arena, 2 * (used + size) if limit is None else used + max(size, used // 2))
+        if len(self._table) < 2 * room:
+            self._table = np.full(1 << (2 * room - 1).bit_length(), -1, np.int32)
+            _rehash(self._table, self._hashes[: self.found])
+
+    def clear(self) -> None:
+        """Empty, with the room that there is."""
+        self.found = 0
+        self._table.fill(-1)
+
+    def contents(self) -> PreTokens:
+        """A copy of what is in it, in order of first appearance."""
+        offsets = self._offsets[: self.found + 1].copy()
+        return PreTokens(
+            data=self._arena[: offsets[-1]].copy(), offsets=offsets, counts=self._counts[: self.found].copy()
+        )
+
+
+def _blocks(texts: Iterable[str], wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Whole texts joined to a few megabytes of UTF-8: (bytes, end of each text)."""
     block: list[bytes] = []
     size = 0
     for text in texts:
         block.append(text.encode())
         size += len(block[-1])
-        if size >= _BLOCK_BYTES:
+        if size >= wanted:
             yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
             block, size = [], 0
     if size:
@@ -110,8 +174,40 @@ def _rehash(table, hashes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+def insert(data, start, stop, weight, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+    """Add `weight` to the count of data[start:stop]; returns how many entries there are then."""
     mask = np.uint64(len(table) - 1)
+    size = stop - start
+    code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
+    for at in range(start, stop):
+        code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
+    code ^= code >> np.uint64(32)
+    slot = code & mask
+    while True:
+        known = table[slot]
+        if known < 0:
+            table[slot] = found
+            hashes[found], counts[found] = code, weight
+            base = offsets[found]
+            for at in range(size):
+                arena[base + at] = data[start + at]
+            offsets[found + 1] = base + size
+            return found + 1
+        base = offsets[known]
+        if hashes[known] == code and offsets[known + 1] - base == size:
+            same = True
+            for at in range(size):
+                if arena[base + at] != data[start + at]:
+                    same = False
+                    break
+            if same:
+                counts[known] += weight
+                return found
+        slot = (slot + np.uint64(1)) & mask
+
+
+@njit(nogil=True, cache=True)
+def _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
     start = 0
     for end in ends:
         while start < end:
@@ -119,34 +215,7 @@ def _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, has
                 stop = _scan_cl100k(data, start, end, classes)
             else:
                 stop = _scan_gpt2(data, start, end, classes)
-            size = stop - start
-            code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
-            for at in range(start, stop):
-                code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
-            code ^= code >> np.uint64(32)
-            slot = code & mask
-            while True:
-                known = table[slot]
-                if known < 0:
-                    table[slot] = found
-                    hashes[found], counts[found] = code, 1
-                    base = offsets[found]
-                    for at in range(size):
-                        arena[base + at] = data[start + at]
-                    found += 1
-                    offsets[found] = base + size
-                    break
-                base = offsets[known]
-                if hashes[known] == code and offsets[known + 1] - base == size:
-                    same = True
-                    for at in range(size):
-                        if arena[base + at] != data[start + at]:
-                            same = False
-                            break
-                    if same:
-                        counts[known] += 1
-                        break
-                slot = (slot + np.uint64(1)) & mask
+            found = insert(data, start, stop, 1, table, arena, offsets, counts, hashes, found)
             start = stop
     return found
 

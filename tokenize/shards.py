@@ -16,7 +16,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.tokenize.mixing import Mixture
-from pipeline.tokenize.parts import Header, PartWriter, map_tokens, read_indexes, tokens_path
+from pipeline.tokenize.parts import Header, PartWriter, read_indexes, read_tokens, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
@@ -38,7 +37,6 @@ SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
 
 _BLOCK_TOKENS = 1 << 22
 _BLOCK_ROWS = 1 << 16
-_OPEN_PARTS = 256
 
 _DOCUMENT_SCHEMA = pa.schema(
     [
@@ -348,16 +346,11 @@ def _build(
 
 def _gather(documents: pa.Table, part_files: Sequence[Path], header: Header) -> Iterator[np.ndarray]:
     """The documents' tokens in order, in blocks of some megabytes."""
-
-    @lru_cache(maxsize=_OPEN_PARTS)  # a map holds a file open, and a process may hold a thousand or so
-    def tokens(number: int) -> np.ndarray:
-        return map_tokens(tokens_path(part_files[number]), header.dtype)
-
     block: list[np.ndarray] = []
     size = 0
     columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
     for number, start, length in zip(*columns, strict=True):
-        block.append(tokens(int(number))[start : start + length])
+        block.append(read_tokens(tokens_path(part_files[number]), header.dtype, int(start), int(length)))
         size += int(length)
         if size >= _BLOCK_TOKENS:
             yield np.concatenate(block)

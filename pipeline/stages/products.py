@@ -90,7 +90,9 @@ def tokenizer(view: View, tick: Tick) -> int:
                 documents += len(table)
                 tick(documents, documents)
 
-    trained = train_bpe(texts(), options.vocab_size, (END_OF_TEXT,), pattern)
+    trained = train_bpe(
+        texts(), options.vocab_size, (END_OF_TEXT,), pattern, memory=options.memory_bytes, note=view.note
+    )
     with atomic_folder(view.folder) as folder:
         trained.save(folder / "tokenizer.json")
         usage = measure_usage(trained, texts())

@@ -1,0 +1,125 @@
+"""Counting more distinct pre-tokens than memory holds: tables go to disk by hash, and come back merged, partition by partition.
+
+The counts are exact. Learning the merges needs some tens of bytes of memory for each byte of distinct pre-tokens, so where they
+are too many the rarest are left out, all those under one count; how much of the text that is, is said.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from pipeline.errors import UserError
+from pipeline.tokenize.pretokens import PreTokens, Table, insert
+
+PARTITIONS = 64
+LEARNING_BYTES = 48
+"""Of memory for a byte of distinct pre-tokens while merges are learned: 32 in eight arrays, and the pairs; 40 were measured."""
+
+_RARE = 1 << 16  # counts are told apart up to this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Pre-tokens that fit: those that occur at least `least` times, `share` of the text by bytes."""
+
+    pretokens: PreTokens
+    least: int
+    share: float
+
+
+class DiskSpill:
+    """A Spill into a folder of its own under `folder`, gone with the `with` block."""
+
+    def __init__(self, memory: int, folder: Path | None = None) -> None:
+        self.memory = memory
+        self._budget = memory
+        self._files = tempfile.TemporaryDirectory(prefix="pretokens-", dir=folder)
+        self.taken = 0
+
+    def __enter__(self) -> "DiskSpill":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.cleanup()
+
+    def take(self, pretokens: PreTokens) -> None:
+        """Append each pre-token to its partition's files."""
+        self.taken += 1
+        partition = _partitions(pretokens.data, pretokens.offsets, PARTITIONS)
+        for number in range(PARTITIONS):
+            some = _chosen(pretokens, partition == number)
+            for name, array in (("data", some.data), ("sizes", np.diff(some.offsets)), ("counts", some.counts)):
+                with self._path(number, name).open("ab") as file:
+                    file.write(array.astype(array.dtype.newbyteorder("<")).tobytes())
+
+    def fit(self, last: PreTokens) -> Fitted:
+        """Everything taken and `last`, merged; without the rarest if there is more than learning has memory for."""
+        if self.taken:
+            self.take(last)
+            parts = [self._merge(number) for number in range(PARTITIONS)]
+        else:
+            parts = [last]
+        sizes = np.zeros(_RARE + 1, np.int64)  # bytes of distinct pre-tokens by count
+        total = 0
+        for part in parts:
+            lengths = np.diff(part.offsets)
+            sizes += np.bincount(np.minimum(part.counts, _RARE), lengths, _RARE + 1).astype(np.int64)
+            total += part.text_bytes
+        room = self._budget // LEARNING_BYTES
+        held = np.cumsum(sizes[::-1])[::-1]  # with at least that count
+        least = max(1, int(np.argmax(held <= room)))
+        if total and (held[-1] > room or held[least] == 0):
+            raise UserError(f"tokenizer.memory: {self._budget:,} bytes hold too few pre-tokens to learn from")
+        kept = [_chosen(part, part.counts >= least) for part in parts]
+        data = np.concatenate([part.data for part in kept])
+        lengths = np.concatenate([np.diff(part.offsets) for part in kept])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        found = PreTokens(data=data, offsets=offsets, counts=np.concatenate([part.counts for part in kept]))
+        return Fitted(pretokens=found, least=least, share=found.text_bytes / total if total else 1.0)
+
+    def _merge(self, number: int) -> PreTokens:
+        """A partition with each pre-token once, written back and memory-mapped."""
+        data = np.fromfile(self._path(number, "data"), np.uint8)
+        sizes = np.fromfile(self._path(number, "sizes"), "<i8")
+        counts = np.fromfile(self._path(number, "counts"), "<i8")
+        table = Table()
+        table.make_room(len(sizes), len(data))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        table.found = _add(data, offsets, counts, *table.arrays, table.found)
+        merged = table.contents()
+        paths = [self._path(number, f"{name}.npy") for name in ("data", "offsets", "counts")]
+        for path, array in zip(paths, (merged.data, merged.offsets, merged.counts), strict=True):
+            np.save(path, array)
+        return PreTokens(**{path.name.split(".")[1]: np.load(path, mmap_mode="r") for path in paths})
+
+    def _path(self, number: int, name: str) -> Path:
+        return Path(self._files.name) / f"{number:02d}.{name}"
+
+
+def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
+    lengths = np.diff(pretokens.offsets)
+    data = pretokens.data[np.repeat(mask, lengths)]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[mask])])
+    return PreTokens(data=data, offsets=offsets, counts=np.asarray(pretokens.counts)[mask])
+
+
+@njit(nogil=True, cache=True)
+def _partitions(data, offsets, count):  # type: ignore[no-untyped-def]
+    """Which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
+    found = np.empty(len(offsets) - 1, np.int64)
+    for i in range(len(found)):
+        code = np.uint64(14695981039346656037)
+        for at in range(offsets[i], offsets[i + 1]):
+            code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
+        found[i] = (code >> np.uint64(40)) % np.uint64(count)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _add(data, ends, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+    for i in range(len(weights)):
+        found = insert(data, ends[i], ends[i + 1], weights[i], table, arena, offsets, counts, hashes, found)
+    return found
