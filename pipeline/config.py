@@ -9,13 +9,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.filters.rules import Rule, check_signals
 from pipeline.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from pipeline.extract.documents import Columns, Dataset
 
 STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
 StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
@@ -30,10 +33,45 @@ class Section(BaseModel):
 class Input(Section):
     """Where the archives lie."""
 
-    paths: tuple[str, ...] = Field(min_length=1)
-    """Files, directories (searched for .warc, .warc.gz, .arc, .arc.gz) or globs, from the current directory."""
+    paths: tuple[str, ...] = ()
+    """Files, directories or globs, from the current directory: .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    dataset: str | None = None
+    """Instead: what `datasets` can load by that name or path, read as a stream."""
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text: str = "text"
+    """The column (or key of a line) that is a document's text, in .jsonl, .parquet and datasets."""
+    html: str | None = None
+    """The column that is its HTML, from which the text is extracted then."""
+    id: str | None = "id"
+    """Columns that are used where they are there."""
+    url: str | None = "url"
+    date: str | None = "date"
+    title: str | None = "title"
     part_bytes: str = "256MB"
     """A larger file is cut into parts of about this size, at the starts of records; the result is the same."""
+
+    @property
+    def columns(self) -> "Columns":
+        """Which column is what."""
+        from pipeline.extract.documents import Columns
+
+        return Columns(text=self.text, html=self.html, id=self.id, url=self.url, date=self.date, title=self.title)
+
+    @property
+    def wanted(self) -> "Dataset | None":
+        """The dataset."""
+        from pipeline.extract.documents import Dataset
+
+        if self.dataset is None:
+            return None
+        return Dataset(name=self.dataset, subset=self.subset, split=self.split, revision=self.revision)
+
+    @property
+    def named(self) -> str:
+        """The input in words."""
+        return ", ".join(self.paths) or self.dataset or "nothing"
 
     @property
     def part_size(self) -> int:
@@ -49,6 +87,8 @@ class Extract(Section):
     """False keeps navigation and boilerplate too."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)
     """A record, or its decoded body, over this is dropped as too_large."""
+    record_types: tuple[str, ...] = ("response", "resource", "conversion")
+    """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""
 
@@ -172,6 +212,8 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
+    if bool(config.input.paths) == bool(config.input.dataset):
+        raise UserError(f"{where}: input: give paths (files, directories, globs) or a dataset, and not both")
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     return config

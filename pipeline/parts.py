@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.extract.archive import cut, kind
+from pipeline.extract.documents import Dataset, dataset_state, open_dataset
+from pipeline.extract.sources import DATASET, cut, kind
+from pipeline.ledger import fingerprint
 
 _BLOCK = 1 << 20
 
@@ -34,6 +36,18 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
             place = {"path": path, "file": number, "start": start, "end": end, "size": size, "digest": digest}
             entries.append(place | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
     return entries
+
+
+def list_shards(dataset: Dataset) -> list[dict[str, Any]]:
+    """The lines of parts.json for a dataset: one for each of its shards. Its bytes are not read; `dataset_state` stands
+    for them, so that a dataset which changes under the same name and version is not noticed."""
+    shards = open_dataset(dataset).num_shards
+    state = fingerprint(dataset.name, dataset.subset, dataset.split, dataset.revision, dataset_state(dataset), shards)
+    place = {"path": f"{DATASET}{dataset.name}", "size": 0, "digest": state}
+    return [
+        place | {"file": n, "start": n, "end": n + 1, "file_bytes": 0, "modified": 0, "part_bytes": 0}
+        for n in range(shards)
+    ]
 
 
 def range_digests(path: str, cuts: Sequence[int]) -> list[str]:

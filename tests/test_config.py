@@ -25,8 +25,8 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "c.toml: input: missing"),
-        ("[input]\npaths = []", "c.toml: input.paths: tuple should have at least 1 item after validation, not 0"),
-        ('[input]\npath = ["x"]', "c.toml: input.paths: missing"),
+        ("[input]\npaths = []", "c.toml: input: give paths (files, directories, globs) or a dataset, and not both"),
+        ('[input]\npath = ["x"]', "c.toml: input.path: unknown key (did you mean paths?)"),
         (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
         (
             MINIMAL + "[language]\nkep = []",

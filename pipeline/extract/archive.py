@@ -6,9 +6,8 @@ as 0, a header with bare line feeds as endless and a cut record as a whole one. 
 (tests/benchmarks/extract.py).
 """
 
-import glob
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -57,6 +56,9 @@ class Record:
     http_headers: Headers = field(default_factory=list)
     """Names in lower case."""
     body: bytes = b""
+    text: str | None = None
+    """Text that needs no extraction, and its title: of a document that was no web page."""
+    title: str | None = None
     problem: str | None = None
     detail: str | None = None
 
@@ -128,34 +130,6 @@ def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
             path.name.lower().endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first))
         )
         yield file, _ARC if arc else _WARC, zipped
-
-
-def find_archives(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Archives under files, directories (whole trees) and globs, and the files in those directories that are none.
-
-    In the order given, sorted within a directory or glob; a file that several of them name comes once, under its first
-    name. A file named itself is an archive whatever its suffix. Raises UserError for a path that matches nothing or
-    cannot be read.
-    """
-    archives: dict[Path, Path] = {}
-    ignored: dict[Path, Path] = {}
-    for name in paths:
-        found = (
-            [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-        )
-        if not found:
-            raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
-        for path in found:
-            inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else None
-            for file in [path] if inside is None else inside:
-                wanted = inside is None or file.name.lower().endswith(ARCHIVE_SUFFIXES)
-                (archives if wanted else ignored).setdefault(file.resolve(), file)
-    for path in archives.values():
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    return list(archives.values()), [path for key, path in ignored.items() if key not in archives]
 
 
 def header_block(block: bytes) -> Headers:
