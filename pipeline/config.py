@@ -30,11 +30,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class CommonCrawl(Section):
+    """Files of Common Crawl, read from where it publishes them."""
+
+    crawl: str
+    """Such as CC-MAIN-2025-26; commoncrawl.org lists them."""
+    files: int = Field(default=1, ge=1)
+    """The first so many: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
+    kind: Literal["warc", "wet"] = "warc"
+    base: str = "https://data.commoncrawl.org"
+
+
 class Input(Section):
     """Where the archives lie."""
 
     paths: tuple[str, ...] = ()
-    """Files, directories or globs, from the current directory: .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    common_crawl: CommonCrawl | None = None
+    """Instead: files of a crawl."""
     dataset: str | None = None
     """Instead: what `datasets` can load by that name or path, read as a stream."""
     subset: str | None = None
@@ -71,7 +84,7 @@ class Input(Section):
     @property
     def named(self) -> str:
         """The input in words."""
-        return ", ".join(self.paths) or self.dataset or "nothing"
+        return ", ".join(self.paths) or self.dataset or (self.common_crawl.crawl if self.common_crawl else "nothing")
 
     @property
     def part_size(self) -> int:
@@ -212,8 +225,12 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
-    if bool(config.input.paths) == bool(config.input.dataset):
-        raise UserError(f"{where}: input: give paths (files, directories, globs) or a dataset, and not both")
+    if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
+        True
+    ) != 1:
+        raise UserError(
+            f"{where}: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl"
+        )
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     return config

@@ -37,16 +37,18 @@ class Reporter(Protocol):
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find the input, fingerprint it, and write down config and parts; refuses a directory that holds something else."""
-    from pipeline.extract.sources import find_inputs
+    from pipeline.extract.sources import crawl_files, find_inputs
 
     claim(root, config)
     files, ignored = find_inputs(config.input.paths)
+    if crawl := config.input.common_crawl:
+        files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
         raise UserError(f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.named}")
     if ignored:
         note(f"{len(ignored)} other files are left out, {ignored[0]} first")
     known = json.loads((root / "parts.json").read_text()) if (root / "parts.json").is_file() else []
-    entries = list_parts([str(path) for path in files], config.input.part_size, known)
+    entries = list_parts(files, config.input.part_size, known)
     if config.input.wanted:
         entries = list_shards(config.input.wanted)
 

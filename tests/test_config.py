@@ -25,7 +25,10 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "c.toml: input: missing"),
-        ("[input]\npaths = []", "c.toml: input: give paths (files, directories, globs) or a dataset, and not both"),
+        (
+            "[input]\npaths = []",
+            "c.toml: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl",
+        ),
         ('[input]\npath = ["x"]', "c.toml: input.path: unknown key (did you mean paths?)"),
         (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
         (

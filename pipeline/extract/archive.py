@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.extract.files import open_file
 from pipeline.extract.stream import GZIP_MAGIC, PADDING, File, GzipMember, Stream, file_stream, member_length, opening
 
 ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wat", ".wat.gz")
@@ -117,18 +117,12 @@ def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000
 @contextmanager
 def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
     """The file, how its records start, and whether it is made of gzip members."""
-    path = Path(path)
-    try:
-        handle = path.open("rb", buffering=0)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    with handle:
+    name = str(path).lower()
+    with open_file(path) as handle:
         file = File(handle)
-        zipped = file.read(0, 3) == GZIP_MAGIC or (path.suffix == ".gz" and _is_damaged_gzip(file))
+        zipped = file.read(0, 3) == GZIP_MAGIC or (name.endswith(".gz") and _is_damaged_gzip(file))
         first = opening(file, 0, _MAX_LINE) if zipped else file.read(0, _MAX_LINE)
-        arc = not _WARC.start.match(first) and (
-            path.name.lower().endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first))
-        )
+        arc = not _WARC.start.match(first) and (name.endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first)))
         yield file, _ARC if arc else _WARC, zipped
 
 

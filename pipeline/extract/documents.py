@@ -4,6 +4,7 @@ They become the same records as an archive's, of the type "document": with text 
 extracted like a page. A line or row that cannot be used is a record with a problem, as a damaged page is.
 """
 
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from isal import igzip
 
 from pipeline.errors import UserError
 from pipeline.extract.archive import Record
+from pipeline.extract.files import open_file
 
 LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst")
 TABLES = (".parquet",)
@@ -74,18 +76,14 @@ class Columns:
 def open_lines(path: Path | str) -> Iterator[BinaryIO]:
     """The file's own bytes, decompressed where its name says so."""
     name = str(path).lower()
-    try:
-        handle = Path(path).open("rb")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    with handle:
+    with io.BufferedReader(cast(io.RawIOBase, open_file(path)), _STEP) as handle:
         if name.endswith(".gz"):
             yield cast(BinaryIO, igzip.GzipFile(fileobj=handle))
         elif name.endswith(".zst"):
             # zstandard's own reader takes a cut file for a whole one
             yield cast(BinaryIO, _Lines(pa.CompressedInputStream(pa.PythonFile(handle), "zstd")))
         else:
-            yield handle
+            yield cast(BinaryIO, handle)
 
 
 class _Lines:
@@ -158,7 +156,7 @@ def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
     cuts = [0]
     if not str(path).lower().endswith((".jsonl", ".ndjson")):
         return cuts
-    with open(path, "rb") as file:
+    with open_lines(path) as file:
         size = file.seek(0, 2)
         while (at := cuts[-1] + part_bytes) < size:
             file.seek(at - 1)
@@ -176,12 +174,13 @@ def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
 @contextmanager
 def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
     """A Parquet file; UserError where it is none."""
-    try:
-        file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
-    with file:
-        yield file
+    with open_file(path) as handle:
+        try:
+            file = pq.ParquetFile(io.BufferedReader(cast(io.RawIOBase, handle), _STEP), pre_buffer=False)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+        with file:
+            yield file
 
 
 def group_starts(file: pq.ParquetFile) -> list[int]:

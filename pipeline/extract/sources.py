@@ -1,6 +1,8 @@
 """Every kind of input behind one door: which files there are, where they may be cut, and their records."""
 
 import glob
+import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,22 +10,32 @@ from pipeline.errors import UserError
 from pipeline.extract import archive, documents
 from pipeline.extract.archive import ARCHIVE_SUFFIXES, Record
 from pipeline.extract.documents import DOCUMENT_SUFFIXES, LINES, TABLES, Columns, Dataset
+from pipeline.extract.files import is_remote, matches, open_file
 
 DATASET = "dataset:"
 """What the path of a part that `datasets` reads starts with; its `start` is a shard's number."""
 
 
-def find_inputs(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Input files under files, directories (whole trees) and globs, and the files in those directories that are none.
+def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Input files under files, directories (whole trees), globs and URLs, and the files in those directories that are none.
 
     A directory gives its archives; one without any gives its .jsonl(.gz, .zst) and .parquet files, which beside archives
     are mostly lists about them. In the order given, sorted within a directory or glob; a file that several of them name
     comes once, under its first name. A file named itself is an archive unless its suffix says otherwise. Raises UserError
     for a path that matches nothing or cannot be read.
     """
-    inputs: dict[Path, Path] = {}
-    ignored: dict[Path, Path] = {}
+    inputs: dict[object, str] = {}
+    ignored: dict[object, str] = {}
     for name in paths:
+        if is_remote(name):
+            there = matches(name)
+            archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in there)
+            for url in there:
+                wanted = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
+                (inputs if wanted else ignored).setdefault(url, url)
+            if not there:
+                raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
+            continue
         found = (
             [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
         )
@@ -31,19 +43,30 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
             raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
         for path in found:
             if not path.is_dir():
-                inputs.setdefault(path.resolve(), path)
+                inputs.setdefault(path.resolve(), str(path))
                 continue
             inside = sorted(file for file in path.rglob("*") if file.is_file())
             archives = any(file.name.lower().endswith(ARCHIVE_SUFFIXES) for file in inside)
             for file in inside:
                 wanted = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
-                (inputs if wanted else ignored).setdefault(file.resolve(), file)
-    for path in inputs.values():
+                (inputs if wanted else ignored).setdefault(file.resolve(), str(file))
+    for chosen in inputs.values():
+        if not is_remote(chosen):
+            open_file(chosen).close()
+    return list(inputs.values()), [file for key, file in ignored.items() if key not in inputs]
+
+
+def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
+    """URLs of a Common Crawl crawl's first files of a kind ("warc" or "wet"), from the paths file that it publishes."""
+    listing = f"{base.rstrip('/')}/crawl-data/{crawl}/{kind}.paths.gz"
+    with open_file(listing) as file:
         try:
-            path.open("rb").close()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    return list(inputs.values()), [path for key, path in ignored.items() if key not in inputs]
+            names = gzip.decompress(file.read()).decode().split()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise UserError(f"{listing}: not a gzipped list of paths ({error})") from None
+    if count > len(names):
+        raise UserError(f"input.common_crawl.files: {count:,}, but {listing} lists {len(names):,}")
+    return [f"{base.rstrip('/')}/{name}" for name in names[:count]]
 
 
 def cut(path: str, part_bytes: int) -> list[int]:
@@ -91,7 +114,7 @@ def raw_bytes(path: str, offset: int, length: int) -> bytes:
     if path.startswith(DATASET) or path.lower().endswith(TABLES):
         raise UserError(f"{path}: row {offset:,} is a row of a table and has no bytes of its own")
     if not path.lower().endswith(LINES):
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             return file.read(length)
     with documents.open_lines(path) as lines:
