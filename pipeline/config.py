@@ -9,13 +9,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.filters.rules import Rule, check_signals
 from pipeline.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from pipeline.extract.documents import Columns, Dataset
 
 STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
 StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
@@ -30,13 +33,61 @@ class Section(BaseModel):
 Model = TypeVar("Model", bound=Section)
 
 
+class CommonCrawl(Section):
+    """Files of Common Crawl, read from where it publishes them."""
+
+    crawl: str
+    """Such as CC-MAIN-2025-26; commoncrawl.org lists them."""
+    files: int = Field(default=1, ge=1)
+    """The first so many: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
+    kind: Literal["warc", "wet"] = "warc"
+    base: str = "https://data.commoncrawl.org"
+
+
 class Input(Section):
     """Where the archives lie."""
 
-    paths: tuple[str, ...] = Field(min_length=1)
-    """Files, directories (searched for .warc, .warc.gz, .arc, .arc.gz) or globs, from the current directory."""
+    paths: tuple[str, ...] = ()
+    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    common_crawl: CommonCrawl | None = None
+    """Instead: files of a crawl."""
+    dataset: str | None = None
+    """Instead: what `datasets` can load by that name or path, read as a stream."""
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text: str = "text"
+    """The column (or key of a line) that is a document's text, in .jsonl, .parquet and datasets."""
+    html: str | None = None
+    """The column that is its HTML, from which the text is extracted then."""
+    id: str | None = "id"
+    """Columns that are used where they are there."""
+    url: str | None = "url"
+    date: str | None = "date"
+    title: str | None = "title"
     part_bytes: str = "256MB"
     """A larger file is cut into parts of about this size, at the starts of records; the result is the same."""
+
+    @property
+    def columns(self) -> "Columns":
+        """Which column is what."""
+        from pipeline.extract.documents import Columns
+
+        return Columns(text=self.text, html=self.html, id=self.id, url=self.url, date=self.date, title=self.title)
+
+    @property
+    def wanted(self) -> "Dataset | None":
+        """The dataset."""
+        from pipeline.extract.documents import Dataset
+
+        if self.dataset is None:
+            return None
+        return Dataset(name=self.dataset, subset=self.subset, split=self.split, revision=self.revision)
+
+    @property
+    def named(self) -> str:
+        """The input in words."""
+        return ", ".join(self.paths) or self.dataset or (self.common_crawl.crawl if self.common_crawl else "nothing")
 
     @property
     def part_size(self) -> int:
@@ -52,6 +103,8 @@ class Extract(Section):
     """False keeps navigation and boilerplate too."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)
     """A record, or its decoded body, over this is dropped as too_large."""
+    record_types: tuple[str, ...] = ("response", "resource", "conversion")
+    """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""
 
@@ -176,6 +229,12 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
     parse_bytes(config.duplicates.memory)
+    if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
+        True
+    ) != 1:
+        raise UserError(
+            f"{where}: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl"
+        )
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")

@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pipeline.extract.archive import cut, kind
+from pipeline.extract.documents import Dataset, dataset_state, open_dataset
+from pipeline.extract.files import digest_of, is_remote
+from pipeline.extract.files import state as file_state
+from pipeline.extract.sources import DATASET, cut, kind
+from pipeline.ledger import fingerprint
 
 _BLOCK = 1 << 20
 
@@ -22,18 +25,34 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
         before.setdefault(state, []).append(entry)
     entries: list[dict[str, Any]] = []
     for number, path in enumerate(files):
-        stat = Path(path).stat()
-        state = (path, stat.st_size, stat.st_mtime_ns, part_bytes)
+        size, version = file_state(path)
+        state = (path, size, version, part_bytes)
         if state in before:
             entries += [{**entry, "file": number} for entry in before[state]]
             continue
         cuts = cut(path, part_bytes)
-        digests = range_digests(path, cuts)
-        for start, end, digest in zip(cuts, [*cuts[1:], None], digests, strict=True):
-            size = (stat.st_size if end is None else end) - start
-            place = {"path": path, "file": number, "start": start, "end": end, "size": size, "digest": digest}
+        ends = [*cuts[1:], None]
+        if is_remote(path):
+            digests = [digest_of(size, version, start, end) for start, end in zip(cuts, ends, strict=True)]
+        else:
+            digests = range_digests(path, cuts)
+        for start, end, digest in zip(cuts, ends, digests, strict=True):
+            long = (size if end is None else end) - start
+            place = {"path": path, "file": number, "start": start, "end": end, "size": long, "digest": digest}
             entries.append(place | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
     return entries
+
+
+def list_shards(dataset: Dataset) -> list[dict[str, Any]]:
+    """The lines of parts.json for a dataset: one for each of its shards. Its bytes are not read; `dataset_state` stands
+    for them, so that a dataset which changes under the same name and version is not noticed."""
+    shards = open_dataset(dataset).num_shards
+    state = fingerprint(dataset.name, dataset.subset, dataset.split, dataset.revision, dataset_state(dataset), shards)
+    place = {"path": f"{DATASET}{dataset.name}", "size": 0, "digest": state}
+    return [
+        place | {"file": n, "start": n, "end": n + 1, "file_bytes": 0, "modified": 0, "part_bytes": 0}
+        for n in range(shards)
+    ]
 
 
 def range_digests(path: str, cuts: Sequence[int]) -> list[str]:

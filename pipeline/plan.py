@@ -51,6 +51,11 @@ class Step:
         return self.whole is not None and self.name in FOLDERS
 
 
+def extract_options(config: Config) -> Any:
+    """How pages become text, and which column of a table is what."""
+    return {"extract": config.extract, "columns": asdict(config.input.columns), "split": config.input.split}
+
+
 def language_options(config: Config) -> Any:
     """The model by its content, not its name; thresholds belong to the decision."""
     model = config.language.model
@@ -76,7 +81,7 @@ EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard
 UNICODE = ("unicode",)
 
 STEPS = (
-    Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
+    Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=UNICODE),

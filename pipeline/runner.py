@@ -11,7 +11,7 @@ from pipeline.config import Config
 from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
 from pipeline.errors import UserError
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
-from pipeline.parts import list_parts
+from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, open_run, part_from, upto
 from pipeline.stages.job import Job, View, step_folder
 
@@ -37,16 +37,21 @@ class Reporter(Protocol):
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find the input, fingerprint it, and write down config and parts; refuses a directory that holds something else."""
-    from pipeline.extract.archive import find_archives
+    from pipeline.extract.sources import crawl_files, find_inputs
 
     claim(root, config)
-    archives, ignored = find_archives(config.input.paths)
-    if not archives:
-        raise UserError(f"input.paths: no archive (.warc, .warc.gz, .arc, .arc.gz) in {', '.join(config.input.paths)}")
+    files, ignored = find_inputs(config.input.paths)
+    if crawl := config.input.common_crawl:
+        files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
+    if not files and not config.input.dataset:
+        raise UserError(f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.named}")
     if ignored:
-        note(f"{len(ignored)} files that are no archives are left out, {ignored[0]} first")
+        note(f"{len(ignored)} other files are left out, {ignored[0]} first")
     known = json.loads((root / "parts.json").read_text()) if (root / "parts.json").is_file() else []
-    entries = list_parts([str(path) for path in archives], config.input.part_size, known)
+    entries = list_parts(files, config.input.part_size, known)
+    if config.input.wanted:
+        entries = list_shards(config.input.wanted)
+
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
@@ -62,7 +67,7 @@ def claim(root: Path, config: Config) -> None:
     held = open_run(root).config
     if held.input.model_copy(update={"part_bytes": config.input.part_bytes}) != config.input:
         raise UserError(
-            f"{root}: holds a run over other input ({', '.join(held.input.paths)}, not {', '.join(config.input.paths)}); "
+            f"{root}: holds a run over other input ({held.input.named}, not {config.input.named}); "
             f"choose another directory with --out, or delete this one"
         )
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from pipeline.config import Range
 from pipeline.errors import UserError
+from pipeline.extract.sources import raw_bytes
 from pipeline.ledger import Part, kept, read
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
@@ -194,11 +194,9 @@ def _rows_dropped(dropped: pa.ListArray, stage: str, wanted: str, seen: set[str]
 
 
 def raw_record(told: Mapping[str, Any]) -> bytes:
-    """The bytes of a record in its archive, as they lie there: the range alone is a whole gzip member or record."""
+    """The bytes of a record in its archive, as they lie there: the range alone is a whole gzip member, record or line."""
     record = told["record"]
-    with open(Path(record["file"]), "rb") as file:
-        file.seek(record["offset"])
-        return file.read(record["length"])
+    return raw_bytes(record["file"], record["offset"], record["length"])
 
 
 def show_sample(run: Run, part: Part, row: int, console: Console) -> None:

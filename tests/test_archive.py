@@ -15,7 +15,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from pipeline.errors import UserError
-from pipeline.extract.archive import Record, find_archives, header_block, read_records
+from pipeline.extract.archive import Record, header_block, read_records
+from pipeline.extract.sources import find_inputs
 
 SHARED = Path(__file__).parents[2] / "shared"
 LIMIT = 1_000_000
@@ -303,20 +304,25 @@ def test_ranges_that_tile_a_file_read_each_record_once(tmp_path: Path, gz: bool)
         assert first + second == whole, cut
 
 
-def test_find_archives(tmp_path: Path) -> None:
+def test_find_inputs(tmp_path: Path) -> None:
     (tmp_path / "d" / "e").mkdir(parents=True)
     names = ["b.warc.gz", "a.arc", "e/c.warc.wet.gz", "e/D.WARC", "notes.txt"]
     for name in names:
         (tmp_path / "d" / name).write_bytes(b"")
-    found, ignored = find_archives([str(tmp_path / "d")])
-    assert [str(p.relative_to(tmp_path / "d")) for p in found] == ["a.arc", "b.warc.gz", "e/D.WARC", "e/c.warc.wet.gz"]
-    assert [p.name for p in ignored] == ["notes.txt"]
-    twice, _ = find_archives([str(tmp_path / "d" / "b.warc.gz"), str(tmp_path / "d"), str(tmp_path / "d" / "*.gz")])
-    assert [p.name for p in twice] == ["b.warc.gz", "a.arc", "D.WARC", "c.warc.wet.gz"]
-    named, ignored = find_archives([str(tmp_path / "d" / "notes.txt"), str(tmp_path / "d" / "**" / "*.WARC")])
-    assert ([p.name for p in named], ignored) == (["notes.txt", "D.WARC"], [])
+    found, ignored = find_inputs([str(tmp_path / "d")])
+    assert [str(Path(p).relative_to(tmp_path / "d")) for p in found] == [
+        "a.arc",
+        "b.warc.gz",
+        "e/D.WARC",
+        "e/c.warc.wet.gz",
+    ]
+    assert [Path(p).name for p in ignored] == ["notes.txt"]
+    twice, _ = find_inputs([str(tmp_path / "d" / "b.warc.gz"), str(tmp_path / "d"), str(tmp_path / "d" / "*.gz")])
+    assert [Path(p).name for p in twice] == ["b.warc.gz", "a.arc", "D.WARC", "c.warc.wet.gz"]
+    named, ignored = find_inputs([str(tmp_path / "d" / "notes.txt"), str(tmp_path / "d" / "**" / "*.WARC")])
+    assert ([Path(p).name for p in named], ignored) == (["notes.txt", "D.WARC"], [])
     with pytest.raises(UserError, match=r"none\*\.warc: no such file"):
-        find_archives([str(tmp_path / "none*.warc")])
+        find_inputs([str(tmp_path / "none*.warc")])
 
 
 def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
@@ -330,11 +336,11 @@ def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
 def test_real_archives_give_every_record(folder: str) -> None:
     if not (SHARED / "data" / folder).is_dir():
         pytest.skip("the project's shared archives are not on this machine")
-    paths, _ = find_archives([str(SHARED / "data" / folder)])
+    paths, _ = find_inputs([str(SHARED / "data" / folder)])
     # Where warcio counts otherwise: a record with a short length leaves bytes behind that warcio passes over.
     leftovers = {"pywb__example.warc": 1}
     compared = 0
-    for path in paths:
+    for path in map(Path, paths):
         records = list(read_records(path, max_record_bytes=10_000_000))
         assert records
         data = path.read_bytes()

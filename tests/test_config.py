@@ -28,8 +28,11 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "c.toml: input: missing"),
-        ("[input]\npaths = []", "c.toml: input.paths: tuple should have at least 1 item after validation, not 0"),
-        ('[input]\npath = ["x"]', "c.toml: input.paths: missing"),
+        (
+            "[input]\npaths = []",
+            "c.toml: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl",
+        ),
+        ('[input]\npath = ["x"]', "c.toml: input.path: unknown key (did you mean paths?)"),
         (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
         (
             MINIMAL + "[language]\nkep = []",

@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text, markup
-from pipeline.extract.archive import Record, find_archives, read_records
+from pipeline.extract.archive import Record, read_records
 from pipeline.extract.markup import Extractor, extract_page, nesting, page_title
 from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
+from pipeline.extract.sources import find_inputs
 
 SHARED = Path(__file__).parents[2] / "shared"
 WORDS = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall. "
@@ -220,7 +221,7 @@ def test_real_archives_become_rows() -> None:
     if not (SHARED / "data" / "web-hostile").is_dir():
         pytest.skip("the project's shared archives are not on this machine")
     options = ExtractOptions(extractor="resiliparse")
-    paths, _ = find_archives([str(SHARED / "data" / "web-hostile"), str(SHARED / "data" / "web-sample" / "real")])
+    paths, _ = find_inputs([str(SHARED / "data" / "web-hostile"), str(SHARED / "data" / "web-sample" / "real")])
     for path in paths:
         records = list(read_records(path, max_record_bytes=options.max_record_bytes))
         found = list(rows(records, options, archive=path))

@@ -6,15 +6,14 @@ as 0, a header with bare line feeds as endless and a cut record as a whole one. 
 (tests/benchmarks/extract.py).
 """
 
-import glob
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.extract.files import open_file
 from pipeline.extract.stream import GZIP_MAGIC, PADDING, File, GzipMember, Stream, file_stream, member_length, opening
 
 ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wat", ".wat.gz")
@@ -57,6 +56,9 @@ class Record:
     http_headers: Headers = field(default_factory=list)
     """Names in lower case."""
     body: bytes = b""
+    text: str | None = None
+    """Text that needs no extraction, and its title: of a document that was no web page."""
+    title: str | None = None
     problem: str | None = None
     detail: str | None = None
 
@@ -115,47 +117,13 @@ def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000
 @contextmanager
 def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
     """The file, how its records start, and whether it is made of gzip members."""
-    path = Path(path)
-    try:
-        handle = path.open("rb", buffering=0)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    with handle:
+    name = str(path).lower()
+    with open_file(path) as handle:
         file = File(handle)
-        zipped = file.read(0, 3) == GZIP_MAGIC or (path.suffix == ".gz" and _is_damaged_gzip(file))
+        zipped = file.read(0, 3) == GZIP_MAGIC or (name.endswith(".gz") and _is_damaged_gzip(file))
         first = opening(file, 0, _MAX_LINE) if zipped else file.read(0, _MAX_LINE)
-        arc = not _WARC.start.match(first) and (
-            path.name.lower().endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first))
-        )
+        arc = not _WARC.start.match(first) and (name.endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first)))
         yield file, _ARC if arc else _WARC, zipped
-
-
-def find_archives(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Archives under files, directories (whole trees) and globs, and the files in those directories that are none.
-
-    In the order given, sorted within a directory or glob; a file that several of them name comes once, under its first
-    name. A file named itself is an archive whatever its suffix. Raises UserError for a path that matches nothing or
-    cannot be read.
-    """
-    archives: dict[Path, Path] = {}
-    ignored: dict[Path, Path] = {}
-    for name in paths:
-        found = (
-            [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-        )
-        if not found:
-            raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
-        for path in found:
-            inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else None
-            for file in [path] if inside is None else inside:
-                wanted = inside is None or file.name.lower().endswith(ARCHIVE_SUFFIXES)
-                (archives if wanted else ignored).setdefault(file.resolve(), file)
-    for path in archives.values():
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    return list(archives.values()), [path for key, path in ignored.items() if key not in archives]
 
 
 def header_block(block: bytes) -> Headers:

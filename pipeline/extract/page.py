@@ -67,7 +67,8 @@ class ExtractOptions:
     """Bytes of a decoded page; by default as `max_record_bytes`."""
     max_depth: int = MAX_DEPTH
     """Nested elements of a page."""
-    record_types: tuple[str, ...] = ("response", "resource")
+    record_types: tuple[str, ...] = ("response", "resource", "conversion")
+    """Those of an archive that are read: "conversion" is the text of a WET file."""
 
 
 @dataclass(slots=True)
@@ -131,8 +132,16 @@ def rows(
         yield row
 
 
+def _take(row: Row, text: str) -> None:
+    """Text as it stands."""
+    row.text = clean(text).replace("\r\n", "\n").replace("\r", "\n").strip() or None
+    row.dropped += [] if row.text else ["empty_text"]
+
+
 def row_id(record: Record, archive: str) -> str:
-    """32 hexadecimal digits that name a record: blake2b-128 over what the record says of itself and where it lies."""
+    """The id that a document has, else 32 hexadecimal digits: blake2b-128 of what the record says of itself and its place."""
+    if record.record_type == "document" and record.record_id:
+        return clean(record.record_id)
     parts = (record.record_id, record.url, record.date, archive, str(record.offset), str(record.inner_offset))
     key = "\0".join(part or "" for part in parts)
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -172,7 +181,7 @@ def media_type(content_type: str | None, body: bytes) -> str:
 
 def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
     """Reasons that need no look into the body: all that hold."""
-    if record.record_type not in options.record_types and record.record_type != "unreadable":
+    if record.record_type not in (*options.record_types, "document", "unreadable"):
         row.dropped.append("record_type")
     if record.problem is not None:
         row.dropped.append(record.problem)
@@ -183,6 +192,10 @@ def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
 
 def _read(row: Row, record: Record, options: ExtractOptions) -> None:
     """The row's text, or the reasons why there is none."""
+    if record.text is not None:
+        row.title = record.title and clean(record.title)
+        _take(row, record.text)
+        return
     limit = options.max_record_bytes if options.max_html_bytes is None else options.max_html_bytes
     uncoded = undo(record.body, record.http_headers, max_bytes=limit)
     row.detail = "; ".join(note for note in (row.detail, uncoded.detail) if note) or None
@@ -201,13 +214,12 @@ def _read(row: Row, record: Record, options: ExtractOptions) -> None:
     decoded = decode(body, record.content_type)
     row.encoding, row.declared_encoding = decoded.encoding, decoded.declared
     if kind == "text/plain":
-        row.text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").strip() or None
-        row.dropped += [] if row.text else ["empty_text"]
+        _take(row, decoded.text)
         return
     page = extract_page(
         decoded.text, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
     )
-    row.title, row.text = page.title, page.text
+    row.title, row.text = page.title or (record.title and clean(record.title)), page.text
     if page.problem is not None:
         row.dropped.append(page.problem)
         row.detail = "; ".join(note for note in (row.detail, page.detail) if note)

@@ -9,8 +9,9 @@ from pipeline.stages.job import Job
 
 def extract(job: Job, tick: Tick, care: Care) -> int:
     """Read the archive; one row a record, with its text or the reasons why it has none."""
-    from pipeline.extract.archive import Record, read_records
+    from pipeline.extract.archive import Record
     from pipeline.extract.page import SCHEMA, ExtractOptions, rows, to_batches
+    from pipeline.extract.sources import DATASET, read
 
     wanted = job.config.extract
     options = ExtractOptions(**wanted.model_dump())
@@ -19,12 +20,21 @@ def extract(job: Job, tick: Tick, care: Care) -> int:
     def located() -> Iterator[Record]:
         nonlocal position
         part = job.part
-        for record in read_records(part.path, part.start, part.end, max_record_bytes=wanted.max_record_bytes):
-            position = record.offset - part.start
+        source = job.config.input
+        for record in read(
+            part.path,
+            part.start,
+            part.end,
+            columns=source.columns,
+            dataset=source.wanted,
+            max_record_bytes=wanted.max_record_bytes,
+        ):
+            position = max(record.offset - part.start, 0)
             yield record
 
     with writer(job.out, SCHEMA, job.key) as out:
-        found = rows(located(), options, archive=job.part.path, at=lambda row: tick(row, position), skip=care.skip)
+        name = f"{job.part.path}#{job.part.start}" if job.part.path.startswith(DATASET) else job.part.path
+        found = rows(located(), options, archive=name, at=lambda row: tick(row, position), skip=care.skip)
         for batch in to_batches(found):
             out.write_batch(batch)
     return rows_in(job.out)

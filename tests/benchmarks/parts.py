@@ -28,7 +28,8 @@ def digest(root: Path) -> str:
     for step in STEPS:
         for part in done.done_parts(step):
             for batch in pq.ParquetFile(done.file(step, part)).iter_batches(64):
-                hashed.update(repr(batch.to_pylist()).encode())
+                for row in batch.to_pylist():
+                    hashed.update(repr(row).encode())
     for file in sorted((root / "shards").glob("*")):
         hashed.update(file.name.encode() + file.read_bytes())
     return hashed.hexdigest()

@@ -1,0 +1,211 @@
+"""A file wherever it lies: on disk, behind http(s), or on any storage that fsspec knows (s3://, gs://, ...).
+
+Remote files are read by ranges, a few megabytes at a time, never whole. A range that fails is asked for again after a
+pause that doubles; after the last try a UserError names the file and the bytes, and the finished parts of a run stay.
+"""
+
+import hashlib
+import http.client
+import io
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from pipeline.errors import UserError
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further try; half a minute outlasts a server's restart."""
+TIMEOUT = 60.0
+"""Seconds without a byte after which a connection counts as dead."""
+FIRST_READ = 1 << 20
+LARGEST_READ = 1 << 23
+_PASSING = {
+    408,
+    425,
+    429,
+    500,
+    502,
+    503,
+    504,
+}  # HTTP's own names for "try again"; 503 is how object stores say "slower"
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL."""
+    return "://" in path
+
+
+def open_file(path: Path | str) -> BinaryIO:
+    """The file, open for reading and seeking, unbuffered. UserError where it cannot be opened."""
+    if is_remote(str(path)):
+        return cast(BinaryIO, Ranges(str(path)))
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def state(path: str) -> tuple[int, str]:
+    """Size in bytes, and what changes when the file does: its time of change on disk, else its ETag or time from the server.
+
+    A remote file's bytes are not read to tell whether they have changed: one that changes while its size, its ETag and its
+    time stay the same is not noticed.
+    """
+    if not is_remote(path):
+        stat = Path(path).stat()
+        return stat.st_size, str(stat.st_mtime_ns)
+    if _is_http(path):
+        with _tried(path, "its size", lambda: _ask(path, 0, 1)) as reply:
+            size = int((reply.headers.get("Content-Range") or "/0").rpartition("/")[2])
+            return size, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or ""
+    system, inner = _storage(path)
+    info = _tried(path, "its size", lambda: system.info(inner, refresh=True))
+    version = next((info[name] for name in ("ETag", "etag", "mtime", "LastModified", "updated") if info.get(name)), "")
+    return int(info["size"]), str(version)
+
+
+def read_range(path: str, start: int, end: int) -> bytes:
+    """Bytes [start, end) of a remote file, all of them, after as many tries as it takes or are allowed."""
+
+    def read() -> bytes:
+        if _is_http(path):
+            with _ask(path, start, end) as reply:
+                data = cast(bytes, reply.read())
+        else:
+            system, inner = _storage(path)
+            data = system.cat_file(inner, start=start, end=end)
+        if len(data) != end - start:
+            raise ConnectionError(f"{len(data):,} of {end - start:,} bytes came")
+        return data
+
+    return cast(bytes, _tried(path, f"bytes {start:,} to {end:,}", read))
+
+
+def matches(pattern: str) -> list[str]:
+    """The remote files that a URL names: itself, those under a directory, or those that a glob matches (not over http)."""
+    if _is_http(pattern):
+        if "*" in pattern:
+            raise UserError(f"{pattern}: a web server cannot list its files; name them, or use common_crawl")
+        return [pattern]
+    system, inner = _storage(pattern)
+    if "*" in inner:
+        found = _tried(pattern, "the list of files", lambda: system.glob(inner))
+    else:
+        found = _tried(pattern, "the list of files", lambda: system.find(inner))
+    return [system.unstrip_protocol(name) for name in sorted(found)]
+
+
+def digest_of(size: int, version: str, start: int, end: int | None) -> str:
+    """What stands for the digest of a remote file's range."""
+    return hashlib.blake2b(f"{size} {version} {start} {end}".encode(), digest_size=16).hexdigest()
+
+
+class Ranges(io.RawIOBase):
+    """A remote file as a file. Reading on and on asks for larger and larger ranges; a jump starts small again."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._size = state(path)[0]
+        self._at = 0
+        self._held = b""
+        self._base = 0
+        self._ahead = FIRST_READ
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Where the next byte is read from."""
+        self._at = max(offset + (0, self._at, self._size)[whence], 0)
+        return self._at
+
+    def tell(self) -> int:
+        """Where the next byte is read from."""
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer only at the end of the file."""
+        end = self._size if size < 0 else min(self._at + size, self._size)
+        pieces = []
+        while self._at < end:
+            inside = self._at - self._base
+            if not 0 <= inside < len(self._held):
+                follows = self._at == self._base + len(self._held) and self._held
+                self._ahead = min(self._ahead * 2, LARGEST_READ) if follows else FIRST_READ
+                self._held = b""
+                self._held = read_range(self._path, self._at, min(self._at + self._ahead, self._size))
+                self._base, inside = self._at, 0
+            piece = self._held[inside : inside + end - self._at]
+            self._at += len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        """As `io.BufferedReader` wants it."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _is_http(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _ask(url: str, start: int, end: int) -> Any:
+    """The reply to a request for bytes [start, end)."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"})
+    try:
+        reply = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start == 0:
+            raise UserError(f"{url}: empty") from None
+        if error.code not in _PASSING:
+            raise UserError(f"{url}: cannot be read (HTTP {error.code})") from None
+        raise ConnectionError(f"HTTP {error.code}") from None
+    if reply.status != http.client.PARTIAL_CONTENT:
+        reply.close()
+        raise UserError(f"{url}: cannot be read (the server does not send ranges of a file)")
+    return reply
+
+
+def _storage(path: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it. Keys and endpoints come from its own settings and environment."""
+    from fsspec.core import url_to_fs
+
+    try:
+        system, inner = url_to_fs(path)
+    except ImportError:
+        scheme = path.partition("://")[0]
+        extra = "pip install 'corpus-pipeline[s3]'" if scheme == "s3" else "the fsspec package for it"
+        raise UserError(f"{path}: reading {scheme}:// needs {extra}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    return system, inner
+
+
+def _tried(path: str, what: str, work: Any) -> Any:
+    """The result of `work`, tried again after each pause; UserError at once for what no waiting mends."""
+    last: Exception | None = None
+    for pause in (*PAUSES, None):
+        try:
+            return work()
+        except UserError:
+            raise
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
+        except Exception as error:  # networks and their libraries fail in more ways than share a type
+            last = error
+        if pause is not None:
+            time.sleep(pause)
+    reason = str(getattr(last, "reason", "") or last) or type(last).__name__
+    raise UserError(
+        f"{path}: {what} could not be read in {len(PAUSES) + 1} tries ({reason}); run the same command again to go on"
+    )

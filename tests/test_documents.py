@@ -1,0 +1,230 @@
+"""Tables of documents as input: the same ledger rows, from every kind of file."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from rich.console import Console
+
+from pipeline.config import load
+from pipeline.errors import UserError
+from pipeline.extract.archive import Record
+from pipeline.extract.documents import Columns, Dataset, cut_lines, cut_table, open_dataset
+from pipeline.extract.page import ExtractOptions, Row, rows
+from pipeline.extract.sources import find_inputs, kind, raw_bytes, read
+from pipeline.plan import Run
+from pipeline.progress import Display
+from pipeline.runner import run
+
+LIMIT = 10_000
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": f"doc-{n}",
+        "url": f"http://a.example/{n}",
+        "date": "2026-01-01",
+        "title": f"T{n}",
+        "text": f"Grüße {n}\r\n世",
+    }
+    for n in range(40)
+]
+LINES = [json.dumps(row, ensure_ascii=n % 2 == 0).encode() for n, row in enumerate(ROWS)]
+
+
+def ledger(path: Path, start: int = 0, end: int | None = None, columns: Columns | None = None) -> list[Row]:
+    records = read(str(path), start, end, columns=columns or Columns(), max_record_bytes=LIMIT)
+    return list(rows(records, ExtractOptions(extractor="resiliparse", max_record_bytes=LIMIT), archive=path))
+
+
+def write(path: Path, data: bytes) -> Path:
+    name = path.name
+    packed = gzip.compress(data) if name.endswith(".gz") else data
+    path.write_bytes(zstandard.compress(packed) if name.endswith(".zst") else packed)
+    return path
+
+
+def parquet(path: Path, values: list[dict[str, Any]], group: int = 7) -> Path:
+    pq.write_table(pa.Table.from_pylist(values), path, row_group_size=group)
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet"])
+def test_documents_become_rows(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "x.parquet":
+        parquet(path, ROWS)
+    else:
+        write(path, b"\n".join([*LINES[:3], b"", b"  ", *LINES[3:]]))
+    found = ledger(path)
+    assert [(r.id, r.url, r.date, r.title) for r in found] == [(r["id"], r["url"], r["date"], r["title"]) for r in ROWS]
+    assert [r.text for r in found] == [f"Grüße {n}\n世" for n in range(40)]
+    assert {r.record_type for r in found} == {"document"}
+    assert not any(r.dropped for r in found)
+    if name == "x.parquet":
+        assert [(r.offset, r.length) for r in found] == [(n, 0) for n in range(40)]
+        with pytest.raises(UserError, match="has no bytes of its own"):
+            raw_bytes(str(path), found[3].offset, found[3].length)
+    else:
+        assert [json.loads(raw_bytes(str(path), r.offset, r.length)) for r in found] == ROWS
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.parquet"])
+def test_any_cut_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "x.parquet":
+        parquet(path, ROWS)
+    else:
+        write(path, b"\n".join(LINES) + b"\n")
+    whole = ledger(path)
+    seen = set()
+    for size in range(1, path.stat().st_size + 1, 97):
+        cuts = cut_lines(path, size) if name == "x.jsonl" else cut_table(path, size)
+        seen.add(len(cuts))
+        assert [row for a, b in zip(cuts, [*cuts[1:], None], strict=True) for row in ledger(path, a, b)] == whole
+    assert max(seen) == (40 if name == "x.jsonl" else 6)
+    assert cut_lines(write(tmp_path / "x.jsonl.gz", b"\n".join(LINES)), 10) == [0]
+    if name == "x.jsonl":  # wherever a range begins, a line belongs to the one it starts in
+        for at in range(1, 400, 3):
+            assert ledger(path, 0, at) + ledger(path, at) == whole
+
+
+def test_columns_have_the_names_that_the_user_says(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "x.parquet",
+        [
+            {
+                "body": "<p>The harbour was quiet in the morning, and boats lay along the wall.</p>",
+                "link": "u",
+                "raw": "Hi",
+                "n": 7,
+            }
+        ],
+    )
+    [row] = ledger(path, columns=Columns(text="raw", url="link", id="n"))
+    assert (row.text, row.url, row.id, row.title) == ("Hi", "u", "7", None)
+    [row] = ledger(path, columns=Columns(html="body", url="link"))
+    assert row.text == "The harbour was quiet in the morning, and boats lay along the wall."
+    assert row.content_type == "text/html; charset=utf-8"
+    with pytest.raises(
+        UserError, match=r"x\.parquet: no column 'text'; say with input\.text which it is: body, link, raw, n"
+    ):
+        ledger(path)
+    with pytest.raises(UserError, match=r"no column 'page'; say with input\.html"):
+        ledger(path, columns=Columns(html="page"))
+
+
+def test_bad_lines_are_counted_rows(tmp_path: Path) -> None:
+    lines = [
+        b'{"text": "good"}',
+        b'{"text": "cut',
+        b'["a", "list"]',
+        b'{"text": 7}',
+        b'{"text": null}',
+        b'{"title": "no text"}',
+        b'{"text": " "}',
+        json.dumps({"text": "x" * LIMIT}).encode(),
+        json.dumps({"text": "x" * (LIMIT + 1)}).encode(),
+        b'{"text": "' + b"x" * 200_000 + b'"}',
+        b"\xff\xfe",
+        b'{"text": "\\ud800lone"}',
+        b"[" * 5000,
+    ]
+    for name in ("x.jsonl", "x.jsonl.gz", "x.jsonl.zst"):
+        found = ledger(write(tmp_path / name, b"\n".join(lines)))
+        assert [r.dropped for r in found] == [
+            [], ["bad_record"], ["bad_record"], ["bad_record"], ["empty_text"], ["empty_text"], ["empty_text"], [],
+            ["too_large"], ["too_large"], ["bad_record"], [], ["bad_record"],
+        ]  # fmt: skip
+        assert found[3].detail == "text is no string but int"
+        assert found[11].text == "lone"
+        assert len({r.id for r in found}) == len(found)  # without ids of their own
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x.jsonl.gz", "truncated"), ("x.jsonl.zst", "truncated")])
+def test_a_compressed_file_that_ends_early_is_a_row_behind_what_is_there(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    path = write(tmp_path / name, b"\n".join(LINES * 50))
+    path.write_bytes(path.read_bytes()[:-20])
+    found = ledger(path)
+    assert [r.dropped for r in found if r.dropped] == [[reason]]
+    assert found[-1].dropped == [reason]
+    path.write_bytes(b"not compressed at all")
+    assert [r.dropped for r in ledger(path)] == [["bad_coding"]]
+
+
+def test_damaged_parquet(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "x.parquet", ROWS)
+    data = bytearray(path.read_bytes())
+    with pq.ParquetFile(path) as file:
+        texts = file.metadata.row_group(1).column(4)
+    at = texts.dictionary_page_offset or texts.data_page_offset
+    data[at : at + 60] = b"\xff" * 60
+    path.write_bytes(data)
+    found = ledger(path)
+    assert [len(r.dropped) for r in found] == [0] * 7 + [1] + [0] * 26
+    assert (found[7].dropped, found[7].offset) == (["bad_record"], 7)
+    assert found[8].id == "doc-14"
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(UserError, match=r"x\.parquet: cannot be read as Parquet"):
+        kind(str(path))
+
+
+def test_a_directory_of_archives_keeps_its_lists_out(tmp_path: Path) -> None:
+    for name in ("a/x.warc.gz", "a/index.jsonl", "b/x.jsonl", "b/y.parquet", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found, ignored = find_inputs([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert [Path(p).name for p in found] == ["x.warc.gz", "x.jsonl", "y.parquet"]
+    assert [Path(p).name for p in ignored] == ["index.jsonl", "notes.txt"]
+    assert [Path(p).name for p in find_inputs([str(tmp_path / "a" / "index.jsonl")])[0]] == ["index.jsonl"]
+
+
+def test_wet_is_text_as_it_stands() -> None:
+    record = Record(
+        "conversion", url="http://a.example/", content_type="text/plain", body="Zwölf <b>Boxkämpfer</b>\n".encode()
+    )
+    [row] = rows([record], ExtractOptions(), archive="x.wet")
+    assert (row.text, row.dropped) == ("Zwölf <b>Boxkämpfer</b>", [])
+    [row] = rows([record], ExtractOptions(record_types=("response",)), archive="x.wet")
+    assert row.dropped == ["record_type"]
+
+
+def go(root: Path, config_file: Path, *sets: str) -> tuple[Run, list[dict[str, Any]]]:
+    silent = Display(Console(quiet=True))
+    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="language", reporter=silent)
+    return done, [row for part in done.parts for row in pq.read_table(done.file("extract", part)).to_pylist()]
+
+
+def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="an extra")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for n in range(2):
+        parquet(folder / f"train-{n}.parquet", ROWS[n * 20 : n * 20 + 20])
+    assert open_dataset(Dataset(name=str(folder))).num_shards == 2
+    sets = ["input.paths=[]", f"input.dataset={folder}"]
+    done, found = go(tmp_path / "run", config_file, *sets)
+    assert [(part.path, part.start) for part in done.parts] == [(f"dataset:{folder}", 0), (f"dataset:{folder}", 1)]
+    assert [(row["id"], row["url"], row["text"]) for row in found] == [
+        (row["id"], row["url"], row["text"].replace("\r", "")) for row in ROWS
+    ]
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    _, saved = go(tmp_path / "run2", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'saved'}")
+    assert [row["text"] for row in saved] == [row["text"] for row in found]
+    with pytest.raises(UserError, match="holds a run over other input"):
+        go(tmp_path / "run", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'saved'}")
+    with pytest.raises(UserError, match=r"input\.dataset: .*nowhere: cannot be loaded"):
+        go(tmp_path / "run3", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'nowhere'}")
+    with pytest.raises(UserError, match="no column 'words'; say with input.text which it is: id, url"):
+        go(tmp_path / "run4", config_file, *sets, "input.text=words")
+
+
+def test_paths_or_a_dataset(config_file: Path) -> None:
+    for sets in (["input.paths=[]"], ["input.dataset=x"]):
+        with pytest.raises(UserError, match=r"input: give one of paths .* dataset and common_crawl"):
+            load(config_file, sets)

@@ -1,0 +1,263 @@
+"""Input over http: ranges, and servers that fail."""
+
+import gzip
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from pipeline.config import load
+from pipeline.errors import UserError
+from pipeline.extract import files
+from pipeline.extract.files import Ranges, read_range, state
+from pipeline.extract.sources import crawl_files, find_inputs, read
+from pipeline.plan import Run
+from pipeline.progress import Display
+from pipeline.runner import run
+
+Trouble = Callable[[http.server.BaseHTTPRequestHandler, bytes], bool]
+"""Answers a request badly and returns True, or leaves it alone."""
+
+
+class Server:
+    """A folder served with ranges; `trouble` sees each request first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.trouble: Trouble | None = None
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(f"{self.path} {self.headers['Range']}")
+                path = folder / self.path.lstrip("/")
+                data = path.read_bytes() if path.is_file() else None
+                if data is None:
+                    self.send_error(404)
+                    return
+                first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+                piece = data[int(first) : int(last) + 1]
+                if outer.trouble and outer.trouble(self, piece):
+                    return
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+                self.send_header("Content-Length", str(len(piece)))
+                self.send_header("ETag", f'"{hash_of(data)}"')
+                self.end_headers()
+                self.wfile.write(piece)
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def hash_of(data: bytes) -> str:
+    return f"{len(data)}-{sum(data)}"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(files, "PAUSES", (0.0, 0.0, 0.0))
+    (tmp_path / "www").mkdir()
+    opened = Server(tmp_path / "www")
+    yield opened
+    opened.close()
+
+
+def failing(times: int, how: Trouble) -> Trouble:
+    """Trouble for the first so many requests."""
+    left = [times]
+
+    def trouble(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+        left[0] -= 1
+        return left[0] >= 0 and how(handler, piece)
+
+    return trouble
+
+
+def unavailable(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+    handler.send_error(503)
+    return True
+
+
+def dropped(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+    handler.send_response(206)
+    handler.send_header("Content-Range", f"bytes 0-0/{len(piece)}")
+    handler.send_header("Content-Length", str(len(piece)))
+    handler.end_headers()
+    handler.wfile.write(piece[: len(piece) // 2])
+    handler.close_connection = True
+    return True
+
+
+def hung_up(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+    handler.close_connection = True
+    return True
+
+
+def stalled(release: threading.Event) -> Trouble:
+    def trouble(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+        release.wait(30)
+        handler.close_connection = True
+        return True
+
+    return trouble
+
+
+def test_a_remote_file_reads_like_a_file(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(range(256)) * 40
+    (tmp_path / "www" / "x").write_bytes(data)
+    monkeypatch.setattr(files, "FIRST_READ", 100)
+    monkeypatch.setattr(files, "LARGEST_READ", 400)
+    assert state(f"{server.url}/x") == (len(data), f'"{hash_of(data)}"')
+    file = Ranges(f"{server.url}/x")
+    server.asked.clear()
+    assert file.read(1000) == data[:1000]
+    assert [asked.split("=")[1] for asked in server.asked] == ["0-99", "100-299", "300-699", "700-1099"]
+    assert file.seek(-10, 2) == len(data) - 10
+    assert file.read() == data[-10:]
+    assert file.read(5) == b""
+    assert file.seek(5) == file.tell() == 5
+    assert file.read(3) == data[5:8]
+    assert read_range(f"{server.url}/x", 7, 9) == data[7:9]
+
+
+@pytest.mark.parametrize("how", [unavailable, dropped, hung_up])
+def test_a_server_that_fails_is_asked_again(tmp_path: Path, server: Server, how: Trouble) -> None:
+    (tmp_path / "www" / "x").write_bytes(b"0123456789")
+    server.trouble = failing(3, how)
+    assert read_range(f"{server.url}/x", 2, 8) == b"234567"
+    assert len(server.asked) == 4
+    server.trouble = failing(4, how)
+    with pytest.raises(
+        UserError, match=r"/x: bytes 2 to 8 could not be read in 4 tries \(.+\); run the same command again"
+    ):
+        read_range(f"{server.url}/x", 2, 8)
+
+
+def test_a_server_that_stalls_is_asked_again(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "www" / "x").write_bytes(b"0123456789")
+    monkeypatch.setattr(files, "TIMEOUT", 0.2)
+    release = threading.Event()
+    server.trouble = failing(2, stalled(release))
+    assert read_range(f"{server.url}/x", 2, 8) == b"234567"
+    server.trouble = stalled(release)
+    with pytest.raises(UserError, match=r"in 4 tries \(timed out\)"):
+        read_range(f"{server.url}/x", 2, 8)
+    release.set()
+
+
+def test_pauses_double(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(files, "PAUSES", (0.5, 1.0, 2.0))
+    monkeypatch.setattr("time.sleep", slept.append)
+    (tmp_path / "www" / "x").write_bytes(b"0123456789")
+    server.trouble = unavailable
+    with pytest.raises(UserError, match="HTTP 503"):
+        read_range(f"{server.url}/x", 0, 1)
+    assert slept == [0.5, 1.0, 2.0]
+
+
+def test_what_no_waiting_mends_is_said_at_once(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(UserError, match=r"/none: cannot be read \(HTTP 404\)"):
+        state(f"{server.url}/none")
+    assert len(server.asked) == 1
+
+    def whole(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    (tmp_path / "www" / "x").write_bytes(b"0123456789")
+    server.trouble = whole
+    with pytest.raises(UserError, match="does not send ranges"):
+        state(f"{server.url}/x")
+    with pytest.raises(UserError, match="a web server cannot list its files"):
+        find_inputs([f"{server.url}/*.warc.gz"])
+    with pytest.raises(UserError, match=r"nothing://x: "):
+        state("nothing://x")
+
+
+def test_storage_by_fsspec(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+    for name, data in {"a/x.warc": b"", "a/d/y.jsonl": b'{"text": "one"}\n{"text": "two"}\n', "a/z.txt": b"-"}.items():
+        system.pipe(f"/{name}", data)
+    assert find_inputs(["memory://a"]) == (["memory:///a/x.warc"], ["memory:///a/d/y.jsonl", "memory:///a/z.txt"])
+    assert find_inputs(["memory://a/d/*.jsonl"])[0] == ["memory:///a/d/y.jsonl"]
+    assert state("memory:///a/d/y.jsonl")[0] == 32
+    records = read("memory:///a/d/y.jsonl", 0, None, max_record_bytes=1000)
+    assert [record.text for record in records] == ["one", "two"]
+    with pytest.raises(UserError, match=r"memory://none/\*\.warc: no such file"):
+        find_inputs(["memory://none/*.warc"])
+    system.rm("/a", recursive=True)
+
+
+def go(root: Path, config_file: Path, *sets: str) -> Run:
+    silent = Display(Console(quiet=True))
+    return run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=silent)
+
+
+def table(done: Run) -> list[dict[str, Any]]:
+    return [row for part in done.parts for row in pq.read_table(done.file("extract", part)).to_pylist()]
+
+
+def test_a_crawl_is_read_from_where_it_lies(tmp_path: Path, server: Server, config_file: Path) -> None:
+    www = tmp_path / "www"
+    names = []
+    for n, archive in enumerate(sorted((config_file.parent / "input").iterdir())):
+        names.append(f"crawl-data/CC-TEST/segments/{n}/warc/{archive.name}")
+        (www / names[-1]).parent.mkdir(parents=True)
+        (www / names[-1]).write_bytes(archive.read_bytes())
+    names.append("crawl-data/CC-TEST/segments/9/warc/not-there.warc.gz")
+    (www / "crawl-data/CC-TEST/warc.paths.gz").write_bytes(gzip.compress("\n".join(names).encode() + b"\n"))
+    assert crawl_files("CC-TEST", 1, "warc", server.url + "/") == [f"{server.url}/{names[0]}"]
+    with pytest.raises(UserError, match=r"input\.common_crawl\.files: 4, but .*/warc\.paths\.gz lists 3"):
+        crawl_files("CC-TEST", 4, "warc", server.url)
+    with pytest.raises(UserError, match=r"CC-NONE/warc\.paths\.gz: cannot be read \(HTTP 404\)"):
+        crawl_files("CC-NONE", 1, "warc", server.url)
+
+    local = go(tmp_path / "local", config_file)
+    crawl = [
+        "input.paths=[]",
+        "input.part_bytes=2kB",
+        f'input.common_crawl={{crawl="CC-TEST", files=2, base="{server.url}"}}',
+    ]
+    remote = go(tmp_path / "remote", config_file, *crawl)
+    assert table(remote) == table(local)
+    assert len(remote.parts) > 3
+    assert remote.parts[0].path == f"{server.url}/{names[0]}"
+    with pytest.raises(UserError, match="holds a run over other input"):
+        go(tmp_path / "remote", config_file, *crawl[:2], crawl[2].replace("files=2", "files=1"))
+
+    # a file that cannot be read names itself; once it can, only what is missing is done
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "remote" / "ledger").rglob("*.parquet")}
+    lost = remote.file("extract", remote.parts[-1])
+    lost.unlink()
+    server.trouble = lambda handler, piece: "two" in handler.path and len(piece) > 1 and gone(handler)
+    with pytest.raises(UserError, match=r"two\.warc\.gz: cannot be read \(HTTP 404\)"):
+        go(tmp_path / "remote", config_file, *crawl)
+    server.trouble = None
+    assert table(go(tmp_path / "remote", config_file, *crawl)) == table(local)
+    assert [file for file in before if before[file] != file.stat().st_mtime_ns] == [lost]
+
+
+def gone(handler: http.server.BaseHTTPRequestHandler) -> bool:
+    handler.send_error(404)
+    return True
