@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.config import STAGES, Config, check
 from pipeline.errors import UserError
+from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, stored_key
 from pipeline.stages import decide, extract, measure, products
 from pipeline.stages.duplicates import cluster_all
@@ -48,6 +49,13 @@ class Step:
         return self.whole is not None and self.name in FOLDERS
 
 
+def extract_options(config: Config) -> Any:
+    """The native extractor's model by its content."""
+    if config.extract.extractor != "native":
+        return config.extract
+    return config.extract.model_dump(mode="json"), file_digest(MODEL_FILE)
+
+
 def language_options(config: Config) -> Any:
     """The model by its content, not its name; thresholds belong to the decision."""
     model = config.language.model
@@ -73,7 +81,7 @@ EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard
 UNICODE = ("unicode",)
 
 STEPS = (
-    Step("extract", 1, (), lambda c: c.extract, part=extract.extract, libraries=EXTRACTORS),
+    Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=UNICODE),
