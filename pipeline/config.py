@@ -98,7 +98,7 @@ class Input(Section):
 class Extract(Section):
     """HTML to text."""
 
-    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    extractor: Literal["trafilatura", "resiliparse", "native"] = "trafilatura"
     main_content: bool = True
     """False keeps navigation and boilerplate too."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)

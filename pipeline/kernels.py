@@ -15,7 +15,8 @@ def use_kernel_cache() -> None:
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     code = hashlib.blake2b(digest_size=8)
-    for file in sorted(Path(__file__).parent.glob("*/*.py")):
+    package = Path(__file__).parent
+    for file in sorted([*package.glob("*/*.py"), *package.glob("*/*/*.py")]):  # "**" does not follow the links in here
         code.update(file.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = home if _writable(home) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"

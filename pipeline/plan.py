@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from pipeline.config import STAGES, Config, one_line
 from pipeline.errors import UserError
+from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import decide, extract, measure, products
 from pipeline.stages.duplicates import cluster_all
@@ -52,8 +53,10 @@ class Step:
 
 
 def extract_options(config: Config) -> Any:
-    """How pages become text, and which column of a table is what."""
-    return {"extract": config.extract, "columns": asdict(config.input.columns), "split": config.input.split}
+    """How pages become text, the native extractor's model by its content, and which column of a table is what."""
+    model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
+    columns = asdict(config.input.columns)
+    return {"extract": config.extract, "model": model, "columns": columns, "split": config.input.split}
 
 
 def language_options(config: Config) -> Any:

@@ -115,7 +115,7 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
     unit = "bytes" if step.name == "extract" else "rows"
     reporter.begin(step.name, sum(sizes.values()), unit, len(pending), len(run.parts))
     if not step.quick:
-        warm_up(step.name)
+        warm_up(step.name, run.config)
     tasks = []
     for part in pending:
         first = 0 if step.name == "extract" else run.first_row(part)
@@ -165,12 +165,14 @@ def _log(run: Run, step: Step, part: int | None, seconds: float) -> None:
     append_json(run.root / "timings.jsonl", record)
 
 
-def warm_up(step: str) -> None:
+def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels here, once, so that workers load them from the cache instead of each compiling them."""
     if step == "quality":
         from pipeline.filters.signals import warm_up as warm
     elif step == "duplicates.signatures":
         from pipeline.filters.minhash import warm_up as warm
+    elif step == "extract" and config.extract.extractor == "native":
+        from pipeline.extract.native.extract import warm_up as warm
     else:
         return
     warm()

@@ -44,7 +44,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[extract]\nextractor = "x"',
-            "c.toml: extract.extractor: input should be 'trafilatura' or 'resiliparse', not 'x'",
+            "c.toml: extract.extractor: input should be 'trafilatura', 'resiliparse' or 'native', not 'x'",
         ),
         (MINIMAL + "[train]\nsteps = 0", "c.toml: train: steps = 0 must be above 0"),
         (MINIMAL + "[train]\nstep = 1", "c.toml: train.step: unknown key (did you mean steps?); known: layers, width"),

@@ -1,4 +1,4 @@
-"""A page's markup to its text, through trafilatura or resiliparse.
+"""A page's markup to its text, through trafilatura, resiliparse or our own extractor.
 
 The text is the extractor's own but for NUL, lone surrogates and carriage returns, which are taken out; it is not
 normalised further.
@@ -17,8 +17,8 @@ from resiliparse.extract.html2text import extract_plain_text
 from pipeline.errors import UserError
 from pipeline.extract.charset import clean, decode
 
-Extractor = Literal["trafilatura", "resiliparse"]
-EXTRACTORS: tuple[Extractor, ...] = ("trafilatura", "resiliparse")
+Extractor = Literal["trafilatura", "resiliparse", "native"]
+EXTRACTORS: tuple[Extractor, ...] = ("trafilatura", "resiliparse", "native")
 
 MAX_DEPTH = 500
 """Browsers' own limit on nested elements (512 in Blink and WebKit), rounded. Parsers slow down with its square."""
@@ -58,7 +58,7 @@ def html_to_text(
 
     Bytes are decoded by `encoding` if given (a label as in an HTTP header, believed unless the bytes say otherwise), else
     by what the page declares or by detection. `main_content=False` keeps navigation and boilerplate: all that is visible,
-    by resiliparse, whichever extractor is named.
+    by resiliparse where trafilatura is named.
     """
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).text
@@ -76,8 +76,10 @@ def extract_page(
     if extractor not in EXTRACTORS:
         raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
     html = _PROLOG.sub("", clean(html), count=1)
-    title = page_title(html)
     tags = html.count("<")
+    if extractor == "native" and tags <= MAX_TAGS:
+        return _native(html, main_content, max_depth)
+    title = page_title(html)
     if tags > MAX_TAGS:
         return Page(None, title, "too_large", f"{tags:,} tags; at most {MAX_TAGS:,} are extracted")
     if tags > max_depth and (depth := nesting(html)) > max_depth:
@@ -92,6 +94,16 @@ def extract_page(
         return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
     text = clean(found).replace("\r\n", "\n").replace("\r", "\n").strip()
     return Page(text, title) if text else Page(None, title, "empty_text", "the extractor found no text")
+
+
+def _native(html: str, main_content: bool, max_depth: int) -> Page:
+    from pipeline.extract.native.extract import extract  # Numba and a second of start-up, for those who ask for it
+
+    found = extract(html, main_content=main_content, max_depth=max_depth)
+    title = _one_line(found.title)
+    if found.too_deep:
+        return Page(None, title, "too_deep", f"elements nest deeper than max_depth, {max_depth:,}")
+    return Page(found.text, title) if found.text else Page(None, title, "empty_text", "the extractor found no text")
 
 
 def page_title(html: str) -> str | None:
@@ -110,8 +122,12 @@ def page_title(html: str) -> str | None:
             return None
         stop = html.find("<", start, start + 100_000)
         raw = html[start : stop if stop >= 0 else start + 100_000]
-        return " ".join(clean(entities.unescape(raw)).split())[:1000] or None
+        return _one_line(raw)
     return None
+
+
+def _one_line(title: str) -> str | None:
+    return " ".join(clean(entities.unescape(title)).split())[:1000] or None
 
 
 def nesting(html: str) -> int:

@@ -1,0 +1,331 @@
+"""A page's bytes to blocks of text and a light tree of elements, in one compiled pass and without a DOM.
+
+A block is a run of text between two tags that break the line. The tree knows each element's parent, tag and hints from
+its class names. It follows browsers where pages rely on it (end tags left out, entities, raw text) and differs where a
+broken page would lose its text: an element, comment or quote that never ends is passed over, and not all that follows it.
+Every loop is linear in the page: what is found not to end is not searched for again.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.extract.native.names import BLOCK, KIND, OPAQUE, TAG, TAG_TABLE, TAGS, VOID, look_up
+from pipeline.extract.native.syntax import (
+    FAR,
+    attributes,
+    behind,
+    comment_end,
+    end_tag,
+    entity,
+    name,
+    next_line_break,
+    put,
+)
+from pipeline.extract.native.words import COLUMNS, measure
+
+OK, TOO_DEEP = 0, 1
+
+# Columns of `Blocks.stats` beyond those of words.measure.
+LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
+STATS = COLUMNS + 4
+
+_SCAN = 48  # open elements that are searched for the one that a tag ends
+
+_A, _B, _BR, _DD, _DIV, _DL, _DT, _IMG, _LI, _OL, _P, _PRE, _STRONG, _TABLE, _TBODY, _TD, _TH, _TITLE, _TR, _UL = (
+    TAG[name] for name in "a b br dd div dl dt img li ol p pre strong table tbody td th title tr ul".split()
+)
+_HTML, _HEAD, _BODY, _OPTION, _SCRIPT, _STYLE = (TAG[name] for name in "html head body option script style".split())
+
+
+class Parsed(NamedTuple):
+    """A page. Elements: parent, tag, hints, path (a hash of tags and classes down to it); 0 is the page. Blocks: text
+    is `out[start:stop]`, inside element `home`; `stats` has STATS columns; `print` is a hash of its words."""
+
+    status: int
+    title: tuple[int, int]
+    """First and last byte of the page's title in the page."""
+    parent: NDArray[np.int32]
+    tag: NDArray[np.int32]
+    hints: NDArray[np.int64]
+    path: NDArray[np.uint64]
+    out: NDArray[np.uint8]
+    home: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    stats: NDArray[np.float32]
+    print: NDArray[np.uint64]
+
+
+@njit(nogil=True)
+def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
+    """Depth after the ends that a start tag implies: of p before a block, of li before li, of cells and rows."""
+    cell = new == _TD or new == _TH
+    term = new == _DT or new == _DD
+    z = depth - 1
+    while z > 0 and z > depth - _SCAN:
+        it = tag[open_[z]]
+        if it == _P:
+            return z
+        if new == _LI:
+            if it == _LI:
+                return z
+            if it == _UL or it == _OL or it == _TABLE or it == _DIV:
+                break
+        elif cell:
+            if it == _TD or it == _TH:
+                return z
+            if it == _TR or it == _TABLE:
+                break
+        elif new == _TR:
+            if it == _TR:
+                return z
+            if it == _TABLE:
+                break
+        elif term:
+            if it == _DT or it == _DD:
+                return z
+            if it == _DL or it == _DIV:
+                break
+        elif new == _OPTION and it == _OPTION:
+            return z
+        elif KIND[it] & BLOCK:
+            break
+        z -= 1
+    return depth
+
+
+@njit(nogil=True)
+def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
+    """Depth after an end tag; as it was where no element near enough is what it ends."""
+    z = depth - 1
+    while z > 0 and z > depth - _SCAN:
+        it = tag[open_[z]]
+        if it == ended:
+            return z
+        if (it == _TD or it == _TH) and ended != _TABLE and ended != _TR and ended != _TBODY:
+            break
+        if not KIND[ended] & BLOCK and KIND[it] & BLOCK:
+            break
+        z -= 1
+    return depth
+
+
+@njit(nogil=True, cache=True)
+def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
+    """Parse a page. `tags`: how often "<" is in it, which bounds the elements and blocks.
+
+    Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`; what was parsed until
+    then is returned.
+    """
+    n = len(page)
+    parent = np.empty(tags + 1, np.int32)
+    tag = np.empty(tags + 1, np.int32)
+    hints = np.empty(tags + 1, np.int64)
+    path = np.empty(tags + 1, np.uint64)
+    out = np.empty(2 * n + 8, np.uint8)  # an entity may be longer than its name: &nGt; is six bytes
+    home = np.empty(tags + 2, np.int32)
+    start = np.empty(tags + 2, np.int64)
+    stop = np.empty(tags + 2, np.int64)
+    stats = np.empty((tags + 2, STATS), np.float32)
+    prints = np.empty(tags + 2, np.uint64)
+    open_ = np.empty(max_depth + 2, np.int32)
+    endless = np.zeros(256, np.bool_)  # by tag, and quotes by their byte: never ends from here on
+    never = np.zeros(len(TAGS) + 1, np.bool_)
+    open_[0] = 0
+    parent[0], tag[0], hints[0], path[0] = -1, 0, 0, 7
+    depth, elements, blocks = 1, 1, 0
+    o = begun = 0
+    in_link = bold = pre = False
+    link_bytes = bold_bytes = links = images = breaks = 0
+    space = True
+    title = (0, 0)
+    status = OK
+    i = 0
+    while True:
+        flush = i >= n
+        new, closing, k, kind = 0, False, i, 0
+        own, own_path, closed, target = np.int64(0), np.uint64(0), False, False
+        if not flush and page[i] != 60:  # text
+            before = o
+            while i < n:
+                c = page[i]
+                point, second = np.int64(-1), np.int64(0)
+                if c == 60:
+                    break
+                if c == 38:
+                    end, point, second = entity(page, i)
+                    if end == i:
+                        point = np.int64(38)
+                        end = i + 1
+                    i = end
+                elif c <= 32:
+                    point = np.int64(c)
+                    i += 1
+                elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xA0:
+                    point = np.int64(32)
+                    i += 2
+                else:
+                    out[o] = c
+                    o += 1
+                    i += 1
+                    space = False
+                    breaks = 0
+                    continue
+                if point <= 32 or point == 0xA0 or point == 0x200B or point == 0xFEFF:
+                    if pre:
+                        if point == 10 and o > begun:
+                            out[o] = 10
+                            o += 1
+                        elif point == 9 or point == 32 or point == 0xA0:
+                            out[o] = 9 if point == 9 else 32
+                            o += 1
+                    elif not space:
+                        out[o] = 32
+                        o += 1
+                    space = True
+                elif point != 0xAD and point != 0x200C and point != 0x200D:
+                    o = put(out, o, point)
+                    if second:
+                        o = put(out, o, second)
+                    space = False
+                    breaks = 0
+            if in_link:
+                link_bytes += o - before
+            if bold:
+                bold_bytes += o - before
+            continue
+        if not flush:
+            c = page[i + 1] if i + 1 < n else np.uint8(0)
+            if c == 33 or c == 63:  # comment, doctype, processing instruction
+                if i + 3 < n and c == 33 and page[i + 2] == 45 and page[i + 3] == 45 and not never[0]:
+                    k = comment_end(page, i + 4)
+                    if k >= 0:
+                        i = k
+                        continue
+                    never[0] = True
+                i = behind(page, i + 2, 62)
+                continue
+            closing = c == 47
+            k = i + 2 if closing else i + 1
+            if k >= n or not 97 <= page[k] | 32 <= 122:
+                if closing:
+                    i = behind(page, k, 62)
+                else:
+                    out[o] = 60
+                    o += 1
+                    i += 1
+                    space = False
+                    breaks = 0
+                continue
+            k, h = name(page, k)
+            new = max(look_up(TAG_TABLE, h), 0)
+            kind = KIND[new]
+            k, own, own_path, closed, target = attributes(
+                page, k, not closing and not kind & (VOID | OPAQUE), np.uint64(h), endless
+            )
+            i = k + 1
+            if new == _HTML or new == _HEAD or new == _BODY:
+                if not closing:
+                    hints[0] |= own
+                continue
+            if not closing and (kind & OPAQUE or new == _TITLE):
+                if closed and new != _SCRIPT and new != _STYLE and new != _TITLE:
+                    continue
+                k = -1 if never[new] else end_tag(page, i, new)
+                never[new] = k < 0
+                if new == _TITLE and k < 0:  # a title ends with the next tag, if not before
+                    k = behind(page, i, 60) - 1
+                if new == _TITLE and title[0] == title[1]:
+                    title = (i, min(k, n))
+                if k >= 0:
+                    i = k if new == _TITLE else behind(page, k, 62)
+                elif new == _SCRIPT or new == _STYLE:
+                    i = next_line_break(page, i)
+                continue
+            if new == _BR:
+                breaks += 1
+                if breaks < 2:
+                    if o > begun and not pre and out[o - 1] == 32:
+                        o -= 1
+                    if o > begun:
+                        out[o] = 10
+                        o += 1
+                    space = True
+                elif pre:
+                    out[o] = 10
+                    o += 1
+                flush = breaks >= 2 and not pre
+            else:
+                flush = (kind & BLOCK) != 0
+        if flush:
+            end = o
+            while end > begun and out[end - 1] <= 32:
+                end -= 1
+            if end > begun:
+                row = stats[blocks]
+                prints[blocks] = measure(out, begun, end, row)
+                size = np.float32(end - begun)
+                row[LINK_SHARE] = min(np.float32(1), link_bytes / size)
+                row[BOLD_SHARE] = min(np.float32(1), bold_bytes / size)
+                row[LINKS], row[IMAGES] = links, images
+                home[blocks], start[blocks], stop[blocks] = open_[depth - 1], begun, end
+                blocks += 1
+                o = end
+                images = 0
+            else:
+                o = begun
+            begun = o
+            link_bytes = bold_bytes = links = breaks = 0
+            space = True
+        if i >= n and k == i:
+            break
+        if new == _IMG:
+            images += 1
+        if kind & VOID:
+            continue
+        if closing:
+            if new == _A:
+                in_link = False
+            elif new == _B or new == _STRONG:
+                bold = False
+            elif new == _PRE:
+                pre = False
+            depth = _end(open_, depth, tag, new)
+            continue
+        if kind & BLOCK:
+            depth = _implied_end(open_, depth, tag, new)
+        if closed and new != 0 and not kind & BLOCK and new != _A:
+            continue
+        if depth > max_depth:
+            status = TOO_DEEP
+            break
+        above = open_[depth - 1]
+        parent[elements], tag[elements], hints[elements] = above, new, own
+        path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
+        open_[depth] = elements
+        depth += 1
+        elements += 1
+        if new == _A and target:
+            in_link = True
+            links += 1
+        elif new == _B or new == _STRONG:
+            bold = True
+        elif new == _PRE:
+            pre = True
+    return Parsed(
+        status,
+        title,
+        parent[:elements],
+        tag[:elements],
+        hints[:elements],
+        path[:elements],
+        out,
+        home[:blocks],
+        start[:blocks],
+        stop[:blocks],
+        stats[:blocks],
+        prints[:blocks],
+    )

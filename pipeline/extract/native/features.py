@@ -1,0 +1,323 @@
+"""What is known of each block when it is judged: itself, its neighbours, the elements around it, the page as a whole.
+
+None of it is a word of the page: the same template filled with another text gives nearly the same numbers.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.extract.native.blocks import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
+from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
+from pipeline.extract.native.words import (
+    CAPITALISED,
+    CAPITALS,
+    CHARS,
+    COMMAS,
+    DIGITS,
+    IDEOGRAPHS,
+    LETTERS,
+    PUNCTUATION,
+    SENTENCE_END,
+    STOP_WORDS,
+    WORDS,
+)
+
+# Tags whose presence among a block's ancestors is a feature each.
+_AROUND = """
+    nav footer header aside article main section form table ul ol li dl td pre blockquote figure figcaption details label
+    button a p noscript caption h1 h2 h3 h4 address
+""".split()
+_BIT = np.full(len(TAGS), -1, np.int64)
+_BIT[[TAG[name] for name in _AROUND]] = range(len(_AROUND))
+# A tag as one number that grows, roughly, with how likely its text is the page's content.
+_RANK = np.zeros(len(TAGS), np.float32)
+for _rank, _names in enumerate(
+    "div section center|td th tr table|li ul ol|dd dt dl|nav footer aside header form|span a label button|article main"
+    "|pre code blockquote|p|h4 h5 h6|h3|h2|h1".split("|"),
+    start=1,
+):
+    _RANK[[TAG[name] for name in _names.split()]] = _rank
+_H1, _H6 = TAG["h1"], TAG["h6"]
+
+_SELF, _POSITION, _NEIGHBOUR, _LEVEL, _TOP, _REPEAT, _NEAR = 17, 7, 6, 6, 14, 6, 6
+_NEIGHBOURS, LEVELS = 6, 4
+_O_POSITION = _SELF
+_O_NEIGHBOURS = _O_POSITION + _POSITION
+_O_LEVELS = _O_NEIGHBOURS + _NEIGHBOUR * _NEIGHBOURS
+_O_TOP = _O_LEVELS + _LEVEL * LEVELS
+_O_REPEAT = _O_TOP + _TOP
+_O_NEAR = _O_REPEAT + _REPEAT
+_O_HINTS = _O_NEAR + _NEAR
+_O_TAGS = _O_HINTS + 2 * HINTS
+FEATURES = _O_TAGS + len(_AROUND) + 2
+"""Columns of `describe`'s table."""
+
+_AROUND_COUNT = len(_AROUND)
+# Columns of the sums over an element's subtree.
+_T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG = range(6)
+
+
+@njit(nogil=True)
+def _long(row):  # type: ignore[no-untyped-def]
+    """Running text: a sentence or more, and not a list of links."""
+    return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
+
+
+@njit(nogil=True)
+def _sums(page):  # type: ignore[no-untyped-def]
+    """Sums over each element's subtree, and its score as the container of the content, as Readability has it."""
+    count = len(page.tag)
+    sums = np.zeros((count, 6), np.float32)
+    score = np.zeros(count, np.float32)
+    block_above = np.full(count, -1, np.int32)
+    for e in range(1, count):
+        p = page.parent[e]
+        block_above[e] = p if p == 0 or KIND[page.tag[p]] & BLOCK else block_above[p]
+    for i in range(len(page.home)):
+        row, e = page.stats[i], page.home[i]
+        chars, links = row[CHARS], row[LINK_SHARE]
+        sums[e, _T_CHARS] += chars
+        sums[e, _T_LINKED] += chars * links
+        sums[e, _T_STOPS] += row[STOP_WORDS]
+        sums[e, _T_WORDS] += row[WORDS]
+        sums[e, _T_BLOCKS] += 1
+        if row[WORDS] >= 10 and links < 0.3:
+            sums[e, _T_LONG] += 1
+        if row[WORDS] >= 8:
+            worth = (1 + min(np.float32(10), row[COMMAS]) + min(np.float32(3), chars / 100)) * (1 - links)
+            score[e] += worth * np.float32(0.3)
+            if block_above[e] >= 0:
+                score[block_above[e]] += worth
+                if block_above[block_above[e]] >= 0:
+                    score[block_above[block_above[e]]] += worth / 2
+    for e in range(count - 1, 0, -1):
+        sums[page.parent[e]] += sums[e]
+    top = 0
+    best = np.float32(0)
+    for e in range(count):
+        worth = score[e] * (1 - sums[e, _T_LINKED] / max(np.float32(1), sums[e, _T_CHARS]))
+        if worth > best:
+            best, top = worth, e
+    return sums, block_above, top, best
+
+
+@njit(nogil=True)
+def _slot(keys, used, key):  # type: ignore[no-untyped-def]
+    """Place of a key in an open hash table, its own or a free one."""
+    mask = len(keys) - 1
+    at = np.int64(key >> np.uint64(20)) & mask
+    while used[at] and keys[at] != key:
+        at = (at + 1) & mask
+    return at
+
+
+@njit(nogil=True)
+def _repeats(page):  # type: ignore[no-untyped-def]
+    """For each block: sums over the blocks with its path (count, characters, linked, stop words), and how often its text
+    is on the page."""
+    count = len(page.home)
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    keys, used = np.empty(size, np.uint64), np.zeros(size, np.bool_)
+    sums = np.zeros((size, 4), np.float32)
+    place = np.empty(count, np.int64)
+    text_keys, text_used = np.empty(size, np.uint64), np.zeros(size, np.bool_)
+    texts = np.zeros(size, np.float32)
+    text_place = np.empty(count, np.int64)
+    for i in range(count):
+        row, key = page.stats[i], page.path[page.home[i]]
+        at = _slot(keys, used, key)
+        keys[at], used[at], place[i] = key, True, at
+        sums[at, 0] += 1
+        sums[at, 1] += row[CHARS]
+        sums[at, 2] += row[CHARS] * row[LINK_SHARE]
+        sums[at, 3] += row[STOP_WORDS]
+        at = _slot(text_keys, text_used, page.print[i])
+        text_keys[at], text_used[at], text_place[i] = page.print[i], True, at
+        texts[at] += 1
+    return sums, place, texts, text_place
+
+
+@njit(nogil=True)
+def ancestors(page, sums, block_above, i, found):  # type: ignore[no-untyped-def]
+    """LEVELS block elements around a block into `found`, each holding more blocks than the one before."""
+    z = page.home[i]
+    if not KIND[page.tag[z]] & BLOCK and block_above[z] >= 0:
+        z = block_above[z]
+    for level in range(LEVELS):
+        found[level] = z
+        held = sums[z, _T_BLOCKS]
+        while block_above[z] >= 0 and sums[z, _T_BLOCKS] == held:
+            z = block_above[z]
+
+
+@njit(nogil=True)
+def _of_itself(page, i, x):  # type: ignore[no-untyped-def]
+    row = page.stats[i]
+    chars, words = max(np.float32(1), row[CHARS]), max(np.float32(1), row[WORDS])
+    x[0] = np.log1p(row[CHARS])
+    x[1] = words
+    x[2] = row[LINK_SHARE]
+    x[3] = row[LINKS]
+    x[4] = row[DIGITS] / chars
+    x[5] = row[CAPITALS] / max(np.float32(1), row[LETTERS])
+    x[6] = row[PUNCTUATION] / words
+    x[7] = row[IDEOGRAPHS] / chars
+    x[8] = row[STOP_WORDS] / words
+    x[9] = row[BOLD_SHARE]
+    x[10] = row[SENTENCE_END]
+    x[11] = row[COMMAS]
+    x[12] = row[CAPITALISED] / words
+    x[13] = row[IMAGES]
+    e = page.home[i]
+    for z in range(14, 17):
+        x[z] = _RANK[page.tag[e]]
+        e = max(page.parent[e], 0)
+
+
+@njit(nogil=True)
+def _of_neighbours(page, i, x):  # type: ignore[no-untyped-def]
+    e = page.home[i]
+    for side in range(_NEIGHBOURS):
+        j = i + (side - 3 if side < 3 else side - 2)
+        o = side * _NEIGHBOUR
+        if j < 0 or j >= len(page.home):
+            x[o : o + _NEIGHBOUR] = -1
+            continue
+        row, other = page.stats[j], page.home[j]
+        x[o] = np.log1p(row[CHARS])
+        x[o + 1] = row[LINK_SHARE]
+        x[o + 2] = row[STOP_WORDS] / max(np.float32(1), row[WORDS])
+        x[o + 3] = row[SENTENCE_END]
+        x[o + 4] = _RANK[page.tag[other]]
+        x[o + 5] = 1 if other == e or page.parent[other] == page.parent[e] else 0
+
+
+@njit(nogil=True, cache=True)
+def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
+    count, elements = len(page.home), len(page.tag)
+    table = np.empty((count, FEATURES), np.float32)
+    around = np.empty((count, LEVELS), np.int32)
+    for i in range(count):
+        row = page.stats[i]
+        row[WORDS] += row[IDEOGRAPHS] * np.float32(0.6)  # a word of Chinese is 1.5 characters, or a little more
+    sums, block_above, top, best = _sums(page)
+    path_sums, path_place, texts, text_place = _repeats(page)
+
+    # What lies above each element: hints, tags; its depth; whether it is on the way to `top`.
+    hints, tags = np.zeros(elements, np.int64), np.zeros(elements, np.int64)
+    near, depth = np.zeros(elements, np.int64), np.zeros(elements, np.float32)
+    for e in range(elements):
+        p = page.parent[e]
+        hints[e] = near[e] = page.hints[e]
+        bit = _BIT[page.tag[e]]
+        if bit >= 0:
+            tags[e] = np.int64(1) << bit
+        if p >= 0:
+            hints[e] |= hints[p]
+            tags[e] |= tags[p]
+            depth[e] = depth[p] + 1
+            near[e] |= page.hints[p]
+            if page.parent[p] >= 0:
+                near[e] |= page.hints[page.parent[p]]
+    on_way = np.zeros(elements, np.bool_)
+    e = top
+    while e >= 0:
+        on_way[e] = True
+        e = page.parent[e]
+
+    next_long = np.empty(count, np.float32)
+    distance = np.float32(99)
+    for i in range(count - 1, -1, -1):
+        next_long[i] = distance
+        distance = np.float32(1) if _long(page.stats[i]) else distance + 1
+
+    one = np.float32(1)
+    total = sums[0]
+    chars = max(one, total[_T_CHARS])
+    before, since_long, headings, since_heading = np.float32(0), np.float32(99), np.float32(0), np.float32(99)
+    for i in range(count):
+        x, row, e = table[i], page.stats[i], page.home[i]
+        _of_itself(page, i, x)
+        o = _O_POSITION
+        x[o] = before / chars
+        x[o + 1] = np.float32(i) / count
+        x[o + 2] = np.log1p(np.float32(count))
+        x[o + 3] = np.log1p(total[_T_CHARS])
+        x[o + 4] = total[_T_LINKED] / chars
+        x[o + 5] = total[_T_STOPS] / max(one, total[_T_WORDS])
+        x[o + 6] = before
+        before += row[CHARS]
+
+        _of_neighbours(page, i, x[_O_NEIGHBOURS:_O_LEVELS])
+
+        ancestors(page, sums, block_above, i, around[i])
+        for level in range(LEVELS):
+            s = sums[around[i, level]]
+            o = _O_LEVELS + level * _LEVEL
+            x[o] = np.log1p(s[_T_CHARS])
+            x[o + 1] = s[_T_LINKED] / max(one, s[_T_CHARS])
+            x[o + 2] = s[_T_STOPS] / max(one, s[_T_WORDS])
+            x[o + 3] = s[_T_BLOCKS]
+            x[o + 4] = s[_T_CHARS] / chars
+            x[o + 5] = s[_T_LONG]
+
+        # Where the way to the best container is left, and what the branch taken there holds.
+        meet = branch = e
+        steps = np.float32(0)
+        while not on_way[meet]:
+            branch, meet = meet, page.parent[meet]
+            steps += 1
+        s, t = sums[branch], sums[top]
+        o = _O_TOP
+        x[o] = 1 if meet == top else 0
+        x[o + 1] = depth[top] - depth[meet]
+        x[o + 2] = steps
+        x[o + 3] = t[_T_CHARS] / chars
+        x[o + 4] = t[_T_CHARS] / max(one, sums[meet, _T_CHARS])
+        x[o + 5] = t[_T_LINKED] / max(one, t[_T_CHARS])
+        x[o + 6] = sums[meet, _T_STOPS] / max(one, sums[meet, _T_WORDS])
+        x[o + 7] = best
+        x[o + 8] = depth[top]
+        x[o + 9] = np.log1p(s[_T_CHARS])
+        x[o + 10] = s[_T_LINKED] / max(one, s[_T_CHARS])
+        x[o + 11] = s[_T_STOPS] / max(one, s[_T_WORDS])
+        x[o + 12] = s[_T_LONG]
+        x[o + 13] = _RANK[page.tag[branch]]
+
+        p = path_sums[path_place[i]]
+        o = _O_REPEAT
+        x[o] = p[0]
+        x[o + 1] = np.log1p(p[1])
+        x[o + 2] = p[2] / max(one, p[1])
+        x[o + 3] = p[3] / p[0]
+        x[o + 4] = np.log1p(p[1] / p[0])
+        x[o + 5] = texts[text_place[i]]
+
+        o = _O_NEAR
+        heading = _H1 <= page.tag[e] <= _H6
+        headings += page.tag[e] == _H1
+        since_heading = np.float32(0) if heading else since_heading
+        x[o] = since_long
+        x[o + 1] = next_long[i]
+        x[o + 2] = headings
+        x[o + 3] = since_heading
+        x[o + 4] = depth[e]
+        x[o + 5] = (hints[e] >> HIDDEN) & 1
+        since_long = np.float32(1) if _long(row) else since_long + 1
+        since_heading += 1
+
+        for bit in range(HINTS):
+            x[_O_HINTS + bit] = (hints[e] >> bit) & 1
+            x[_O_HINTS + HINTS + bit] = (near[e] >> bit) & 1
+        held = np.float32(0)
+        for bit in range(_AROUND_COUNT):
+            has = (tags[e] >> bit) & 1
+            x[_O_TAGS + bit] = has
+            held += has
+        x[_O_TAGS + _AROUND_COUNT] = held
+        x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[page.tag[around[i, 1]]]
+    return table, around

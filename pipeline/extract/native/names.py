@@ -1,0 +1,165 @@
+"""The names that the parser knows (tags, entities, words in class names, stop words) as hash tables for compiled code."""
+
+import html.entities
+from collections.abc import Iterable
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+FNV_START = np.uint32(2166136261)
+_FNV_PRIME = np.uint32(16777619)
+
+
+@njit(nogil=True, inline="always")
+def fnv(h, byte):  # type: ignore[no-untyped-def]
+    """One step of FNV-1a, 32 bits."""
+    return np.uint32((h ^ np.uint32(byte)) * _FNV_PRIME)
+
+
+@njit(nogil=True)
+def look_up(table, h):  # type: ignore[no-untyped-def]
+    """The value under a hash; -1 where there is none. Tables are at most half full, so a search is short."""
+    hashes, values = table
+    mask = len(hashes) - 1
+    i = np.int64(h) & mask
+    while hashes[i] != 0:
+        if hashes[i] == h:
+            return values[i]
+        i = (i + 1) & mask
+    return -1
+
+
+def _hash(name: bytes) -> int:
+    h = 2166136261
+    for byte in name:
+        h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
+    return h
+
+
+def _table(items: Iterable[tuple[str, int]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    pairs = {_hash(name.encode()): value for name, value in items}
+    size = 2 << (len(pairs)).bit_length()
+    hashes, values = np.zeros(size, np.uint32), np.zeros(size, np.int64)
+    for h, value in pairs.items():
+        i = h & (size - 1)
+        while hashes[i]:
+            i = (i + 1) & (size - 1)
+        hashes[i], values[i] = h, value
+    return hashes, values
+
+
+# Tags ----------------------------------------------------------------------------------------------------------------
+
+_BLOCK = """
+    address article aside blockquote caption center dd details dialog dir div dl dt fieldset figcaption figure footer form
+    frameset h1 h2 h3 h4 h5 h6 header hgroup hr legend li main marquee menu nav ol option p pre search section summary table
+    tbody td tfoot th thead tr ul
+""".split()
+_VOID = "area base br col embed frame hr img input link meta param source track wbr".split()
+# What they hold is no text of the page: raw text by the standard, or another language, or shown by scripts only.
+_OPAQUE = "script style textarea iframe noframes template svg select video audio object canvas math xmp".split()
+_OTHER = """
+    html head body title noscript a b strong i em span button label code font small u s sub sup cite q time abbr kbd var samp
+    del ins mark tt big picture
+""".split()
+TAGS = ("", *dict.fromkeys(_BLOCK + _VOID + _OPAQUE + _OTHER))
+"""All tags that mean something here; an element's tag is an index into them, and 0 is any other."""
+TAG = {name: number for number, name in enumerate(TAGS) if name}
+TAG_TABLE = _table(TAG.items())
+VOID, OPAQUE, BLOCK = 1, 2, 4
+KIND = np.array(
+    [VOID * (t in _VOID) + OPAQUE * (t in _OPAQUE) + BLOCK * (t in _BLOCK) for t in TAGS],
+    np.uint8,
+)
+"""Flags of each tag."""
+
+# Entities ------------------------------------------------------------------------------------------------------------
+
+LEGACY = 1 << 42
+"""Flag of an entity that counts without its semicolon too."""
+ENTITY_TABLE = _table(
+    (
+        name[:-1],
+        ord(text[0]) | (ord(text[1]) << 21 if len(text) > 1 else 0) | LEGACY * (name[:-1] in html.entities.html5),
+    )
+    for name, text in html.entities.html5.items()
+    if name.endswith(";")
+)
+"""Name to code point, plus a second one from bit 21, plus LEGACY."""
+WINDOWS_1252 = np.array(
+    [ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)) for byte in range(0x80, 0xA0)], np.int64
+)
+"""What the numbers 128 to 159 mean in a numeric entity."""
+
+# Hints ---------------------------------------------------------------------------------------------------------------
+
+# Words in class, id, role and itemprop, and what they hint at: one bit for each group.
+_HINTS = """
+    comment comments disqus respond
+    sidebar aside rail secondary sidebars
+    footer foot bottom colophon
+    nav navigation navbar menu menus submenu dropdown
+    share sharing social follow twitter facebook
+    related recommend recommended recommendations similar more also suggested trending popular
+    promo promotion sponsor sponsored partner cta
+    ad ads advert advertisement adsense banner dfp outbrain taboola
+    cookie cookies consent gdpr privacy
+    modal popup overlay lightbox dialog tooltip
+    breadcrumb breadcrumbs crumb crumbs
+    widget widgets module block
+    meta info details data
+    author byline bio avatar writer profile
+    date time timestamp published
+    tag tags category categories topics keywords
+    pagination pager paging pages next prev previous
+    newsletter subscribe subscription signup register
+    header masthead top toolbar logo brand
+    hidden hide invisible sr screen visually noprint collapsed
+    article story news
+    content maincontent contents
+    post posts entry hentry blog
+    body text articlebody richtext rte prose copy paragraph wysiwyg
+    main primary center
+    title headline heading subtitle
+    description summary excerpt abstract intro lead teaser dek standfirst
+    product products item items sku
+    price cart buy checkout basket shop shipping
+    review reviews rating ratings testimonial testimonials
+    faq accordion question answer tab tabs panel
+    caption figure image img photo gallery media video slider carousel slide
+    copyright legal disclaimer terms license
+    login signin user account members
+    search form input filter filters sort
+    thread message messages reply replies topic forum
+    quote blockquote signature sig
+    list grid card cards tile results row listing
+    doc docs document documentation markdown code highlight wiki mw
+    toc outline index jump
+    hero jumbotron feature features section
+    contact address location hours phone email
+    print tools actions action button btn link links
+    event recipe ingredients instructions steps spec specs specifications
+""".strip().splitlines()
+HINTS = len(_HINTS)
+HINT_TABLE = _table((word, bit) for bit, line in enumerate(_HINTS) for word in line.split())
+HIDDEN = 62
+"""The bit of an element that says it is hidden (attribute `hidden`, or display:none)."""
+
+# Stop words ----------------------------------------------------------------------------------------------------------
+
+_STOP_WORDS = """
+    the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which you
+    were their we can has been if will would there what so when our your also more about than them these into
+    der die und das ist nicht ein eine zu den von mit sich des auf für dem auch es im wird sind bei wie oder nach aus
+    werden hat er sie ich war noch nur über einen einem
+    le la les et en un une du que est pour qui dans par sur pas au plus ce se ne sont avec il elle nous vous mais ont cette aux
+    el los las y del con por no su para al lo como más pero sus ha o e di che non è per una sono della si da anche questo nel
+    più i w z na się do nie jest od po przez oraz tym dla jak ale za co był
+    και το να του η της με για που την από τα στο οι ο τον των θα δεν στη είναι σε τη στην ότι
+    и в не на что с по к это как из за у от для но так он же а его то все был было мы их
+    de het een van dat niet op te zijn voor met aan maar om ook als dan bij nog door naar uit os dos um uma não com mais
+    ao och att det som är av inte jag på med var ett till har og at ikke ve bir bu için ile ja on ei että
+    في من على إلى أن عن هذا التي الذي مع هذه كان ما لا או של על את לא הוא با که از را این است
+""".split()
+STOP_TABLE = _table((word, 1) for word in _STOP_WORDS)

@@ -1,0 +1,297 @@
+"""The parts of HTML's syntax, each read by one compiled function: entities, attributes, comments, ends of raw text."""
+
+import numpy as np
+from numba import njit
+
+from pipeline.extract.native.names import (
+    BLOCK,
+    ENTITY_TABLE,
+    FNV_START,
+    HIDDEN,
+    HINT_TABLE,
+    KIND,
+    LEGACY,
+    TAG,
+    TAG_TABLE,
+    TAGS,
+    WINDOWS_1252,
+    fnv,
+    look_up,
+)
+
+FAR = np.uint64(1099511628211)
+"""FNV's prime for 64 bits."""
+
+_BODY = TAG["body"]
+_NAMES = np.zeros((len(TAGS), 12), np.uint8)
+for _tag, _number in TAG.items():
+    _NAMES[_number, : len(_tag)] = list(_tag.encode())
+_LENGTHS = np.array([len(name) for name in TAGS], np.int64)
+
+
+@njit(nogil=True)
+def put(out, o, point):  # type: ignore[no-untyped-def]
+    """Write a code point as UTF-8."""
+    if point < 0x80:
+        out[o] = point
+        return o + 1
+    if point < 0x800:
+        out[o] = 0xC0 | (point >> 6)
+        out[o + 1] = 0x80 | (point & 63)
+        return o + 2
+    if point < 0x10000:
+        out[o] = 0xE0 | (point >> 12)
+        out[o + 1] = 0x80 | ((point >> 6) & 63)
+        out[o + 2] = 0x80 | (point & 63)
+        return o + 3
+    out[o] = 0xF0 | (point >> 18)
+    out[o + 1] = 0x80 | ((point >> 12) & 63)
+    out[o + 2] = 0x80 | ((point >> 6) & 63)
+    out[o + 3] = 0x80 | (point & 63)
+    return o + 4
+
+
+@njit(nogil=True)
+def entity(page, i):  # type: ignore[no-untyped-def]
+    """The entity at the ampersand `i`: (end, code point, second code point or 0); end is `i` where there is none."""
+    n = len(page)
+    k = i + 1
+    if k < n and page[k] == 35:  # "#"
+        k += 1
+        base = np.int64(10)
+        if k < n and page[k] | 32 == 120:
+            base = np.int64(16)
+            k += 1
+        value, first = np.int64(0), k
+        while k < n:
+            c = np.int64(page[k])
+            if 48 <= c <= 57:
+                digit = c - 48
+            elif base == 16 and 97 <= c | 32 <= 102:
+                digit = (c | 32) - 87
+            else:
+                break
+            if value < 0x110000:
+                value = value * base + digit
+            k += 1
+        if k == first:
+            return i, 0, 0
+        if k < n and page[k] == 59:
+            k += 1
+        if value == 0 or value >= 0x110000 or 0xD800 <= value < 0xE000:
+            value = np.int64(0xFFFD)
+        elif 0x80 <= value < 0xA0:
+            value = WINDOWS_1252[value - 0x80]
+        return k, value, 0
+    h = FNV_START
+    found, end = np.int64(-1), i
+    while k < n and k - i < 34:
+        c = page[k]
+        if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57):
+            break
+        h = fnv(h, c)
+        k += 1
+        if k < n and page[k] == 59:
+            value = look_up(ENTITY_TABLE, h)
+            if value >= 0:
+                found, end = value, k + 1
+        elif k - i <= 7:  # the longest of those that need no semicolon has six letters
+            value = look_up(ENTITY_TABLE, h)
+            if value >= 0 and value & LEGACY:
+                found, end = value, k
+    if found < 0:
+        return i, 0, 0
+    return end, found & 0x1FFFFF, (found >> 21) & 0x1FFFFF
+
+
+@njit(nogil=True)
+def _class_words(page, a, b, hints, path, in_path):  # type: ignore[no-untyped-def]
+    """Hints of the words in an attribute's value; words are runs of letters, and aCapital starts another."""
+    while a < b:
+        h = FNV_START
+        letters, small = 0, False
+        while a < b:
+            c = page[a]
+            if 97 <= c <= 122:
+                small = True
+            elif 65 <= c <= 90:
+                if small:
+                    break
+                c = c | 32
+            else:
+                break
+            h = fnv(h, c)
+            letters += 1
+            a += 1
+        if letters > 1:
+            bit = look_up(HINT_TABLE, h)
+            if bit >= 0:
+                hints |= np.int64(1) << bit
+            if in_path:
+                path = (path ^ np.uint64(h)) * FAR
+        if letters == 0:
+            a += 1
+    return hints, path
+
+
+@njit(nogil=True)
+def _hides(page, a, b):  # type: ignore[no-untyped-def]
+    """Whether a style says display:none."""
+    while a + 11 <= b:
+        if page[a] | 32 == 100 and page[a + 1] | 32 == 105 and page[a + 3] | 32 == 112 and page[a + 6] | 32 == 121:
+            a += 7
+            while a < b and (page[a] <= 32 or page[a] == 58):
+                a += 1
+            return a + 4 <= b and page[a] | 32 == 110 and page[a + 1] | 32 == 111 and page[a + 2] | 32 == 110
+        a += 1
+    return False
+
+
+@njit(nogil=True)
+def _is(page, a, b, word):  # type: ignore[no-untyped-def]
+    """Whether page[a:b] is this word of small letters, in any case."""
+    if b - a != len(word):
+        return False
+    for z in range(len(word)):
+        if page[a + z] | 32 != word[z]:
+            return False
+    return True
+
+
+_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF = (
+    np.frombuffer(word, np.uint8) for word in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"href")
+)
+
+
+@njit(nogil=True)
+def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
+    """Read a tag from behind its name: (position of its ">", hints, path, closes itself, has a link's target)."""
+    n = len(page)
+    hints = np.int64(0)
+    closed = target = False
+    while k < n:
+        c = page[k]
+        if c <= 32:
+            k += 1
+            continue
+        if c == 62:
+            break
+        if c == 47:
+            closed = True
+            k += 1
+            continue
+        closed = False
+        a = k
+        k += 1  # an attribute's name may start with "="
+        while k < n and page[k] > 32 and page[k] != 61 and page[k] != 62 and page[k] != 47:
+            k += 1
+        b = k
+        while k < n and page[k] <= 32:
+            k += 1
+        va = vb = 0
+        if k < n and page[k] == 61:
+            k += 1
+            while k < n and page[k] <= 32:
+                k += 1
+            if k >= n:
+                break
+            quote = page[k]
+            ended = False
+            if (quote == 34 or quote == 39) and not endless[quote]:
+                va = vb = k + 1
+                while vb < n and page[vb] != quote:
+                    vb += 1
+                ended = vb < n
+                endless[quote] = not ended
+                if ended:
+                    k = vb + 1
+            if not ended:
+                va = k
+                while k < n and page[k] > 32 and page[k] != 62:
+                    k += 1
+                vb = k
+        if not wanted:
+            continue
+        if _is(page, a, b, _CLASS):
+            hints, path = _class_words(page, va, vb, hints, path, True)
+        elif _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
+            hints, path = _class_words(page, va, vb, hints, path, False)
+        elif _is(page, a, b, _HREF):
+            target = True
+        elif _is(page, a, b, _HIDDEN) or (_is(page, a, b, _STYLED) and _hides(page, va, vb)):
+            hints |= np.int64(1) << HIDDEN
+    return k, hints, path, closed, target
+
+
+@njit(nogil=True)
+def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
+    """Where the next end tag of this name starts; -1 where there is none."""
+    n, length = len(page), _LENGTHS[tag]
+    while i + 2 + length <= n:
+        if page[i] == 60 and page[i + 1] == 47:
+            same = True
+            for z in range(length):
+                if page[i + 2 + z] | 32 != _NAMES[tag, z]:
+                    same = False
+                    break
+            if same:
+                return i
+        i += 1
+    return -1
+
+
+@njit(nogil=True)
+def comment_end(page, i):  # type: ignore[no-untyped-def]
+    """Behind the comment whose first dash is at `i - 2`; -1 where it never ends."""
+    n = len(page)
+    if i < n and page[i] == 62:
+        return i + 1
+    if i + 1 < n and page[i] == 45 and page[i + 1] == 62:
+        return i + 2
+    while i + 2 < n:
+        if page[i] == 45 and page[i + 1] == 45:
+            if page[i + 2] == 62:
+                return i + 3
+            if page[i + 2] == 33 and i + 3 < n and page[i + 3] == 62:
+                return i + 4
+        i += 1
+    return -1
+
+
+@njit(nogil=True)
+def behind(page, i, byte):  # type: ignore[no-untyped-def]
+    """Behind the next such byte; behind the end where there is none."""
+    while i < len(page) and page[i] != byte:
+        i += 1
+    return i + 1
+
+
+@njit(nogil=True)
+def name(page, k):  # type: ignore[no-untyped-def]
+    """A tag's name from its first letter: (end, hash)."""
+    h = FNV_START
+    while k < len(page):
+        c = page[k]
+        if c <= 32 or c == 62 or c == 47:
+            break
+        h = fnv(h, c | 32 if 65 <= c <= 90 else c)
+        k += 1
+    return k, h
+
+
+@njit(nogil=True)
+def next_line_break(page, i):  # type: ignore[no-untyped-def]
+    """Where the next tag that breaks the line starts; how a script that never ends is got out of."""
+    n = len(page)
+    while i + 1 < n:
+        if page[i] == 60:
+            k = i + 2 if page[i + 1] == 47 else i + 1
+            if k < n and 97 <= page[k] | 32 <= 122:
+                k, h = name(page, k)
+                tag = look_up(TAG_TABLE, h)
+                if tag >= 0 and (KIND[tag] & BLOCK or tag == _BODY):
+                    return i
+                i = k
+                continue
+        i += 1
+    return n

@@ -1,0 +1,288 @@
+"""Our own extractor: what its parser makes of markup, what a broken page cannot do, and how text is put together."""
+
+import html
+import html.entities
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import plan
+from pipeline.config import Config
+from pipeline.extract import html_to_text
+from pipeline.extract.markup import extract_page
+from pipeline.extract.native import MODEL_FILE, trees
+from pipeline.extract.native.blocks import (
+    BOLD_SHARE,
+    LINK_SHARE,
+    LINKS,
+    OK,
+    STATS,
+    TOO_DEEP,
+    Parsed,
+    parse,
+)
+from pipeline.extract.native.extract import shipped_model
+from pipeline.extract.native.features import FEATURES, describe
+from pipeline.extract.native.names import TAGS
+from pipeline.extract.native.words import COMMAS, IDEOGRAPHS, SENTENCE_END, STOP_WORDS, WORDS
+
+SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
+
+
+def parsed(page: str | bytes, max_depth: int = 500) -> Parsed:
+    data = page if isinstance(page, bytes) else page.encode()
+    found: Parsed = parse(np.frombuffer(data, np.uint8), data.count(b"<"), max_depth)
+    return found
+
+
+def blocks(page: str | bytes) -> list[str]:
+    found = parsed(page)
+    out = found.out.tobytes()
+    return [out[a:b].decode() for a, b in zip(found.start, found.stop, strict=True)]
+
+
+def everything(page: str) -> str:
+    return html_to_text(page, extractor="native", main_content=False)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>a<p>b<div>c</div>d", ["a", "b", "c", "d"]),
+        ("a <b>b</b><i>c</i> d", ["a bc d"]),
+        ("  a \n\t b\u00a0 c&nbsp;d\r\n", ["a b c d"]),
+        ("x<br>y<br/>z", ["x\ny\nz"]),
+        ("x<br><br>y<br> <br><br>z<br>", ["x", "y", "z"]),
+        ("<ul><li>a<li>b<ul><li>c</ul></ul>d", ["a", "b", "c", "d"]),
+        ("<table><tr><td>a<td>b<tr><td>c</table>", ["a", "b", "c"]),
+        ("<pre>\n  a\n    b <b>c</b>\n\n\td</pre>e  f", ["  a\n    b c\n\n\td", "e f"]),
+        ("<script>x='<p>no</p>'</script>yes<style>p{}</style>", ["yes"]),
+        ("a<select><option>b</select>c<textarea><p>d</textarea>", ["ac"]),
+        ("a<svg><title>b</title><text>c</text></svg>d", ["ad"]),
+        ("<title>t</title><p>a", ["a"]),
+        ("a<!-- <p>b --> c<!-->d<!--->e<![CDATA[f]]>g<?h?>i", ["a cdegi"]),
+        ("a<!-- b --!>c", ["ac"]),
+        ("1 < 2 <3 </ > &lt;b&gt;", ["1 < 2 <3 <b>"]),
+        ("<a title='>'>x</a><a title=\">'\">y</a>", ["xy"]),
+        ("<p>\u6771\u4eac \u00fc \U0001f600", ["\u6771\u4eac \u00fc \U0001f600"]),
+        ("", []),
+        ("<", ["<"]),
+        ("</", []),
+        ("<p", []),
+        ("a<p b='", ["a"]),
+        ("<p>&", ["&"]),
+    ],
+)
+def test_markup_to_blocks(page: str, expected: list[str]) -> None:
+    assert blocks(page) == expected
+
+
+@pytest.mark.parametrize(
+    "opening", ["<svg>", "<template>", "<object>", "<select>", "<math>", "<!--", "<script>", "<style>"]
+)
+def test_what_never_ends_does_not_swallow_the_page(opening: str) -> None:
+    assert blocks(f"<p>before</p>{opening} x='y'; <p>after</p><p>end</p>")[-2:] == ["after", "end"]
+    assert blocks(f"<p>before</p>{opening}{opening}<p>after {opening}</p><p>end</p>")[-1] == "end"
+
+
+def test_an_open_quote_does_not_swallow_the_page() -> None:
+    assert blocks("<p>a</p><a href=\"x><p>b</p><a title='>c</a><p>d</p>") == ["a", "b", "c", "d"]
+    assert html_to_text(f"<title>A title<p>{SENTENCE * 3}", extractor="native") == SENTENCE * 3
+
+
+def test_entities_are_read_as_python_reads_them() -> None:
+    for name, text in html.entities.html5.items():
+        if name.endswith(";") and not (set(text) & set("\t\n\u00a0\u00ad\u200b\u200c\u200d") or text.isspace()):
+            assert blocks(f"<p>x&{name}y") == [f"x{text}y"], name
+    for page in (
+        "&copy2020",
+        "&notit;",
+        "&amp",
+        "&ampamp;",
+        "&bogus;",
+        "&#65;&#x42;&#X43",
+        "&#150;&#x93;",
+        "&;&#;&#x;",
+        "&#x110000;",
+    ):
+        assert blocks(f"<p>{page}") == [html.unescape(page)], page
+    assert blocks("<p>&#0;&#xD800;&#99999999999999999999;") == ["\ufffd" * 3]
+    assert blocks("<p>a&shy;b&zwnj;c&#8203;d&nbsp;&nbsp;e") == ["abc d e"]
+
+
+def test_the_tree_and_the_counts() -> None:
+    page = parsed("<body class=home><div><p>A, b. <a href=x>link</a></p><a name=y>The end.</a><b>no</b></div>")
+    assert [TAGS[tag] for tag in page.tag] == ["", "div", "p", "a", "a", "b"]
+    assert list(page.parent) == [-1, 0, 1, 2, 1, 1]
+    assert page.stats.shape == (2, STATS)
+    first, second = page.stats
+    assert (first[LINKS], second[LINKS]) == (1, 0)
+    assert first[LINK_SHARE] == np.float32(4 / 10)
+    assert second[BOLD_SHARE] == np.float32(2 / 10)
+    assert (first[WORDS], first[COMMAS], second[STOP_WORDS], first[SENTENCE_END]) == (3, 1, 2, 0)
+    ends = {
+        "End.": 1,
+        "End?\u201d": 1,
+        "End": 0,
+        "End:": 0.5,
+        "\u7d42\u308f\u308a\u3002": 1,
+        "Ende\u2026": 1,
+        "\u0643\u061f": 1,
+    }
+    for text, end in ends.items():
+        assert parsed(text).stats[0, SENTENCE_END] == end, text
+    assert parsed("\u6771\u4eac\u3068 ab").stats[0, IDEOGRAPHS] == 3
+    assert parsed("\u0418 \u041d\u0415 \u00dcber f\u00fcr").stats[0, STOP_WORDS] == 4
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<h1>Head</h1><p>One<p>Two", "Head\nOne\nTwo"),
+        ("<ul><li>a<li><p>b</p><p>c</p><li>d</ul>e", "- a\n- b\nc\n- d\ne"),
+        ("<table><tr><th>k<th>v<tr><td>a<td>1</table>", "k | v\na | 1"),
+        ("<table><tr><td>menu<td><p>One<p>Two</table>", "menu\nOne\nTwo"),
+        ("<table><tr><td>a<br>b<td>c</table>", "a\nb\nc"),
+        ("<pre>if x:\n    y()\n</pre>", "if x:\n    y()"),
+        ("a<p hidden>b</p><p style='display: none'>c</p><noscript><p>d</p></noscript><p>e", "a\ne"),
+        ("<div hidden><p>b</p></div>c", "c"),
+    ],
+)
+def test_blocks_to_text(page: str, expected: str) -> None:
+    assert everything(page) == expected
+
+
+def test_main_content_of_a_page() -> None:
+    paragraphs = [f"{SENTENCE} {SENTENCE} Number {n}." for n in range(6)]
+    page = (
+        "<html><head><title>A &amp; B</title></head><body><ul class=menu><li><a href=/>Home</a><li><a href=/x>More</a></ul>"
+        f"<div class=content><h1>The harbour</h1>{''.join(f'<p>{p}</p>' for p in paragraphs)}</div>"
+        "<div class=footer><a href=/legal>Legal</a> Copyright by nobody</div></body></html>"
+    )
+    found = extract_page(page, extractor="native")
+    assert found.title == "A & B"
+    assert found.text is not None
+    assert found.text.split("\n")[-6:] == paragraphs
+    assert "Home" not in found.text
+    assert "Legal" not in found.text
+
+
+def test_depth_is_bounded() -> None:
+    assert parsed("<html><head><body>" + "<div>" * 10 + "x", max_depth=10).status == OK
+    assert parsed("<html><head><body>" + "<div>" * 11 + "x", max_depth=10).status == TOO_DEEP
+    assert parsed("<p>x" * 1000 + "<li>y" * 1000, max_depth=10).status == OK
+
+
+def test_trees_are_walked_as_written() -> None:
+    rng = np.random.default_rng(0)
+    forest = trees.Forest(
+        rng.integers(0, 7, (40, 31)).astype(np.uint8),
+        rng.random((40, 31), np.float32),
+        rng.normal(0, 1, (40, 32)).astype(np.float32),
+    )
+    table = rng.random((50, 7), np.float32)
+    table[0] = forest.threshold[0, 0]  # equal goes left
+
+    def slow(row: np.ndarray, exits: bool) -> float:
+        total = np.float32(0)
+        for t in range(40):
+            at = 0
+            while at < 31:
+                at = 2 * at + (2 if row[forest.feature[t, at]] > forest.threshold[t, at] else 1)
+            total += forest.leaf[t, at - 31]
+            if exits and t % 16 == 15 and abs(total) > 4.5:
+                break
+        return float(1 / (1 + np.exp(-np.float64(total))))
+
+    for exits in (False, True):
+        np.testing.assert_allclose(trees.score(table, forest, exits), [slow(row, exits) for row in table], rtol=1e-5)
+    assert not np.array_equal(trees.score(table, forest, False), trees.score(table, forest, True))
+
+
+def test_the_second_round_sees_the_verdicts_around() -> None:
+    alone = np.array([0.9, 0.1, 0.8, 0.2], np.float32)
+    around = np.zeros((4, 4), np.int32)
+    around[2:, 0] = 3
+    found = trees.context(alone, np.full(4, 5, np.float32), around, np.full((4, 2), 7, np.float32))
+    assert found.shape == (4, 17 + 8 + 2)
+    assert list(found[1, :7]) == pytest.approx([0.1, 0, 0, 0.9, 0.8, 0.2, 0])
+    assert found[0, 7:11] == pytest.approx([0.5, 0.5, 0.5, 0.5])
+    assert found[1, 11:17] == pytest.approx([0.9, 9 / 20, np.log1p(20), 10 / 20, 0, 0])
+    assert found[3, 17:19] == pytest.approx([0.5, 0.5])
+    assert (found[:, 25:] == 7).all()
+
+
+def test_the_model_fits_the_features() -> None:
+    model = shipped_model()
+    assert model.alone.feature.max() < FEATURES
+    assert model.together.feature.max() < FEATURES + 25 <= 256
+    assert MODEL_FILE.stat().st_size < 300_000
+    for forest in (model.alone, model.together):
+        assert np.isfinite(forest.leaf).all()
+        assert not np.isnan(forest.threshold).any()
+    table, around = describe(parsed(f"<p>{SENTENCE}" * 5))
+    assert table.shape == (5, FEATURES)
+    assert around.shape == (5, 4)
+    assert np.isfinite(table).all()
+
+
+def test_a_model_is_saved_and_loaded_alike(tmp_path: Path) -> None:
+    model = shipped_model()
+    trees.save(tmp_path / "a.npz", model)
+    again = trees.load(tmp_path / "a.npz")
+    assert again.threshold == model.threshold
+    for one, other in zip((*model.alone, *model.together), (*again.alone, *again.together), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def mutants(seed: int, count: int) -> list[bytes]:
+    """Pages made of the parser's own words and odd bytes, cut anywhere."""
+    rng = random.Random(seed)
+    pieces = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
+        "<!--", "-->", "<!", "<?", "&", "&#", "&#x", "&nGt;", "&amp", "\"", "'", "=", "<a href=", "<p class='x-y nav", ">", "/>", " ",
+        "\n", "\u00a0", "\u6771", "\U0001f600", "\x85", "word", "Two words. ", "<div style=display:none>", "<title>t", "<br><br>",
+    ]  # fmt: skip
+    pages = ["".join(rng.choices(pieces, k=rng.randint(1, 60))).encode() for _ in range(count)]
+    return [page[: rng.randint(0, len(page))] if rng.random() < 0.3 else page for page in pages]
+
+
+def test_odd_pages_make_no_fault() -> None:
+    for page in mutants(1, 1500):
+        text = page.decode(errors="ignore")
+        for main_content in (True, False):
+            found = extract_page(text, extractor="native", main_content=main_content)
+            assert found.problem in (None, "empty_text")
+
+
+def test_hostile_pages_take_linear_time() -> None:
+    # Each was quadratic in some parser; at this size that would be minutes.
+    for piece in (
+        "<title>",
+        "<svg>",
+        "<!--",
+        "<script>",
+        '<a b="',
+        "<a b='",
+        "<b>",
+        "</b>",
+        "<x<",
+        "&#",
+        "&amp",
+        "<p>",
+        "<!",
+        "</",
+    ):
+        parsed(piece * (2_000_000 // len(piece)), max_depth=500)
+
+
+def test_a_changed_model_extracts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+
+    native = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "native"}})
+    before = plan.extract_options(native)
+    (tmp_path / "m.npz").write_bytes(b"other")
+    monkeypatch.setattr(plan, "MODEL_FILE", tmp_path / "m.npz")
+    assert plan.extract_options(native) != before
+    plain = Config.model_validate({"input": {"paths": ["x"]}})
+    assert plan.extract_options(plain) == plain.extract
