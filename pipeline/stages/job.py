@@ -53,6 +53,8 @@ class View:
     config: Config
     on_train: Callable[[Any], None] | None = None
     note: Callable[[str], None] | None = None
+    earlier: tuple[tuple[Path, tuple[Part, ...]], ...] = ()
+    """Earlier runs to deduplicate against: directory and parts."""
 
     def file(self, step: str, part: Part) -> Path:
         """A part's file of a step."""
