@@ -1,4 +1,4 @@
-"""Clusters of documents that share a key, within a memory budget, and which document of each to keep.
+"""Clusters of documents that share a key, within a memory budget.
 
 The data: per part one file with a column of content hashes and one column a band of MinHash keys. A document's index
 is its running row number over all parts. `find_clusters` reads one column at a time, part by part, and joins documents
@@ -11,20 +11,14 @@ texts have equal signatures, so that one speaks for all).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from numba import int64, njit, uint64
 
-from pipeline.errors import UserError
 from pipeline.filters.shingles import fmix64
-
-POLICIES = ("longest", "shortest", "earliest", "latest", "first")
-REASONS = ("exact", "minhash")
 
 ColumnReader = Callable[[str], Iterable[pa.Array | pa.ChunkedArray]]
 Roots = npt.NDArray[np.signedinteger[Any]]
@@ -32,6 +26,7 @@ Roots = npt.NDArray[np.signedinteger[Any]]
 _LOAD = 0.5  # of a table, as planned: linear probing then looks at 1.5 slots to find a key, at 2.5 to miss one
 _FULL = 0.9  # of a table: the range was larger than its share, and is divided further
 _SMALLEST_TABLE = 1 << 8
+_STRIDE = 1 << 20  # documents looked at together where a whole array of temporaries would count
 
 
 @njit(inline="always")
@@ -117,7 +112,7 @@ def find_clusters(
     """
     parents: Roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     for column in columns:
-        _join_column(read_column, column, alive, memory, parents)
+        join_column(read_column, column, alive, memory, parents)
     settle(parents)
     return parents
 
@@ -125,13 +120,23 @@ def find_clusters(
 def cluster(
     read_column: ColumnReader, exact: str, bands: Sequence[str], alive: npt.NDArray[np.bool_], memory: int
 ) -> tuple[Roots, Roots]:
-    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands make of them.
-
-    Two arrays of roots, and a third one for a moment; else as `find_clusters`.
-    """
+    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands make of them."""
     exact_roots = find_clusters(read_column, [exact], alive, memory)
-    first = alive & (exact_roots == np.arange(alive.size, dtype=exact_roots.dtype))
-    return exact_roots, find_clusters(read_column, bands, first, memory)[exact_roots]
+    roots = exact_roots.copy()
+    first = firsts(exact_roots, alive)
+    for band in bands:
+        join_column(read_column, band, first, memory, roots)
+    settle(roots)
+    return exact_roots, roots
+
+
+def firsts(roots: Roots, alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The living documents that are the first of their group: one speaks for all that are equal."""
+    first = alive.copy()
+    for start in range(0, roots.size, _STRIDE):
+        here = roots[start : start + _STRIDE]
+        first[start : start + here.size] &= here == np.arange(start, start + here.size, dtype=roots.dtype)
+    return first
 
 
 def plan_ranges(n_keys: int, slot_bytes: int, memory: int) -> tuple[int, int]:
@@ -142,10 +147,13 @@ def plan_ranges(n_keys: int, slot_bytes: int, memory: int) -> tuple[int, int]:
     return ranges, min(-(-wanted // ranges), 2**32 - 1)
 
 
-def _join_column(
+def join_column(
     read_column: ColumnReader, column: str, alive: npt.NDArray[np.bool_], memory: int, parents: Roots
 ) -> None:
-    """Join the documents that share a key in this column, in as few ranges of hashes as the budget allows."""
+    """Join the documents that share a key in this column, in as few ranges of hashes as the budget allows.
+
+    `parents` starts as 0, 1, 2, …; after the last column `settle` points every document at its root.
+    """
     first = next(iter(_chunks(read_column(column))), None)
     words = 1 if first is None else _key_words(column, first)[0].shape[1]
     ranges, size = plan_ranges(int(np.count_nonzero(alive)), words * 8 + parents.itemsize, memory)
@@ -193,70 +201,20 @@ def _key_words(column: str, chunk: pa.Array) -> tuple[npt.NDArray[np.uint64], np
     return keys.reshape(len(chunk), words), valid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """`kept`: (n,) the index of the document kept for each document, itself if it is the one. `reasons`: dictionary
-    array of `REASONS`, null where the document is kept; "exact": a better document has the same normalized text;
-    "minhash": it is the best of its text, and a near copy of a better one."""
-
-    kept: Roots
-    reasons: pa.DictionaryArray
-
-
-def check_policy(policy: str) -> None:
-    """Raise UserError unless the policy is one of `POLICIES`."""
-    if policy not in POLICIES:
-        raise UserError(f"unknown policy {policy!r} for the kept duplicate; known: {', '.join(POLICIES)}")
+def members_of(roots: Roots) -> npt.NDArray[np.int64]:
+    """The documents that share a cluster with another one, by ascending index."""
+    shared = np.zeros(roots.size, np.bool_)
+    for start in range(0, roots.size, _STRIDE):
+        here = roots[start : start + _STRIDE]
+        joined = here != np.arange(start, start + here.size, dtype=roots.dtype)
+        shared[start : start + here.size] |= joined
+        shared[here[joined]] = True
+    return np.flatnonzero(shared)
 
 
-def choose(
-    roots: Roots,
-    exact_roots: Roots,
-    policy: str,
-    *,
-    lengths: Any = None,
-    dates: Any = None,
-    ids: Any = None,
-) -> Choice:
-    """Which document of each cluster to keep, and why the others go.
-
-    "longest" and "shortest" go by `lengths`, "earliest" and "latest" by `dates`, "first" by index alone. Each is an
-    Arrow or NumPy array (n,) of an ordered type; a document without value loses to those with one. Ties go to the
-    smaller id in byte order (where `ids` are given), then to the smaller index. Only the values of documents that share
-    a cluster are looked at.
-    """
-    check_policy(policy)
-    values = {"longest": lengths, "shortest": lengths, "earliest": dates, "latest": dates, "first": None}[policy]
-    if values is None and policy != "first":
-        raise ValueError(f"policy {policy!r} needs {'lengths' if policy in ('longest', 'shortest') else 'dates'}")
-    own = np.arange(roots.size, dtype=roots.dtype)
-    shared = roots != own
-    shared[roots[shared]] = True
-    members = np.flatnonzero(shared)  # of clusters of two or more: all that the rest needs to look at
-    order = members
-    if policy != "first":
-        ranks = [members, *([_rank(ids, members, "ascending")] if ids is not None else [])]
-        ranks.append(_rank(values, members, "descending" if policy in ("longest", "latest") else "ascending"))
-        order = members[np.lexsort(ranks)]
-    kept = _best(roots, order, own)
-    best_of_text = _best(exact_roots, order, own)
-    reason = np.where(best_of_text != own, np.int8(0), np.int8(1))
-    return Choice(
-        kept=kept,
-        reasons=pa.DictionaryArray.from_arrays(pa.array(reason, mask=kept == own), pa.array(REASONS)),
-    )
-
-
-def _rank(values: Any, members: npt.NDArray[np.int64], direction: str) -> npt.NDArray[np.uint64]:
-    """The members' places in the order of their values; equal values share a place, and no value is last."""
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    ranks = pc.rank(array.take(pa.array(members)), direction, tiebreaker="dense")
-    return np.asarray(ranks.to_numpy(zero_copy_only=False), np.uint64)
-
-
-def _best(roots: Roots, order: npt.NDArray[np.int64], own: Roots) -> Roots:
-    """For each document the first of `order` with its root."""
-    best = own.copy()
+def best_of(roots: Roots, order: npt.NDArray[np.int64]) -> Roots:
+    """For each document the first of `order` with its root. `order` holds every document that shares a root."""
+    best: Roots = np.arange(roots.size, dtype=roots.dtype)
     best[roots[order[::-1]]] = order[::-1]  # of several assignments to one place the last stays
     return best[roots]
 

@@ -23,22 +23,26 @@ import pyarrow as pa
 from numba import njit, uint32, uint64
 
 from pipeline.errors import UserError
-from pipeline.filters import exact
-from pipeline.filters.clusters import choose, cluster
+from pipeline.filters import exact, stars
+from pipeline.filters.clusters import cluster, members_of
+from pipeline.filters.keep import best_first, parse_keep
 from pipeline.filters.shingles import (
     Texts,
     as_text_array,
     ascii_tables,
     character_table,
+    check_unit,
     fmix64,
     hash_shingles,
-    hash_words,
+    hash_units,
     shingle_hashes,
     text_buffers,
     to_nfc,
 )
+from pipeline.filters.stars import jaccard_of_sorted, share_of_equal
 
 NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
+VERIFIERS = ("exact", "signature", "none")
 _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
 
 
@@ -81,17 +85,17 @@ def mix(shingles, n, mixed):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _sign(data, starts, ends, is_nfc, table, ngram, a, b, out):  # type: ignore[no-untyped-def]
+def _sign(data, starts, ends, is_nfc, table, ngram, characters, a, b, out):  # type: ignore[no-untyped-def]
     """Signatures of a batch; True for each text that must be normalized first (its signature is all ones)."""
     hashes, masks = ascii_tables(table)
     flagged = np.zeros(starts.size, np.bool_)
     longest = 0
     for i in range(starts.size):
         longest = max(longest, ends[i] - starts[i])
-    scratch = np.empty(longest // 2 + 2, np.uint64)
+    scratch = np.empty((longest if characters else longest // 2) + 2, np.uint64)
     mixed = np.empty(scratch.size, a.dtype)
     for i in range(starts.size):
-        n_words = hash_words(data, starts[i], ends[i], table, hashes, masks, is_nfc, scratch)
+        n_words = hash_units(data, starts[i], ends[i], table, hashes, masks, is_nfc, characters, scratch)
         flagged[i] = n_words < 0
         n = hash_shingles(scratch, max(n_words, 0), ngram, scratch)
         mix(scratch, n, mixed)
@@ -115,7 +119,7 @@ def _fold_bands(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, slots=True)
 class MinHasher:
-    """Makes signatures of `num_hashes` permutations over word `ngram`s.
+    """Makes signatures of `num_hashes` permutations over `ngram`s of words, or of characters.
 
     `hash_bits` 64 (default) or 32: 32-bit signatures are half the size and take 0.7 of the time; their estimates are as
     good up to some 100 million shingles a document (datasketch's documentation). `seed` as in datasketch.
@@ -125,6 +129,7 @@ class MinHasher:
     ngram: int = 5
     seed: int = 1
     hash_bits: int = 64
+    unit: str = "words"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -132,6 +137,7 @@ class MinHasher:
             raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
         if self.hash_bits not in (32, 64):
             raise UserError(f"hash_bits must be 32 or 64, not {self.hash_bits}")
+        check_unit(self.unit)
 
     def permutations(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """The factors a (odd) and terms b, each (num_hashes,) in the signature's type; datasketch's for this seed."""
@@ -153,7 +159,7 @@ class MinHasher:
         a, b = self.permutations()
         data, starts, ends = text_buffers(texts)
         out = np.empty((len(texts), self.num_hashes), a.dtype)
-        flagged = _sign(data, starts, ends, is_nfc, character_table(), self.ngram, a, b, out)
+        flagged = _sign(data, starts, ends, is_nfc, character_table(), self.ngram, check_unit(self.unit), a, b, out)
         return out, np.flatnonzero(flagged)
 
 
@@ -176,6 +182,23 @@ def band_columns(keys: npt.NDArray[np.uint64]) -> dict[str, pa.Array]:
     return {f"band_{j:02d}": pa.array(keys[:, j], pa.uint64(), mask=missing) for j in range(keys.shape[1])}
 
 
+def value_columns(signatures: npt.NDArray[Any], bands: int, rows: int) -> dict[str, pa.Array]:
+    """The bands' own values as columns band_00, band_01, …: fixed-size binary, null where there is no signature.
+
+    They serve as keys and, read together, are the signature again.
+    """
+    missing = ~(signatures != np.iinfo(signatures.dtype).max).any(axis=1)
+    valid = pa.array(~missing).buffers()[1] if missing.any() else None
+    kind = pa.binary(rows * signatures.itemsize)
+    columns = {}
+    for j in range(bands):
+        values = np.ascontiguousarray(signatures[:, j * rows : (j + 1) * rows])
+        columns[f"band_{j:02d}"] = pa.FixedSizeBinaryArray.from_buffers(
+            kind, len(values), [valid, pa.py_buffer(values)]
+        )
+    return columns
+
+
 def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
     """The estimated Jaccard similarity: the share of equal values along the last axis; 0 where there is no signature.
 
@@ -190,18 +213,13 @@ def candidate_probability(similarity: Any, bands: int, rows: int) -> Any:
     return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
 
 
-def jaccard(a: str, b: str, ngram: int = 5) -> float:
+def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
     """The exact Jaccard similarity of two texts' sets of shingles; 0 where a text has no word.
 
     "Exact" on the 64-bit hashes: two shingles of one pair are confused once in 10**11 pairs of 10,000 shingles each.
     """
-    first, second = (np.unique(hashes) for hashes in shingle_hashes([a, b], ngram))
-    return _jaccard_of_sets(first, second)
-
-
-def _jaccard_of_sets(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> float:
-    shared = np.intersect1d(first, second, assume_unique=True).size
-    return shared / max(1, first.size + second.size - shared)
+    first, second = (np.unique(hashes) for hashes in shingle_hashes([a, b], ngram, unit))
+    return float(jaccard_of_sorted(first, second))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +227,8 @@ class Duplicates:
     """What `dedup_documents` found among n texts.
 
     `kept`: the indices of the texts to keep, ascending. `clusters`: (n,) the smallest index of each text's cluster.
-    `pairs`: one (kept, removed, similarity) a removed text, by removed; the exact Jaccard similarity of the two. A text
-    that joined its cluster through a third may be less similar to the kept one than any candidates are.
+    `pairs`: one (kept, removed, similarity) a removed text, by removed; the exact Jaccard similarity of the two. With
+    `verify="none"` a text may have joined its cluster through a third, and be little like the kept one.
     """
 
     kept: npt.NDArray[np.int64]
@@ -225,31 +243,52 @@ def dedup_documents(
     bands: int = 14,
     rows: int = 8,
     seed: int = 1,
+    unit: str = "words",
     keep: str = "longest",
+    verify: str = "exact",
+    threshold: float = 0.8,
 ) -> Duplicates:
     """Exact and near copies among texts in memory, by the same code as a run's duplicates stage.
 
+    `verify`: candidates are compared by the true Jaccard similarity of their shingles ("exact"), by the estimate of their
+    signatures ("signature"), or believed ("none"); a text goes only for a kept one of `threshold` or more.
     `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is no document: it is
     neither kept nor a copy.
     """
     if keep not in ("longest", "shortest", "first"):
         raise UserError(f"keep must be longest, shortest or first, not {keep!r}")
+    if verify not in VERIFIERS:
+        raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}")
     array = as_text_array(texts)
-    signatures = MinHasher(bands * rows, ngram, seed).signatures(array)
-    columns = {"content_hash": exact.content_hashes(array), **band_columns(band_keys(signatures, bands, rows))}
+    signatures = MinHasher(bands * rows, ngram, seed, unit=unit).signatures(array)
+    keys = band_keys(signatures, bands, rows)
+    columns = {"content_hash": exact.content_hashes(array), **band_columns(keys)}
     alive = array.is_valid().to_numpy(zero_copy_only=False)
 
     bands_only = [name for name in columns if name != "content_hash"]
-    texts_of, clusters = cluster(lambda name: [columns[name]], "content_hash", bands_only, alive, _MEMORY)
-    lengths = np.array([len(text or "") for text in array.to_pylist()], np.int64)
-    best = choose(clusters, texts_of, keep, lengths=lengths).kept
+    texts_of, roots = cluster(lambda name: [columns[name]], "content_hash", bands_only, alive, _MEMORY)
+    members = members_of(roots)
+    lengths = [len(text or "") for text in array.take(pa.array(members)).to_pylist()]
+    order = best_first(members, parse_keep([keep], ()), lambda name: np.array(lengths, np.int64))
+    shared = stars.contenders(order, roots, texts_of)
+    if verify == "exact":
+        found = shingle_hashes(array.take(pa.array(shared)), ngram, unit)
+        sets = {int(row): np.unique(hashes) for row, hashes in zip(shared, found, strict=True)}
+        choice = stars.verify(order, roots, texts_of, lambda i: (keys[i], sets[i]), jaccard_of_sorted, threshold)
+    elif verify == "signature":
+        choice = stars.verify(order, roots, texts_of, lambda i: (keys[i], signatures[i]), share_of_equal, threshold)
+    else:
+        choice = stars.choose(order, roots, texts_of)
+    best = choice.kept
     kept = best == np.arange(alive.size)
     removed = np.flatnonzero(alive & ~kept)
+    smallest = np.full(alive.size, alive.size, np.int64)
+    np.minimum.at(smallest, best, np.arange(alive.size))
     same_text = texts_of[removed] == texts_of[best[removed]]
     return Duplicates(
         kept=np.flatnonzero(alive & kept),
-        clusters=clusters.astype(np.int64),
-        pairs=_pairs(array, best[removed], removed, same_text, ngram),
+        clusters=smallest[best],
+        pairs=_pairs(array, best[removed], removed, same_text, ngram, unit),
     )
 
 
@@ -259,12 +298,13 @@ def _pairs(
     removed: npt.NDArray[np.int64],
     same_text: npt.NDArray[np.bool_],
     ngram: int,
+    unit: str,
 ) -> list[tuple[int, int, float]]:
     rows, places = np.unique(np.concatenate([kept, removed]), return_inverse=True)
-    sets = [np.unique(hashes) for hashes in shingle_hashes(texts.take(pa.array(rows)), ngram)]
+    sets = [np.unique(hashes) for hashes in shingle_hashes(texts.take(pa.array(rows)), ngram, unit)]
     first, second = places[: kept.size], places[kept.size :]
     return [
-        (int(i), int(j), 1.0 if same else _jaccard_of_sets(sets[a], sets[b]))
+        (int(i), int(j), 1.0 if same else float(jaccard_of_sorted(sets[a], sets[b])))
         for i, j, same, a, b in zip(kept, removed, same_text, first, second, strict=True)
     ]
 

@@ -9,10 +9,13 @@ The word rule, for every script:
 A shingle is n consecutive words. A text of fewer than n words has one shingle, of all its words; a text without
 words has none.
 
+With `unit` "characters" a shingle is n consecutive characters instead, of the same NFC text in simple lower case, every run
+of white space (`str.isspace`) one space and none at either end; a text shorter than n has one shingle, of all it has.
+
 Hashes, so that anyone can compute them again (all modulo 2**64, `fmix` is MurmurHash3's 64-bit finalizer):
   character  t(c) = fmix(c + 0x9E3779B97F4A7C15)
   word       h = rotl(h, 7) + t(c) over its characters, from 0
-  shingle    fmix(x), where x = x * 0x9E3779B97F4A7C15 + h over its words, from 0
+  shingle    fmix(x), where x = x * 0x9E3779B97F4A7C15 + h over its words, or t(c) over its characters, from 0
 The character tables are those of the running Python (`unicodedata.unidata_version`), so its version decides the output.
 """
 
@@ -26,7 +29,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import int64, njit, uint32, uint64
 
+from pipeline.errors import UserError
+
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
+
+UNITS = ("words", "characters")
 
 # Letters of these ranges are words of their own: Han, kana and bopomofo; and the scripts that Unicode's line breaking
 # (UAX 14) calls SA, "complex context": Thai, Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai Viet, Ahom.
@@ -195,6 +202,42 @@ def hash_words(data, start, end, table, hashes, masks, is_nfc, words):  # type: 
 
 
 @njit(nogil=True, cache=True)
+def hash_characters(data, start, end, table, is_nfc, out):  # type: ignore[no-untyped-def]
+    """Write t(c) of the characters of data[start:end], white space joined, to `out` (room for bytes + 2) and return
+    their number; -1 where the text may not be in NFC (and `is_nfc` does not say it is)."""
+    i, end = uint64(start), uint64(end)
+    n, one = uint64(0), uint64(1)
+    space = character_hash(uint32(0x20))
+    waiting = False  # white space, of which nobody knows yet whether it is at the end
+    last = uint32(0)
+    while i < end:
+        code, length = decode(data, i, end)
+        i += length
+        entry = table[code]
+        if not is_nfc and needs_nfc(entry >> uint32(24), last):
+            return -1
+        last = entry >> uint32(24)
+        if (entry >> uint32(21)) & uint32(7) == SPACE:
+            waiting = n > 0
+            continue
+        if waiting:
+            out[n] = space
+            n += one
+            waiting = False
+        out[n] = character_hash(entry & uint32(LOWER_BITS))
+        n += one
+    return int64(n)
+
+
+@njit(nogil=True, cache=True)
+def hash_units(data, start, end, table, hashes, masks, is_nfc, characters, out):  # type: ignore[no-untyped-def]
+    """`hash_characters` or `hash_words`; room for bytes + 2 is enough for both."""
+    if characters:
+        return hash_characters(data, start, end, table, is_nfc, out)
+    return hash_words(data, start, end, table, hashes, masks, is_nfc, out)
+
+
+@njit(nogil=True, cache=True)
 def hash_shingles(words, n_words, ngram, shingles):  # type: ignore[no-untyped-def]
     """Write the shingles of words[:n_words] to `shingles` and return their number. They may be the same array."""
     if n_words == 0:
@@ -210,12 +253,12 @@ def hash_shingles(words, n_words, ngram, shingles):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def _shingle_batch(data, starts, ends, is_nfc, table, ngram, out_offsets, out):  # type: ignore[no-untyped-def]
+def _shingle_batch(data, starts, ends, is_nfc, table, ngram, characters, out_offsets, out):  # type: ignore[no-untyped-def]
     hashes, masks = ascii_tables(table)
     n = 0
     flagged = np.zeros(starts.size, np.bool_)
     for i in range(starts.size):
-        n_words = hash_words(data, starts[i], ends[i], table, hashes, masks, is_nfc, out[n:])
+        n_words = hash_units(data, starts[i], ends[i], table, hashes, masks, is_nfc, characters, out[n:])
         flagged[i] = n_words < 0
         n += hash_shingles(out[n:], max(n_words, 0), ngram, out[n:])
         out_offsets[i + 1] = n
@@ -259,23 +302,31 @@ def to_nfc(texts: pa.Array, rows: npt.NDArray[np.int64]) -> pa.Array:
     return pa.array([unicodedata.normalize("NFC", text) for text in chosen], pa.large_string())
 
 
-def shingle_hashes(texts: Texts, ngram: int) -> list[npt.NDArray[np.uint64]]:
+def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.NDArray[np.uint64]]:
     """For each text, the hashes of its shingles in the order of the text, repeats included; none for a null."""
     array = as_text_array(texts)
-    found, rows = _shingles(array, ngram, is_nfc=False)
-    for row, hashes in zip(
-        rows, _shingles(to_nfc(array, rows), ngram, is_nfc=True)[0] if rows.size else [], strict=True
-    ):
-        found[row] = hashes
+    found, rows = _shingles(array, ngram, unit, is_nfc=False)
+    if rows.size:
+        for row, hashes in zip(rows, _shingles(to_nfc(array, rows), ngram, unit, is_nfc=True)[0], strict=True):
+            found[row] = hashes
     return found
 
 
+def check_unit(unit: str) -> bool:
+    """Whether the unit is characters; raises UserError for one that is not known."""
+    if unit not in UNITS:
+        raise UserError(f"unknown unit {unit!r} of the n-grams; known: {', '.join(UNITS)}")
+    return unit == "characters"
+
+
 def _shingles(
-    texts: pa.Array, ngram: int, *, is_nfc: bool
+    texts: pa.Array, ngram: int, unit: str, *, is_nfc: bool
 ) -> tuple[list[npt.NDArray[np.uint64]], npt.NDArray[np.int64]]:
     """The shingles of each text, and the rows that must be normalized first."""
+    characters = check_unit(unit)
     data, starts, ends = text_buffers(texts)
     offsets = np.zeros(len(texts) + 1, np.int64)
-    out = np.empty(int(((ends - starts) // 2 + 2).sum()), np.uint64)
-    flagged = _shingle_batch(data, starts, ends, is_nfc, character_table(), ngram, offsets, out)
+    room = ends - starts if characters else (ends - starts) // 2
+    out = np.empty(int((room + 2).sum()), np.uint64)
+    flagged = _shingle_batch(data, starts, ends, is_nfc, character_table(), ngram, characters, offsets, out)
     return [out[offsets[i] : offsets[i + 1]] for i in range(len(texts))], np.flatnonzero(flagged)

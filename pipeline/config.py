@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
 from pipeline.filters.rules import Rule, check_signals
@@ -136,14 +136,28 @@ class Range(Section):
 class Duplicates(Section):
     """Exact copies, then MinHash-LSH among what remains (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
 
+    unit: Literal["words", "characters"] = "words"
     ngram: int = Field(default=5, ge=1)
+    """Words, or characters, a shingle."""
     bands: int = Field(default=14, ge=1, le=1000)
     rows: int = Field(default=8, ge=1, le=1000)
     seed: int = 1
-    keep: Literal["longest", "shortest", "earliest", "latest", "first"] = "longest"
-    """Which document of a cluster stays; ties are broken by id."""
+    verify: Literal["exact", "signature", "none"] = "exact"
+    """How candidates are compared: by the true Jaccard similarity of their shingles, by the estimate of their signatures
+    (stored whole then: 8 bytes a hash), or not at all, which joins whatever hangs together by chains."""
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    """No document goes but for a kept one that is so similar."""
+    keep: tuple[str, ...] = ("longest",)
+    """Which document of a cluster stays: a preference, or several that break one another's ties (filters/keep.py)."""
+    against: tuple[str, ...] = ()
+    """Directories of earlier runs: what is a copy of a document they kept goes too."""
     memory: str = "2GB"
-    """What the clustering's table of keys may take; its roots take 12 bytes a document beside it."""
+    """What the finding of candidates may use, libraries included."""
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @property
     def memory_bytes(self) -> int:
@@ -228,6 +242,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
             check_signals(rules, all_signals())
     except UserError as error:
         raise UserError(f"{where}: quality.{error}") from None
+    check_keep(config.duplicates.keep, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
         True
@@ -247,6 +262,21 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
         return model.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{where}: {one_line(error, model)}") from None
+
+
+def check_keep(keep: Sequence[str], where: str) -> None:
+    """Every preference is known, and so is the signal it names."""
+    from pipeline.filters.keep import parse_keep
+
+    try:
+        if any(text.startswith(("highest", "lowest")) for text in keep):
+            from pipeline.filters.signals import all_signals
+
+            parse_keep(keep, all_signals())
+        else:
+            parse_keep(keep, ())
+    except UserError as error:
+        raise UserError(f"{where}: duplicates.keep: {error}") from None
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -129,8 +129,22 @@ def write_text(path: Path, text: str) -> None:
 def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter]:
     """A Parquet writer on a file that appears, whole and under its key, when the block ends well."""
     schema = schema.with_metadata({KEY: key.encode()})
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as out:
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as out,
+    ):
         yield out
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Name the file where reading it fails: its pages carry checksums, so that no flipped bit goes unseen."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
 
 
 def stored_key(path: Path) -> str | None:
@@ -147,19 +161,25 @@ def stored_key(path: Path) -> str | None:
 
 def rows_in(path: Path) -> int:
     """Number of rows, from the footer."""
-    return int(pq.read_metadata(path).num_rows)
+    with undamaged(path):
+        return int(pq.read_metadata(path).num_rows)
 
 
 def read(path: Path, columns: Sequence[str]) -> pa.Table:
     """Some columns of one part's file."""
-    return pq.read_table(path, columns=list(columns), partitioning=None)
+    with undamaged(path):
+        return pq.read_table(path, columns=list(columns), partitioning=None, page_checksum_verification=True)
 
 
 def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Some columns of one part's file, a row group at a time."""
-    with pq.ParquetFile(path) as file:
+    with undamaged(path):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    with file:
         for index in range(file.num_row_groups):
-            yield file.read_row_group(index, columns=list(columns))
+            with undamaged(path):
+                group = file.read_row_group(index, columns=list(columns))
+            yield group
 
 
 def kept(dropped: pa.Array | pa.ChunkedArray) -> pa.Array:

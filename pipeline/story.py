@@ -98,7 +98,10 @@ def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict
             "bound": f"min_score = {config.language.min_score:g}",
         }
     if stage == "duplicates" and rule != "crashed":
-        return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": f"kept by {config.duplicates.keep}"}
+        similarity = values["similarity"]
+        alike = "" if similarity is None else f"similarity {similarity:.3f}, "
+        keep = f"kept by {', '.join(config.duplicates.keep)}"
+        return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": alike + keep}
     return {"rule": f"{stage}.{rule}", "value": values.get("detail"), "bound": None}
 
 

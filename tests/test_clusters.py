@@ -1,4 +1,4 @@
-"""Union-find, clusters under a memory budget, and the choice of the kept document."""
+"""Union-find, and clusters under a memory budget."""
 
 import random
 from collections.abc import Iterator
@@ -9,8 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import UserError
-from pipeline.filters.clusters import REASONS, choose, cluster, find_clusters, plan_ranges, settle, union_pairs
+from pipeline.filters.clusters import (
+    best_of,
+    cluster,
+    find_clusters,
+    firsts,
+    members_of,
+    plan_ranges,
+    settle,
+    union_pairs,
+)
 
 PLENTY = 1 << 20
 
@@ -169,49 +177,9 @@ def test_two_levels() -> None:
     assert roots.tolist() == [0, 1, 0, 0, 1, 5, 6]
 
 
-# Cluster {0, 1, 2, 3, 5} with the exact groups {0, 3} and {1, 2}; 4 alone; cluster {6, 7}, equal in everything.
-ROOTS = np.array([0, 0, 0, 0, 4, 0, 6, 6], np.int32)
-EXACT = np.array([0, 1, 1, 0, 4, 5, 6, 7], np.int32)
-LENGTHS = np.array([10, 30, 30, 10, 99, 20, 5, 5])
-DATES = pa.array(["2020", "2019", None, "2021", "1999", "2020", None, None])
-IDS = pa.array(["e", "d", "c", "b", "a", "é", "z", "y"])
-
-
-@pytest.mark.parametrize(
-    ("policy", "kept", "exact", "minhash"),
-    [
-        ("longest", [2, 2, 2, 2, 4, 2, 7, 7], [0, 1], [3, 5, 6]),
-        ("shortest", [3, 3, 3, 3, 4, 3, 7, 7], [0, 1], [2, 5, 6]),
-        ("earliest", [1, 1, 1, 1, 4, 1, 7, 7], [2, 3], [0, 5, 6]),
-        ("latest", [3, 3, 3, 3, 4, 3, 7, 7], [0, 2], [1, 5, 6]),
-        ("first", [0, 0, 0, 0, 4, 0, 6, 6], [2, 3], [1, 5, 7]),
-    ],
-)
-def test_policies(policy: str, kept: list[int], exact: list[int], minhash: list[int]) -> None:
-    expected = [REASONS[0] if i in exact else REASONS[1] if i in minhash else None for i in range(8)]
-    for ids in (IDS, pa.chunked_array([IDS.slice(0, 3), IDS.slice(3)])):
-        choice = choose(ROOTS, EXACT, policy, lengths=LENGTHS, dates=DATES, ids=ids)
-        assert choice.kept.tolist() == kept
-        assert choice.reasons.to_pylist() == expected
-
-
-def test_ties_without_ids_go_to_the_smaller_index_and_ids_compare_as_bytes() -> None:
-    assert choose(ROOTS, EXACT, "longest", lengths=LENGTHS).kept.tolist() == [1, 1, 1, 1, 4, 1, 6, 6]
-    two = np.zeros(2, np.int32)
-    for ids, first in ((["é", "z"], 1), (["b", "B"], 1), (["a", "ab"], 0), ([None, "z"], 1)):
-        assert choose(two, two, "longest", lengths=np.array([1, 1]), ids=pa.array(ids)).kept.tolist() == [first] * 2
-
-
-def test_dates_of_numpy_and_missing_lengths() -> None:
-    two = np.zeros(3, np.int32)
-    dates = np.array(["NaT", "2021-01-01", "2020-01-01"], "datetime64[s]")
-    assert choose(two, two, "earliest", dates=dates).kept.tolist() == [2, 2, 2]
-    assert choose(two, two, "latest", dates=dates).kept.tolist() == [1, 1, 1]
-    assert choose(two, two, "shortest", lengths=pa.array([None, 3, 2])).kept.tolist() == [2, 2, 2]
-
-
-def test_unknown_policies_and_missing_columns_are_refused() -> None:
-    with pytest.raises(UserError, match=r"'best' .* known: longest, shortest"):
-        choose(ROOTS, EXACT, "best")
-    with pytest.raises(ValueError, match="needs dates"):
-        choose(ROOTS, EXACT, "latest", lengths=LENGTHS)
+def test_members_firsts_and_best_of_each_cluster() -> None:
+    roots = np.array([0, 1, 0, 3, 1, 0], np.int32)
+    assert members_of(roots).tolist() == [0, 1, 2, 4, 5]
+    assert members_of(np.arange(4, dtype=np.int32)).tolist() == []
+    assert firsts(roots, np.array([1, 1, 1, 0, 1, 1], np.bool_)).tolist() == [1, 1, 0, 0, 0, 0]
+    assert best_of(roots, np.array([5, 4, 0, 1, 2])).tolist() == [5, 4, 5, 3, 4, 5]

@@ -63,7 +63,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             MINIMAL + '[duplicates]\nmemory = "2 parsecs"',
             "duplicates.memory: '2 parsecs' is not a size; write for example 2GB",
         ),
-        (MINIMAL + '[duplicates]\nkeep = "best"', "c.toml: duplicates.keep: input should be 'longest', "),
+        (MINIMAL + '[duplicates]\nkeep = "best"', "c.toml: duplicates.keep: unknown policy 'best' "),
         ("[input\n", "c.toml: not valid TOML: "),
         (MINIMAL + "base = 3", "c.toml: input.base: unknown key"),
         ("base = 3\n" + MINIMAL, "c.toml: base: give the path of one config file"),

@@ -126,7 +126,12 @@ def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Ru
     root = tmp_path / "run"
     shutil.copytree(finished.root, root)
     loosened, reporter = go(root, load(config_file, ["quality.words.min=3"]), until="clean")
-    assert [step.split()[0] for step in reporter.steps] == ["quality.decide", "duplicates", "clean"]
+    assert [step.split()[0] for step in reporter.steps] == [
+        "quality.decide",
+        "duplicates.candidates",
+        "duplicates",
+        "clean",
+    ]
     assert "extract, language, language.decide, quality, duplicates.signatures" in reporter.notes[-1]
     assert collect(loosened)["kept"] == 25
     go(root, load(config_file), until="shards")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.ledger import Part
+from pipeline.ledger import Part, fingerprint
 
 FOLDERS = {"clean": "clean", "tokenizer": "tokenizer", "shards": "shards", "train": "train"}
 """Where a user looks for the products; every other step lives in ledger/."""
@@ -20,6 +20,11 @@ def step_folder(root: Path, step: str) -> Path:
 def part_file(root: Path, step: str, part: Part) -> Path:
     """The file of a step for a part."""
     return step_folder(root, step) / f"{part.name}.parquet"
+
+
+def part_key(key: str, part: Part) -> str:
+    """The key of a part's file of a step over the whole run: one part's file cannot pass for another one's."""
+    return fingerprint(key, part.index, part.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class View:
     config: Config
     on_train: Callable[[Any], None] | None = None
     note: Callable[[str], None] | None = None
+    earlier: tuple[tuple[Path, tuple[Part, ...]], ...] = ()
+    """Earlier runs to deduplicate against: directory and parts."""
 
     def file(self, step: str, part: Part) -> Path:
         """A part's file of a step."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.config import Duplicates
 from pipeline.engines import Care, Tick
 from pipeline.ledger import kept, row_groups, writer
 from pipeline.stages.job import Job
@@ -73,20 +74,28 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
 def signatures(job: Job, tick: Tick, care: Care) -> int:
     """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
     from pipeline.filters.exact import content_hashes
-    from pipeline.filters.minhash import MinHasher, band_columns, band_keys
+    from pipeline.filters.minhash import MinHasher, band_columns, band_keys, value_columns
 
     options = job.config.duplicates
-    hasher = MinHasher(options.bands * options.rows, options.ngram, options.seed)
-    names = band_names(options.bands)
-    schema = pa.schema(
-        [("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, pa.uint64()) for name in names)]
-    )
+    hasher = MinHasher(options.bands * options.rows, options.ngram, options.seed, unit=options.unit)
+    schema = signature_schema(options)
 
     def compute(text: pa.Array) -> list[pa.Array]:
-        keys = band_keys(hasher.signatures(text), options.bands, options.rows)
-        return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *band_columns(keys).values()]
+        values = hasher.signatures(text)
+        if options.verify == "signature":
+            columns = value_columns(values, options.bands, options.rows)
+        else:
+            columns = band_columns(band_keys(values, options.bands, options.rows))
+        return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *columns.values()]
 
     return measure(job, "language.decide", schema, compute, tick, care)
+
+
+def signature_schema(options: Duplicates) -> pa.Schema:
+    """A column a band: its key, or, where signatures verify candidates, the values themselves, 8 bytes a row."""
+    kind = pa.binary(8 * options.rows) if options.verify == "signature" else pa.uint64()
+    names = band_names(options.bands)
+    return pa.schema([("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, kind) for name in names)])
 
 
 def band_names(bands: int) -> list[str]:

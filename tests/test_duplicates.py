@@ -1,0 +1,294 @@
+"""The duplicates stage in whole runs: what goes, for whom, how alike; in any order, after any kill, against any run."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import ledger, runner
+from pipeline.config import load
+from pipeline.engines import InlineEngine, LocalEngine
+from pipeline.errors import UserError
+from pipeline.filters.minhash import jaccard
+from pipeline.plan import Run
+from pipeline.stages import duplicates, evidence
+from pipeline.story import find, story
+
+CONFIG = """
+input.paths = {paths}
+until = "duplicates"
+extract.extractor = "resiliparse"
+quality.words = {{ min = 20 }}
+"""
+
+
+class Quiet:
+    """A Reporter that remembers its notes and which steps ran."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[str] = []
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        self.steps.append(step)
+
+    def advance(self, rows: int, units: int) -> None:
+        pass
+
+    def end(self, step: str, rows: int, seconds: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def on_train(self, progress: Any) -> None:
+        pass
+
+
+def texts(count: int, seed: int) -> list[str]:
+    """Texts of which most are copies of others, with none, few or many words changed: chains too."""
+    draw = random.Random(seed)
+    made: list[str] = []
+    for _ in range(count):
+        if made and draw.random() < 0.75:
+            words = draw.choice(made[-6:]).split()
+            for _ in range(draw.choice([0, 1, 2, 3, 6])):
+                words[draw.randrange(len(words))] = f"word{draw.randrange(1000)}"
+            made.append(" ".join(words))
+        else:
+            made.append(" ".join(f"word{draw.randrange(1000)}" for _ in range(draw.randrange(80, 160))))
+    return made
+
+
+@pytest.fixture(autouse=True, scope="module")
+def inline() -> Iterator[None]:
+    """One worker is this process: to start another one takes longer than these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "LocalEngine", lambda workers: LocalEngine(workers) if workers > 1 else InlineEngine())
+        yield
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory, make_archive: Any) -> list[Path]:
+    """Three archives of 30 pages and more each; the dates rise from the first page to the last."""
+    folder = tmp_path_factory.mktemp("archives")
+    found = texts(27, 1)
+    pages = [(f"http://a.example/{n}", f"<p>{text}</p>", "200") for n, text in enumerate(found)]
+    return [make_archive(folder / f"{n}.warc.gz", pages[n * 9 : n * 9 + 9]) for n in range(3)]
+
+
+def go(root: Path, paths: list[Path], *sets: str, workers: int = 1) -> tuple[Run, Quiet]:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    file = root.parent / f"{root.name}.toml"
+    file.write_text(CONFIG.format(paths=[str(path) for path in paths]))
+    reporter = Quiet()
+    config = load(file, list(sets))
+    return runner.run(root, config, workers=workers, engine="local", until="duplicates", reporter=reporter), reporter
+
+
+def rows(done: Run, step: str = "duplicates") -> dict[str, dict[str, Any]]:
+    """The step's rows by URL."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in done.parts:
+        urls = pq.read_table(done.file("extract", part), columns=["url"])["url"].to_pylist()
+        found |= dict(zip(urls, pq.read_table(done.file(step, part)).to_pylist(), strict=True))
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, archives: list[Path]) -> Run:
+    return go(tmp_path_factory.mktemp("finished") / "run", archives)[0]
+
+
+def test_nothing_goes_but_for_a_kept_document_as_similar(finished: Run) -> None:
+    pages = rows(finished, "extract")
+    of_id = {page["id"]: page["text"] for page in pages.values()}
+    decided = rows(finished)
+    dropped = {url: row for url, row in decided.items() if row["dropped"]}
+    assert {tuple(row["dropped"]) for row in dropped.values()} == {("exact",), ("minhash",)}
+    kept = {pages[url]["id"] for url, row in decided.items() if row["dropped"] == []}
+    for url, row in decided.items():
+        assert row["cluster"] in kept
+        assert row["cluster_size"] == sum(other["cluster"] == row["cluster"] for other in decided.values())
+        if row["dropped"]:
+            assert row["similarity"] == pytest.approx(jaccard(pages[url]["text"], of_id[row["cluster"]]))
+            assert row["similarity"] >= 0.8
+        else:
+            assert row["similarity"] is None
+    [(part, place)] = find(finished, next(url for url, row in dropped.items() if row["dropped"] == ["minhash"]))
+    [why] = story(finished, part, place)["stages"][-1]["dropped"]
+    assert why["bound"].startswith("similarity 0.8") or why["bound"].startswith("similarity 0.9")
+    assert why["bound"].endswith(", kept by longest")
+    assert not list((finished.root / "ledger").glob("*.work"))
+
+
+def test_without_verification_chains_drop_more(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
+    shutil.copytree(finished.root, tmp_path / "run")
+    done, reporter = go(tmp_path / "run", archives, "duplicates.verify=none")
+    assert reporter.steps == ["duplicates"]  # candidates are what they were
+    believed, verified = rows(done), rows(finished)
+    assert sum(row["dropped"] == [] for row in believed.values()) < sum(
+        row["dropped"] == [] for row in verified.values()
+    )
+    for row in believed.values():
+        assert row["similarity"] in (None, 1.0)
+
+
+def test_signatures_verify_without_reading_a_text(
+    tmp_path: Path, archives: list[Path], finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    original = ledger.row_groups
+
+    def watching(path: Path, names: list[str]) -> Any:
+        opened.append(path.parent.name)
+        return original(path, names)
+
+    monkeypatch.setattr(evidence, "row_groups", watching)
+    done, _ = go(tmp_path / "run", archives, "duplicates.verify=signature")
+    assert set(opened) == {"duplicates.signatures"}
+    for row in rows(done).values():
+        assert row["similarity"] is None or row["similarity"] >= 0.8
+    same = [url for url, row in rows(done).items() if (row["dropped"] == []) == (rows(finished)[url]["dropped"] == [])]
+    assert len(same) >= 24  # an estimate may err near the threshold
+
+
+def test_any_order_and_any_number_of_workers(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
+    expected = rows(finished)
+    for name, order, workers in (("a", [2, 0, 1], 1), ("b", [1, 2, 0], 2)):
+        done, _ = go(tmp_path / name, [archives[i] for i in order], workers=workers)
+        assert rows(done) == expected
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("moment", ["roots", "evidence"])
+def test_killed_half_way_it_goes_on_where_it_was(
+    tmp_path: Path, finished: Run, archives: list[Path], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    saved: list[Path] = []
+    original = evidence.save
+    armed = True
+
+    def dying(path: Path, array: Any) -> None:
+        original(path, array)
+        saved.append(path)
+        if armed and path.name == {"roots": "roots-00007.npy", "evidence": "00001.npy"}[moment]:
+            raise Killed
+
+    monkeypatch.setattr(evidence, "save", dying)
+    with pytest.raises(Killed):
+        go(tmp_path / "run", archives)
+    armed, before = False, len(saved)
+    done, _ = go(tmp_path / "run", archives)
+    again = [path.name for path in saved[before:]]
+    if moment == "roots":
+        assert again[:2] == ["roots-00008.npy", "roots-00009.npy"]
+    else:
+        assert again == ["00002.npy"]
+    for part in done.parts:
+        assert done.file("duplicates", part).read_bytes() == finished.file("duplicates", part).read_bytes()
+
+
+def test_the_best_copy_is_the_users_choice(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
+    shutil.copytree(finished.root, tmp_path / "run")
+    better: dict[str, Any] = {
+        '"latest"': lambda page: page["date"],
+        '["url *[05]", "earliest"]': lambda page: page["url"][-1] in "05",
+        '"lowest words"': lambda page: -len(page["text"].split()),
+    }
+    for keep, value in better.items():
+        done, reporter = go(tmp_path / "run", archives, f"duplicates.keep={keep}")
+        assert reporter.steps == ["duplicates"]
+        pages = rows(done, "extract")
+        of_id = {page["id"]: page for page in pages.values()}
+        for url, row in rows(done).items():
+            if row["dropped"]:
+                assert value(of_id[row["cluster"]]) >= value(pages[url])
+
+
+def test_keep_none_drops_whole_clusters(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
+    shutil.copytree(finished.root, tmp_path / "run")
+    done, _ = go(tmp_path / "run", archives, "duplicates.keep=none")
+    decided = rows(done)
+    for row in decided.values():
+        assert bool(row["dropped"]) == (row["cluster_size"] > 1)
+    assert any(row["dropped"] == [] for row in decided.values())
+
+
+def test_against_an_earlier_run_is_the_joint_run_under_earliest(tmp_path: Path, archives: list[Path]) -> None:
+    order = 'duplicates.keep=["file *0.warc.gz", "file *1.warc.gz", "earliest"]'  # every later crawl has later dates
+    joint = rows(go(tmp_path / "joint", archives, order)[0])
+    old, _ = go(tmp_path / "old", archives[:1], order)
+    middle, _ = go(tmp_path / "middle", archives[1:2], order, f'duplicates.against=["{old.root}"]')
+    both = f'duplicates.against=["{old.root}", "{middle.root}"]'
+    new, reporter = go(tmp_path / "new", archives[2:], order, both)
+    assert not [note for note in reporter.notes if "prefers" in note]
+    apart = rows(old) | rows(middle) | rows(new)
+    assert {url: row["cluster"] for url, row in apart.items()} == {url: row["cluster"] for url, row in joint.items()}
+    assert {url: bool(row["dropped"]) for url, row in apart.items()} == {
+        url: bool(row["dropped"]) for url, row in joint.items()
+    }
+    foreign = {row["cluster"] for row in rows(new).values()} - {row["id"] for row in rows(new, "extract").values()}
+    assert foreign  # some go for a document of an earlier run, whose id is named
+    _, reporter = go(tmp_path / "new", archives[2:], "duplicates.keep=latest", both)
+    assert any("duplicates.keep prefers them" in note for note in reporter.notes)
+
+
+def test_runs_that_cannot_be_compared_with_are_named(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
+    def against(root: Path, *sets: str) -> None:
+        go(tmp_path / "new", archives[2:], f'duplicates.against=["{root}"]', *sets)
+
+    with pytest.raises(UserError, match="nowhere: not a run directory"):
+        against(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="signed with ngram = 5, not 4"):
+        against(finished.root, "duplicates.ngram=4")
+    with pytest.raises(UserError, match="is this very run"):
+        against(tmp_path / "new")
+    shutil.copytree(finished.root, tmp_path / "half")
+    victim = sorted((tmp_path / "half" / "ledger" / "duplicates").glob("*.parquet"))[0]
+    victim.unlink()
+    with pytest.raises(UserError, match="half: its duplicates are not decided; run it first"):
+        against(tmp_path / "half")
+
+
+@pytest.mark.parametrize("step", ["duplicates.signatures", "duplicates.candidates"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "foreign", "rows"])
+def test_damaged_and_foreign_files_are_found(
+    tmp_path: Path, finished: Run, archives: list[Path], step: str, harm: str
+) -> None:
+    shutil.copytree(finished.root, tmp_path / "run")
+    folder = tmp_path / "run" / "ledger" / step
+    victim, other = sorted(folder.glob("*.parquet"))[:2]
+    content = bytearray(victim.read_bytes())
+    again = "duplicates.keep=shortest" if step == "duplicates.candidates" else "quality.words.min=21"
+    if harm == "flip":
+        content[40] ^= 1  # within the first page
+        victim.write_bytes(content)
+    elif harm == "cut":
+        victim.write_bytes(content[:-200])
+    elif harm == "foreign":
+        shutil.copyfile(other, victim)
+    else:
+        table = pq.read_table(victim)
+        pq.write_table(table.slice(1), victim)
+    if harm == "foreign":
+        done, reporter = go(tmp_path / "run", archives, again)  # not under its key: made again
+        assert step in reporter.steps
+        fresh = go(tmp_path / "fresh", archives, again)[0]
+        assert rows(done) == rows(fresh)
+        return
+    with pytest.raises(UserError, match=f"{victim.name}: damaged"):
+        go(tmp_path / "run", archives, again)
+
+
+def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:
+    with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need 316MB or more"):
+        go(tmp_path / "run", archives, "duplicates.memory=315MB")
+    assert duplicates.table_bytes(50_000_000, 1_000_000_000) == 200_000_000
