@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 
-_BLOCK_ROWS = 1 << 16
+_BLOCK_ROWS = 1 << 12  # as Python objects they take ten times the room
 
 _PART_SCHEMA = pa.schema(
     [

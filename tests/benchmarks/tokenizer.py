@@ -1,98 +1,201 @@
-"""Tokenizer speed beside its peers, on one thread: `python tests/benchmarks/tokenizer.py [TEXT_FILE...]`.
+"""Tokenizer speed beside its peers, on one core and on two: `python tests/benchmarks/tokenizer.py [--rustbpe PYTHON]`.
 
-Without files it takes the shared reference texts and the visible text of the shared web sample.
-Encoding is cold: every engine is built anew and sees each text once, for such encoders keep what they have met. Ids must be equal.
+Every figure comes from a process of its own that may use so many cores and no more. Encoding (the texts of texts.py, a vocabulary
+of 32,000 trained on them here) is cold: the engine is built anew and sees each text once, for such encoders keep what they
+have met; ids must be equal. Training gets the texts enlarged to 110 MB, one by one; its memory is the peak beyond what the process
+had before. PYTHON is an interpreter that has rustbpe, which our own need not have.
 """
 
+import argparse
+import hashlib
+import json
 import os
-
-os.environ |= {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "FASTOKENS_BPE_THREADS": "1"}
-
-import gzip
+import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tiktoken
-import tokenizers
-from fastwarc.warc import ArchiveIterator, WarcRecordType
-from resiliparse.extract.html2text import extract_plain_text
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, measure_usage, train_bpe
-from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 VOCAB_SIZE = 32_000
+TRAINING_BYTES = 110_000_000
+TOKENIZERS_SHARE = 4  # every fourth text: it is slow
 
 
-def texts() -> list[str]:
-    if sys.argv[1:]:
-        return [Path(name).read_text("utf-8", "replace") for name in sys.argv[1:]]
-    found = [gzip.decompress(path.read_bytes()).decode() for path in sorted((DATA / "reference").glob("*.txt.gz"))]
-    for path in sorted((DATA / "web-sample").glob("sample-0[0-6].warc.gz")):
-        with path.open("rb") as file:
-            for record in ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True):
-                found.append(extract_plain_text(record.reader.read().decode("utf-8", "replace")))
-    return [text for text in found if text]
+def texts_of(corpus: str) -> Iterator[str]:
+    with open(corpus, encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
 
 
-def timed(name: str, megabytes: float, work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    start, cpu = time.perf_counter(), time.process_time()
-    result = work(*arguments, **options)
-    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
-    print(f"  {name:<42} {megabytes / cpu:8.1f} MB/s of CPU {megabytes / wall:8.1f} MB/s of wall {wall:7.2f} s")
-    return result
+def peak() -> float:
+    """MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def peer_training(corpus: list[str]) -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+def now() -> float:
+    """MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def train(engine: str, pattern: str, corpus: str) -> Any:
+    """Train on a corpus; the small one before is for kernels and imports."""
+    if engine == "ours":
+        from pipeline.kernels import use_kernel_cache
+
+        use_kernel_cache()
+        from pipeline.tokenize.bpe import train_bpe
+
+        train_bpe(texts_of(corpus), VOCAB_SIZE, pattern=pattern)
+    elif engine == "tokenizers":
+        import tokenizers
+        from tokenizers import pre_tokenizers
+
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        cut = pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut, level])
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = tokenizers.trainers.BpeTrainer(vocab_size=VOCAB_SIZE, initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator(texts_of(corpus), trainer)
+    else:
+        import rustbpe  # type: ignore[import-not-found]
+
+        rustbpe.Tokenizer().train_from_iterator(texts_of(corpus), VOCAB_SIZE, pattern=pattern)
+
+
+def encode(engine: str, pattern: str, corpus: str, trained: str, threads: int) -> tuple[Any, Any]:
+    """The work, and what describes its result: what the engine needs is loaded outside the clock, but for the engine itself."""
+    from pipeline.tokenize.bpe import Tokenizer
+
+    texts = list(texts_of(corpus))[:: TOKENIZERS_SHARE if engine == "tokenizers" else 1]
+    tokenizer = Tokenizer.from_file(trained)
+
+    def work() -> Any:
+        if engine == "ours":
+            return tokenizer.encode_batch(texts)[0]
+        if engine == "tiktoken":
+            import tiktoken
+
+            ranks = {token: number for number, token in tokenizer.vocab.items()}
+            oracle = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+            return oracle.encode_ordinary_batch(texts, num_threads=threads)
+        import tokenizers
+
+        return tokenizers.Tokenizer.from_file(trained).encode_batch_fast(texts)
+
+    def describe(found: Any) -> tuple[int, str]:
+        """Bytes of the texts, and a digest of every fourth text's ids, which all engines encode."""
+        import numpy as np
+
+        size = sum(len(text.encode()) for text in texts)
+        if engine == "ours":
+            found = np.split(found, tokenizer.encode_batch(texts)[1][1:-1])
+        elif engine == "tokenizers":
+            found = [each.ids for each in found]
+        some = found if engine == "tokenizers" else found[::TOKENIZERS_SHARE]
+        ids = np.concatenate([np.asarray(each, np.uint32) for each in some])
+        return size, hashlib.sha256(ids.tobytes()).hexdigest()[:12]
+
+    return work, describe
+
+
+def child(job: dict[str, Any]) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
+    describe = None
+    if job["kind"] == "train":
+        train(job["engine"], job["pattern"], job["small"])
+    else:
+        work, describe = encode(job["engine"], job["pattern"], job["corpus"], job["trained"], job["threads"])
+    before, began, cpu = now(), time.perf_counter(), time.process_time()
+    found = train(job["engine"], job["pattern"], job["corpus"]) if describe is None else work()
+    wall, cpu, memory = time.perf_counter() - began, time.process_time() - cpu, peak() - before
+    size, digest = (job["bytes"], "") if describe is None else describe(found)
+    print(json.dumps({"bytes": size, "digest": digest, "wall": wall, "cpu": cpu, "memory": memory}))
+
+
+def run(python: str, **job: Any) -> float:
+    """Start a child, print its line; returns MB a second: of CPU on one core, where other work would be counted, else of wall."""
+    threads = str(job["threads"])
+    names = ("RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS", "NUMBA_NUM_THREADS")
+    env = os.environ | dict.fromkeys(names, threads) | {"TOKENIZERS_PARALLELISM": "true" if threads != "1" else "false"}
+    done = subprocess.run(
+        [python, __file__, "--child", json.dumps(job)], env=env, capture_output=True, text=True, check=True
     )
-    tokenizer.train_from_iterator(corpus, trainer)
-    return tokenizer
-
-
-def peer_encoding(trained: Tokenizer, corpus: list[str]) -> list[list[int]]:
-    peer = tokenizers.Tokenizer.from_str(trained.to_json())
-    peer.encode_special_tokens = True
-    return [peer.encode(text).ids for text in corpus]
+    result = json.loads(done.stdout.splitlines()[-1])
+    speed = float(result["bytes"] / 1e6 / result["cpu" if job["threads"] == 1 else "wall"])
+    print(
+        f"{job['kind']:7}{job['name']:8}{job['threads']} core(s)  {job['engine']:11}{speed:8.1f} MB/s {result['cpu']:7.1f} s CPU {result['wall']:7.1f} s wall"
+        f" {result['memory']:7.0f} MB  {result['digest']}",
+        flush=True,
+    )
+    return speed
 
 
 def main() -> None:
-    corpus = texts()
-    megabytes = sum(len(text.encode()) for text in corpus) / 1e6
-    sample = corpus[:: max(1, len(corpus) // 300)]
-    sample_megabytes = sum(len(text.encode()) for text in sample) / 1e6
-    print(f"{len(corpus)} texts, {megabytes:.1f} MB; vocabulary {VOCAB_SIZE}")
-    for pattern in (GPT2_PATTERN, CL100K_PATTERN):
-        start = time.process_time()
-        train_bpe(["compile the kernels, or load them"], 300, pattern=pattern)
-        print(f"kernels ready in {time.process_time() - start:.2f} s of CPU")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--rustbpe", metavar="PYTHON")
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    if options.child:
+        child(json.loads(options.child))
+        return
+    from pipeline.kernels import use_kernel_cache
 
-    for name, pattern in (("gpt2", GPT2_PATTERN), ("cl100k", CL100K_PATTERN)):
-        print(f"{name} pattern")
-        trained = timed("training", megabytes, train_bpe, corpus, VOCAB_SIZE, (END_OF_TEXT,), pattern)
-        if name == "gpt2":
-            timed("training, tokenizers", megabytes, peer_training, corpus)
-        ids, offsets = timed("encoding, engine built anew", megabytes, trained.encode_batch, corpus)
-        got = [ids[a:b].tolist() for a, b in pairwise(offsets)]
-        ranks = {token: number for number, token in trained.vocab.items() if number != trained.end_of_text}
-        oracle = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-        expected = timed("encoding, tiktoken", megabytes, oracle.encode_ordinary_batch, corpus, num_threads=1)
-        print(f"  texts with other ids than tiktoken's: {sum(a != b for a, b in zip(got, expected, strict=True))}")
-        timed("encoding, tokenizers", sample_megabytes, peer_encoding, trained, sample)
-        usage = measure_usage(trained, corpus)
-        print(f"  {usage.bytes_per_token:.3f} bytes a token, {len(usage.unused)} ids unused")
+    use_kernel_cache()  # what is compiled here need not be, and takes no memory, in the children
+    from texts import enlarged, real_texts
+
+    from pipeline.tokenize.bpe import train_bpe
+    from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+
+    texts = real_texts()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: f"{folder}/{name}.jsonl" for name in ("small", "real", "large")}
+        size = 0
+        for name, some in (
+            ("small", iter(texts[:1])),
+            ("real", iter(texts)),
+            ("large", enlarged(texts, TRAINING_BYTES)),
+        ):
+            with open(paths[name], "w", encoding="utf-8") as file:
+                for text in some:
+                    file.write(json.dumps(text) + "\n")
+                    size += len(text.encode()) if name == "large" else 0
+        print(
+            f"load {os.getloadavg()[0]:.1f}; training on {size / 1e6:.0f} MB, encoding {sum(len(t.encode()) for t in texts) / 1e6:.0f} MB"
+        )
+        for name, pattern in (("gpt2", GPT2_PATTERN), ("cl100k", CL100K_PATTERN)):
+            trained = train_bpe(texts, VOCAB_SIZE, pattern=pattern).save(f"{folder}/{name}/tokenizer.json")
+            for threads in (1, 2):
+                common = {"name": name, "pattern": pattern, "threads": threads, "bytes": size, "small": paths["small"]}
+                speeds = {
+                    engine: run(
+                        sys.executable,
+                        kind="encode",
+                        engine=engine,
+                        corpus=paths["real"],
+                        trained=str(trained),
+                        **common,
+                    )
+                    for engine in ("ours", "tiktoken", "tokenizers")
+                }
+                print(
+                    f"        encode: {speeds['ours'] / speeds['tiktoken']:.1f} x tiktoken, {speeds['ours'] / speeds['tokenizers']:.1f} x tokenizers"
+                )
+                pythons = {"ours": sys.executable, "tokenizers": sys.executable}
+                pythons |= {"rustbpe": options.rustbpe} if options.rustbpe else {}
+                if name == "gpt2":
+                    speeds = {
+                        engine: run(python, kind="train", engine=engine, corpus=paths["large"], **common)
+                        for engine, python in pythons.items()
+                    }
+                    print(
+                        "        train: "
+                        + ", ".join(f"{speeds['ours'] / speed:.1f} x {engine}" for engine, speed in speeds.items())
+                    )
 
 
 if __name__ == "__main__":
