@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import STAGES, Config, check
+from pipeline.config import STAGES, Config, Url, check
 from pipeline.errors import UserError
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import decide, extract, measure, products
@@ -50,7 +50,17 @@ class Step:
 
 def extract_options(config: Config) -> Any:
     """How pages become text, and which column of a table is what."""
-    return {"extract": config.extract, "columns": asdict(config.input.columns), "split": config.input.split}
+    options = {"extract": config.extract, "columns": asdict(config.input.columns), "split": config.input.split}
+    if config.url != Url():
+        from pipeline.filters.url import blocklist_files, read_words
+
+        words = (config.url.hard_words, config.url.soft_words, config.url.substrings)
+        options["url"] = [
+            sorted(file_digest(file) for file in blocklist_files(config.url.blocklists)),
+            [path and fingerprint(sorted(read_words(path))) for path in words],
+            sorted(config.url.curated),
+        ]
+    return options
 
 
 def language_options(config: Config) -> Any:
