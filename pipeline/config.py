@@ -95,6 +95,21 @@ class Input(Section):
         return parse_bytes(self.part_bytes, "input.part_bytes")
 
 
+class Url(Section):
+    """Pages that are dropped for their URL, before they are extracted (RefinedWeb, appendix G.1)."""
+
+    blocklists: tuple[str, ...] = ()
+    """Files of domains and URLs, a line each, or directories in UT1's layout."""
+    hard_words: str | None = None
+    """A file of words, a line each: one of them in a URL is enough."""
+    soft_words: str | None = None
+    """A file of words of which two different ones must meet."""
+    substrings: str | None = None
+    """A file of strings that may not occur at all, within words neither."""
+    curated: tuple[str, ...] = ()
+    """Domains of sources that are added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
+
+
 class Extract(Section):
     """HTML to text."""
 
@@ -196,6 +211,7 @@ class Config(Section):
     out: str | None = None
     """The run directory; without it runs/ and the name of the config file."""
     until: StageName = "train"
+    url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
     quality: dict[str, Range] = {}

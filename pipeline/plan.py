@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import STAGES, Config, one_line
+from pipeline.config import STAGES, Config, Url, one_line
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
@@ -57,7 +57,22 @@ def extract_options(config: Config) -> Any:
     """How pages become text, the native extractor's model by its content, and which column of a table is what."""
     model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
     columns = asdict(config.input.columns)
-    return {"extract": config.extract, "model": model, "columns": columns, "split": config.input.split}
+    options: dict[str, Any] = {
+        "extract": config.extract,
+        "model": model,
+        "columns": columns,
+        "split": config.input.split,
+    }
+    if config.url != Url():
+        from pipeline.filters.url import blocklist_files, read_words
+
+        words = (config.url.hard_words, config.url.soft_words, config.url.substrings)
+        options["url"] = [
+            sorted(file_digest(file) for file in blocklist_files(config.url.blocklists)),
+            [path and fingerprint(sorted(read_words(path))) for path in words],
+            sorted(config.url.curated),
+        ]
+    return options
 
 
 def language_options(config: Config) -> Any:

@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
+from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
 
 
@@ -117,6 +118,8 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
     }
     unit = "bytes" if step.name == "extract" else "rows"
     reporter.begin(step.name, sum(sizes.values()), unit, len(pending), len(run.parts))
+    if step.name == "extract":
+        prepare_urls(run.root, run.config.url)
     if not step.quick:
         warm_up(step.name, run.config)
     tasks = []

@@ -100,13 +100,14 @@ def rows(
     *,
     archive: Path | str,
     at: Callable[[int], None] | None = None,
+    url_reasons: Callable[[str], list[str]] | None = None,
     skip: frozenset[int] = frozenset(),
 ) -> Iterator[Row]:
     """One row for each record, in order, whatever is wrong with it.
 
     `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
     before a record is worked on, so that a runner whose worker dies knows which record did it; the rows in `skip` are
-    then "crashed" and their bodies left alone.
+    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting.
     """
     name = Path(archive).name
     for number, record in enumerate(records):
@@ -125,6 +126,8 @@ def rows(
             detail=record.detail,
         )
         _judge(row, record, options)
+        if url_reasons is not None and row.url is not None and "record_type" not in row.dropped:
+            row.dropped += url_reasons(row.url)
         if number in skip:
             row.dropped.append("crashed")
         elif not row.dropped:

@@ -1,9 +1,13 @@
 """extract: read the archive; one row a record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
+
+from pipeline.config import Url
 from pipeline.engines import Care, Tick
-from pipeline.ledger import rows_in, writer
+from pipeline.ledger import atomic, rows_in, writer
 from pipeline.stages.job import Job
 
 
@@ -34,7 +38,46 @@ def extract(job: Job, tick: Tick, care: Care) -> int:
 
     with writer(job.out, SCHEMA, job.key) as out:
         name = f"{job.part.path}#{job.part.start}" if job.part.path.startswith(DATASET) else job.part.path
-        found = rows(located(), options, archive=name, at=lambda row: tick(row, position), skip=care.skip)
+        found = rows(
+            located(),
+            options,
+            archive=name,
+            at=lambda row: tick(row, position),
+            url_reasons=url_rules(job.config.url, url_hashes(job.root)),
+            skip=care.skip,
+        )
         for batch in to_batches(found):
             out.write_batch(batch)
     return rows_in(job.out)
+
+
+def url_hashes(root: Path) -> Path:
+    """Where a run keeps its blocklists: made by the runner, mapped into memory by every worker."""
+    return root / "ledger" / "blocklists.npy"
+
+
+def prepare_urls(root: Path, options: Url) -> None:
+    """Read the blocklists, where there are any, into one array on disk."""
+    if options.blocklists:
+        from pipeline.filters.url import read_blocklists
+
+        with atomic(url_hashes(root)) as temporary, open(temporary, "wb") as file:
+            np.save(file, read_blocklists(options.blocklists))
+
+
+def url_rules(options: Url, hashes: Path) -> Callable[[str], list[str]] | None:
+    """The function that says why a URL is dropped; None where there are no rules."""
+    if options == Url():
+        return None
+    from pipeline.filters.url import UrlRules, curated, read_words
+
+    def words(path: str | None) -> list[str]:
+        return read_words(path) if path else []
+
+    return UrlRules(
+        blocked=np.load(hashes, mmap_mode="r") if options.blocklists else None,
+        hard=frozenset(words(options.hard_words)),
+        soft=frozenset(words(options.soft_words)),
+        substrings=tuple(words(options.substrings)),
+        curated=curated(options.curated),
+    ).reasons
