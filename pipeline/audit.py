@@ -195,8 +195,9 @@ def show_overview(run: Run, console: Console) -> None:
     recall = found["both"] / found["similar"] if found["similar"] else float("nan")
     precision = found["both"] / found["proposed"] if found["proposed"] else float("nan")
     console.print(
-        f"among {found['documents']:,} different texts ({found['pairs']:,} pairs): {found['similar']:,} pairs are {threshold:g} similar "
-        f"or more; the bands propose {found['proposed']:,}: recall {recall:.3f}, precision {precision:.3f}",
+        f"among {found['documents']:,} different texts ({found['pairs']:,} pairs): {found['similar']:,} pairs are "
+        f"{threshold:g} similar or more; the bands propose {found['proposed']:,}: "
+        f"recall {recall:.3f}, precision {precision:.3f}",
         highlight=False,
     )
     table = Table(

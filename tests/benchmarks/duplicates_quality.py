@@ -2,7 +2,7 @@
 
     python tests/benchmarks/duplicates_quality.py [--pages 2500]
 
-The texts: all pages of the web sample, as resiliparse's main content; for the truth, every pair of different texts is
+The texts: all pages of the web sample, as resiliparse's main content (or whole); for the truth, every pair of different texts is
 compared by its shingles (an inverted index counts what each pair shares). For the published parameters and for each way of
 verifying: precision and recall over pairs at 0.8, where a pair is found when both ends up in one cluster and one of them is
 its kept document; and over documents, where a dropped one was right to go if a kept one is 0.8 similar, and a document
@@ -38,8 +38,8 @@ SETTINGS = {
 }
 
 
-def pages(count: int) -> list[str]:
-    """Main content of the sample's pages that have at least 20 words, each text once."""
+def pages(count: int, main_content: bool) -> list[str]:
+    """The texts of the sample's pages that have at least 20 words, each once."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
@@ -50,7 +50,7 @@ def pages(count: int) -> list[str]:
     for path in sorted(SAMPLE.glob("sample-0[0-6].warc.gz")):
         for record in ArchiveIterator(str(path), record_types=WarcRecordType.response):
             body = record.reader.read()
-            text = extract_plain_text(bytes_to_str(body, detect_encoding(body) or "utf-8"), main_content=True)
+            text = extract_plain_text(bytes_to_str(body, detect_encoding(body) or "utf-8"), main_content=main_content)
             if len(text.split()) >= 20:
                 found[text] = None
     return list(found)[:count]
@@ -77,7 +77,10 @@ def all_pairs(texts: list[str], ngram: int, unit: str) -> npt.NDArray[np.float32
     shared = np.zeros((len(sets), len(sets)), np.int32)
     count_shared(owners, bounds[:-1], bounds[1:], len(sets), shared)
     shared += shared.T
-    return (shared / np.maximum(1, sizes[:, None] + sizes[None, :] - shared)).astype(np.float32)
+    similarity: npt.NDArray[np.float32] = (shared / np.maximum(1, sizes[:, None] + sizes[None, :] - shared)).astype(
+        np.float32
+    )
+    return similarity
 
 
 def measure(texts: list[str], truth: npt.NDArray[np.float32], verify: str, setting: tuple[int, int, int, str]) -> None:
@@ -128,8 +131,13 @@ def candidates(texts: list[str], truth: npt.NDArray[np.float32], setting: tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description="Precision and recall of the duplicates stage on real pages.")
     parser.add_argument("--pages", type=int, default=2_500)
-    texts = pages(parser.parse_args().pages)
-    print(f"{len(texts):,} different texts of {SAMPLE.name} (resiliparse, main content, 20 words and more)")
+    parser.add_argument(
+        "--whole-pages", action="store_true", help="with menus and footers, by which pages resemble one another"
+    )
+    options = parser.parse_args()
+    texts = pages(options.pages, not options.whole_pages)
+    kind_of_text = "whole pages" if options.whole_pages else "main content"
+    print(f"{len(texts):,} different texts of {SAMPLE.name} (resiliparse, {kind_of_text}, 20 words and more)")
     truths: dict[Any, npt.NDArray[np.float32]] = {}
     for name, setting in SETTINGS.items():
         kind = setting[2:]
