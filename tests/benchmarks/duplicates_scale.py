@@ -116,7 +116,7 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str) -> None:
                 )
                 decided.write_table(pa.table([dropped], schema=streams["quality.decide"]))
                 halves = mix((g << SHIFT) + np.where(is_twin(g, p), p - np.uint64(1), p))
-                hashes = np.stack([halves, mix(halves)], axis=1)
+                hashes = np.stack([halves, mix(halves + np.uint64(1))], axis=1)
                 columns = [
                     pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(hashes)]),
                     pa.array(np.full(count, 4_000)),
