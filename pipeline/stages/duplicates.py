@@ -185,7 +185,8 @@ def read_candidates(view: View, everything: tuple[Source, ...]) -> tuple[npt.NDA
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
     total = sum(rows_in(source.file("extract")) for source in everything)
     alive = np.zeros(total, np.bool_)
-    exact, roots = (np.arange(total, dtype=np.int32 if total < 2**31 else np.int64) for _ in CANDIDATES.names)
+    exact: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
+    roots = exact.copy()
     start = 0
     for number, source in enumerate(everything):
         path = source_file(view, number, source)
