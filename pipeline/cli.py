@@ -231,6 +231,31 @@ def export(
 
 
 @app.command()
+def duplicates(
+    run: RunFolder,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ID", help="A cluster, by the id of its kept document.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL_OR_ID", help="One dropped document.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="So many dropped documents, always the same.")] = None,
+) -> None:
+    """Look at duplicates: the largest clusters and what the bands find, or dropped and kept documents side by side."""
+    from pipeline.audit import check_decided, pairs, show_overview, show_pair
+    from pipeline.plan import open_run
+
+    if sum(option is not None for option in (cluster, url, sample)) > 1:
+        raise UserError("duplicates: give one of --cluster, --url and --sample")
+    opened = open_run(run)
+    check_decided(opened)
+    console = _console()
+    if cluster is None and url is None and sample is None:
+        show_overview(opened, console)
+        return
+    for pair in pairs(opened, cluster=cluster, url=url, count=sample or 20):
+        show_pair(pair, console)
+
+
+@app.command()
 def crawl(
     out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
 ) -> None:

@@ -109,13 +109,13 @@ def earlier_runs(config: Config) -> tuple["Run", ...]:
         run = open_run(Path(name))
         if not run.is_done(STEP["duplicates"]):
             raise UserError(f"duplicates.against: {name}: its duplicates are not decided; run it first")
-        for step in ("duplicates.signatures",):
-            mine, theirs = signature_options(config), signature_options(run.config)
-            if mine != theirs:
-                differing = next(key for key in mine if mine[key] != theirs[key])
-                raise UserError(
-                    f"duplicates.against: {name}: signed with {differing} = {theirs[differing]}, not {mine[differing]}"
-                )
+        mine, theirs = signature_options(config), signature_options(run.config)
+        if mine != theirs:
+            differing = next(key for key in mine if mine[key] != theirs[key])
+            raise UserError(
+                f"duplicates.against: {name}: signed with {differing} = {theirs[differing]}, not {mine[differing]}"
+            )
+        for step in ("extract", "quality", "duplicates.signatures"):
             missing = [part.path for part in run.parts if not run.is_done(STEP[step], part)]
             if missing:
                 raise UserError(f"duplicates.against: {name}: {step} of {missing[0]} is missing or of another version")

@@ -36,14 +36,14 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     `{"record": {...}, "stages": [{"name", "values": {...}, "dropped": [{"rule", "value", "bound"}] | None}], "clean",
     "shards"}`; `dropped` is None once an earlier stage has dropped the row.
     """
-    record = _row(run, "extract", part, row)
+    record = row_of(run, "extract", part, row)
     assert record is not None
     place = row + run.first_row(part) if all(run.is_done(STEP["extract"], p) for p in run.parts[: part.index]) else row
     stages = []
     sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
     for name, step in sources.items():
-        values = record if name == "extract" else _row(run, step, part, row)
-        decided = record if name == "extract" else _row(run, DECISIONS[name], part, row)
+        values = record if name == "extract" else row_of(run, step, part, row)
+        decided = record if name == "extract" else row_of(run, DECISIONS[name], part, row)
         if values is None or decided is None:
             break  # the run has not come so far
         dropped = decided["dropped"]
@@ -65,7 +65,8 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     return told
 
 
-def _row(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
+def row_of(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
+    """All columns of one row of a step; None where the step has not done the part."""
     if not run.is_done(STEP[step], part):
         return None
     with pq.ParquetFile(run.file(step, part)) as file:

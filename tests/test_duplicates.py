@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import ledger, runner
+from pipeline import audit, ledger, runner
+from pipeline.cli import app as main
 from pipeline.config import load
 from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
@@ -286,6 +287,43 @@ def test_damaged_and_foreign_files_are_found(
         return
     with pytest.raises(UserError, match=f"{victim.name}: damaged"):
         go(tmp_path / "run", archives, again)
+
+
+def test_the_audit_measures_what_all_pairs_say(finished: Run) -> None:
+    found = audit.measure(finished)
+    pages = [row["text"] for row in rows(finished, "extract").values()]
+    different = list(dict.fromkeys(pages))
+    values = [jaccard(a, b) for i, a in enumerate(different) for b in different[:i]]
+    assert (found["documents"], found["pairs"]) == (len(different), len(values))
+    assert found["similar"] == sum(value >= 0.8 for value in values) > 0
+    assert found["both"] <= min(found["similar"], found["proposed"])
+    assert sum(count for _, count, _, _ in found["bins"]) == sum(value >= 0.1 for value in values)
+    sizes = [row["cluster_size"] for row in rows(finished).values() if row["dropped"]]
+    assert audit.largest_clusters(finished)[0][1] == max(sizes)
+
+
+def test_pairs_stand_side_by_side(capsys: pytest.CaptureFixture[str], finished: Run) -> None:
+    root = str(finished.root)
+    for pair in audit.pairs(finished, count=50):
+        assert pair.kept is not None
+        assert pair.similarity == pytest.approx(jaccard(pair.kept["text"], pair.dropped["text"]))
+    main(["duplicates", root, "--sample", "3"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert shown.count("similarity ") == 3
+    one = next(audit.pairs(finished, count=1))
+    main(["duplicates", root, "--url", one.dropped["url"]], standalone_mode=False)
+    assert one.dropped["id"] in capsys.readouterr().out
+    main(["duplicates", root, "--cluster", one.kept["id"] if one.kept else ""], standalone_mode=False)
+    assert one.dropped["id"] in capsys.readouterr().out
+    main(["duplicates", root], standalone_mode=False)
+    assert "the S-curve says" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no such URL"):
+        list(audit.pairs(finished, url="http://never.example/"))
+
+
+def test_differing_spans() -> None:
+    assert audit.differing_spans("a b c d", "a x y c d e") == [("b", "x y"), ("", "e")]
+    assert audit.differing_spans("a b", "a  b") == []
 
 
 def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:

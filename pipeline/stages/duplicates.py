@@ -183,21 +183,21 @@ def _tell_of_better_ones(note: Callable[[str], None], kept: Roots, preferred: np
 
 def read_candidates(view: View, everything: tuple[Source, ...]) -> tuple[npt.NDArray[np.bool_], Roots, Roots]:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
-    alive, found = [np.zeros(0, np.bool_)], [np.zeros((2, 0), np.int64)]
+    total = sum(rows_in(source.file("extract")) for source in everything)
+    alive = np.zeros(total, np.bool_)
+    exact: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
+    roots = exact.copy()
     start = 0
     for number, source in enumerate(everything):
         path = source_file(view, number, source)
         check_rows(path, rows_in(source.file("extract")))
         table = read(path, CANDIDATES.names)
-        own = np.arange(start, start + len(table))
-        here = table["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
-        alive.append(np.asarray(here, np.bool_))
-        found.append(
-            np.stack([np.where(here, pc.fill_null(table[name], 0).to_numpy(), own) for name in CANDIDATES.names])
-        )
+        rows = slice(start, start + len(table))
+        alive[rows] = table["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+        for name, found in zip(CANDIDATES.names, (exact, roots), strict=True):
+            np.copyto(found[rows], pc.fill_null(table[name], 0).to_numpy(), where=alive[rows], casting="same_kind")
         start += len(table)
-    exact, roots = np.concatenate(found, axis=1).astype(np.int32 if start < 2**31 else np.int64)
-    return np.concatenate(alive), exact, roots
+    return alive, exact, roots
 
 
 def of_documents(

@@ -32,6 +32,7 @@ from pipeline.kernels import use_kernel_cache  # noqa: E402
 use_kernel_cache()
 
 from pipeline.config import Config  # noqa: E402
+from pipeline.filters.clusters import warm_up  # noqa: E402
 from pipeline.ledger import DROPPED, Part, writer  # noqa: E402
 from pipeline.stages.duplicates import CANDIDATES, find_candidates  # noqa: E402
 from pipeline.stages.job import View, part_file  # noqa: E402
@@ -115,7 +116,7 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str) -> None:
                 )
                 decided.write_table(pa.table([dropped], schema=streams["quality.decide"]))
                 halves = mix((g << SHIFT) + np.where(is_twin(g, p), p - np.uint64(1), p))
-                hashes = np.stack([halves, mix(halves)], axis=1)
+                hashes = np.stack([halves, mix(halves + np.uint64(1))], axis=1)
                 columns = [
                     pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(hashes)]),
                     pa.array(np.full(count, 4_000)),
@@ -129,6 +130,7 @@ def work(folder: Path, n: int, part_rows: int, memory: str) -> None:
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": {"memory": memory}})
     parts = tuple(Part(i, f"part-{i:05d}", 0, f"{i:032d}") for i in range(-(-n // part_rows)))
     view = View(folder, "duplicates.candidates", parts, "key", config)
+    warm_up()  # loading compiled kernels takes seconds, whatever there is to do
     began, cpu = time.perf_counter(), time.process_time()
     find_candidates(view, lambda rows, units: None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
