@@ -20,6 +20,7 @@ from pipeline.extract.native.blocks import (
     OK,
     STATS,
     TOO_DEEP,
+    TOO_LARGE,
     Parsed,
     parse,
 )
@@ -33,7 +34,7 @@ SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side
 
 def parsed(page: str | bytes, max_depth: int = 500) -> Parsed:
     data = page if isinstance(page, bytes) else page.encode()
-    found: Parsed = parse(np.frombuffer(data, np.uint8), data.count(b"<"), max_depth)
+    found: Parsed = parse(np.frombuffer(data, np.uint8), max_depth, 1_000_000)
     return found
 
 
@@ -173,6 +174,13 @@ def test_depth_is_bounded() -> None:
     assert parsed("<html><head><body>" + "<div>" * 10 + "x", max_depth=10).status == OK
     assert parsed("<html><head><body>" + "<div>" * 11 + "x", max_depth=10).status == TOO_DEEP
     assert parsed("<p>x" * 1000 + "<li>y" * 1000, max_depth=10).status == OK
+
+
+def test_elements_and_blocks_are_bounded() -> None:
+    for page in ("<p>x" * 11, "<i></i>" * 11, "x<hr>" * 12):
+        data = np.frombuffer(page.encode(), np.uint8)
+        assert parse(data, 500, 10).status == TOO_LARGE
+        assert parse(data, 500, 20).status == OK
 
 
 def test_trees_are_walked_as_written() -> None:

@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.extract.charset import clean, decode
-from pipeline.extract.markup import extract_page
+from pipeline.extract.markup import MAX_DEPTH, MAX_TAGS, extract_page
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.features import describe
@@ -123,7 +123,7 @@ def labels(texts: list[str], gold: str) -> tuple[NDArray[np.float32], NDArray[np
 def prepare(sample: Sample) -> Page | None:
     html = clean(decode(sample.body, sample.content_type).text)
     data = html.encode()
-    parsed = parse(np.frombuffer(data, np.uint8), html.count("<"), 500)
+    parsed = parse(np.frombuffer(data, np.uint8), MAX_DEPTH, MAX_TAGS)
     if parsed.status or not len(parsed.home):
         return None
     table, around = describe(parsed)
