@@ -85,7 +85,7 @@ def main() -> None:
         gain = np.array([a[2] - b[2] for a, b in zip(found[group]["native"], found[group]["trafilatura"], strict=True)])
         error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else float("nan")
         cells = "".join(
-            f"{'/'.join(f'{value:.3f}'[1:] if value < 1 else '1' for value in row):>19}" for row in means.values()
+            f"{'/'.join(f'{value:.3f}'[1:] if value < 0.9995 else '1' for value in row):>19}" for row in means.values()
         )
         print(f"{group[:22]:22} {len(gain):5}{cells}   {gain.mean():+.3f} (se {error:.3f})")
     print(f"\n{'pages/s, one core':28}" + "".join(f"{len(pages) / spent:19.0f}" for spent in seconds.values()))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 DEPTH = 5
 """Every tree is complete to this depth: no branch to mispredict. A leaf higher up is repeated below."""
 _INNER = 2**DEPTH - 1
-_CHECK, _SURE = 16, np.float32(4.5)  # after so many trees, and beyond a logit of so much (0.989), the rest is not asked
+_CHECK, _SURE = 16, np.float32(3.0)  # after so many trees, and beyond a logit of so much (0.95), the rest is not asked
 
 _WINDOWS = (3, 8, 20)
 _STATIC = 1 + 6 + len(_WINDOWS) + 5 + 2
