@@ -110,6 +110,8 @@ def decode(body: bytes, http_content_type: str | None = None) -> Decoded:
 def clean(text: str) -> str:
     """The text without NUL and lone surrogates, which no UTF-8 column or C string takes."""
     text = text.replace("\0", "")
+    if text.isascii():  # known without a look
+        return text
     try:
         text.encode()  # many times faster than a search, and nearly always fine
     except UnicodeEncodeError:
@@ -120,7 +122,9 @@ def clean(text: str) -> str:
 def _result(body: bytes, codec: str, declared: str | None, how: str) -> Decoded:
     if codec == "euc_jp" and "\ufffd" in body.decode(codec, "replace"):
         codec = "euc_jis_2004"  # holds NEC's row 13 (circled digits), which browsers read under euc-jp
-    return Decoded(clean(body.decode(codec, "replace")), _NAMES.get(codec, codec), declared, how)
+    text = body.decode(codec, "replace")
+    text = text.replace("\0", "") if codec == "utf-8" else clean(text)  # UTF-8 never yields a surrogate
+    return Decoded(text, _NAMES.get(codec, codec), declared, how)
 
 
 def _in_header(content_type: str | None) -> str | None:

@@ -75,11 +75,11 @@ def extract_page(
     """
     if extractor not in EXTRACTORS:
         raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
-    html = _PROLOG.sub("", clean(html), count=1)
-    tags = html.count("<")
-    if extractor == "native" and tags <= MAX_TAGS:
+    if extractor == "native":
         return _native(html, main_content, max_depth)
+    html = _PROLOG.sub("", clean(html), count=1)
     title = page_title(html)
+    tags = html.count("<")
     if tags > MAX_TAGS:
         return Page(None, title, "too_large", f"{tags:,} tags; at most {MAX_TAGS:,} are extracted")
     if tags > max_depth and (depth := nesting(html)) > max_depth:
@@ -99,9 +99,11 @@ def extract_page(
 def _native(html: str, main_content: bool, max_depth: int) -> Page:
     from pipeline.extract.native.extract import extract  # Numba and a second of start-up, for those who ask for it
 
-    found = extract(html, main_content=main_content, max_depth=max_depth)
+    found = extract(html, main_content=main_content, max_depth=max_depth, max_tags=MAX_TAGS)
     title = _one_line(found.title)
-    if found.too_deep:
+    if found.problem == "too_large":
+        return Page(None, title, "too_large", f"more than {MAX_TAGS:,} elements or blocks of text")
+    if found.problem == "too_deep":
         return Page(None, title, "too_deep", f"elements nest deeper than max_depth, {max_depth:,}")
     return Page(found.text, title) if found.text else Page(None, title, "empty_text", "the extractor found no text")
 

@@ -26,7 +26,7 @@ from pipeline.extract.native.syntax import (
 )
 from pipeline.extract.native.words import COLUMNS, measure
 
-OK, TOO_DEEP = 0, 1
+OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
 
 # Columns of `Blocks.stats` beyond those of words.measure.
 LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
@@ -114,13 +114,18 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
-    """Parse a page. `tags`: how often "<" is in it, which bounds the elements and blocks.
+def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
+    """Parse a page in UTF-8.
 
-    Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`; what was parsed until
-    then is returned.
+    Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`: what was parsed until
+    then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
     """
     n = len(page)
+    tags = 0
+    for byte in page:
+        tags += byte == 60
+    tags = min(tags, max_tags)
+    status = OK
     parent = np.empty(tags + 1, np.int32)
     tag = np.empty(tags + 1, np.int32)
     hints = np.empty(tags + 1, np.int64)
@@ -142,7 +147,6 @@ def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
     link_bytes = bold_bytes = links = images = breaks = 0
     space = True
     title = (0, 0)
-    status = OK
     i = 0
     while True:
         flush = i >= n
@@ -223,9 +227,10 @@ def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
             k, h = name(page, k)
             new = max(look_up(TAG_TABLE, h), 0)
             kind = KIND[new]
-            k, own, own_path, closed, target = attributes(
-                page, k, not closing and not kind & (VOID | OPAQUE), np.uint64(h), endless
-            )
+            own_path = np.uint64(h)
+            if k < n and page[k] != 62:
+                wanted = not closing and not kind & (VOID | OPAQUE)
+                k, own, own_path, closed, target = attributes(page, k, wanted, own_path, endless)
             i = k + 1
             if new == _HTML or new == _HEAD or new == _BODY:
                 if not closing:
@@ -265,6 +270,9 @@ def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
             while end > begun and out[end - 1] <= 32:
                 end -= 1
             if end > begun:
+                if blocks > tags:
+                    status = TOO_LARGE
+                    break
                 row = stats[blocks]
                 prints[blocks] = measure(out, begun, end, row)
                 size = np.float32(end - begun)
@@ -299,8 +307,8 @@ def parse(page: NDArray[np.uint8], tags: int, max_depth: int) -> Parsed:
             depth = _implied_end(open_, depth, tag, new)
         if closed and new != 0 and not kind & BLOCK and new != _A:
             continue
-        if depth > max_depth:
-            status = TOO_DEEP
+        if depth > max_depth or elements > tags:
+            status = TOO_DEEP if depth > max_depth else TOO_LARGE
             break
         above = open_[depth - 1]
         parent[elements], tag[elements], hints[elements] = above, new, own

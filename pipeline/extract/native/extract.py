@@ -6,19 +6,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.charset import clean
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import assemble, visible
-from pipeline.extract.native.blocks import TOO_DEEP, Parsed, parse
+from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.words import CHARS
 
 
 class Found(NamedTuple):
-    """What a page gave; the title is as it stands in the page, entities and all. `too_deep`: not extracted."""
+    """What a page gave; the title is as it stands in the page, entities and all."""
 
     text: str
     title: str
-    too_deep: bool
+    problem: str | None
+    """ "too_deep" or "too_large": the page was not extracted."""
 
 
 @cache
@@ -27,18 +29,22 @@ def shipped_model() -> trees.Model:
     return trees.load(MODEL_FILE)
 
 
-def extract(html: str, *, main_content: bool, max_depth: int, model: trees.Model | None = None) -> Found:
-    """Text of a page without NUL and lone surrogates; all that is visible unless `main_content`."""
-    data = html.encode()
-    page = parse(np.frombuffer(data, np.uint8), html.count("<"), max_depth)
+def extract(html: str, *, main_content: bool, max_depth: int, max_tags: int, model: trees.Model | None = None) -> Found:
+    """Text of a page, without NUL and lone surrogates; all that is visible unless `main_content`."""
+    html = html.replace("\0", "")
+    try:
+        data = html.encode()
+    except UnicodeEncodeError:
+        data = clean(html).encode()
+    page = parse(np.frombuffer(data, np.uint8), max_depth, max_tags)
     first, last = page.title
     title = data[first:last].decode()
-    if page.status == TOO_DEEP:
-        return Found("", title, True)
+    if page.status != OK:
+        return Found("", title, "too_deep" if page.status == TOO_DEEP else "too_large")
     if not len(page.home):
-        return Found("", title, False)
+        return Found("", title, None)
     keep = choose(page, model or shipped_model()) if main_content else visible(page)
-    return Found(assemble(page, keep).tobytes().decode(), title, False)
+    return Found(assemble(page, keep).tobytes().decode(), title, None)
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
@@ -54,4 +60,4 @@ def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
 def warm_up() -> None:
     """Compile, or load from the cache, all kernels."""
     for main_content in (True, False):
-        extract("<p>A word.", main_content=main_content, max_depth=500)
+        extract("<p>A word.", main_content=main_content, max_depth=500, max_tags=100)

@@ -20,14 +20,13 @@ def fnv(h, byte):  # type: ignore[no-untyped-def]
 @njit(nogil=True)
 def look_up(table, h):  # type: ignore[no-untyped-def]
     """The value under a hash; -1 where there is none. Tables are at most half full, so a search is short."""
-    hashes, values = table
-    mask = len(hashes) - 1
+    mask = len(table) - 1
     i = np.int64(h) & mask
-    while hashes[i] != 0:
-        if hashes[i] == h:
-            return values[i]
+    while table[i, 0] != 0:
+        if table[i, 0] == h:
+            return table[i, 1]
         i = (i + 1) & mask
-    return -1
+    return np.int64(-1)
 
 
 def _hash(name: bytes) -> int:
@@ -37,16 +36,17 @@ def _hash(name: bytes) -> int:
     return h
 
 
-def _table(items: Iterable[tuple[str, int]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def _table(items: Iterable[tuple[str, int]]) -> NDArray[np.int64]:
+    """Hash and value by row; 0 is no name's hash."""
     pairs = {_hash(name.encode()): value for name, value in items}
-    size = 2 << (len(pairs)).bit_length()
-    hashes, values = np.zeros(size, np.uint32), np.zeros(size, np.int64)
+    size = 2 << len(pairs).bit_length()
+    table = np.zeros((size, 2), np.int64)
     for h, value in pairs.items():
         i = h & (size - 1)
-        while hashes[i]:
+        while table[i, 0]:
             i = (i + 1) & (size - 1)
-        hashes[i], values[i] = h, value
-    return hashes, values
+        table[i] = h, value
+    return table
 
 
 # Tags ----------------------------------------------------------------------------------------------------------------

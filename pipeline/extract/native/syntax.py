@@ -212,13 +212,19 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
                 vb = k
         if not wanted:
             continue
-        if _is(page, a, b, _CLASS):
-            hints, path = _class_words(page, va, vb, hints, path, True)
-        elif _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
-            hints, path = _class_words(page, va, vb, hints, path, False)
-        elif _is(page, a, b, _HREF):
-            target = True
-        elif _is(page, a, b, _HIDDEN) or (_is(page, a, b, _STYLED) and _hides(page, va, vb)):
+        first = page[a] | 32
+        if first == 99:  # the first letter decides for nearly all: c, i, r, h, s
+            if _is(page, a, b, _CLASS):
+                hints, path = _class_words(page, va, vb, hints, path, True)
+        elif first == 105 or first == 114:
+            if _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
+                hints, path = _class_words(page, va, vb, hints, path, False)
+        elif first == 104:
+            if _is(page, a, b, _HREF):
+                target = True
+            elif _is(page, a, b, _HIDDEN):
+                hints |= np.int64(1) << HIDDEN
+        elif first == 115 and _is(page, a, b, _STYLED) and _hides(page, va, vb):
             hints |= np.int64(1) << HIDDEN
     return k, hints, path, closed, target
 

@@ -31,7 +31,8 @@ def _ideograph(point):  # type: ignore[no-untyped-def]
 @njit(nogil=True)
 def measure(out, a, b, row):  # type: ignore[no-untyped-def]
     """Fill the first COLUMNS of `row` for the text `out[a:b]`; returns a hash of its letters and digits."""
-    row[:COLUMNS] = 0
+    # counted in registers, and written once
+    chars = words = digits = letters = capitals = capitalised = punctuation = commas = ideographs = stop_words = 0
     h = FNV_START
     in_word = False
     last = _OTHER
@@ -49,65 +50,65 @@ def measure(out, a, b, row):  # type: ignore[no-untyped-def]
             point = ((c & 7) << 18) | ((out[i + 1] & 63) << 12) | ((out[i + 2] & 63) << 6) | (out[i + 3] & 63)
             size = 4
         i += size
-        row[CHARS] += 1
+        chars += 1
         word = False
         if size == 1:
             if 97 <= c <= 122:
-                row[LETTERS] += 1
+                letters += 1
                 word = True
             elif 65 <= c <= 90:
-                row[LETTERS] += 1
-                row[CAPITALS] += 1
+                letters += 1
+                capitals += 1
                 if not in_word:
-                    row[CAPITALISED] += 1
+                    capitalised += 1
                 point += 32
                 word = True
             elif 48 <= c <= 57:
-                row[DIGITS] += 1
+                digits += 1
                 word = True
             elif c == 46 or c == 33 or c == 63:  # . ! ?
-                row[PUNCTUATION] += 1
+                punctuation += 1
                 last = _SENTENCE
             elif c == 44 or c == 59:  # , ;
-                row[PUNCTUATION] += 1
-                row[COMMAS] += c == 44
+                punctuation += 1
+                commas += c == 44
                 last = _OTHER
             elif c == 58:
-                row[PUNCTUATION] += 1
+                punctuation += 1
                 last = _COLON
             elif c > 32 and c != 34 and c != 39 and c != 41:  # a quote or bracket may follow the full stop
                 last = _OTHER
         elif (
             point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0x61F or point == 0x6D4 or point == 0x964
         ):
-            row[PUNCTUATION] += 1
-            row[COMMAS] += 1  # no spaces: a full stop tells of running text as a comma does
+            punctuation += 1
+            commas += 1  # no spaces: a full stop tells of running text as a comma does
             last = _SENTENCE
         elif (
             point == 0xFF0C or point == 0x3001 or point == 0xFF1B or point == 0xFF1A or point == 0x60C or point == 0x61B
         ):
-            row[PUNCTUATION] += 1
-            row[COMMAS] += 1
+            punctuation += 1
+            commas += 1
             last = _COLON if point == 0xFF1A else _OTHER
         elif 0x2000 <= point <= 0x206F:  # quotes, dashes, ...
             if point == 0x2026:
                 last = _SENTENCE
         elif _ideograph(point):
-            row[IDEOGRAPHS] += 1
+            ideographs += 1
             last = _LETTER
             text_print = (text_print ^ np.uint64(point)) * _FAR
         elif not (0xA0 <= point <= 0xBF or 0x2070 <= point <= 0x2BFF or 0x3000 <= point <= 0x303F):
-            row[LETTERS] += 1
+            letters += 1
             word = True
             if (0xC0 <= point <= 0xDE) or (0x391 <= point <= 0x3A9) or (0x410 <= point <= 0x42F):
-                row[CAPITALS] += 1
+                capitals += 1
                 if not in_word:
-                    row[CAPITALISED] += 1
+                    capitalised += 1
                 point += 32
         if word:
             if not in_word:
                 in_word = True
-                row[WORDS] += 1
+                words += 1
                 h = FNV_START
             if point < 0x80:
                 h = fnv(h, point)
@@ -119,8 +120,11 @@ def measure(out, a, b, row):  # type: ignore[no-untyped-def]
             last = _LETTER
         elif in_word:
             in_word = False
-            row[STOP_WORDS] += look_up(STOP_TABLE, h) > 0
+            stop_words += look_up(STOP_TABLE, h) > 0
     if in_word:
-        row[STOP_WORDS] += look_up(STOP_TABLE, h) > 0
+        stop_words += look_up(STOP_TABLE, h) > 0
+    row[CHARS], row[WORDS], row[DIGITS], row[LETTERS], row[CAPITALS] = chars, words, digits, letters, capitals
+    row[CAPITALISED], row[PUNCTUATION], row[COMMAS] = capitalised, punctuation, commas
+    row[IDEOGRAPHS], row[STOP_WORDS] = ideographs, stop_words
     row[SENTENCE_END] = 1.0 if last == _SENTENCE else 0.5 if last == _COLON else 0.0
     return text_print

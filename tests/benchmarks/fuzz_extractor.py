@@ -1,0 +1,69 @@
+"""Mutated pages through the native extractor, with bounds checking on: python tests/benchmarks/fuzz_extractor.py [COUNT]
+
+Slices of the sample pages with tags, quotes, entities and bytes put in, taken out and doubled; every page must give a text
+or a reason. Prints the slowest page, in seconds a megabyte.
+"""
+
+import os
+import random
+import sys
+import tempfile
+import time
+
+os.environ["NUMBA_BOUNDSCHECK"] = "1"
+os.environ["NUMBA_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "checked-kernels")  # apart from the unchecked ones
+
+from gold import samples
+
+from pipeline.extract.markup import extract_page
+from pipeline.extract.native.names import TAGS
+
+PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
+    "<!--", "-->", "<!", "<?", "&", "&#", "&#x1F600;", "&nGt;", "&amp", '"', "'", "=", "<a href=", "<p class='nav x", ">", "/>", "\n",
+    "\u00a0", "\u6771", "\U0001f600", "\ufffd", "\0", "\ud800", "<div style=display:none>", "<br><br>", "<", "</",
+]  # fmt: skip
+
+
+def mutate(rng: random.Random, pages: list[str]) -> str:
+    page = rng.choice(pages)
+    start = rng.randrange(max(1, len(page)))
+    page = page[start : start + rng.choice((50, 300, 1500, 6000))]
+    for _ in range(rng.randint(1, 12)):
+        at = rng.randint(0, len(page))
+        match rng.randrange(4):
+            case 0:
+                page = page[:at] + rng.choice(PIECES) + page[at:]
+            case 1:
+                page = page[:at] + page[at + rng.randint(1, 30) :]
+            case 2:
+                page = page[:at] + page[at : at + 40] * rng.randint(2, 20) + page[at:]
+            case _:
+                page = page[:at] + rng.choice(PIECES) * rng.randint(1, 50) + page[at:]
+    return page
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    rng = random.Random(0)
+    pages = [sample.body.decode(errors="replace") for sample in samples()]
+    extract_page("<p>x", extractor="native")
+    began, worst, problems, size = time.perf_counter(), (0.0, ""), 0, 0
+    for _ in range(count):
+        page = mutate(rng, pages)
+        start = time.process_time()
+        found = extract_page(page, extractor="native", main_content=rng.random() < 0.9)
+        spent = time.process_time() - start
+        assert (found.text is None) == (found.problem is not None)
+        assert found.problem in (None, "empty_text", "too_deep"), (found.problem, found.detail)
+        problems += found.problem is not None
+        size += len(page)
+        if len(page) > 4000:
+            worst = max(worst, (spent / len(page) * 1e6, page[:80]))
+    print(
+        f"{count:,} pages, {size / 1e6:.0f} MB, {problems:,} without text, {time.perf_counter() - began:.0f} s, no fault"
+    )
+    print(f"slowest (of those above 4,000 characters): {worst[0]:.2f} s/MB with bounds checking: {worst[1]!r}")
+
+
+if __name__ == "__main__":
+    main()
