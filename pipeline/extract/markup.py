@@ -61,14 +61,14 @@ def html_to_text(
     by resiliparse where trafilatura is named.
     """
     if isinstance(html, bytes):
-        html = decode(html, f"text/html; charset={encoding}" if encoding else None).text
+        html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8
     return extract_page(html, extractor=extractor, main_content=main_content).text or ""
 
 
 def extract_page(
-    html: str, *, extractor: Extractor = "trafilatura", main_content: bool = True, max_depth: int = MAX_DEPTH
+    html: str | bytes, *, extractor: Extractor = "trafilatura", main_content: bool = True, max_depth: int = MAX_DEPTH
 ) -> Page:
-    """Text and title of an HTML page, or the reason why there is none. Same page, same result; no network.
+    """Text and title of an HTML page, decoded or in UTF-8, or the reason why there is none. Same page, same result; no network.
 
     Pages with more than 200,000 tags or nested beyond `max_depth` are not handed to the extractor at all: the time that
     they take has no bound, and one that ran out of it would make the result depend on the machine.
@@ -76,8 +76,8 @@ def extract_page(
     if extractor not in EXTRACTORS:
         raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
     if extractor == "native":
-        return _native(html, main_content, max_depth)
-    html = _PROLOG.sub("", clean(html), count=1)
+        return _native(clean(html).encode() if isinstance(html, str) else html, main_content, max_depth)
+    html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
     title = page_title(html)
     tags = html.count("<")
     if tags > MAX_TAGS:
@@ -96,7 +96,7 @@ def extract_page(
     return Page(text, title) if text else Page(None, title, "empty_text", "the extractor found no text")
 
 
-def _native(html: str, main_content: bool, max_depth: int) -> Page:
+def _native(html: bytes, main_content: bool, max_depth: int) -> Page:
     from pipeline.extract.native.extract import extract  # Numba and a second of start-up, for those who ask for it
 
     found = extract(html, main_content=main_content, max_depth=max_depth, max_tags=MAX_TAGS)

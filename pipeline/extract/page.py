@@ -220,7 +220,7 @@ def _read(row: Row, record: Record, options: ExtractOptions) -> None:
         _take(row, decoded.text)
         return
     page = extract_page(
-        decoded.text, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
+        decoded.utf8, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
     )
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
     if page.problem is not None:

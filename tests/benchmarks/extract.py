@@ -57,9 +57,9 @@ def main() -> None:
     records = [r for r in read_records(arguments.archive, max_record_bytes=LIMIT) if r.record_type == "response"]
     records = records[: arguments.pages]
 
-    def texts() -> list[str]:
+    def texts() -> list[bytes]:
         bodies = [undo(record.body, record.http_headers, max_bytes=LIMIT).body for record in records]
-        return [decode(body, record.content_type).text for body, record in zip(bodies, records, strict=True)]
+        return [decode(body, record.content_type).utf8 for body, record in zip(bodies, records, strict=True)]
 
     print(f"decode    {'':12} {len(records) / seconds(texts, 3):8.0f} pages/s")
     pages = texts()

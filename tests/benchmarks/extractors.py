@@ -27,18 +27,20 @@ LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el")
 ENOUGH = 200  # characters of text from which two extractors' agreement says something
 
 
-def systems(folder: Path) -> dict[str, Callable[[str, Sample], str]]:
-    """Name to extractor; each takes the decoded page."""
+def systems(folder: Path) -> dict[str, Callable[[bytes, Sample], str]]:
+    """Name to extractor; each takes the page in UTF-8."""
     models = {fold: trees.load(folder / f"without-{fold}.npz") for fold in range(FOLDS)}
 
-    def by_trafilatura(**options: bool) -> Callable[[str, Sample], str]:
-        return lambda html, _: trafilatura.extract(html, include_comments=False, **options) or ""
+    def by_trafilatura(**options: bool) -> Callable[[bytes, Sample], str]:
+        return lambda html, _: trafilatura.extract(html.decode(), include_comments=False, **options) or ""
 
     return {
         "trafilatura": by_trafilatura(),
         "traf. precise": by_trafilatura(favor_precision=True),
         "traf. fast": by_trafilatura(fast=True),
-        "resiliparse": lambda html, _: extract_plain_text(html, main_content=True, alt_texts=False, links=False),
+        "resiliparse": lambda html, _: extract_plain_text(
+            html.decode(), main_content=True, alt_texts=False, links=False
+        ),
         "native": lambda html, page: (
             extract(html, main_content=True, max_depth=MAX_DEPTH, max_tags=MAX_TAGS, model=models[page.fold]).text
         ),
@@ -68,7 +70,7 @@ def main() -> None:
     texts: dict[str, list[str]] = {}
     for name, work in every.items():
         began = time.process_time()
-        texts[name] = [work(decode(page.body, page.content_type).text, page) for page in pages]
+        texts[name] = [work(decode(page.body, page.content_type).utf8, page) for page in pages]
         seconds[name] = time.process_time() - began
     for number, page in enumerate(pages):
         for name in every:

@@ -19,7 +19,7 @@ from gold import FOLDS, Sample, samples, scores, tokens
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.extract.charset import clean, decode
+from pipeline.extract.charset import decode
 from pipeline.extract.markup import MAX_DEPTH, MAX_TAGS
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.blocks import parse
@@ -125,15 +125,14 @@ def labels(texts: list[str], gold: str) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def prepare(sample: Sample) -> Page | None:
-    html = clean(decode(sample.body, sample.content_type).text)
-    data = html.encode()
-    parsed = parse(np.frombuffer(data, np.uint8), MAX_DEPTH, MAX_TAGS)
+    html = decode(sample.body, sample.content_type).utf8
+    parsed = parse(np.frombuffer(html, np.uint8), MAX_DEPTH, MAX_TAGS)
     if parsed.status or not len(parsed.home):
         return None
     table, around = describe(parsed)
     out = parsed.out[: parsed.stop[-1]].tobytes()
     texts = [out[a:b].decode() for a, b in zip(parsed.start, parsed.stop, strict=True)]
-    target = sample.gold if sample.gold is not None else trafilatura.extract(html, include_comments=False)
+    target = sample.gold if sample.gold is not None else trafilatura.extract(html.decode(), include_comments=False)
     if not target:
         return None
     share, count = labels(texts, target)

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.charset import clean
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import assemble, visible
 from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
@@ -29,16 +28,13 @@ def shipped_model() -> trees.Model:
     return trees.load(MODEL_FILE)
 
 
-def extract(html: str, *, main_content: bool, max_depth: int, max_tags: int, model: trees.Model | None = None) -> Found:
-    """Text of a page, without NUL and lone surrogates; all that is visible unless `main_content`."""
-    html = html.replace("\0", "")
-    try:
-        data = html.encode()
-    except UnicodeEncodeError:
-        data = clean(html).encode()
-    page = parse(np.frombuffer(data, np.uint8), max_depth, max_tags)
+def extract(
+    html: bytes, *, main_content: bool, max_depth: int, max_tags: int, model: trees.Model | None = None
+) -> Found:
+    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it; all that is visible unless `main_content`."""
+    page = parse(np.frombuffer(html, np.uint8), max_depth, max_tags)
     first, last = page.title
-    title = data[first:last].decode()
+    title = html[first:last].decode()
     if page.status != OK:
         return Found("", title, "too_deep" if page.status == TOO_DEEP else "too_large")
     if not len(page.home):
@@ -60,4 +56,4 @@ def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
 def warm_up() -> None:
     """Compile, or load from the cache, all kernels."""
     for main_content in (True, False):
-        extract("<p>A word.", main_content=main_content, max_depth=500, max_tags=100)
+        extract(b"<p>A word.", main_content=main_content, max_depth=500, max_tags=100)
