@@ -110,7 +110,7 @@ _EXCLAMATION, _QUESTION, _HASH, _CURLY, _ELLIPSIS = 0x21, 0x3F, 0x23, 0x7B, 0x20
 
 
 @nb.njit(nogil=True)
-def _joins(code: Any, before: Any, after: Any) -> Any:
+def joins(code: Any, before: Any, after: Any) -> Any:
     """Whether the symbol `code` joins two characters of these kinds into one word."""
     if before == LETTER and after == LETTER:
         return code in (_FULL_STOP, _APOSTROPHE, _QUOTE, _UNDERSCORE, _MIDDLE_DOT)
@@ -168,7 +168,7 @@ def _tokens(
             or (token == _MARK and code == symbol and code in (_FULL_STOP, _HYPHEN))
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
-            joined = _joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
+            joined = joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
 
         if not joined and token != _NONE:  # close the token
             total += length

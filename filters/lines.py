@@ -1,0 +1,285 @@
+"""Lines that repeat across a corpus: navigation, notices, boilerplate that every page of a site has.
+
+    CCNet      (Wenzek et al. 2020, section 3.1) drops a line whose normalized form occurred before: `most=1, keep="first"`
+    Llama 3    (Grattafiori et al. 2024, section 3.1.1) drops the lines that occur more than 6 times in a bucket of 30
+               million documents: `most=6, keep="none"`
+    CS336      (Stanford, assignment 4) keeps the lines that occur once: `most=1, keep="none"`, over files
+
+A line ends at "\\n"; it goes with its line break. A line's hash is the first 8 bytes of the SHA-1 of its UTF-8, as CCNet
+has it. Normalized as CCNet's `normalize_for_dedup`: white space at the ends stripped, lower case, each decimal digit 0,
+control characters and the marks of its list of Unicode punctuation removed. One difference: a capital sigma always
+becomes σ, never ς. Blank lines are no lines to us; CCNet drops all but the first.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit, uint32, uint64
+
+from pipeline.errors import UserError
+from pipeline.filters.cuts import Ranges, cuts_of_marks, join
+from pipeline.filters.exact import encode
+from pipeline.filters.repeats import Keep, Marks, mark_repeats
+from pipeline.filters.shingles import decode, text_buffers
+
+REMOVED = np.uint32(2**32 - 1)
+BLANK = np.uint32(1 << 31)  # this bit: white space
+# cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which has become 0 before
+_PUNCTUATION = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
+_BLOCK = 1 << 24  # bytes of a file looked at together
+
+
+class Lines(NamedTuple):
+    """The lines of n texts: those of text i are offsets[i]:offsets[i + 1]; places in bytes from the text's start."""
+
+    offsets: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64]
+    """0 for a blank line."""
+
+
+@lru_cache(1)
+def _normal_forms() -> npt.NDArray[np.uint32]:
+    """What each code point becomes, uint32 (0x110000,)."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    for code in [*range(0xD800), *range(0xE000, 0x110000)]:
+        character = chr(code)
+        if character.isspace():
+            table[code] |= BLANK
+        if code < 32 or 127 <= code < 160:
+            table[code] = REMOVED if not character.isspace() else REMOVED & ~np.uint32(1)  # removed, but stripped too
+        elif character.isdecimal():
+            table[code] = ord("0")
+        elif character in _PUNCTUATION:
+            table[code] = REMOVED
+        else:
+            table[code] = table[code] & BLANK | ord(character.lower()[0])
+    table.flags.writeable = False
+    return table
+
+
+@njit(inline="always")
+def _rotate(x, n):  # type: ignore[no-untyped-def]
+    return uint32(x << uint32(n)) | uint32(x >> uint32(32 - n))
+
+
+@njit(nogil=True, cache=True)
+def _sha1_prefix(data, size, words):  # type: ignore[no-untyped-def]
+    """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as CCNet reads them. `data` has room for
+    72 bytes more, in which the padding is written; `words` is uint32 (80,)."""
+    end = (size + 8) // 64 * 64 + 64
+    data[size] = 0x80
+    data[size + 1 : end] = 0
+    for i in range(8):
+        data[end - 1 - i] = (uint64(size) * uint64(8)) >> uint64(8 * i) & uint64(0xFF)
+    h0, h1, h2 = uint32(0x67452301), uint32(0xEFCDAB89), uint32(0x98BADCFE)
+    h3, h4 = uint32(0x10325476), uint32(0xC3D2E1F0)
+    for block in range(0, end, 64):
+        for t in range(16):
+            at = block + 4 * t
+            words[t] = (
+                uint32(data[at]) << uint32(24)
+                | uint32(data[at + 1]) << uint32(16)
+                | uint32(data[at + 2]) << uint32(8)
+                | uint32(data[at + 3])
+            )
+        for t in range(16, 80):
+            words[t] = _rotate(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 1)
+        a, b, c, d, e = h0, h1, h2, h3, h4
+        for t in range(80):
+            if t < 20:
+                f, k = (b & c) | (~b & d), uint32(0x5A827999)
+            elif t < 40:
+                f, k = b ^ c ^ d, uint32(0x6ED9EBA1)
+            elif t < 60:
+                f, k = (b & c) | (b & d) | (c & d), uint32(0x8F1BBCDC)
+            else:
+                f, k = b ^ c ^ d, uint32(0xCA62C1D6)
+            a, b, c, d, e = uint32(_rotate(a, 5) + f + e + k + words[t]), a, _rotate(b, 30), c, d
+        h0, h1, h2, h3, h4 = uint32(h0 + a), uint32(h1 + b), uint32(h2 + c), uint32(h3 + d), uint32(h4 + e)
+    first, second = uint64(0), uint64(0)
+    for i in range(4):
+        first = first << uint64(8) | uint64(h0 >> uint32(8 * i) & uint32(0xFF))
+        second = second << uint64(8) | uint64(h1 >> uint32(8 * i) & uint32(0xFF))
+    return second << uint64(32) | first
+
+
+@njit(nogil=True, cache=True)
+def _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes):  # type: ignore[no-untyped-def]
+    """Lines and their hashes; an empty `table` takes bytes as they are. `blanks_count`: blank lines have hashes too."""
+    longest = 0
+    for text in range(begins.size):
+        longest = max(longest, lasts[text] - begins[text])
+    out = np.empty(longest * 3 // 2 + 80, np.uint8)  # Ⱥ (2 bytes) becomes ⱥ (3)
+    words = np.empty(80, np.uint32)
+    n = 0
+    for text in range(begins.size):
+        i, last = uint64(begins[text]), uint64(lasts[text])
+        more = i < last
+        while more:
+            start = i
+            k = kept = uint64(0)
+            seen = False
+            while i < last and data[i] != 0x0A:
+                if table.size == 0:
+                    out[k] = data[i]
+                    seen |= data[i] > 0x20
+                    i += uint64(1)
+                    k += uint64(1)
+                    kept = k
+                    continue
+                code, length = decode(data, i, last)
+                i += length
+                form = table[code]
+                blank = form == REMOVED - uint32(1) or (form & BLANK != 0 and form != REMOVED)
+                if blank and not seen:
+                    continue
+                if form < REMOVED - uint32(1):
+                    k += encode(form & ~BLANK, out, k)
+                    if code == 0x130:  # İ: the only letter whose lower case is two characters
+                        k += encode(uint32(0x307), out, k)
+                if not blank:
+                    seen = True
+                    kept = k
+            starts[n], ends[n] = start - begins[text], i - begins[text]
+            hashes[n] = uint64(0)
+            if seen or blanks_count:
+                hashes[n] = max(_sha1_prefix(out, kept, words), uint64(1))
+            n += 1
+            more = i < last
+            i += uint64(1)
+            more = more and (i < last)
+        offsets[text + 1] = n
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _count_breaks(data, begins, lasts):  # type: ignore[no-untyped-def]
+    n = 0
+    for text in range(begins.size):
+        n += 1
+        for i in range(begins[text], lasts[text]):
+            n += data[i] == 0x0A
+    return n
+
+
+def find_lines(texts: pa.Array, *, normalize: bool = True) -> Lines:
+    """The lines of each text of a string array; a null has none."""
+    return _lines(*text_buffers(texts), normalize=normalize, blanks_count=False)
+
+
+def _lines(data: Any, begins: Any, lasts: Any, *, normalize: bool, blanks_count: bool) -> Lines:
+    size = _count_breaks(data, begins, lasts)
+    offsets = np.zeros(begins.size + 1, np.int64)
+    starts, ends, hashes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint64)
+    table = _normal_forms() if normalize else np.zeros(0, np.uint32)
+    table.flags.writeable = False
+    n = _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes)
+    return Lines(offsets, starts[:n], ends[:n], hashes[:n])
+
+
+def cut_lines(lines: Lines, marks: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]) -> Ranges:
+    """The ranges that take out the marked lines of texts of so many bytes, each with the line break after it; what is cut
+    at the end of a text that has no break there takes the one before it."""
+    text = np.repeat(np.arange(sizes.size), np.diff(lines.offsets))
+    open_end = lines.ends == sizes[text]  # the last line, without a break
+    ranges = cuts_of_marks(marks, lines.offsets, lines.starts, lines.ends + ~open_end)
+    text = np.repeat(np.arange(sizes.size), np.diff(ranges.offsets))
+    unended = np.zeros(sizes.size, np.bool_)
+    unended[np.repeat(np.arange(sizes.size), np.diff(lines.offsets))[open_end]] = True
+    tail = unended[text] & (ranges.ends == sizes[text])
+    return join(Ranges(ranges.offsets, np.maximum(ranges.starts - tail, 0), ranges.ends))
+
+
+def dedup_lines(
+    paths: Sequence[str | Path], out_dir: str | Path, keep: Keep = "none", *, memory: int = 1 << 30
+) -> dict[str, int]:
+    """Rewrite text files without the lines that occur more than once in all of them together, byte for byte.
+
+    `keep`: of such a line the first occurrence stays, in the order of `paths`, or none. Files of the same names appear in
+    `out_dir`. Returns {"lines", "kept"}. `memory` bounds the tables, in bytes; the files may be of any size, a line
+    must fit in memory. A missing "\\n" at the end of a file changes nothing; blank lines are lines.
+    """
+    if keep not in ("first", "none"):
+        raise UserError(f"keep must be first or none, not {keep!r}")
+    files = [Path(path) for path in paths]
+    names = [file.name for file in files]
+    for file in files:
+        if names.count(file.name) > 1:
+            raise UserError(f"{file}: another file has its name; their copies would lie in one place")
+        if not file.is_file():
+            raise UserError(f"{file}: no such file")
+        if file.parent.resolve() == Path(out_dir).resolve():
+            raise UserError(f"{file}: lies in {out_dir}, where its copy would be written")
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
+
+    def blocks() -> Iterator[tuple[int, Path, npt.NDArray[np.uint8], Lines]]:
+        number = 0
+        for file in files:
+            for block in _blocks(file):
+                data = np.frombuffer(block, np.uint8)
+                begins, lasts = np.zeros(1, np.int64), np.array([data.size])
+                yield number, file, data, _lines(data, begins, lasts, normalize=False, blanks_count=True)
+                number += 1
+
+    with tempfile.TemporaryFile(dir=out_dir) as spill:
+        marks = Marks(spill)
+        size = sum(file.stat().st_size for file in files)
+        mark_repeats(
+            lambda: ((number, lines.hashes) for number, _, _, lines in blocks()),
+            marks,
+            at_most=size,
+            memory=memory,
+            keep=keep,
+        )
+        outcome = {"lines": 0, "kept": 0}
+        done: set[Path] = set()
+        for number, file, data, lines in blocks():
+            goes = marks.of(number, lines.hashes.size)
+            outcome["lines"] += goes.size
+            outcome["kept"] += int(goes.size - goes.sum())
+            with open(_waiting(file, out_dir), "ab" if file in done else "wb") as out:
+                done.add(file)
+                edges = np.append(lines.starts, data.size)
+                for start, end in _runs(~goes):
+                    out.write(data[edges[start] : edges[end]].data)
+        for file in files:
+            if file not in done:
+                _waiting(file, out_dir).touch()
+            os.replace(_waiting(file, out_dir), Path(out_dir) / file.name)
+    return outcome
+
+
+def _waiting(file: Path, out_dir: str | Path) -> Path:
+    return Path(out_dir) / f".{file.name}.tmp"
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    """The file in blocks of whole lines."""
+    with open(file, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            if not block.endswith(b"\n"):
+                block += stream.readline()
+            yield block
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[start, end) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from Numba's cache."""
+    texts = pa.array(["a\nb"])
+    for normalize in (True, False):
+        lines = find_lines(texts, normalize=normalize)
+    cut_lines(lines, np.ones(2, np.bool_), np.array([3]))
