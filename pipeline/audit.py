@@ -4,6 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from pipeline.errors import UserError
 from pipeline.ledger import Part, read
 from pipeline.plan import STEP, Run, earlier_runs
 from pipeline.progress import safe
+from pipeline.stages.job import text_groups
 from pipeline.stages.measure import band_names
-from pipeline.story import find, row_of
+from pipeline.story import find, row_of, text_of
 
 LARGEST = 10
 MEASURED = 1_000  # documents among which all pairs are compared
@@ -79,13 +81,11 @@ def pairs(run: Run, *, cluster: str | None = None, url: str | None = None, count
         raise UserError(f"{what}: the duplicates stage dropped nothing there")
     for _, part, row in chosen:
         decided = row_of(run, "duplicates", part, row)
-        record = row_of(run, "extract", part, row)
         assert decided is not None
-        assert record is not None
         yield Pair(
             rule=", ".join(decided["dropped"]),
             similarity=decided["similarity"],
-            dropped=record,
+            dropped=_record_at(run, part, row),
             kept=_record(run, decided["cluster"]),
         )
 
@@ -94,8 +94,15 @@ def _record(run: Run, document: str) -> dict[str, Any] | None:
     """The extract of a document by its id, in this run or in those it was run against."""
     for place in (run, *earlier_runs(run.config)):
         for part, row in find(place, document):
-            return row_of(place, "extract", part, row)
+            return _record_at(place, part, row)
     return None
+
+
+def _record_at(run: Run, part: Part, row: int) -> dict[str, Any]:
+    """The extract of a row, with its text as it was compared."""
+    record = row_of(run, "extract", part, row)
+    assert record is not None
+    return record | {"text": text_of(run, part, row)}
 
 
 def differing_spans(kept: str, dropped: str) -> list[tuple[str, str]]:
@@ -146,7 +153,7 @@ def measure(run: Run) -> dict[str, Any]:
     for part in run.parts:
         signed = read(run.file("duplicates.signatures", part), ["content_hash", *names])
         decided = read(run.file("duplicates", part), ["dropped"])["dropped"]
-        texts = read(run.file("extract", part), ["text"])["text"]
+        texts = pa.chunked_array(text_groups(partial(run.file, part=part), run.config.edits), pa.string())
         alive = pc.indices_nonzero(pc.and_(pc.is_valid(decided), pc.is_valid(signed[names[0]])))
         taken = signed.take(alive)
         keys = list(zip(*(taken[name].to_pylist() for name in names), strict=True))

@@ -148,6 +148,31 @@ class Range(Section):
     """The languages the rule is for; without it, all."""
 
 
+class Edit(Section):
+    """What goes out of a text, line by line, before the rules of [edited] judge what is left (pipeline.filters.edits)."""
+
+    citations: bool = False
+    """Wikipedia's [1], [edit] and [citation needed] (C4's code)."""
+    blank_lines: bool = False
+    """White space around lines, and blank lines (C4's code)."""
+    max_word_characters: int | None = Field(default=None, ge=1)
+    """Lines with a longer word (C4's code: 1,000)."""
+    end_marks: tuple[str, ...] = ()
+    """Lines that end with none of these characters, or with "..." (C4: . ! ? and the quotation mark)."""
+    min_line_words: int | None = Field(default=None, ge=1)
+    """Lines of fewer words (C4: 5; RefinedWeb: 2)."""
+    phrases: tuple[str, ...] = ()
+    """Lines that hold one of these, in any case (C4: "javascript"; its code: cookie and privacy notices too)."""
+    max_uppercase_ratio: float | None = Field(default=None, ge=0, le=1)
+    """Lines of whose characters a larger share is in upper case (RefinedWeb; 0.5 in DCLM's code)."""
+    numeric_lines: bool = False
+    """Lines of digits alone (RefinedWeb)."""
+    counter_lines: bool = False
+    """Lines such as "3 likes" (RefinedWeb)."""
+    boilerplate: bool = False
+    """"sign-in", "read more..." and "items in cart" in short lines (RefinedWeb)."""
+
+
 class Duplicates(Section):
     """Exact copies, then MinHash-LSH among what remains (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
 
@@ -215,6 +240,8 @@ class Config(Section):
     extract: Extract = Extract()
     language: Language = Language()
     quality: dict[str, Range] = {}
+    edit: Edit = Edit()
+    edited: dict[str, Range] = {}
     duplicates: Duplicates = Duplicates()
     tokenizer: Tokenizer = Tokenizer()
     shards: Shards = Shards()
@@ -222,8 +249,18 @@ class Config(Section):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The quality rules, in the order of the file."""
+        """The quality rules on the text as it was extracted, in the order of the file."""
         return tuple(Rule(signal=name, **bounds.model_dump()) for name, bounds in self.quality.items())
+
+    @property
+    def edits(self) -> bool:
+        """Whether anything is edited."""
+        return self.edit != Edit()
+
+    @property
+    def edited_rules(self) -> tuple[Rule, ...]:
+        """The rules on the signals of the edited text, named "edited.words"."""
+        return tuple(Rule(signal=f"edited.{name}", **bounds.model_dump()) for name, bounds in self.edited.items())
 
 
 def parse_bytes(text: str, key: str = "duplicates.memory") -> int:
@@ -250,14 +287,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> Config:
 def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
     config = validate(Config, raw, where)
-    try:
-        rules = config.rules
-        if rules:
-            from pipeline.filters.signals import all_signals  # brings Numba, which only a config with rules needs
-
-            check_signals(rules, all_signals())
-    except UserError as error:
-        raise UserError(f"{where}: quality.{error}") from None
+    check_rules(config, where)
     check_keep(config.duplicates.keep, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
@@ -270,6 +300,28 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")
     return config
+
+
+def check_rules(config: Config, where: str) -> None:
+    """Every rule is on a signal there is, and every edit can be done."""
+    if not (config.quality or config.edited or config.edits):
+        return
+    from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
+    from pipeline.filters.signals import all_signals
+
+    place = "quality."
+    try:
+        check_signals(config.rules, all_signals())
+        place = ""
+        check_signals(config.edited_rules, [f"edited.{name}" for name in (*MEASURES, *all_signals())])
+        place = "edit."
+        LineRules(**config.edit.model_dump())
+    except UserError as error:
+        raise UserError(f"{where}: {place}{error}") from None
+    if config.edited and not config.edits:
+        raise UserError(
+            f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
+        )
 
 
 def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:

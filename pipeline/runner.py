@@ -78,7 +78,7 @@ def claim(root: Path, config: Config) -> None:
 
 def run(root: Path, config: Config, *, workers: int, engine: str, until: str, reporter: Reporter) -> Run:
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
-    wanted = upto(until)
+    wanted = tuple(step for step in upto(until) if step.needed(config))
     if any(step.name == "train" for step in wanted) and find_spec("torch") is None:
         raise UserError(
             "training needs the extra: pip install 'corpus-pipeline[train]', or stop before it with --until shards"
@@ -150,7 +150,11 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
 def _run_whole(run: Run, step: Step, reporter: Reporter) -> None:
     assert step.whole is not None
     key = run.keys[step.name, None]
-    earlier = tuple((old.root, old.parts) for old in earlier_runs(run.config)) if step.stage == "duplicates" else ()
+    earlier = (
+        tuple((old.root, old.parts, old.config.edits) for old in earlier_runs(run.config))
+        if step.stage == "duplicates"
+        else ()
+    )
     view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note, earlier)
     total = 0
     if step.stage in ("duplicates", "tokenizer"):
@@ -176,6 +180,8 @@ def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels here, once, so that workers load them from the cache instead of each compiling them."""
     if step == "quality":
         from pipeline.filters.signals import warm_up as warm
+    elif step == "quality.edit":
+        from pipeline.filters.edits import warm_up as warm
     elif step == "duplicates.signatures":
         from pipeline.filters.minhash import warm_up as warm
     elif step == "extract" and config.extract.extractor == "native":

@@ -18,6 +18,7 @@ from pipeline.progress import safe
 from pipeline.stats import DECISIONS
 
 SNIPPET = 300  # characters
+LINES = 20  # of those an edit removed
 
 
 def find(run: Run, url_or_id: str) -> list[tuple[Part, int]]:
@@ -33,8 +34,9 @@ def find(run: Run, url_or_id: str) -> list[tuple[Part, int]]:
 def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     """All that the ledger knows of a row: one entry a stage, and its place in clean/ and the shards.
 
-    `{"record": {...}, "stages": [{"name", "values": {...}, "dropped": [{"rule", "value", "bound"}] | None}], "clean",
-    "shards"}`; `dropped` is None once an earlier stage has dropped the row.
+    `{"record": {...}, "stages": [{"name", "values": {...}, "dropped": [{"rule", "value", "bound"}] | None}], "edit":
+    {"text", "removed": [{"rule", "line"}]} | None, "clean", "shards"}`; `dropped` is None once an earlier stage has dropped
+    the row, and "edit" where nothing is edited.
     """
     record = row_of(run, "extract", part, row)
     assert record is not None
@@ -46,6 +48,9 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
         decided = record if name == "extract" else row_of(run, DECISIONS[name], part, row)
         if values is None or decided is None:
             break  # the run has not come so far
+        if name == "quality" and run.config.edits:
+            edited = row_of(run, "quality.edit", part, row) or {}
+            values = values | {f"edited.{key}": value for key, value in edited.items() if key != "text"}
         dropped = decided["dropped"]
         shown = {} if name == "extract" else {key: value for key, value in values.items() if key != "dropped"}
         failing = None if dropped is None else [_explain(run, name, rule, values) for rule in dropped]
@@ -53,6 +58,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
         "stages": stages,
+        "edit": edit_of(run, part, row, record),
         "clean": None,
         "shards": None,
     }
@@ -63,6 +69,24 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
             found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", place)]).to_pylist()
             told["shards"] = found[0] if found else None
     return told
+
+
+def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The text that the edits have left of a row, and the lines they removed or changed; None where they have not seen it."""
+    edited = row_of(run, "quality.edit", part, row)
+    if edited is None or edited["words"] is None:
+        return None
+    from pipeline.filters.edits import LineRules, removed_lines
+
+    rules = LineRules(**run.config.edit.model_dump())
+    removed = [{"rule": rule, "line": line} for rule, line in removed_lines(record["text"], rules)]
+    return {"text": record["text"] if edited["text"] is None else edited["text"], "removed": removed}
+
+
+def text_of(run: Run, part: Part, row: int) -> str | None:
+    """The text so far: what the edits have left, or what was extracted."""
+    found = (row_of(run, step, part, row) for step in ("quality.edit", "extract"))
+    return next((str(values["text"]) for values in found if values and values["text"] is not None), None)
 
 
 def row_of(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
@@ -84,7 +108,7 @@ def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict
     config = run.config
     if stage == "quality" and rule != "crashed":
         signal, _, side = rule.rpartition(".")
-        bound = getattr(config.quality.get(signal, Range()), side)
+        bound = getattr(_range(run, signal) or Range(), side)
         return {"rule": f"quality.{rule}", "value": values[signal], "bound": f"{side} = {bound:g}"}
     if stage == "language" and rule == "keep":
         return {
@@ -104,6 +128,13 @@ def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict
         keep = f"kept by {', '.join(config.duplicates.keep)}"
         return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": alike + keep}
     return {"rule": f"{stage}.{rule}", "value": values.get("detail"), "bound": None}
+
+
+def _range(run: Run, signal: str) -> Range | None:
+    """What the config keeps of a signal, of the edited text ("edited.words") or of the extracted one."""
+    if signal.startswith("edited."):
+        return run.config.edited.get(signal.removeprefix("edited."))
+    return run.config.quality.get(signal)
 
 
 def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
@@ -133,16 +164,29 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
             value = "" if failing["value"] is None else f" = {_number(failing['value'])}"
             bound = "" if failing["bound"] is None else f"   ({failing['bound']})"
             console.print(f"  [red]✗[/] {safe(failing['rule'] + value + bound)}", highlight=False, soft_wrap=True)
-        ruled = {failing["rule"].split(".")[1] for failing in stage["dropped"]}
+        ruled = {failing["rule"].partition(".")[2].rpartition(".")[0] for failing in stage["dropped"]}
         for name, value in stage["values"].items():
             if name not in ruled and value is not None:
-                bounds = run.config.quality.get(name) if stage["name"] == "quality" else None
+                bounds = _range(run, name) if stage["name"] == "quality" else None
                 line(name, _number(value) + (f"   ({_bounds(bounds)})" if bounds else ""))
+        if stage["name"] == "quality" and told["edit"]:
+            _show_edit(told["edit"], console)
     if told["clean"]:
         console.print("[bold]products[/]")
         line("clean", told["clean"])
     if place := told["shards"]:
         line("shards", f"{place['split']} tokens {place['start']:,} to {place['start'] + place['length']:,}")
+
+
+def _show_edit(edit: Mapping[str, Any], console: Console) -> None:
+    console.print(
+        f"[bold]edit[/]: {len(edit['removed'])} lines removed or changed, {len(edit['text']):,} characters left"
+    )
+    for gone in edit["removed"][:LINES]:
+        text = safe(gone["line"].strip())
+        console.print(f"  [red]-[/] {gone['rule']:<31} {text}", highlight=False, soft_wrap=True)
+    if len(edit["removed"]) > LINES:
+        console.print(f"    … {len(edit['removed']) - LINES:,} more (--json has all)", highlight=False)
 
 
 def _number(value: Any) -> str:
@@ -213,5 +257,5 @@ def show_sample(run: Run, part: Part, row: int, console: Console) -> None:
             value = "" if failing["value"] is None else f" = {_number(failing['value'])}"
             bound = "" if failing["bound"] is None else f"   ({failing['bound']})"
             console.print(f"  [red]✗[/] {safe(failing['rule'] + value + bound)}", highlight=False, soft_wrap=True)
-    text = " ".join((record["text"] or "").split())
+    text = " ".join((told["edit"] or record)["text"].split()) if record["text"] else ""
     console.print(f"  {safe(text[:SNIPPET])}{'…' if len(text) > SNIPPET else ''}\n", highlight=False, soft_wrap=True)

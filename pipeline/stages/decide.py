@@ -12,11 +12,13 @@ from pipeline.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups,
 from pipeline.stages.job import Job
 
 
-def write_decision(job: Job, gate: str, columns: list[str], failing: Callable[[pa.Table], pa.Array]) -> int:
-    """Write `dropped`: the failing rules of each row kept at `gate`, ["crashed"] where the measuring killed its worker."""
+def write_decision(job: Job, gate: str, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
+    """Write `dropped`: the failing rules of each row kept at `gate`, ["crashed"] where the measuring killed its worker.
+
+    A row has crashed where the first column of the measures is null.
+    """
     alive = kept(read(job.file(gate), ["dropped"])["dropped"])
-    table = read(job.file(job.step.removesuffix(".decide")), columns)
-    crashed = pc.is_null(table[columns[0]]).combine_chunks()
+    crashed = pc.is_null(table.column(0)).combine_chunks()
     reasons = pc.if_else(crashed, pa.scalar(["crashed"], DROPPED), failing(table))
     schema = pa.schema([("dropped", DROPPED)])
     groups = [group.num_rows for group in row_groups(job.file(gate), ["dropped"])]
@@ -51,18 +53,30 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
         masks["min_score"] = scores < np.float32(options.min_score)
         return failing_rules(masks, len(table))
 
-    return write_decision(job, "extract", ["language", "language_score"], failing)
+    return write_decision(job, "extract", read(job.file("language"), ["language", "language_score"]), failing)
 
 
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:
-    """Every rule of the config on its signal."""
+    """Every rule of the config on its signal, of the extracted text or of the edited one."""
     from pipeline.filters.rules import decide
 
-    rules = job.config.rules
-    names = list(dict.fromkeys(["words", *(rule.signal for rule in rules)]))
+    rules = (*job.config.rules, *job.config.edited_rules)
+    table = _signals(job, "quality", "", [rule.signal for rule in job.config.rules])
+    if job.config.edits:
+        edited = _signals(job, "quality.edit", "edited.", [rule.signal for rule in job.config.edited_rules])
+        for name in edited.column_names:
+            table = table.append_column(name, edited[name])
+        whole = pc.if_else(pc.is_null(edited.column(0)), None, table.column(0))  # a crash in either is a crash
+        table = table.set_column(0, table.column_names[0], whole)
 
     def failing(table: pa.Table) -> pa.Array:
         languages = read(job.file("language"), ["language"])["language"].combine_chunks()
-        return decide(rules, {name: table[name].combine_chunks() for name in names}, languages)
+        return decide(rules, {name: table[name].combine_chunks() for name in table.column_names}, languages)
 
-    return write_decision(job, "language.decide", names, failing)
+    return write_decision(job, "language.decide", table, failing)
+
+
+def _signals(job: Job, step: str, prefix: str, names: list[str]) -> pa.Table:
+    """The columns of some signals, named as rules name them; first "words", which every measured row has."""
+    wanted = list(dict.fromkeys([f"{prefix}words", *names]))
+    return read(job.file(step), [name.removeprefix(prefix) for name in wanted]).rename_columns(wanted)

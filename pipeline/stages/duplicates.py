@@ -41,6 +41,7 @@ class Source:
     root: Path
     part: Part
     earlier: bool
+    edited: bool
 
     def file(self, step: str) -> Path:
         """The part's file of a step."""
@@ -53,8 +54,8 @@ class Source:
 
 def sources(view: View, *steps: str) -> tuple[Source, ...]:
     """All parts, those of earlier runs first; raises UserError where a file of these steps has not the part's rows."""
-    earlier = [Source(root, part, True) for root, parts in view.earlier for part in parts]
-    found = (*earlier, *(Source(view.root, part, False) for part in view.parts))
+    earlier = [Source(root, part, True, edited) for root, parts, edited in view.earlier for part in parts]
+    found = (*earlier, *(Source(view.root, part, False, view.config.edits) for part in view.parts))
     for source in found:
         for step in steps:
             check_rows(source.file(step), rows_in(source.file("extract")))

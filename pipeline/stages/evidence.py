@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.ledger import atomic, row_groups
-from pipeline.stages.job import View
+from pipeline.stages.job import View, text_groups
 from pipeline.stages.measure import band_names
 
 Roots = npt.NDArray[np.signedinteger[Any]]
@@ -61,6 +61,10 @@ def save(path: Path, array: npt.NDArray[Any]) -> None:
 
 class Place(Protocol):
     """A part, wherever it lies."""
+
+    @property
+    def edited(self) -> bool:
+        """Whether its texts are edited."""
 
     def file(self, step: str) -> Path:
         """The part's file of a step."""
@@ -118,7 +122,7 @@ def _write_part(file: BinaryIO, view: View, place: Place, documents: npt.NDArray
     by_text = options.verify == "exact"
     lengths = []
     signed = row_groups(place.file("duplicates.signatures"), names)
-    texts = row_groups(place.file("extract"), ["text"]) if by_text else repeat(None)
+    texts = text_groups(place.file, place.edited) if by_text else repeat(None)
     for group, text in zip(signed, texts, strict=by_text):
         low, high = np.searchsorted(documents, [start, start + len(group)])
         rows = pa.array(documents[low:high] - start)
@@ -128,7 +132,7 @@ def _write_part(file: BinaryIO, view: View, place: Place, documents: npt.NDArray
         columns = [group[name].combine_chunks().take(rows) for name in names]
         if text is not None:
             keys = np.stack([column.to_numpy() for column in columns], axis=1)
-            found = shingle_hashes(text["text"].combine_chunks().take(rows), options.ngram, options.unit)
+            found = shingle_hashes(text.take(rows), options.ngram, options.unit)
             compared = [np.unique(hashes) for hashes in found]
         else:
             size = len(rows) * options.rows

@@ -1,12 +1,15 @@
 """What a step needs to know to do its work, and where files lie in a run directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.config import Config
-from pipeline.ledger import Part, fingerprint
+from pipeline.ledger import Part, fingerprint, row_groups
 
 FOLDERS = {"clean": "clean", "tokenizer": "tokenizer", "shards": "shards", "train": "train"}
 """Where a user looks for the products; every other step lives in ledger/."""
@@ -25,6 +28,19 @@ def part_file(root: Path, step: str, part: Part) -> Path:
 def part_key(key: str, part: Part) -> str:
     """The key of a part's file of a step over the whole run: one part's file cannot pass for another one's."""
     return fingerprint(key, part.index, part.digest)
+
+
+def text_groups(file: Callable[[str], Path], edited: bool) -> Iterator[pa.Array]:
+    """The text so far of a part, a row group at a time: as it was extracted, or, where it was edited, what is left of it.
+
+    `file` gives the part's file of a step.
+    """
+    for group in row_groups(file("extract"), ["text"]) if not edited else ():
+        yield group["text"].combine_chunks()
+    if edited:
+        sources = (row_groups(file(step), ["text"]) for step in ("quality.edit", "extract"))
+        for group, whole in zip(*sources, strict=True):
+            yield pc.coalesce(group["text"].combine_chunks(), whole["text"].combine_chunks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +76,8 @@ class View:
     config: Config
     on_train: Callable[[Any], None] | None = None
     note: Callable[[str], None] | None = None
-    earlier: tuple[tuple[Path, tuple[Part, ...]], ...] = ()
-    """Earlier runs to deduplicate against: directory and parts."""
+    earlier: tuple[tuple[Path, tuple[Part, ...], bool], ...] = ()
+    """Earlier runs to deduplicate against: directory, parts, and whether their texts are edited."""
 
     def file(self, step: str, part: Part) -> Path:
         """A part's file of a step."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,10 @@ import pyarrow.compute as pc
 from pipeline.config import Duplicates
 from pipeline.engines import Care, Tick
 from pipeline.ledger import kept, row_groups, writer
-from pipeline.stages.job import Job
+from pipeline.stages.job import Job, text_groups
+
+if TYPE_CHECKING:
+    from pipeline.filters.edits import LineRules
 
 
 def measure(
@@ -19,13 +23,16 @@ def measure(
     compute: Callable[[pa.Array], list[pa.Array]],
     tick: Tick,
     care: Care,
+    edited: bool = False,
 ) -> int:
-    """Write the columns that `compute` gives for the text of each row kept at step `gate`; null for the others."""
+    """Write the columns that `compute` gives for the text of each row kept at step `gate`; null for the others.
+
+    The text is the extracted one, or with `edited` what the edits have left of it.
+    """
     row = 0
-    pairs = zip(row_groups(job.file("extract"), ["text"]), row_groups(job.file(gate), ["dropped"]), strict=True)
+    pairs = zip(text_groups(job.file, edited), row_groups(job.file(gate), ["dropped"]), strict=True)
     with writer(job.out, schema, job.key) as out:
-        for texts, gates in pairs:
-            text = texts["text"].combine_chunks()
+        for text, gates in pairs:
             text = pc.if_else(kept(gates["dropped"]), text, pa.scalar(None, text.type))
             columns = _carefully(text, row, compute, tick, care) if care.single else None
             if columns is None:
@@ -71,6 +78,38 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
     return measure(job, "language.decide", schema, lambda text: list(signals(text, names).values()), tick, care)
 
 
+def edit(job: Job, tick: Tick, care: Care) -> int:
+    """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
+    from pipeline.filters.edits import LineRules, edit_lines
+    from pipeline.filters.signals import measure as signals
+
+    rules = LineRules(**job.config.edit.model_dump())
+    schema = edit_schema(rules)
+
+    def compute(text: pa.Array) -> list[pa.Array]:
+        found = edit_lines(text, rules)
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        removed = [counts[name] for name in rules.reasons for counts in (found.lines, found.words)]
+        measured = signals(pc.coalesce(found.texts, text))
+        return [
+            found.texts,
+            *(pa.array(values, mask=null) for values in (*removed, *found.measures.values())),
+            *measured.values(),
+        ]
+
+    return measure(job, "language.decide", schema, compute, tick, care)
+
+
+def edit_schema(rules: "LineRules") -> pa.Schema:
+    """Columns of ledger/quality.edit."""
+    from pipeline.filters.edits import MEASURES
+    from pipeline.filters.signals import all_signals
+
+    removed = [f"removed_{what}.{name}" for name in rules.reasons for what in ("lines", "words")]
+    numbers = [(name, pa.float64()) for name in (*MEASURES, *all_signals())]
+    return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
+
+
 def signatures(job: Job, tick: Tick, care: Care) -> int:
     """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
     from pipeline.filters.exact import content_hashes
@@ -88,7 +127,7 @@ def signatures(job: Job, tick: Tick, care: Care) -> int:
             columns = band_columns(band_keys(values, options.bands, options.rows))
         return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *columns.values()]
 
-    return measure(job, "language.decide", schema, compute, tick, care)
+    return measure(job, "language.decide", schema, compute, tick, care, edited=job.config.edits)
 
 
 def signature_schema(options: Duplicates) -> pa.Schema:

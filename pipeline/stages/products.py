@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.engines import Care, Tick
 from pipeline.errors import UserError
 from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
-from pipeline.stages.job import Job, View, step_folder
+from pipeline.stages.job import Job, View, step_folder, text_groups
 
 END_OF_TEXT = "<|endoftext|>"
 CARRIED = ("id", "url", "date", "title")
@@ -18,23 +18,31 @@ CARRIED = ("id", "url", "date", "title")
 
 
 def clean(job: Job, tick: Tick, care: Care) -> int:
-    """The kept rows: text, provenance, and every number measured on the way."""
+    """The kept rows: the final text, provenance, and every number measured on the way."""
+    from pipeline.filters.edits import MEASURES
     from pipeline.filters.signals import all_signals
 
     names = list(all_signals())
-    schema = clean_schema(names)
+    of_edit = [*MEASURES, *names] if job.config.edits else []
+    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit)])
     sources = {
-        "extract": [*CARRIED, "text", "offset", "length"],
+        "extract": [*CARRIED, "offset", "length"],
         "language": ["language", "language_score"],
         "quality": names,
         "duplicates": ["cluster", "cluster_size", "dropped"],
     }
+    if job.config.edits:
+        sources["quality.edit"] = of_edit
+    groups = [row_groups(job.file(step), columns) for step, columns in sources.items()]
     row = written = 0
     with writer(job.out, schema, job.key) as out:
-        for tables in zip(*(row_groups(job.file(step), columns) for step, columns in sources.items()), strict=True):
+        for text, *tables in zip(text_groups(job.file, job.config.edits), *groups, strict=True):
             tick(row, row)
-            columns = {name: table[name] for table in tables for name in table.column_names}
-            count = len(tables[0])
+            columns = {"text": text}
+            for step, table in zip(sources, tables, strict=True):
+                prefix = "edited_" if step == "quality.edit" else ""
+                columns |= {f"{prefix}{name}": table[name] for name in table.column_names}
+            count = len(text)
             columns["row"] = pa.array(np.arange(row, row + count) + job.first_row)
             columns["file"] = pa.array([job.part.path]).take(pa.array(np.zeros(count, np.int64)))
             mask = kept(columns["dropped"])
