@@ -13,6 +13,7 @@ TITLES = {
     "language": "identify language",
     "language.decide": "decide on language",
     "quality": "measure quality",
+    "quality.edit": "edit, measure again",
     "quality.decide": "decide on quality",
     "duplicates.signatures": "sign for duplicates",
     "duplicates.candidates": "find candidates",

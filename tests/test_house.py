@@ -82,3 +82,10 @@ def test_the_filter_we_show_is_a_filter(file: str) -> None:
     values = names["question_ratio"](docs)  # type: ignore[operator]
     assert values[0] == pytest.approx(2 / 3)
     assert values[1] != values[1]
+
+
+def test_every_step_has_a_title_for_the_progress_bar() -> None:
+    from pipeline.plan import STEPS
+    from pipeline.progress import TITLES
+
+    assert set(TITLES) == {step.name for step in STEPS}
