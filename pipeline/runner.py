@@ -159,7 +159,8 @@ def _run_whole(run: Run, step: Step, reporter: Reporter) -> None:
     total = 0
     if step.stage in ("duplicates", "tokenizer"):
         source = "extract" if step.stage == "duplicates" else "clean"
-        total = sum(rows_in(run.file(source, part)) for part in run.parts)
+        passes = 2 if step.stage == "tokenizer" else 1  # one to count the words, one to measure what it has learned
+        total = passes * sum(rows_in(run.file(source, part)) for part in run.parts)
     reporter.begin(step.name, total, "rows", len(run.parts), len(run.parts))
     if step.makes_folder:
         (step_folder(run.root, step.name) / ".key").unlink(missing_ok=True)

@@ -89,16 +89,20 @@ def character_classes() -> np.ndarray:
 
 
 def _count_scanned(texts: Iterable[str], spill: Spill | None, *, cl100k: bool) -> PreTokens:
+    scan = _ends_cl100k if cl100k else _ends_gpt2
     classes = character_classes()
     table = Table()
     limit = None if spill is None else spill.memory // _ENTRY_BYTES
+    once = np.ones(1, np.int64)
     for data, ends in _blocks(texts, _BLOCK_BYTES if limit is None else max(1, min(_BLOCK_BYTES, limit // 8))):
         # A block adds at most a pre-token a byte: with that much room, the kernel never has to grow anything.
         if spill is not None and limit is not None and table.found and table.found + len(data) > limit:
             spill.take(table.contents())
             table.clear()
-        table.make_room(len(data), len(data), limit)
-        table.found = _count_block(data, ends, cl100k, classes, *table.arrays, table.found)
+        bounds = np.zeros(len(data) + 1, np.int64)
+        count = scan(data, ends, classes, bounds)
+        table.make_room(count, len(data), limit)
+        table.add(data, bounds[: count + 1], once)
     return table.contents()
 
 
@@ -111,21 +115,21 @@ class Table:
         self._arena, self._offsets = np.empty(0, np.uint8), np.zeros(1, np.int64)
         self._counts, self._hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """What `insert` works on."""
-        return self._table, self._arena, self._offsets, self._counts, self._hashes
+    def add(self, data: np.ndarray, bounds: np.ndarray, weights: np.ndarray) -> None:
+        """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, for which there is room; the last weight goes on."""
+        arrays = self._table, self._arena, self._offsets, self._counts, self._hashes
+        self.found = int(_add(data, bounds, weights, *arrays, self.found))
 
     def make_room(self, entries: int, size: int, limit: int | None = None) -> None:
         """Room for so many entries more, of `size` bytes together; twice that for the next, but within `limit` entries."""
         room = self.found + entries
         if len(self._counts) < room:
             wanted = 2 * room if limit is None else max(room, min(2 * room, limit))
-            self._counts, self._hashes = _grown(self._counts, wanted), _grown(self._hashes, wanted)
-            self._offsets = _grown(self._offsets, wanted + 1)
+            self._counts, self._hashes = grown(self._counts, wanted), grown(self._hashes, wanted)
+            self._offsets = grown(self._offsets, wanted + 1)
         used = int(self._offsets[self.found])
         if len(self._arena) < used + size:
-            self._arena = _grown(self._arena, 2 * (used + size) if limit is None else used + max(size, used // 2))
+            self._arena = grown(self._arena, 2 * (used + size) if limit is None else used + max(size, used // 2))
         if len(self._table) < 2 * room:
             self._table = np.full(1 << (2 * room - 1).bit_length(), -1, np.int32)
             _rehash(self._table, self._hashes[: self.found])
@@ -151,13 +155,14 @@ def _blocks(texts: Iterable[str], wanted: int) -> Iterator[tuple[np.ndarray, np.
         block.append(text.encode())
         size += len(block[-1])
         if size >= wanted:
-            yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+            yield np.frombuffer(bytearray().join(block), np.uint8), np.cumsum([len(piece) for piece in block])
             block, size = [], 0
     if size:
-        yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+        yield np.frombuffer(bytearray().join(block), np.uint8), np.cumsum([len(piece) for piece in block])
 
 
-def _grown(array: np.ndarray, size: int) -> np.ndarray:
+def grown(array: np.ndarray, size: int) -> np.ndarray:
+    """The array with room for more."""
     larger = np.empty(size, array.dtype)
     larger[: len(array)] = array
     return larger
@@ -174,53 +179,65 @@ def _rehash(table, hashes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def insert(data, start, stop, weight, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
-    """Add `weight` to the count of data[start:stop]; returns how many entries there are then."""
+def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+    """Returns how many entries there are then."""
     mask = np.uint64(len(table) - 1)
-    size = stop - start
-    code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
-    for at in range(start, stop):
-        code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
-    code ^= code >> np.uint64(32)
-    slot = code & mask
-    while True:
-        known = table[slot]
-        if known < 0:
-            table[slot] = found
-            hashes[found], counts[found] = code, weight
-            base = offsets[found]
-            for at in range(size):
-                arena[base + at] = data[start + at]
-            offsets[found + 1] = base + size
-            return found + 1
-        base = offsets[known]
-        if hashes[known] == code and offsets[known + 1] - base == size:
-            same = True
-            for at in range(size):
-                if arena[base + at] != data[start + at]:
-                    same = False
+    for i in range(len(bounds) - 1):
+        start, size = bounds[i], bounds[i + 1] - bounds[i]
+        weight = weights[min(i, len(weights) - 1)]
+        code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
+        for at in range(size):
+            code = (code ^ np.uint64(data[start + at])) * np.uint64(1099511628211)
+        code ^= code >> np.uint64(32)
+        slot = code & mask
+        while True:
+            known = table[slot]
+            if known < 0:
+                table[slot] = found
+                hashes[found], counts[found] = code, weight
+                base = offsets[found]
+                for at in range(size):
+                    arena[base + at] = data[start + at]
+                offsets[found + 1] = base + size
+                found += 1
+                break
+            base = offsets[known]
+            if hashes[known] == code and offsets[known + 1] - base == size:
+                same = 0
+                while same < size and arena[base + same] == data[start + same]:
+                    same += 1
+                if same == size:
+                    counts[known] += weight
                     break
-            if same:
-                counts[known] += weight
-                return found
-        slot = (slot + np.uint64(1)) & mask
-
-
-@njit(nogil=True, cache=True)
-def _count_block(data, ends, cl100k, classes, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
-    start = 0
-    for end in ends:
-        while start < end:
-            if cl100k:
-                stop = _scan_cl100k(data, start, end, classes)
-            else:
-                stop = _scan_gpt2(data, start, end, classes)
-            found = insert(data, start, stop, 1, table, arena, offsets, counts, hashes, found)
-            start = stop
+            slot = (slot + np.uint64(1)) & mask
     return found
 
 
 @njit(nogil=True, cache=True)
+def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+    """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
+    at, count = np.int64(0), 0
+    for end in ends:
+        while at < end:
+            at = _scan_gpt2(data, at, end, classes)
+            count += 1
+            bounds[count] = at
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+    """As `_ends_gpt2`."""
+    at, count = np.int64(0), 0
+    for end in ends:
+        while at < end:
+            at = _scan_cl100k(data, at, end, classes)
+            count += 1
+            bounds[count] = at
+    return count
+
+
+@njit(nogil=True)
 def _character(data, at):  # type: ignore[no-untyped-def]
     """Code point at `at` of valid UTF-8, and where the next one starts."""
     first = np.int64(data[at])
@@ -234,7 +251,7 @@ def _character(data, at):  # type: ignore[no-untyped-def]
     return (first & 0x07) << 18 | tail, at + 4
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
     """Where the run of characters of one class that starts at `at` ends."""
     while at < end:
@@ -245,7 +262,7 @@ def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
     r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
     last, stop = at, at
@@ -257,7 +274,7 @@ def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
     return last if stop < end and last > at else stop
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
     point, after = _character(data, at)
@@ -279,7 +296,7 @@ def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
     return _run(data, after, end, classes, kind)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _scan_cl100k(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
     point, after = _character(data, at)

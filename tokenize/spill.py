@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.errors import UserError
-from pipeline.tokenize.pretokens import PreTokens, Table, insert
+from pipeline.tokenize.pretokens import PreTokens, Table
 
 PARTITIONS = 64
 LEARNING_BYTES = 64
@@ -89,7 +89,7 @@ class DiskSpill:
         table = Table()
         table.make_room(len(sizes), len(data))
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        table.found = _add(data, offsets, counts, *table.arrays, table.found)
+        table.add(data, offsets, counts)
         merged = table.contents()
         paths = [self._path(number, f"{name}.npy") for name in ("data", "offsets", "counts")]
         for path, array in zip(paths, (merged.data, merged.offsets, merged.counts), strict=True):
@@ -116,11 +116,4 @@ def _partitions(data, offsets, count):  # type: ignore[no-untyped-def]
         for at in range(offsets[i], offsets[i + 1]):
             code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
         found[i] = (code >> np.uint64(40)) % np.uint64(count)
-    return found
-
-
-@njit(nogil=True, cache=True)
-def _add(data, ends, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
-    for i in range(len(weights)):
-        found = insert(data, ends[i], ends[i + 1], weights[i], table, arena, offsets, counts, hashes, found)
     return found

@@ -87,16 +87,17 @@ def tokenizer(view: View, tick: Tick) -> int:
         )
     options = view.config.tokenizer
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
-    documents = 0
+    documents = done = 0
 
     def texts() -> Iterator[str]:
-        nonlocal documents
+        nonlocal documents, done
         documents = 0
         for part in view.parts:
             for table in row_groups(view.file("clean", part), ["text"]):
                 yield from table["text"].to_pylist()
                 documents += len(table)
-                tick(documents, documents)
+                done += len(table)
+                tick(documents, done)
 
     trained = train_bpe(
         texts(), options.vocab_size, (END_OF_TEXT,), pattern, memory=options.memory_bytes, note=view.note
