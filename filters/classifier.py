@@ -1,0 +1,264 @@
+"""A quality classifier: fastText, trained to tell good text from bad, as DCLM's does (Li et al. 2024, section 4.4).
+
+    model = QualityClassifier.train(good_texts, bad_texts, seed=1)
+    model.save("quality.bin")
+    QualityClassifier.load("quality.bin").predict(["Some text"])    # the probability of being good, 0 to 1
+
+`predict` works with any fastText model file; one of ours has a JSON file beside it (quality.bin.json) that says how texts are
+spelt for it, what it was trained on, and how it did on texts held out from the training.
+One thread and a fixed seed: the same texts give the same bytes.
+"""
+
+import hashlib
+import json
+import mmap
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.filters.language import load_fasttext
+from pipeline.filters.normalize import normalize
+from pipeline.filters.shingles import Texts, as_text_array
+
+GOOD, BAD = "__label__good", "__label__bad"
+_BATCH = 1000
+_BINS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """fastText's parameters. 16 dimensions are what lid.176 has (Joulin et al. 2016); 2-grams and the rest are DCLM's and
+    fastText's own defaults, but for the buckets: 200,000 keep a model at 13 MB and more than 2,000,000 are for large data."""
+
+    spelling: str = "words"
+    dimensions: int = 16
+    word_ngrams: int = 2
+    buckets: int = 200_000
+    epochs: int = 5
+    learning_rate: float = 0.1
+    held_out: float = 0.1
+    """The share of the texts that the figures are from, chosen by a hash of the text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a model does on texts it has not seen; good is what it looks for, at a probability of one half."""
+
+    training: int
+    """Texts trained on, half of them good."""
+    held_out: int
+    precision: float
+    recall: float
+    good: tuple[int, ...]
+    """Held-out good texts by score: 20 bins of equal width from 0 to 1."""
+    bad: tuple[int, ...]
+    data: str
+    """Hash of the texts: BLAKE2b over the sorted hashes of each side's."""
+
+
+class QualityClassifier:
+    """A fastText model that gives the probability of one of its labels."""
+
+    def __init__(self, model: Any, *, label: str = GOOD, spelling: str = "lines", about: dict[str, Any] | None = None):
+        self._model = model
+        self._labels = list(model.labels)
+        if label not in self._labels and f"__label__{label}" in self._labels:
+            label = f"__label__{label}"
+        if label not in self._labels:
+            known = ", ".join(name.removeprefix("__label__") for name in self._labels)
+            raise UserError(f"the model has no label {label.removeprefix('__label__')}; it has: {known}")
+        self.label = label
+        self.spelling = spelling
+        self.about = about or {}
+
+    @classmethod
+    def train(
+        cls,
+        positive: Iterable[str] | Iterable[pa.Array],
+        negative: Iterable[str] | Iterable[pa.Array],
+        seed: int = 0,
+        options: Options = Options(),
+    ) -> "QualityClassifier":
+        """Train on texts (strings, or Arrow arrays of them), as many good ones as bad; `.report` says how it went.
+
+        Of the larger side those with the lowest hashes are taken. Memory: 24 bytes a text, and the model; the texts lie
+        in a temporary file. Raises UserError where a side has fewer than two texts.
+        """
+        with tempfile.TemporaryDirectory(prefix="classifier-") as name:
+            folder = Path(name)
+            sides = [
+                _Side(folder / f"{label}.txt", texts, seed, options.spelling)
+                for label, texts in ((GOOD, positive), (BAD, negative))
+            ]
+            for side, word in zip(sides, ("positive", "negative"), strict=True):
+                if len(side.hashes) < 2:
+                    raise UserError(f"{len(side.hashes)} {word} texts with a word in them; two or more are needed")
+            count = min(len(side.hashes) for side in sides)
+            held = max(1, round(count * options.held_out))
+            _write(folder / "train.txt", sides, held, count)
+            model = _train(folder / "train.txt", seed, options)
+            trained = cls(model, spelling=options.spelling)
+            scores = [trained._scores(side.lines(range(held))) for side in sides]
+            report = _report(scores, 2 * (count - held), sides)
+            trained.about = {
+                "options": asdict(options),
+                "seed": seed,
+                "label": GOOD.removeprefix("__label__"),
+                "report": asdict(report),
+            }
+        return trained
+
+    @property
+    def report(self) -> Report:
+        """The figures of the training; UserError for a model that came without."""
+        if "report" not in self.about:
+            raise UserError("this model has no report beside it")
+        found = self.about["report"]
+        return Report(**found | {side: tuple(found[side]) for side in ("good", "bad")})
+
+    @classmethod
+    def load(cls, path: Path | str, *, label: str | None = None, spelling: str | None = None) -> "QualityClassifier":
+        """A model file, and what lies beside it. For a model of others `label` and `spelling` ("lines") say what is what."""
+        about = read_about(path)
+        return cls(
+            load_fasttext(Path(path)),
+            label=label or str(about.get("label", GOOD)),
+            spelling=spelling or str(about.get("options", {}).get("spelling", "lines")),
+            about=about,
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write the model, and its JSON beside it."""
+        self._model.save_model(str(path))
+        beside(path).write_text(json.dumps(self.about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def predict(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """The probability of the label for each text, 0 to 1; NaN for a text without a word, and for null."""
+        array = as_text_array(texts)
+        scores = np.full(len(array), np.nan)
+        for start in range(0, len(array), _BATCH):
+            lines = normalize(array.slice(start, _BATCH), self.spelling).to_pylist()
+            scores[start : start + len(lines)] = self._scores(lines)
+        return scores
+
+    def _scores(self, lines: Iterable[str | None]) -> npt.NDArray[np.float64]:
+        predict, wanted, labels = self._model.f.predict, self.label, len(self._labels)
+        scores = []
+        for line in lines:
+            found = predict(line + "\n", labels, 0.0, "strict") if line else ()
+            # its softmax sums to a little over 1, and a label it thinks nothing of is left out
+            score = next((min(score, 1.0) for score, label in found if label == wanted), 0.0 if found else np.nan)
+            scores.append(score)
+        return np.array(scores, np.float64)
+
+
+def beside(path: Path | str) -> Path:
+    """The JSON file of a model file."""
+    return Path(f"{path}.json")
+
+
+def read_about(path: Path | str) -> dict[str, Any]:
+    """What a model's JSON says; nothing where there is none. UserError where it is broken."""
+    try:
+        about = json.loads(beside(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{beside(path)}: cannot be read ({error}); it describes the model beside it") from None
+    if not isinstance(about, dict):
+        raise UserError(f"{beside(path)}: not a description of a model")
+    return about
+
+
+class _Side:
+    """One side's texts, a line each in a file, in the order of the hashes of text and seed."""
+
+    def __init__(self, path: Path, texts: Iterable[str] | Iterable[pa.Array], seed: int, spelling: str) -> None:
+        self.path = path
+        salt = str(seed).encode()
+        hashes: list[int] = []
+        starts = [0]
+        with open(path, "wb") as file:
+            for array in arrays(texts):
+                for text in normalize(array, spelling).to_pylist():
+                    # a word that looks like a label would be taken for one
+                    line = (text or "").replace("__label__", "label").encode()
+                    if line:
+                        file.write(line + b"\n")
+                        starts.append(starts[-1] + len(line) + 1)
+                        hashes.append(int.from_bytes(hashlib.blake2b(line, digest_size=8, key=salt).digest(), "big"))
+        self._starts = np.array(starts, np.int64)
+        # each text once, so that none is both trained on and held out
+        self.hashes, self._order = np.unique(np.array(hashes, np.uint64), return_index=True)
+
+    def lines(self, places: range) -> Iterable[str]:
+        """The texts at these places of the order."""
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for place in places:
+                row = self._order[place]
+                yield content[self._starts[row] : self._starts[row + 1] - 1].decode()
+
+
+def arrays(texts: Iterable[str] | Iterable[pa.Array]) -> Iterable[pa.Array]:
+    """Strings as Arrow arrays of some; arrays as they are."""
+    rest = iter(texts)
+    while chunk := list(islice(rest, _BATCH)):
+        if isinstance(chunk[0], pa.Array):
+            yield from chunk
+            yield from rest
+            return
+        yield pa.array(chunk, pa.large_string())
+
+
+def _write(path: Path, sides: list[_Side], first: int, last: int) -> None:
+    """The training file: good and bad by turns, in the order of hashes, which is no order."""
+    with open(path, "wb") as file:
+        for good, bad in zip(*(side.lines(range(first, last)) for side in sides), strict=True):
+            _line(file, GOOD, good)
+            _line(file, BAD, bad)
+
+
+def _line(file: BinaryIO, label: str, text: str) -> None:
+    file.write(f"{label} {text}\n".encode())
+
+
+def _train(path: Path, seed: int, options: Options) -> Any:
+    import fasttext
+
+    return fasttext.train_supervised(
+        input=str(path),
+        dim=options.dimensions,
+        wordNgrams=options.word_ngrams,
+        bucket=options.buckets,
+        epoch=options.epochs,
+        lr=options.learning_rate,
+        seed=seed,
+        thread=1,
+        verbose=0,
+    )
+
+
+def _report(scores: list[npt.NDArray[np.float64]], training: int, sides: list[_Side]) -> Report:
+    good, bad = scores
+    found, false = int((good >= 0.5).sum()), int((bad >= 0.5).sum())
+    counts = [tuple(int(n) for n in np.histogram(side, _BINS, (0.0, 1.0))[0]) for side in scores]
+    digest = hashlib.blake2b(digest_size=16)
+    for side in sides:
+        digest.update(side.hashes.tobytes() + b"|")
+    return Report(
+        training=training,
+        held_out=len(good) + len(bad),
+        precision=found / (found + false) if found + false else float("nan"),
+        recall=found / len(good),
+        good=counts[0],
+        bad=counts[1],
+        data=digest.hexdigest(),
+    )
