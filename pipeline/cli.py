@@ -29,6 +29,9 @@ app = typer.Typer(
 classifier = typer.Typer(help="Quality models: fastText, trained on good and bad texts.", no_args_is_help=True)
 app.add_typer(classifier, name="classifier")
 
+perplexity = typer.Typer(help="Language models of n-grams, trained on a reference.", no_args_is_help=True)
+app.add_typer(perplexity, name="perplexity")
+
 STOPPED = 130  # what Typer makes of Ctrl-C
 
 Sets = Annotated[
@@ -363,6 +366,34 @@ def classifier_train(
     }
     model = train_classifier(positive, negative, out, language=language, text=text, seed=seed, options=options)
     show_classifier(model, out, _console())
+
+
+@perplexity.command("train")
+def perplexity_train(
+    text: Annotated[list[str], typer.Option(metavar="SOURCE", help="The reference. Repeatable.")],
+    out: Annotated[Path, typer.Option(help="The model file to write; .arpa or .arpa.gz writes ARPA's text format.")],
+    order: Annotated[int, typer.Option(min=1, max=16, help="Words an n-gram.")] = 5,
+    min_count: Annotated[int, typer.Option(min=1, help="Words seen less often are <unk>.")] = 2,
+    prune: Annotated[
+        list[int] | None,
+        typer.Option(help="Counts up to which n-grams go, for n = 1, 2, ...: --prune 0 --prune 0 --prune 1."),
+    ] = None,
+    spelling: Annotated[str, typer.Option(help="What the model sees: lines, lower, or words.")] = "words",
+    language: Annotated[str | None, typer.Option(help="Only texts that lid.176 says are in it, such as en.")] = None,
+    column: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
+    memory: Annotated[str, typer.Option(help="For counting; with less the text is read more often.")] = "2GB",
+) -> None:
+    """Train a language model of n-grams (modified Kneser-Ney), whose perplexity of a text is a signal.
+
+    A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
+    """
+    from pipeline.config import parse_bytes
+    from pipeline.modelling import show_perplexity, train_perplexity
+
+    options = {"order": order, "min_count": min_count, "prune": tuple(prune or ()), "spelling": spelling}
+    size = parse_bytes(memory, "--memory")
+    about = train_perplexity(text, out, language=language, text=column, memory=size, options=options)
+    show_perplexity(about, out, _console())
 
 
 def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str) -> "Run":

@@ -1,8 +1,11 @@
 """Training the models that score documents: `classifier train` and `perplexity train`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from gzip import GzipFile
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +26,14 @@ def writable(out: Path) -> None:
         raise UserError(f"{out.parent}: cannot be made: {error.strerror}") from None
 
 
+def check_spelling(spelling: str) -> None:
+    """UserError for a spelling that is none."""
+    from pipeline.filters.normalize import SPELLINGS
+
+    if spelling not in SPELLINGS:
+        raise UserError(f"--spelling {spelling}: unknown; known: {', '.join(SPELLINGS)}")
+
+
 def train_classifier(
     positive: Sequence[str],
     negative: Sequence[str],
@@ -35,10 +46,8 @@ def train_classifier(
 ) -> "QualityClassifier":
     """Train on two sides, write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
     from pipeline.filters.classifier import Options, QualityClassifier, beside
-    from pipeline.filters.normalize import SPELLINGS
 
-    if options["spelling"] not in SPELLINGS:
-        raise UserError(f"--spelling {options['spelling']}: unknown; known: {', '.join(SPELLINGS)}")
+    check_spelling(options["spelling"])
     writable(out)
     sides = [read_texts(side, text=text, language=language) for side in (positive, negative)]
     model = QualityClassifier.train(sides[0], sides[1], seed, Options(**options))
@@ -90,6 +99,51 @@ def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> 
     console.print(
         f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
         "[quality]\nquality_score = { top = 0.1 }",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def train_perplexity(
+    texts: Sequence[str], out: Path, *, language: str | None, text: str, memory: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Train on the sources and write a model file, or an ARPA file where OUT is called so; what the model says of itself."""
+    from pipeline.filters.ngrams import Options, train
+
+    check_spelling(options["spelling"])
+    writable(out)
+    trained = train(read_texts(texts, text=text, language=language), Options(**options), memory)
+    trained.about.update({"sources": describe(texts), "language": language})
+    with atomic(out) as temporary:
+        if out.name.endswith((".arpa", ".arpa.gz")):
+            with open_text(temporary, packed=out.suffix == ".gz") as file:
+                file.writelines(trained.arpa())
+        else:
+            trained.model().save(temporary)
+    return trained.about
+
+
+@contextmanager
+def open_text(path: Path, *, packed: bool) -> Iterator[IO[str]]:
+    """A text file to write, gzipped or not, without a time in it."""
+    with open(path, "wb") as raw:
+        if packed:
+            with GzipFile("", "wb", fileobj=raw, mtime=0) as packer, TextIOWrapper(packer, "utf-8") as file:
+                yield file
+        else:
+            with TextIOWrapper(raw, "utf-8") as file:
+                yield file
+
+
+def show_perplexity(about: Mapping[str, Any], out: Path, console: Console) -> None:
+    """What was trained, and what to do with it."""
+    counts = ", ".join(f"{count:,}" for count in about["ngrams"])
+    console.print(f"trained on {about['words']:,} words; n-grams by order: {counts}", highlight=False)
+    console.print(f"{out}, {out.stat().st_size / 1e6:,.1f} MB", highlight=False, soft_wrap=True)
+    console.print(
+        f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
+        '[quality]\nperplexity = { bottom = 0.6, by = "language" }',
         highlight=False,
         markup=False,
         soft_wrap=True,

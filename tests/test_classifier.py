@@ -2,6 +2,7 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from pipeline.texts import PASSAGE, read_texts
 
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine", "bridge"]
 BAD = ["cheap", "pills", "casino", "click", "here", "free", "offer", "login", "cart", "price"]
-SMALL = {
+SMALL: Any = {
     "spelling": "words",
     "epochs": 20,
     "buckets": 1000,
