@@ -166,7 +166,7 @@ STEPS = (
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
     Step("duplicates", 2, ("duplicates.candidates", "quality"), choice_options, whole=decide_duplicates),
     Step("clean", 1, ("quality", "duplicates", EDIT), lambda c: None, part=products.clean),
-    Step("tokenizer", 1, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
+    Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),

@@ -97,7 +97,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                 if step.name in finished:
                     continue
                 if step.whole:
-                    _run_whole(planned, step, reporter)
+                    _run_whole(planned, step, workers, reporter)
                     continue
                 if crew is None and not step.quick:
                     crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
@@ -147,7 +147,7 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
     reporter.end(step.name, rows, time.perf_counter() - began)
 
 
-def _run_whole(run: Run, step: Step, reporter: Reporter) -> None:
+def _run_whole(run: Run, step: Step, workers: int, reporter: Reporter) -> None:
     assert step.whole is not None
     key = run.keys[step.name, None]
     earlier = (
@@ -155,7 +155,7 @@ def _run_whole(run: Run, step: Step, reporter: Reporter) -> None:
         if step.stage == "duplicates"
         else ()
     )
-    view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note, earlier)
+    view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note, earlier, workers)
     total = 0
     if step.stage in ("duplicates", "tokenizer"):
         source = "extract" if step.stage == "duplicates" else "clean"

@@ -16,9 +16,9 @@ from pipeline.progress import safe
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
 from pipeline.tokenize.exports import FORMATS
+from pipeline.tokenize.usage import UNKNOWN, density, vocabulary
 
 AROUND = 24  # tokens shown on each side of one that is asked for
-SHOWN = 20  # of the longest and of the unused tokens
 SAMPLES, SAMPLE_TOKENS = 3, 60
 _BLOCK = 1 << 22
 
@@ -111,7 +111,7 @@ def collect(run: Run) -> dict[str, Any]:
             block = split.read(start, min(_BLOCK, split.tokens - start))
             counts += np.bincount(block, minlength=len(counts))
         entry = {"shards": len(split.shards), "documents": split.documents, "tokens": split.tokens}
-        splits[name] = entry | _density(split.bytes, split.tokens - split.documents)
+        splits[name] = entry | density(split.bytes, split.tokens - split.documents)
         tables.append(opened.documents(name).select(["language", "length", "bytes"]))
     rows = (
         pa.concat_tables(tables)
@@ -119,40 +119,19 @@ def collect(run: Run) -> dict[str, Any]:
         .aggregate([("length", "sum"), ("length", "count"), ("bytes", "sum")])
     )
     languages = {
-        row["language"] or "unknown": {"documents": row["length_count"], "tokens": row["length_sum"]}
-        | _density(row["bytes_sum"], row["length_sum"] - row["length_count"])
+        row["language"] or UNKNOWN: {"documents": row["length_count"], "tokens": row["length_sum"]}
+        | density(row["bytes_sum"], row["length_sum"] - row["length_count"])
         for row in sorted(rows.to_pylist(), key=lambda row: (-row["length_sum"], row["language"] or ""))
     }
-    special = set(tokenizer.special_tokens.values())
-    ordinary = [number for number in sorted(tokenizer.vocab) if number not in special]
-    longest = sorted(ordinary, key=lambda number: (-len(tokenizer.vocab[number]), number))[:SHOWN]
-    unused = [number for number in ordinary if counts[number] == 0]
-
-    def listed(numbers: list[int]) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": number,
-                "token": tokenizer.vocab[number].decode("utf-8", "backslashreplace"),
-                "bytes": len(tokenizer.vocab[number]),
-                "count": int(counts[number]),
-            }
-            for number in numbers
-        ]
-
     return {
         "run": str(run.root),
         "dtype": opened.manifest["dtype"],
         "vocab_size": opened.vocab_size,
         "splits": splits,
         "languages": languages,
-        "longest": listed(longest),
-        "unused": {"count": len(unused), "first": listed(unused[:SHOWN])},
+        **vocabulary(tokenizer, counts),
         "samples": _samples(opened, tokenizer),
     }
-
-
-def _density(size: int, tokens: int) -> dict[str, Any]:
-    return {"bytes": size, "bytes_per_token": size / tokens if tokens else None}
 
 
 def _samples(opened: shards.Shards, tokenizer: Tokenizer) -> list[dict[str, Any]]:

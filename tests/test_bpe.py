@@ -7,7 +7,6 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import regex
@@ -16,10 +15,11 @@ import tokenizers
 import transformers
 
 from pipeline.errors import UserError
-from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, measure_usage, train_bpe
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 from pipeline.tokenize.pretokens import PreTokens, count_pretokens
 from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
+from pipeline.tokenize.usage import measure
 
 OWN_PATTERN = r"\p{L}+|\p{N}|\s+"  # leaves punctuation unmatched
 PATTERNS = (GPT2_PATTERN, CL100K_PATTERN, OWN_PATTERN)
@@ -209,6 +209,25 @@ def test_counts_on_disk_are_exact(pattern: str) -> None:
         assert spill.taken > 3
     assert (fitted.least, fitted.share) == (1, 1.0)
     assert as_dict(fitted.pretokens) == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_arrays_and_threads_count_alike(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str | None] = [*fuzz(800, seed=10), None, "", "x" * 5000, *corpus(), None]
+    monkeypatch.setattr("pipeline.tokenize.pretokens._BLOCK_BYTES", 2000)
+    whole = pa.array(texts, pa.large_string())
+    items = [whole.slice(3, 200), pa.chunked_array([whole[203:].cast(pa.string()), pa.array([], pa.string())])]
+    expected = train_bpe([text for text in texts[3:] if text], 600, (END_OF_TEXT,))
+    assert train_bpe(items, 600, (END_OF_TEXT,), threads=threads).merges == expected.merges
+    for memory in (10**7, 60_000):
+        spilled = [train_bpe(items, 600, (END_OF_TEXT,), memory=memory, threads=count) for count in (1, threads)]
+        assert spilled[0].merges == spilled[1].merges
+
+
+def test_an_array_that_is_no_utf_8_is_refused() -> None:
+    wrong = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xe4\xbd"]).buffers())
+    with pytest.raises(pa.ArrowInvalid, match="UTF8"):
+        train_bpe([wrong], 300)
 
 
 def test_memory_that_suffices_changes_nothing() -> None:
@@ -420,16 +439,29 @@ def test_a_bad_vocabulary_is_refused() -> None:
         Tokenizer(vocab, [], ("Ġ",))
 
 
-def test_usage_counts_bytes_tokens_and_unused_ids() -> None:
-    tokenizer = train_bpe(["the the then"], 258, (END_OF_TEXT,))
-    texts = ["the", "é then"]
-    usage = measure_usage(tokenizer, iter(texts))
-    ids = [number for text in texts for number in tokenizer.encode(text)]
-    assert (usage.tokens, usage.bytes) == (len(ids), 10)
-    assert usage.bytes_per_token == 10 / len(ids)
-    assert usage.used == len(set(ids))
-    assert set(usage.unused) == set(range(257)) - set(ids)
-    assert np.isnan(measure_usage(tokenizer, []).bytes_per_token)
+def test_usage_by_language_longest_and_unused_tokens() -> None:
+    tokenizer = train_bpe(["the the then"], 259, (END_OF_TEXT,))
+    texts, codes = ["the", "é then", None, "x"], ["en", "fr", "en", None]
+    batches = [(pa.array(texts[a:b], pa.string()), pa.array(codes[a:b], pa.string())) for a, b in ((0, 2), (2, 4), (4, 4))]
+    told = measure(tokenizer, iter(batches))
+    sizes = {text: len(tokenizer.encode(text)) for text in texts if text}
+    tokens = sum(sizes.values())
+    assert [told[key] for key in ("documents", "tokens", "bytes", "vocab_size")] == [4, tokens, 11, 259]
+    assert told["bytes_per_token"] == 11 / tokens
+    assert told["languages"] == {
+        "fr": {"documents": 1, "tokens": sizes["é then"], "bytes": 7, "bytes_per_token": 7 / sizes["é then"]},
+        "en": {"documents": 2, "tokens": sizes["the"], "bytes": 3, "bytes_per_token": 3 / sizes["the"]},
+        "unknown": {"documents": 1, "tokens": 1, "bytes": 1, "bytes_per_token": 1.0},
+    }
+    assert list(told["languages"]) == ["fr", "en", "unknown"]
+    used = {number for text in sizes for number in tokenizer.encode(text)}
+    assert told["unused"]["count"] == 258 - len(used)
+    assert [entry["id"] for entry in told["unused"]["first"]] == sorted(set(range(258)) - used)[:20]
+    assert told["unused"]["first"][0] == {"id": 0, "token": "\x00", "bytes": 1, "count": 0}
+    longest = tokenizer.vocab[257].decode()
+    assert told["longest"][0] == {"id": 257, "token": longest, "bytes": len(longest), "count": 2}
+    empty = measure(tokenizer, [])
+    assert (empty["tokens"], empty["bytes_per_token"], empty["languages"]) == (0, None, {})
 
 
 def test_a_tokenizer_can_be_sent_to_a_worker(tokenizer: Tokenizer) -> None:

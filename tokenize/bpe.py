@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import fastokens
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tokenizers
 
 from pipeline.errors import UserError
@@ -25,7 +25,6 @@ from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
 END_OF_TEXT = "<|endoftext|>"
 
 _FILE_CHARACTERS = 1 << 22
-_BATCH = 1024
 
 
 class Tokenizer:
@@ -245,6 +244,7 @@ def train_bpe(
     pattern: str = GPT2_PATTERN,
     memory: int | None = None,
     note: Callable[[str], None] | None = None,
+    threads: int = 1,
 ) -> Tokenizer:
     """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays, each item read once and then let go.
 
@@ -255,6 +255,7 @@ def train_bpe(
 
     `memory` (bytes) bounds the work beside the reading of one item: pre-tokens beyond it are counted on disk, and where
     there are too many distinct ones to learn from, the rarest are left out, of which `note` hears. Else it changes nothing.
+    `threads` count at once, within the same memory and to the same end.
     """
     if isinstance(paths_or_texts, (str, Path)):
         raise TypeError("train_bpe takes a list of texts or paths, not one")
@@ -268,10 +269,10 @@ def train_bpe(
 
     texts = _training_texts(paths_or_texts, pattern, special_tokens)
     if memory is None:
-        merges = learn_merges(count_pretokens(texts, pattern), limit)
+        merges = learn_merges(count_pretokens(texts, pattern, threads=threads), limit)
     else:
         with DiskSpill(memory) as spill:
-            fitted = spill.fit(count_pretokens(texts, pattern, spill))
+            fitted = spill.fit(count_pretokens(texts, pattern, spill, threads))
         if fitted.least > 1 and note is not None:
             note(
                 f"tokenizer.memory holds the pre-tokens that occur {fitted.least:,} times or more, {fitted.share:.3%} of the "
@@ -282,54 +283,23 @@ def train_bpe(
     return Tokenizer(vocab, merges, list(dict.fromkeys(special_tokens)), pattern)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a vocabulary does for a text: `unused` are the ids, special tokens aside, that it never needed."""
-
-    tokens: int
-    bytes: int
-    used: int
-    unused: tuple[int, ...]
-
-    @property
-    def bytes_per_token(self) -> float:
-        """UTF-8 bytes a token; NaN for no text."""
-        return self.bytes / self.tokens if self.tokens else float("nan")
-
-
-def measure_usage(tokenizer: Tokenizer, texts: Iterable[str]) -> Usage:
-    """Encode texts, a thousand at a time, and count."""
-    counts = np.zeros(tokenizer.vocab_size, np.int64)
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == _BATCH:
-            counts += np.bincount(tokenizer.encode_batch(batch)[0], minlength=len(counts))
-            batch = []
-    counts += np.bincount(tokenizer.encode_batch(batch)[0], minlength=len(counts))
-    special = set(tokenizer.special_tokens.values())
-    return Usage(
-        tokens=int(counts.sum()),
-        bytes=int(counts @ tokenizer.token_bytes),
-        used=int((counts > 0).sum()),
-        unused=tuple(number for number in sorted(tokenizer.vocab) if counts[number] == 0 and number not in special),
-    )
-
-
 def _training_texts(
     items: "Iterable[str | Path | pa.Array]", pattern: str, special_tokens: Sequence[str]
-) -> Iterator[str]:
-    """Plain text between special tokens."""
-    border = (
-        re.compile("|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True)))) if special_tokens else None
-    )
+) -> "Iterator[str | pa.Array]":
+    """Plain text between special tokens; an array in which there is none as it is."""
+    longest_first = sorted(special_tokens, key=len, reverse=True)
+    border = re.compile("|".join(map(re.escape, longest_first))) if special_tokens else None
     for item in items:
+        texts: Iterable[str | None]
         if isinstance(item, str):
-            texts: Iterable[str | None] = [item]
+            texts = [item]
         elif isinstance(item, Path):
             texts = recut(_read(item), pattern, special_tokens)
-        else:
+        elif any(pc.any(pc.match_substring(item, special)).as_py() for special in longest_first):
             texts = item.to_pylist()
+        else:
+            yield from item.chunks if isinstance(item, pa.ChunkedArray) else [item]
+            continue
         for text in texts:
             if text:
                 yield from border.split(text) if border else [text]

@@ -5,13 +5,17 @@ not with the text, and beyond a budget they go to disk (`pipeline.tokenize.spill
 hand in Numba; any other goes through the `regex` module, which is also what the scanners are proven against.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from queue import SimpleQueue
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 import regex
 from numba import njit
 
@@ -50,21 +54,25 @@ class Spill(Protocol):
         ...
 
 
-def count_pretokens(texts: Iterable[str], pattern: str, spill: Spill | None = None) -> PreTokens:
-    """Cut each text into pre-tokens by `pattern` and count them, in order of first appearance.
+def count_pretokens(
+    texts: "Iterable[str | pa.Array]", pattern: str, spill: Spill | None = None, threads: int = 1
+) -> PreTokens:
+    """Cut each text (a string, or those of an Arrow array) into pre-tokens by `pattern` and count them.
 
-    What a spill has taken is not among them: it is told to take a table that has grown to its `memory`.
+    What a spill has taken is not among them: it is told to take a table that has grown to its share of `memory`. With one
+    thread they come in order of first appearance.
     """
     if pattern == GPT2_PATTERN:
-        return _count_scanned(texts, spill, cl100k=False)
+        return _count_scanned(texts, spill, threads, _ends_gpt2)
     if pattern == CL100K_PATTERN:
-        return _count_scanned(texts, spill, cl100k=True)
+        return _count_scanned(texts, spill, threads, _ends_cl100k)
     found: Counter[str] = Counter()
-    for text in texts:
-        found.update(split(text, pattern))
-        if spill is not None and len(found) * _COUNTER_BYTES > spill.memory:
-            spill.take(_as_arrays(found))
-            found = Counter()
+    for item in texts:
+        for text in [item] if isinstance(item, str) else item.drop_null().to_pylist():
+            found.update(split(text, pattern))
+            if spill is not None and len(found) * _COUNTER_BYTES > spill.memory:
+                spill.take(_as_arrays(found))
+                found = Counter()
     return _as_arrays(found)
 
 
@@ -88,22 +96,54 @@ def character_classes() -> np.ndarray:
     return classes
 
 
-def _count_scanned(texts: Iterable[str], spill: Spill | None, *, cl100k: bool) -> PreTokens:
-    scan = _ends_cl100k if cl100k else _ends_gpt2
+def _count_scanned(
+    texts: "Iterable[str | pa.Array]", spill: Spill | None, threads: int, scan: Callable[..., int]
+) -> PreTokens:
+    """Each thread has a table of its own; in the end they become one."""
     classes = character_classes()
-    table = Table()
-    limit = None if spill is None else spill.memory // _ENTRY_BYTES
-    once = np.ones(1, np.int64)
-    for data, ends in _blocks(texts, _BLOCK_BYTES if limit is None else max(1, min(_BLOCK_BYTES, limit // 8))):
-        # A block adds at most a pre-token a byte: with that much room, the kernel never has to grow anything.
-        if spill is not None and limit is not None and table.found and table.found + len(data) > limit:
-            spill.take(table.contents())
+    tables = [Table() for _ in range(threads)]
+    limit = None if spill is None else spill.memory // (_ENTRY_BYTES * threads)
+    free: SimpleQueue[Table] = SimpleQueue()
+    spilling = Lock()
+    for table in tables:
+        free.put(table)
+
+    def make_room(table: Table, entries: int, size: int) -> None:
+        if spill is not None and limit is not None and table.found and table.found + entries > limit:
+            with spilling:
+                spill.take(table.contents())
             table.clear()
+        table.make_room(entries, size, limit)
+
+    def count(data: np.ndarray, ends: np.ndarray) -> None:
         bounds = np.zeros(len(data) + 1, np.int64)
-        count = scan(data, ends, classes, bounds)
-        table.make_room(count, len(data), limit)
-        table.add(data, bounds[: count + 1], once)
-    return table.contents()
+        found = scan(data, ends, classes, bounds)
+        table = free.get()
+        try:
+            make_room(table, found, len(data))
+            table.add(data, bounds[: found + 1], np.ones(1, np.int64))
+        finally:
+            free.put(table)
+
+    blocks = _blocks(texts, _BLOCK_BYTES if limit is None else max(1, min(_BLOCK_BYTES, limit // 8)))
+    if threads == 1:
+        for block in blocks:
+            count(*block)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            pending: deque[Future[None]] = deque()
+            for block in blocks:
+                pending.append(pool.submit(count, *block))
+                if len(pending) > 2 * threads:
+                    pending.popleft().result()
+            for future in pending:
+                future.result()
+    first, *others = tables
+    for table in others:
+        some = table.contents()
+        make_room(first, len(some.counts), len(some.data))
+        first.add(some.data, some.offsets, some.counts)
+    return first.contents()
 
 
 class Table:
@@ -117,6 +157,10 @@ class Table:
 
     def add(self, data: np.ndarray, bounds: np.ndarray, weights: np.ndarray) -> None:
         """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, for which there is room; the last weight goes on."""
+        if not len(weights):
+            return
+        data = data.view()
+        data.flags.writeable = False  # one type, one compilation
         arrays = self._table, self._arena, self._offsets, self._counts, self._hashes
         self.found = int(_add(data, bounds, weights, *arrays, self.found))
 
@@ -147,18 +191,38 @@ class Table:
         )
 
 
-def _blocks(texts: Iterable[str], wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Whole texts joined to a few megabytes of UTF-8: (bytes, end of each text)."""
+def _blocks(texts: "Iterable[str | pa.Array]", wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Whole texts, about `wanted` bytes of UTF-8 together: (bytes, end of each text)."""
     block: list[bytes] = []
     size = 0
     for text in texts:
+        if not isinstance(text, str):
+            yield from _array_blocks(text, wanted)
+            continue
         block.append(text.encode())
         size += len(block[-1])
         if size >= wanted:
-            yield np.frombuffer(bytearray().join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+            yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
             block, size = [], 0
     if size:
-        yield np.frombuffer(bytearray().join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+        yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
+
+
+def _array_blocks(texts: pa.Array, wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same of an array's own bytes, without a copy."""
+    texts = texts.drop_null()
+    texts.validate(full=True)  # the scanners trust that it is UTF-8
+    if not len(texts):
+        return
+    _, offsets, data = texts.buffers()
+    kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    bounds = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    first = 0
+    while first < len(texts) and bounds[-1] > bounds[first]:
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + wanted, side="right")) - 1)
+        found = np.frombuffer(data, np.uint8)[bounds[first] : bounds[last]]
+        yield found, bounds[first + 1 : last + 1] - bounds[first]
+        first = last
 
 
 def grown(array: np.ndarray, size: int) -> np.ndarray:

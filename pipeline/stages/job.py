@@ -78,6 +78,8 @@ class View:
     note: Callable[[str], None] | None = None
     earlier: tuple[tuple[Path, tuple[Part, ...], bool], ...] = ()
     """Earlier runs to deduplicate against: directory, parts, and whether their texts are edited."""
+    workers: int = 1
+    """How many cores a step may use; what it writes does not depend on it."""
 
     def file(self, step: str, part: Part) -> Path:
         """A part's file of a step."""

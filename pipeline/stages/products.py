@@ -78,41 +78,40 @@ def clean_schema(signals: list[str]) -> pa.Schema:
 
 def tokenizer(view: View, tick: Tick) -> int:
     """Train BPE on the clean text; tokenizer.json, and a report of what it achieves."""
-    from pipeline.tokenize.bpe import measure_usage, train_bpe
+    from pipeline.tokenize import usage
+    from pipeline.tokenize.bpe import train_bpe
     from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 
-    if not any(rows_in(view.file("clean", part)) for part in view.parts):
+    documents = sum(rows_in(view.file("clean", part)) for part in view.parts)
+    if not documents:
         raise UserError(
             f"no document is left to go on with; python -m pipeline stats {view.root} shows what removed them"
         )
     options = view.config.tokenizer
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
-    documents = done = 0
+    done = 0
 
-    def texts() -> Iterator[str]:
-        nonlocal documents, done
-        documents = 0
+    def batches() -> Iterator[tuple[pa.Array, pa.Array]]:
+        nonlocal done
         for part in view.parts:
-            for table in row_groups(view.file("clean", part), ["text"]):
-                yield from table["text"].to_pylist()
-                documents += len(table)
+            for table in row_groups(view.file("clean", part), ["text", "language"]):
+                yield table["text"].combine_chunks(), table["language"].combine_chunks()
                 done += len(table)
-                tick(documents, done)
+                tick(min(done, documents), done)
 
     trained = train_bpe(
-        texts(), options.vocab_size, (END_OF_TEXT,), pattern, memory=options.memory_bytes, note=view.note
+        (texts for texts, _ in batches()),
+        options.vocab_size,
+        (END_OF_TEXT,),
+        pattern,
+        memory=options.memory_bytes,
+        note=view.note,
+        threads=view.workers,
     )
     with atomic_folder(view.folder) as folder:
         trained.save(folder / "tokenizer.json")
-        usage = measure_usage(trained, texts())
-        report = {
-            "bytes_per_token": usage.bytes_per_token,
-            "tokens": usage.tokens,
-            "bytes": usage.bytes,
-            "vocab_size": trained.vocab_size,
-            "unused": len(usage.unused),
-        }
-        (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+        report = usage.measure(trained, batches())
+        (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return documents
 
 
