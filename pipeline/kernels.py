@@ -14,10 +14,14 @@ def use_kernel_cache() -> None:
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         return
-    code = hashlib.blake2b(digest_size=8)
     package = Path(__file__).parent
-    for file in sorted([*package.glob("*/*.py"), *package.glob("*/*/*.py")]):  # "**" does not follow the links in here
-        code.update(file.read_bytes())
+    files = sorted([*package.glob("*/*.py"), *package.glob("*/*/*.py")])  # "**" does not follow the links in here
+    contents = {file: file.read_bytes() for file in files}
+    folders = {file.parent for file, content in contents.items() if b"numba" in content}
+    code = hashlib.blake2b(digest_size=8)
+    for file, content in contents.items():
+        if file.parent in folders:  # a folder's kernels call into, and take numbers from, that folder alone
+            code.update(content)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = home if _writable(home) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     os.environ["NUMBA_CACHE_DIR"] = str(root / "corpus-pipeline" / f"kernels-{code.hexdigest()}")
