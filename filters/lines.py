@@ -275,11 +275,3 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """[start, end) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from Numba's cache."""
-    texts = pa.array(["a\nb"])
-    for normalize in (True, False):
-        lines = find_lines(texts, normalize=normalize)
-    cut_lines(lines, np.ones(2, np.bool_), np.array([3]))

@@ -11,7 +11,7 @@ ones, n**2 / 2**65 pairs are confused (0.03 for a billion).
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -146,12 +146,3 @@ def mark_repeats(read: Read, marks: Marks, *, at_most: int, memory: int, most: i
             ranges, current = ranges * 2, 0
         else:
             current += 1
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from Numba's cache."""
-    hashes = np.array([1, 1], np.uint64)
-    cells: npt.NDArray[Any] = np.zeros(1, np.uint8)
-    _sketch(hashes, cells, np.uint64(3))
-    keys, counts = np.zeros(8, np.uint64), np.zeros(8, np.uint32)
-    _count(hashes, cells, np.uint64(3), 0, 1, keys, counts, 0, np.uint32(1), 1, np.zeros(2, np.bool_))

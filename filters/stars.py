@@ -14,19 +14,23 @@ Work is bounded too: of the kept documents that share a band's key the best `NEI
 that many mutually different documents share a key (a site's template) a copy may be missed, and never a wrong one made.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import int64, njit, uint64
 
 from pipeline.filters.clusters import Roots, best_of
+from pipeline.filters.shingles import fmix64
 
 NEIGHBOURS = 64
-_HELD = 1 << 27  # bytes of kept documents' evidence held while their candidates are compared
+HELD = 1 << 26
+"""Bytes of kept documents' evidence held while their candidates are compared."""
+PER_KEY = 2 * (8 + 4) + 4 + 4
+"""Bytes held of each band's key of each document of the candidates' cluster at work."""
 
 Words = npt.NDArray[np.uint64]
 
@@ -100,41 +104,86 @@ def verify(
     waiting = contenders(order, roots, exact_roots)
     bounds = np.flatnonzero(np.diff(roots[waiting], prepend=-1, append=-1))
     for begin, end in pairwise(bounds.tolist()):
-        for document, centre, value in _stars(waiting[begin:end].tolist(), evidence, similar, threshold, settled):
+        for document, centre, value in _stars(waiting[begin:end], evidence, similar, threshold, settled):
             kept[document], similarity[document] = centre, value
         tick(end)
     best_of_text = best_of(exact_roots, order)
     return _choice(kept[best_of_text], best_of_text, similarity[best_of_text])
 
 
+@njit(nogil=True, cache=True)
+def _slot(table, heads, key):  # type: ignore[no-untyped-def]
+    slot = int64(((fmix64(key) >> uint64(32)) * uint64(table.size)) >> uint64(32))
+    while heads[slot] >= 0 and table[slot] != key:
+        slot = slot + 1 if slot + 1 < table.size else 0
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _near(table, heads, links, places, keys, found):  # type: ignore[no-untyped-def]
+    """The places of the centres that have one of the keys, ascending and each once, in `found`; their number."""
+    n = 0
+    for key in keys:
+        entry = heads[_slot(table, heads, key)]
+        while entry >= 0:
+            found[n] = places[entry]
+            n += 1
+            entry = links[entry]
+    found[:n].sort()
+    unique = 0
+    for i in range(n):
+        if unique == 0 or found[i] != found[unique - 1]:
+            found[unique] = found[i]
+            unique += 1
+    return unique
+
+
+@njit(nogil=True, cache=True)
+def _remember(table, heads, links, places, keys, place, entries):  # type: ignore[no-untyped-def]
+    """Put a centre under its keys, of each only the first `NEIGHBOURS`; the entries by now."""
+    for key in keys:
+        slot = _slot(table, heads, key)
+        entry, length = heads[slot], 0
+        while entry >= 0:
+            length += 1
+            entry = links[entry]
+        if length < NEIGHBOURS:
+            table[slot], places[entries], links[entries] = key, place, heads[slot]
+            heads[slot] = entries
+            entries += 1
+    return entries
+
+
 def _stars(
-    documents: Sequence[int],
+    documents: npt.NDArray[np.int64],
     evidence: Evidence,
     similar: Similar,
     threshold: float,
     settled: Callable[[int], bool],
 ) -> Iterator[tuple[int, int, float]]:
     """(document, centre, similarity) of those documents of one candidates' cluster, best first, that are not kept."""
-    centres: dict[int, list[int]] = {}  # places in `documents` of the centres that have a band's key, ascending
+    bands = evidence(int(documents[0]))[0].size
+    room = documents.size * bands
+    table, heads = np.zeros(2 * room, np.uint64), np.full(2 * room, -1, np.int32)
+    links, places = np.zeros(room, np.int32), np.zeros(room, np.int32)
+    found = np.zeros(NEIGHBOURS * bands, np.int32)
+    entries = 0
     held: dict[int, Words] = {}
-    room = _HELD
-    for place, document in enumerate(documents):
+    free = HELD
+    for place, document in enumerate(documents.tolist()):
         keys, mine = evidence(document)
-        named = keys.tolist()
-        near = set() if settled(document) else {c for key in named for c in centres.get(key, ())}
-        for centre in sorted(near):
-            value = similar(held[centre] if centre in held else evidence(documents[centre])[1], mine)
+        near = 0 if settled(document) else _near(table, heads, links, places, keys, found)
+        for centre in found[:near].tolist():
+            other = int(documents[centre])
+            value = similar(held[centre] if centre in held else evidence(other)[1], mine)
             if value >= threshold:
-                yield document, documents[centre], value
+                yield document, other, value
                 break
         else:
-            for key in named:
-                here = centres.setdefault(key, [])
-                if len(here) < NEIGHBOURS:
-                    here.append(place)
-            if mine.nbytes <= room:
+            entries = _remember(table, heads, links, places, keys, place, entries)
+            if mine.nbytes <= free:
                 held[place] = mine
-                room -= mine.nbytes
+                free -= mine.nbytes
 
 
 def choose(order: npt.NDArray[np.int64], roots: Roots, exact_roots: Roots) -> Choice:
@@ -151,4 +200,7 @@ def _choice(kept: Roots, best_of_text: Roots, similarity: npt.NDArray[np.float32
 
 def warm_up() -> None:
     """Compile the kernel, or load it from Numba's cache."""
-    jaccard_of_sorted(np.zeros(1, np.uint64), np.zeros(1, np.uint64))
+    keys, places = np.zeros(1, np.uint64), np.full(1, -1, np.int32)
+    jaccard_of_sorted(keys, keys)
+    _near(keys, places, places, places, keys, places.copy())
+    _remember(keys.copy(), places.copy(), places.copy(), places.copy(), keys, 0, 0)

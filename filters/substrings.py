@@ -11,6 +11,7 @@ Lee et al. and RefinedWeb count GPT-2 tokens, of which a text has a quarter to a
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -19,32 +20,46 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.cuts import Ranges, join
+from pipeline.filters.cuts import Ranges
 from pipeline.filters.repeats import Keep, Marks, mark_repeats
 from pipeline.filters.shingles import Texts, as_text_array, text_buffers
 from pipeline.filters.tokens import Tokens, find_tokens, window_hashes
 
 
 @nb.njit(nogil=True, cache=True)
-def _covered(marks: Any, size: Any, offsets: Any, starts: Any, sizes: Any, counts: Any, froms: Any, tos: Any) -> Any:
+def _covered(
+    marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, froms: Any, tos: Any
+) -> Any:
     k = 0
     for text in range(offsets.size - 1):
-        last = offsets[text + 1]
-        for i in range(offsets[text], last):
-            if marks[i]:
-                froms[k] = starts[i]
-                tos[k] = starts[i + size] if i + size < last else sizes[text]
-                k += 1
+        first, last = offsets[text], offsets[text + 1]
+        i = first
+        while i < last:
+            if not marks[i]:
+                i += 1
+                continue
+            begin, until = i, i + size
+            while i < until:  # windows that touch or overlap are one passage
+                if marks[i]:
+                    until = i + size
+                i += 1
+                if i == until and i < last and marks[i]:
+                    until = i + size
+            froms[k], tos[k] = starts[begin], sizes[text]
+            if until < last:  # of the white space on both sides one stays
+                apart = begin == first or starts[begin] > ends[begin - 1]
+                tos[k] = starts[until] if apart else ends[until - 1]
+            k += 1
         counts[text + 1] = k
     return k
 
 
 def cut_windows(tokens: Tokens, marks: npt.NDArray[np.bool_], size: int, sizes: npt.NDArray[np.int64]) -> Ranges:
-    """The ranges that take out the marked windows, up to the next token, of texts of so many bytes."""
+    """The ranges that take out the marked windows of texts of so many bytes, with the white space on one side."""
     counts, n = np.zeros_like(tokens.offsets), int(marks.sum())
     found = np.empty(n, np.int64), np.empty(n, np.int64)
-    _covered(marks, size, tokens.offsets, tokens.starts, sizes, counts, *found)
-    return join(Ranges(counts, *found))
+    k = _covered(marks, size, tokens.offsets, tokens.starts, tokens.ends, sizes, counts, *found)
+    return Ranges(counts, found[0][:k], found[1][:k])
 
 
 def repeated_substrings(texts: Texts, tokens: int = 50, keep: Keep = "first", *, memory: int = 1 << 30) -> Ranges:
@@ -54,14 +69,14 @@ def repeated_substrings(texts: Texts, tokens: int = 50, keep: Keep = "first", *,
 
 
 def repeats_of(
-    read: Callable[[], Iterable[tuple[int, pa.Array]]], tokens: int, keep: Keep, memory: int
+    read: Callable[[], Iterable[tuple[int, pa.Array]]], tokens: int, keep: Keep, memory: int, folder: Path | None = None
 ) -> Iterable[tuple[int, Ranges]]:
     """(number, ranges) of each chunk of texts. `read` gives (number, texts) in order, as often as it is called.
 
-    Between two passes only a bit a token of what repeats is kept, in a temporary file.
+    Between two passes only a bit a token of what repeats is kept, in a temporary file in `folder`.
     """
     size = sum(text_bytes(texts) for _, texts in read())
-    with TemporaryFile() as file:
+    with TemporaryFile(dir=folder) as file:
         marks = Marks(file)
         mark_repeats(
             lambda: ((number, window_hashes(find_tokens(texts), tokens)) for number, texts in read()),

@@ -114,8 +114,3 @@ def window_hashes(tokens: Tokens, size: int) -> npt.NDArray[np.uint64]:
     out = np.zeros_like(tokens.hashes)
     _windows(tokens.offsets, tokens.hashes, size, out)
     return out
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from Numba's cache."""
-    window_hashes(find_tokens(pa.array(["a b"])), 2)

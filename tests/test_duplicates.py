@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +17,7 @@ from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
 from pipeline.filters.minhash import jaccard
 from pipeline.plan import Run
-from pipeline.stages import duplicates, evidence
+from pipeline.stages import choice, duplicates, evidence
 from pipeline.story import find, story
 
 CONFIG = """
@@ -130,7 +131,7 @@ def test_nothing_goes_but_for_a_kept_document_as_similar(finished: Run) -> None:
 def test_without_verification_chains_drop_more(tmp_path: Path, finished: Run, archives: list[Path]) -> None:
     shutil.copytree(finished.root, tmp_path / "run")
     done, reporter = go(tmp_path / "run", archives, "duplicates.verify=none")
-    assert reporter.steps == ["duplicates"]  # candidates are what they were
+    assert reporter.steps == ["duplicates.documents", "duplicates"]  # candidates are what they were
     believed, verified = rows(done), rows(finished)
     assert sum(row["dropped"] == [] for row in believed.values()) < sum(
         row["dropped"] == [] for row in verified.values()
@@ -206,7 +207,7 @@ def test_the_best_copy_is_the_users_choice(tmp_path: Path, finished: Run, archiv
     }
     for keep, value in better.items():
         done, reporter = go(tmp_path / "run", archives, f"duplicates.keep={keep}")
-        assert reporter.steps == ["duplicates"]
+        assert reporter.steps == ["duplicates.documents", "duplicates"]
         pages = rows(done, "extract")
         of_id = {page["id"]: page for page in pages.values()}
         for url, row in rows(done).items():
@@ -253,7 +254,7 @@ def test_runs_that_cannot_be_compared_with_are_named(tmp_path: Path, finished: R
     with pytest.raises(UserError, match="is this very run"):
         against(tmp_path / "new")
     shutil.copytree(finished.root, tmp_path / "half")
-    victim = sorted((tmp_path / "half" / "ledger" / "duplicates").glob("*.parquet"))[0]
+    victim = sorted((tmp_path / "half" / "ledger" / "duplicates.documents").glob("*.parquet"))[0]
     victim.unlink()
     with pytest.raises(UserError, match="half: its duplicates are not decided; run it first"):
         against(tmp_path / "half")
@@ -327,6 +328,39 @@ def test_differing_spans() -> None:
 
 
 def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:
-    with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need 316MB or more"):
-        go(tmp_path / "run", archives, "duplicates.memory=315MB")
-    assert duplicates.table_bytes(50_000_000, 1_000_000_000) == 200_000_000
+    with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need 450MB or more"):
+        go(tmp_path / "run", archives, "duplicates.memory=449MB")
+    assert duplicates.left_over(50_000_000, 1_000_000_000, 10) == 150_000_000
+
+
+def test_many_batches_decide_as_one_does_and_a_kill_costs_one(
+    tmp_path: Path, finished: Run, archives: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[str] = []
+    original = choice._decide_batch
+
+    def dying(*args: Any) -> None:
+        if len(decided) == 2:
+            decided.append("")
+            raise Killed
+        original(*args)
+        decided.append(args[-1].name)
+
+    monkeypatch.setattr(choice, "PER_MEMBER", 3_000_000)  # some 10 documents a batch
+    monkeypatch.setattr(choice, "_decide_batch", dying)
+    with pytest.raises(Killed):
+        go(tmp_path / "run", archives, "duplicates.memory=451MB")
+    done, _ = go(tmp_path / "run", archives, "duplicates.memory=451MB")
+    assert decided[:4] == ["batch-00000.parquet", "batch-00001.parquet", "", "batch-00002.parquet"]
+    for part in done.parts:
+        assert done.file("duplicates", part).read_bytes() == finished.file("duplicates", part).read_bytes()
+    monkeypatch.setattr(choice, "PER_MEMBER", 30_000_000)
+    with pytest.raises(UserError, match=r"duplicates.memory: \d+ documents hang together, which needs \d+MB or more"):
+        go(tmp_path / "run", archives, "duplicates.memory=451MB", "duplicates.keep=shortest")
+
+
+def test_batches_are_whole_clusters() -> None:
+    sizes = np.array([3, 0, 0, 1, 2, 0, 9, 2, 0, 2], np.int32)  # under each root; 1 is no cluster
+    assert choice.plan_batches(sizes, 5) == [(0, 6), (6, 7), (7, 10)]
+    assert choice.plan_batches(sizes, 100) == [(0, 10)]
+    assert choice.plan_batches(np.zeros(0, np.int32), 5) == [(0, 0)]

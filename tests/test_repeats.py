@@ -235,6 +235,23 @@ def test_a_passage_of_one_token_less_stays() -> None:
         assert left == [texts[0].as_py(), "c d" if cut else texts[1].as_py()]
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("one two; a b c, d", "one two; , d"),
+        ("one (a b c) two", "one () two"),
+        ("one,a b c two", "one, two"),
+        ("a b c d", "d"),
+        ("d a b c", "d "),
+        ("d a b c a b c e", "d e"),
+        ("d a b b c a b c e", "d a b b c e"),
+    ],
+)
+def test_words_are_not_joined_by_a_cut(text: str, left: str) -> None:
+    texts = pa.array(["a b c", text])
+    assert cuts.apply(texts, substrings.repeated_substrings(texts, 3))[1].as_py() == left
+
+
 def slow_bff(texts: list[str], ngram: int, shortest: int, threshold: float, remove: bloom.Remove) -> list[str]:
     """`bff`'s process_line and process_line_oldboth with a set for the filter."""
     seen: set[tuple[str, ...]] = set()

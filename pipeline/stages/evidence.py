@@ -4,6 +4,8 @@ It lies in a folder under the step's key, so that a killed run goes on where it 
 """
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -13,12 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.ledger import atomic, row_groups
+from pipeline.ledger import atomic, row_groups, rows_in
 from pipeline.stages.job import View, text_groups
 from pipeline.stages.measure import band_names
 
 Roots = npt.NDArray[np.signedinteger[Any]]
 Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Documents = npt.NDArray[np.int64]
 
 
 class Work:
@@ -71,56 +75,86 @@ class Place(Protocol):
 
 
 class Store:
-    """For each document to compare its band keys and sorted shingles (or its signature), on disk.
+    """For each text to compare its band keys and sorted shingles (or its signature), on disk, under its first document.
 
     Each text is read once, a row group at a time; a comparison reads one document's numbers from the place they lie at.
-    In memory are 20 bytes a document.
     """
 
-    def __init__(self, view: View, places: tuple[Place, ...], contenders: npt.NDArray[np.int64]) -> None:
-        self.documents = np.sort(contenders)
+    def __init__(self, view: View, places: tuple[Place, ...], wanted: Callable[[Documents], Mask]) -> None:
+        """`wanted`: which of some documents are compared."""
         self._bands = view.config.duplicates.bands
-        self._files: list[Path] = []
+        self._wanted = wanted
+        self._files: list[tuple[Path, int, int]] = []
         folder = Work(view).folder
-        ends, numbers, start = [], [], 0
+        start = 0
         for number, place in enumerate(places):
-            data, index = folder / f"{number:05d}.evidence", folder / f"{number:05d}.npy"
-            if not index.is_file():
+            data, end = folder / f"{number:05d}.evidence", start + rows_in(place.file("extract"))
+            if not _index(data).is_file():
                 with atomic(data) as temporary, open(temporary, "wb") as file:
-                    lengths = _write_part(file, view, place, self.documents, start)
-                save(index, np.array(lengths, np.int64))
-            lengths = np.load(index)
-            start = int(lengths[0])
-            ends.append(np.cumsum(lengths[1:]))
-            numbers.append(np.full(len(lengths) - 1, number, np.int32))
-            self._files.append(data)
-        self._ends = np.concatenate([np.zeros(0, np.int64), *ends])
-        self._numbers = np.concatenate([np.zeros(0, np.int32), *numbers])
+                    lengths = _write_part(file, view, place, np.flatnonzero(wanted(np.arange(start, end))))
+                save(_index(data), np.array(lengths, np.int64))
+            self._files.append((data, start, end))
+            start = end
+
+    def of(self, documents: Documents) -> "Evidence":
+        """The evidence of some documents, ascending. In memory: `PER_CONTENDER` bytes each."""
+        begins, lengths = np.zeros(documents.size, np.int64), np.zeros(documents.size, np.int32)
+        numbers = np.zeros(documents.size, np.int32)
+        for number, (data, start, end) in enumerate(self._files):
+            low, high = np.searchsorted(documents, [start, end])
+            if low == high:
+                continue
+            sizes = np.load(_index(data))
+            written = np.flatnonzero(self._wanted(np.arange(start, end))) + start
+            places = np.searchsorted(written, documents[low:high])
+            begins[low:high] = (np.cumsum(sizes) - sizes)[places]
+            lengths[low:high] = sizes[places]
+            numbers[low:high] = number
+        files = [data for data, _, _ in self._files]
+        return Evidence(self._bands, documents, files, numbers, begins, lengths)
+
+
+PER_CONTENDER = 8 + 8 + 4 + 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What some documents are compared by."""
+
+    bands: int
+    documents: Documents
+    files: list[Path]
+    numbers: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int32]
 
     def __call__(self, document: int) -> tuple[Words, Words]:
         """Band keys, and shingles or signature."""
         place = int(np.searchsorted(self.documents, document))
-        file = int(self._numbers[place])
-        begin = int(self._ends[place - 1]) if place and self._numbers[place - 1] == file else 0
-        length = (int(self._ends[place]) - begin) * 8
-        with open(self._files[file], "rb", buffering=0) as stream:  # a crawl has more parts than a process has files
-            stream.seek(begin * 8)
-            data = stream.read(length)
-        if len(data) != length:
-            raise UserError(f"{self._files[file]}: damaged (cut short); delete its folder and run again")
+        path, size = self.files[self.numbers[place]], int(self.lengths[place]) * 8
+        with open(path, "rb", buffering=0) as stream:  # a crawl has more parts than a process has files
+            stream.seek(int(self.begins[place]) * 8)
+            data = stream.read(size)
+        if len(data) != size:
+            raise UserError(f"{path}: damaged (cut short); delete its folder and run again")
         words = np.frombuffer(data, np.uint64)
-        return words[: self._bands], words[self._bands :]
+        return words[: self.bands], words[self.bands :]
 
 
-def _write_part(file: BinaryIO, view: View, place: Place, documents: npt.NDArray[np.int64], start: int) -> list[int]:
-    """Write what a part's documents are compared by; the index of the next part's first document, and the lengths."""
+def _index(data: Path) -> Path:
+    return data.with_suffix(".npy")
+
+
+def _write_part(file: BinaryIO, view: View, place: Place, documents: Documents) -> list[int]:
+    """Write what some of a part's documents are compared by; the lengths."""
     from pipeline.filters.minhash import band_keys
     from pipeline.filters.shingles import shingle_hashes
 
     options = view.config.duplicates
     names = band_names(options.bands)
     by_text = options.verify == "exact"
-    lengths = []
+    lengths: list[int] = []
+    start = 0
     signed = row_groups(place.file("duplicates.signatures"), names)
     texts = text_groups(place.file, place.edited) if by_text else repeat(None)
     for group, text in zip(signed, texts, strict=by_text):
@@ -143,4 +177,4 @@ def _write_part(file: BinaryIO, view: View, place: Place, documents: npt.NDArray
             file.write(key.tobytes())
             file.write(rest.tobytes())
             lengths.append(key.size + rest.size)
-    return [start, *lengths]
+    return lengths

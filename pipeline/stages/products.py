@@ -19,6 +19,7 @@ CARRIED = ("id", "url", "date", "title")
 
 def clean(job: Job, tick: Tick, care: Care) -> int:
     """The kept rows: the final text, provenance, and every number measured on the way."""
+    from pipeline.filters.cuts import apply, ranges_of
     from pipeline.filters.edits import MEASURES
     from pipeline.filters.signals import all_signals
 
@@ -29,7 +30,7 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
         "extract": [*CARRIED, "offset", "length"],
         "language": ["language", "language_score"],
         "quality": names,
-        "duplicates": ["cluster", "cluster_size", "dropped"],
+        "duplicates": ["cluster", "cluster_size", "cuts", "dropped"],
     }
     if job.config.edits:
         sources["quality.edit"] = of_edit
@@ -39,6 +40,9 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
         for text, *tables in zip(text_groups(job.file, job.config.edits), *groups, strict=True):
             tick(row, row)
             columns = {"text": text}
+            if job.config.duplicates.families:
+                cuts = tables[list(sources).index("duplicates")]["cuts"]
+                columns["text"] = apply(text, ranges_of(cuts)).cast(pa.string())
             for step, table in zip(sources, tables, strict=True):
                 prefix = "edited_" if step == "quality.edit" else ""
                 columns |= {f"{prefix}{name}": table[name] for name in table.column_names}

@@ -1,0 +1,298 @@
+"""duplicates.documents: compare the candidates, choose the best of each cluster, and write what happened.
+
+Candidates' clusters are independent, so they are decided in batches that the memory budget holds. What a batch has decided
+lies on disk, so that a killed run goes on with the next one; at the end the batches are written out part by part.
+
+In memory: 14 bytes a document (22 beyond 2**31 of them); of the documents in the batch at work `PER_MEMBER` bytes each, which
+have an equal text or share a band with another one; and of its texts to compare `stars.PER_KEY` bytes a band.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from pipeline.engines import Tick
+from pipeline.errors import UserError
+from pipeline.ledger import row_groups, rows_in, writer
+from pipeline.stages.duplicates import CANDIDATES, Roots, Source, check_rows, left_over, source_file, sources
+from pipeline.stages.evidence import PER_CONTENDER, Mask, Store, Work
+from pipeline.stages.job import View, part_key
+
+PER_DOCUMENT = 1 + 4 + 4 + 4 + 1
+"""Bytes held of every document: alive or not, two roots, and how large its cluster is, in documents and in texts."""
+PER_MEMBER = 400
+"""Bytes held of a document in the batch at work: id, what `keep` asks for (URLs are the longest), ranks, outcome; measured
+by tests/benchmarks/duplicates_scale.py."""
+ROWS = 1 << 16
+
+Places = npt.NDArray[np.int64]
+OUTCOME = [
+    ("cluster", pa.string()),
+    ("cluster_size", pa.int32()),
+    ("similarity", pa.float32()),
+    ("reason", pa.string()),
+]
+SCHEMA = pa.schema(OUTCOME)
+BATCH = pa.schema([("document", pa.int64()), *OUTCOME, ("outranks", pa.bool_())])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What `find_candidates` found, (n,) each."""
+
+    alive: Mask
+    exact: Roots
+    """The first document with the same text, itself if there is none."""
+    roots: Roots
+    """The first document that bands join to it."""
+    documents: npt.NDArray[np.int32]
+    """Under a root: the living documents of its cluster."""
+    texts: npt.NDArray[np.uint8]
+    """Under a root: the different texts, up to 2."""
+
+    def compared(self, documents: Places) -> Mask:
+        """Which of the documents speak for a text that has another one in its cluster."""
+        first = self.exact[documents] == documents
+        return np.asarray(self.alive[documents] & first & (self.texts[self.roots[documents]] > 1))
+
+    def members(self, low: int, high: int) -> Places:
+        """The documents whose cluster is of several and has its root in [low, high), ascending."""
+        found = []
+        for start in range(low, self.roots.size, 1 << 20):  # a root is the smallest of its cluster
+            roots = self.roots[start : start + (1 << 20)]
+            inside = (roots >= low) & (roots < high) & (self.documents[roots] > 1)
+            found.append(np.flatnonzero(inside) + start)
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+@njit(nogil=True, cache=True)
+def _tally(alive, exact, roots, documents, texts):  # type: ignore[no-untyped-def]
+    for i in range(roots.size):
+        if alive[i]:
+            documents[roots[i]] += 1
+            if exact[i] == i and texts[roots[i]] < 2:
+                texts[roots[i]] += 1
+
+
+def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
+    """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
+    total = sum(rows_in(source.file("extract")) for source in everything)
+    alive = np.zeros(total, np.bool_)
+    exact: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
+    roots = exact.copy()
+    start = 0
+    for number, source in enumerate(everything):
+        path = source_file(view, number, source)
+        check_rows(path, rows_in(source.file("extract")))
+        for group in row_groups(path, CANDIDATES.names):
+            rows = slice(start, start + len(group))
+            alive[rows] = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+            for name, found in zip(CANDIDATES.names, (exact, roots), strict=True):
+                values = pc.fill_null(group[name], 0).to_numpy()
+                np.copyto(found[rows], values, where=alive[rows], casting="same_kind")
+            start += len(group)
+    documents, texts = np.zeros(total, np.int32), np.zeros(total, np.uint8)
+    _tally(alive, exact, roots, documents, texts)
+    return Candidates(alive, exact, roots, documents, texts)
+
+
+def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int, int]]:
+    """Ranges [low, high) of roots whose clusters have `room` documents and fewer together, or one larger cluster."""
+    bounds, filled = [0], 0
+    for start in range(0, documents.size, 1 << 20):
+        sizes = documents[start : start + (1 << 20)]
+        for root in (np.flatnonzero(sizes > 1)).tolist():
+            if filled and filled + int(sizes[root]) > room:
+                bounds.append(start + root)
+                filled = 0
+            filled += int(sizes[root])
+    return [*pairwise(bounds), (bounds[-1], documents.size)]
+
+
+def decide(view: View, tick: Tick) -> int:
+    """Write for each row the kept document, its similarity, and why the row goes."""
+    from pipeline.filters import stars
+
+    options = view.config.duplicates
+    everything = sources(view, "duplicates.signatures", "quality")
+    total = sum(rows_in(source.file("extract")) for source in everything)
+    memory = left_over(total, options.memory_bytes, PER_DOCUMENT)
+    candidates = read_candidates(view, everything)
+    member = PER_MEMBER
+    if options.verify != "none":
+        member += PER_CONTENDER + stars.PER_KEY * options.bands
+        memory -= stars.HELD
+    largest = int(candidates.documents.max(initial=0))
+    if largest > 1 and largest * member > memory:
+        least = (options.memory_bytes - memory + largest * member) / 1e6
+        raise UserError(f"duplicates.memory: {largest:,} documents hang together, which needs {least:,.0f}MB or more")
+    batches = plan_batches(candidates.documents, memory // member)
+    work = Work(view)
+    store = Store(view, everything, candidates.compared) if options.verify != "none" else None
+    old = sum(rows_in(source.file("extract")) for source in everything if source.earlier)
+    files = [work.folder / f"batch-{number:05d}.parquet" for number in range(len(batches))]
+    for file, (low, high) in zip(files, batches, strict=True):
+        if not file.is_file():
+            _decide_batch(view, everything, candidates, store, candidates.members(low, high), old, file)
+        tick(high, high)
+    _write(view, everything, candidates.alive, files)
+    if old and view.note:
+        _tell_of_better_ones(view.note, files)
+    work.clear()
+    return int(total - old)
+
+
+def _decide_batch(
+    view: View,
+    everything: tuple[Source, ...],
+    candidates: Candidates,
+    store: Store | None,
+    members: Places,
+    old: int,
+    file: Path,
+) -> None:
+    """Decide some whole clusters and write the outcome of each of their documents; here documents are their places."""
+    from pipeline.filters import stars
+    from pipeline.filters.keep import best_first, parse_keep
+    from pipeline.filters.signals import all_signals
+
+    options = view.config.duplicates
+
+    def column(name: str) -> Any:
+        if name == "file":
+            return files_of(everything, members)
+        step = {
+            "text_bytes": "duplicates.signatures",
+            "language_score": "language",
+            "date": "extract",
+            "url": "extract",
+        }
+        return of_documents(everything, step.get(name, "quality"), name, members)
+
+    ids = of_documents(everything, "extract", "id", members).cast(pa.large_string()).combine_chunks()
+    places = np.arange(members.size)
+    preferred = best_first(places, parse_keep(options.keep, all_signals()), column, ids)
+    roots, exact = (np.searchsorted(members, found[members]) for found in (candidates.roots, candidates.exact))
+    settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
+    order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])
+    if store is None:
+        choice = stars.choose(order, roots, exact)
+    else:
+        speakers = candidates.exact[members].astype(np.int64)
+        evidence = store.of(members[candidates.compared(members)])
+        similar = stars.jaccard_of_sorted if options.verify == "exact" else stars.share_of_equal
+        choice = stars.verify(
+            order,
+            roots,
+            exact,
+            lambda place: evidence(int(speakers[place])),
+            similar,
+            options.threshold,
+            settled=lambda place: place < settled,
+        )
+    rank = np.empty(members.size, np.int64)
+    rank[preferred] = places
+    outranks = (choice.kept < settled) & (places >= settled) & (rank < rank[choice.kept])
+    sizes = np.bincount(choice.kept, minlength=members.size)[choice.kept].astype(np.int32)
+    similarity = pa.array(choice.similarity, mask=np.isnan(choice.similarity))
+    reason = _reasons(choice, sizes, drops_all=options.keep == ("none",))
+    with writer(file, BATCH, view.key) as out:
+        for start in range(0, members.size, ROWS):
+            rows = slice(start, start + ROWS)
+            names = ids.take(pa.array(choice.kept[rows])).cast(pa.string())
+            columns = [members[rows], names, sizes[rows], similarity[rows], reason[rows], outranks[rows]]
+            out.write_table(pa.Table.from_arrays([pa.array(values) for values in columns], schema=BATCH))
+
+
+def _reasons(choice: Any, sizes: npt.NDArray[np.int32], *, drops_all: bool) -> pa.Array:
+    """Why each document goes, null where it stays."""
+    own = np.arange(choice.kept.size)
+    exact, goes = choice.exact, choice.kept != own
+    if drops_all:  # the centre goes as its members do: as an exact copy where it has nothing but exact copies
+        near = np.zeros(own.size, np.bool_)
+        near[choice.kept[goes & ~exact]] = True
+        exact, goes = exact | (~goes & ~near), sizes > 1
+    return pc.if_else(pa.array(goes), pc.if_else(pa.array(exact), "exact", "minhash"), pa.scalar(None, pa.string()))
+
+
+def _tell_of_better_ones(note: Callable[[str], None], files: list[Path]) -> None:
+    """Where a run against an earlier one cannot equal the run over both: the earlier one's documents are out."""
+    better = sum(pc.sum(group["outranks"]).as_py() or 0 for file in files for group in row_groups(file, ["outranks"]))
+    if better:
+        note(
+            f"{better:,} documents are dropped for one of an earlier run though duplicates.keep prefers them; "
+            f"a run over both inputs would keep them"
+        )
+
+
+def of_documents(everything: tuple[Source, ...], step: str, name: str, wanted: Places) -> pa.ChunkedArray:
+    """A column's values of some documents, by ascending index: only they take memory."""
+    chunks, start, kind = [], 0, None
+    for source in everything:
+        for group in row_groups(source.file(step), [name]):
+            kind = group[name].type
+            low, high = np.searchsorted(wanted, [start, start + len(group)])
+            if low < high:
+                chunks.append(group[name].combine_chunks().take(pa.array(wanted[low:high] - start)))
+            start += len(group)
+    return pa.chunked_array(chunks, type=kind or pa.null())
+
+
+def files_of(everything: tuple[Source, ...], wanted: Places) -> pa.Array:
+    """The archive each of these documents lies in."""
+    bounds = np.cumsum([rows_in(source.file("extract")) for source in everything])
+    names = pa.array([source.part.path for source in everything], pa.string())
+    return names.take(pa.array(np.searchsorted(bounds, wanted, side="right")))
+
+
+class _Outcomes:
+    """A batch's rows in order, a row group at a time."""
+
+    def __init__(self, file: Path) -> None:
+        self._groups = row_groups(file, BATCH.names)
+        self._waiting = BATCH.empty_table()
+
+    def before(self, end: int) -> Iterator[pa.Table]:
+        """The rows of documents before `end` that have not been given yet."""
+        while True:
+            count = int(np.searchsorted(self._waiting["document"].to_numpy(), end))
+            yield self._waiting.slice(0, count)
+            self._waiting = self._waiting.slice(count)
+            if len(self._waiting) or (group := next(self._groups, None)) is None:
+                return
+            self._waiting = group
+
+
+def _write(view: View, everything: tuple[Source, ...], alive: Mask, files: list[Path]) -> None:
+    """The outcome of every row of this run: what the batches say, or that it is alone."""
+    batches = [_Outcomes(file) for file in files]
+    start = 0
+    for source in everything:
+        if source.earlier:
+            start += rows_in(source.file("extract"))
+            continue
+        with writer(view.file(view.step, source.part), SCHEMA, part_key(view.key, source.part)) as out:
+            for group in row_groups(source.file("extract"), ["id"]):
+                end = start + len(group)
+                found = pa.concat_tables(table for batch in batches for table in batch.before(end))
+                found = found.filter(pc.greater_equal(found["document"], start))  # the others are of earlier runs
+                place = np.arange(len(group))
+                place[found["document"].to_numpy() - start] = len(group) + np.arange(len(found))
+                alone = [
+                    group["id"],
+                    pa.array(np.ones(len(group), np.int32)),
+                    pa.nulls(len(group), pa.float32()),
+                    pa.nulls(len(group), pa.string()),
+                ]
+                table = pa.concat_tables([pa.table(alone, schema=SCHEMA), found.select(SCHEMA.names)])
+                here = pa.array(place, mask=~alive[start:end])
+                out.write_table(table.combine_chunks().take(here))
+                start = end

@@ -1,0 +1,222 @@
+"""Duplicates within texts in whole runs: what is cut, why, what is left, and who goes for having too little."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import runner
+from pipeline.cli import app as main
+from pipeline.config import load
+from pipeline.engines import InlineEngine, LocalEngine
+from pipeline.errors import UserError
+from pipeline.plan import Run
+from pipeline.stages import spans
+from pipeline.story import find, story
+
+CONFIG = """
+input.paths = {paths}
+until = "clean"
+extract.extractor = "resiliparse"
+extract.main_content = false
+duplicates.keep = "first"
+"""
+MENU = "<p>Start, products, prices and contact</p>"
+
+
+class Quiet:
+    """A Reporter that remembers which steps ran."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        self.steps.append(step)
+
+    def advance(self, rows: int, units: int) -> None:
+        pass
+
+    def end(self, step: str, rows: int, seconds: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def on_train(self, progress: Any) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True, scope="module")
+def inline() -> Iterator[None]:
+    """One worker is this process: to start another one takes longer than these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "LocalEngine", lambda workers: LocalEngine(workers) if workers > 1 else InlineEngine())
+        yield
+
+
+def passage(start: int, count: int) -> str:
+    letters = str.maketrans("0123456789", "abcdefghij")  # digits are all one to the lines' normal form
+    return " ".join(f"word{n}".translate(letters) for n in range(start, start + count))
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory, make_archive: Any) -> list[Path]:
+    """Pages of one site with a menu, two that quote the same 60 words, one that is all menu, and an exact copy."""
+    folder = tmp_path_factory.mktemp("archives")
+    own = [f"<p>{passage(1000 * n, 40)}</p>" for n in range(1, 9)]
+    quoted = passage(50_000, 60)
+    pages = [
+        ("http://a.example/1", MENU + own[0], "200"),
+        ("http://a.example/2", MENU + own[1] + f"<p>as one said: {quoted} and so on</p>", "200"),
+        ("http://a.example/3", own[2], "200"),
+        ("http://a.example/4", f"<p>ÿes, ünd: {quoted}</p>" + own[3] + MENU.upper().replace("P>", "p>"), "200"),
+        ("http://a.example/menu", MENU, "200"),
+        ("http://a.example/copy", own[2], "200"),
+    ]
+    return [make_archive(folder / f"{n}.warc.gz", pages[n * 3 : n * 3 + 3]) for n in range(2)]
+
+
+def go(root: Path, paths: list[Path], *sets: str, workers: int = 1) -> tuple[Run, Quiet]:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    file = root.parent / f"{root.name}.toml"
+    file.write_text(CONFIG.format(paths=[str(path) for path in paths]))
+    reporter = Quiet()
+    config = load(file, list(sets))
+    return runner.run(root, config, workers=workers, engine="local", until="clean", reporter=reporter), reporter
+
+
+def clean(done: Run) -> dict[str, str]:
+    """The text of each page that is left."""
+    rows = [row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()]
+    return {row["url"].rpartition("/")[2]: row["text"] for row in rows}
+
+
+def reasons(done: Run) -> dict[str, list[str]]:
+    """Why each page goes."""
+    found: dict[str, list[str]] = {}
+    for part in done.parts:
+        urls = pq.read_table(done.file("extract", part), columns=["url"])["url"].to_pylist()
+        dropped = pq.read_table(done.file("duplicates", part), columns=["dropped"])["dropped"].to_pylist()
+        found |= {url.rpartition("/")[2]: why for url, why in zip(urls, dropped, strict=True) if why}
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, archives: list[Path]) -> Run:
+    """The run without any of it."""
+    done, reporter = go(tmp_path_factory.mktemp("plain") / "run", archives)
+    assert reporter.steps[-3:] == ["duplicates.documents", "duplicates", "clean"]
+    return done
+
+
+def test_off_is_absent(plain: Run) -> None:
+    assert reasons(plain) == {"copy": ["exact"]}
+    assert clean(plain)["menu"] == "Start, products, prices and contact"
+
+
+def test_lines_that_occur_again_go_and_the_first_stays(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
+    shutil.copytree(plain.root, tmp_path / "run")
+    done, reporter = go(tmp_path / "run", archives, "duplicates.lines={}")
+    assert reporter.steps == ["duplicates.lines", "duplicates", "clean"]  # the rest is as it was
+    before, left = clean(plain), clean(done)
+    assert reasons(done) == {"copy": ["exact"], "menu": ["lines"]}
+    assert left["1"] == before["1"]
+    seen: Counter[str] = Counter()
+    for page in ("1", "2", "3", "4"):
+        lines = before[page].split("\n")
+        expected = [line for line in lines if not (line.strip() and seen[line.lower().strip()])]
+        seen.update(line.lower().strip() for line in lines)
+        assert left[page] == "\n".join(expected).rstrip("\n") or left[page] == "\n".join(expected)
+    assert "START" not in left["4"]
+    [(part, row)] = find(done, "http://a.example/menu")
+    told = story(done, part, row)
+    assert [(cut["rule"], cut["text"]) for cut in told["cuts"]] == [
+        ("duplicates.lines", "Start, products, prices and contact")
+    ]
+    assert told["stages"][-1]["dropped"] == [
+        {"rule": "duplicates.lines", "value": None, "bound": "what is left has not min_words = 1"}
+    ]
+
+
+def test_llama_3s_lines_go_in_every_bucket_of_their_own(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
+    shutil.copytree(plain.root, tmp_path / "run")
+    rule = "duplicates.lines={{most = {}, keep = 'none', normalize = false, bucket = {}}}"
+    menu = "Start, products"
+    for most, bucket, with_menu in (
+        (1, 100, set()),
+        (2, 100, set()),  # three pages have the menu as it is
+        (3, 100, {"1", "2", "menu"}),
+        (1, 3, {"menu"}),  # of pages 1 to 3 two have it; of 4 and the menu, one
+        (1, 1, {"1", "2", "menu"}),
+    ):
+        done, _ = go(tmp_path / "run", archives, rule.format(most, bucket))
+        assert {page for page, text in clean(done).items() if menu in text} == with_menu, (most, bucket)
+        assert reasons(done) == {"copy": ["exact"]} | ({} if "menu" in with_menu else {"menu": ["lines"]})
+
+
+def test_passages_that_stand_elsewhere_go(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
+    shutil.copytree(plain.root, tmp_path / "run")
+    before = clean(plain)
+    done, _ = go(tmp_path / "run", archives, "duplicates.substrings={}", "duplicates.min_words=44")
+    left = clean(done)
+    assert left["1"] == before["1"]
+    assert left["2"] == before["2"]
+    assert "wordfaaaa" not in left["4"]
+    assert left["4"].startswith("ÿes, ünd\n")  # ": " stands before both
+    assert "wordeaaa wordeaab" in left["4"]
+    assert reasons(done) == {"copy": ["exact"]}  # 46 words are left of page 4; page 3 has 40 and nothing was cut
+    done, _ = go(tmp_path / "run", archives, "duplicates.substrings={}", "duplicates.min_words=48")
+    assert reasons(done) == {"copy": ["exact"], "4": ["substrings"]}
+    done, _ = go(tmp_path / "run", archives, "duplicates.substrings.tokens=62", "duplicates.min_words=48")
+    assert clean(done) == before
+    done, _ = go(tmp_path / "run", archives, "duplicates.substrings.keep=none")
+    assert all("wordfaaaa" not in text for text in clean(done).values())
+
+
+def test_ngrams_seen_before_go(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
+    shutil.copytree(plain.root, tmp_path / "run")
+    sets = ["duplicates.ngrams={size = 5, shortest = 5}"]
+    done, _ = go(tmp_path / "run", archives, *sets)
+    assert reasons(done) == {"copy": ["exact"], "menu": ["ngrams"]}
+    assert "products" not in clean(done)["2"]
+    assert "wordfaaaa" not in clean(done)["4"]
+    assert "START" in clean(done)["4"]  # case counts here
+    paragraphs, _ = go(tmp_path / "run", archives, *sets, "duplicates.ngrams.remove=document")
+    assert clean(paragraphs) == {page: text for page, text in clean(plain).items() if page != "menu"}
+
+
+def test_all_families_together_with_two_workers(
+    tmp_path: Path, archives: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ["duplicates.lines={}", "duplicates.substrings={}", "duplicates.ngrams={size = 5}", "duplicates.min_words=5"]
+    one, _ = go(tmp_path / "one", archives, *sets)
+    two, _ = go(tmp_path / "two", archives, *sets, workers=2)
+    for part in one.parts:
+        for step in ("duplicates", "clean"):
+            assert one.file(step, part).read_bytes() == two.file(step, part).read_bytes()
+    assert reasons(one) == {"copy": ["exact"], "menu": ["lines", "ngrams"]}
+    main(["why", str(one.root), "http://a.example/4"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "cuts: 3 places that stand elsewhere too" in shown
+    assert "duplicates.substrings" in shown
+    main(["duplicates", str(one.root), "--sample", "9"], standalone_mode=False)
+    assert capsys.readouterr().out.count("similarity 1.000") == 1  # what is cut to nothing went for nobody
+
+
+def test_too_small_a_filter_says_what_is_needed(
+    tmp_path: Path, archives: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "table_memory", lambda view: 50)
+    with pytest.raises(UserError, match=r"duplicates.memory: a filter of \d+ n-grams at 0.01 needs 350MB"):
+        go(tmp_path / "run", archives, "duplicates.ngrams={size = 2}")
+
+
+def test_an_unknown_key_of_a_family_comes_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"duplicates.lines.mots: unknown key \(did you mean most\?\); known: most, keep"
+    ):
+        go(tmp_path / "run", [], "duplicates.lines.mots=2")
