@@ -1,6 +1,6 @@
 """A batch of documents, as every signal sees it: Arrow's own bytes, and what the kernels found in them, once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ class Batch:
     data: npt.NDArray[np.uint8]  # the UTF-8 of all texts, not copied
     starts: npt.NDArray[np.int64]  # document i is data[starts[i]:ends[i]]
     ends: npt.NDArray[np.int64]
+    shared: dict[str, Any] = field(default_factory=dict)  # what a module has found in them, for its several signals
 
     @classmethod
     def from_arrow(cls, array: pa.Array | pa.ChunkedArray) -> "Batch":

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.filters import basic, c4, fineweb, gopher
+from pipeline.filters import basic, c4, fineweb, gopher, pii
 from pipeline.filters.batch import Batch
 from pipeline.filters.verdicts import SignalFunction
 
-_MODULES = (basic, gopher, c4, fineweb)
+_MODULES = (basic, gopher, c4, fineweb, pii)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

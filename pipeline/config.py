@@ -209,6 +209,23 @@ class Substrings(Section):
     """The first occurrence stays, or none."""
 
 
+class Mask(Section):
+    """Personal data that is masked in the clean text (pipeline.filters.pii)."""
+
+    kinds: tuple[Literal["email", "phone", "ip"], ...] = ()
+    email: str = "|||EMAIL_ADDRESS|||"
+    """What stands in its place (dolma's)."""
+    phone: str = "|||PHONE_NUMBER|||"
+    ip: str = "|||IP_ADDRESS|||"
+    public_ips_only: bool = False
+    """Leave addresses of private networks alone (FineWeb)."""
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """What stands for each kind."""
+        return {"email": self.email, "phone": self.phone, "ip": self.ip}
+
+
 class Duplicates(Section):
     """Exact copies, then MinHash-LSH among what remains (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
 
@@ -289,6 +306,7 @@ class Config(Section):
     edit: Edit = Edit()
     edited: dict[str, Range] = {}
     duplicates: Duplicates = Duplicates()
+    mask: Mask = Mask()
     tokenizer: Tokenizer = Tokenizer()
     shards: Shards = Shards()
     train: TrainConfig = TrainConfig()

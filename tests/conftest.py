@@ -11,6 +11,10 @@ from pipeline.kernels import use_kernel_cache
 
 use_kernel_cache()  # before any test module imports Numba
 
+from pipeline.config import load  # noqa: E402
+from pipeline.plan import Run  # noqa: E402
+from pipeline.runner import run  # noqa: E402
+
 WORDS = [
     "river",
     "garden",
@@ -87,6 +91,39 @@ def make_archive() -> MakeArchive:
         return path
 
     return make
+
+
+class Quiet:
+    """A Reporter that remembers which steps ran."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        self.steps.append(step)
+
+    def advance(self, rows: int, units: int) -> None: ...
+
+    def end(self, step: str, rows: int, seconds: float) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def on_train(self, progress: object) -> None: ...
+
+
+Go = Callable[..., tuple[Run, list[str]]]
+
+
+@pytest.fixture
+def go(config_file: Path) -> Go:
+    """Run the small config with settings: the run, and the steps that it took."""
+
+    def go(root: Path, sets: Sequence[str] = (), until: str = "clean") -> tuple[Run, list[str]]:
+        quiet = Quiet()
+        done = run(root, load(config_file, sets), workers=1, engine="local", until=until, reporter=quiet)
+        return done, quiet.steps
+
+    return go
 
 
 @pytest.fixture(scope="session")

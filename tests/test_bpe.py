@@ -442,7 +442,9 @@ def test_a_bad_vocabulary_is_refused() -> None:
 def test_usage_by_language_longest_and_unused_tokens() -> None:
     tokenizer = train_bpe(["the the then"], 259, (END_OF_TEXT,))
     texts, codes = ["the", "é then", None, "x"], ["en", "fr", "en", None]
-    batches = [(pa.array(texts[a:b], pa.string()), pa.array(codes[a:b], pa.string())) for a, b in ((0, 2), (2, 4), (4, 4))]
+    batches = [
+        (pa.array(texts[a:b], pa.string()), pa.array(codes[a:b], pa.string())) for a, b in ((0, 2), (2, 4), (4, 4))
+    ]
     told = measure(tokenizer, iter(batches))
     sizes = {text: len(tokenizer.encode(text)) for text in texts if text}
     tokens = sum(sizes.values())

@@ -2,19 +2,22 @@
 
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import check, load
+from pipeline.config import check
 from pipeline.errors import UserError
 from pipeline.filters.edits import LineRules, edit_lines, removed_lines
 from pipeline.ledger import read
-from pipeline.runner import run
+from pipeline.plan import Run
 from pipeline.stats import collect
 from pipeline.story import find, story
+
+Go = Callable[..., tuple[Run, list[str]]]
 
 C4 = LineRules(
     citations=True,
@@ -201,29 +204,10 @@ def test_mistakes_are_named(raw: dict[str, object], message: str) -> None:
         check({"input": {"paths": ["x"]}} | raw, "file")
 
 
-class Quiet:
-    """A reporter that remembers which steps ran."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps.append(step)
-
-    def advance(self, rows: int, units: int) -> None: ...
-
-    def end(self, step: str, rows: int, seconds: float) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def on_train(self, progress: object) -> None: ...
-
-
-def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, config_file: Path) -> None:
+def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, go: Go) -> None:
     sets = ['edit.end_marks=["."]', "edited.words.min=60", "edited.removed_word_ratio.max=0.9"]
-    reporter = Quiet()
-    done = run(tmp_path / "run", load(config_file, sets), workers=1, engine="local", until="clean", reporter=reporter)
-    assert "quality.edit" in reporter.steps
+    done, steps = go(tmp_path / "run", sets)
+    assert "quality.edit" in steps
     told = story(done, *find(done, "http://a.example/7")[0])
     assert told["edit"]["removed"] == [{"rule": "end_marks", "line": "Page 7"}]
     assert "Page 7" in told["record"]["text"]
@@ -239,15 +223,12 @@ def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, con
     account = collect(done)
     assert "edited.words.min" in next(stage for stage in account["stages"] if stage["name"] == "quality")["rules"]
 
-    again = Quiet()
-    other = load(config_file, [*sets[:1], "edited.words.min=20"])
-    run(tmp_path / "run", other, workers=1, engine="local", until="quality", reporter=again)
-    assert again.steps == ["quality.decide"]  # another threshold measures nothing again
+    _, steps = go(tmp_path / "run", [*sets[:1], "edited.words.min=20"], until="quality")
+    assert steps == ["quality.decide"]  # another threshold measures nothing again
 
 
-def test_without_edits_nothing_is_edited(tmp_path: Path, config_file: Path) -> None:
-    reporter = Quiet()
-    done = run(tmp_path / "run", load(config_file), workers=1, engine="local", until="quality", reporter=reporter)
-    assert "quality.edit" not in reporter.steps
+def test_without_edits_nothing_is_edited(tmp_path: Path, go: Go) -> None:
+    done, steps = go(tmp_path / "run", until="quality")
+    assert "quality.edit" not in steps
     assert story(done, *find(done, "http://a.example/7")[0])["edit"] is None
     assert read(done.file("quality.decide", done.parts[0]), ["dropped"]).column_names == ["dropped"]

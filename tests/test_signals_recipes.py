@@ -189,7 +189,7 @@ def test_every_signal_is_named_documented_and_ruled() -> None:
         assert signal.name == name == signal.function.__name__
         assert signal.doc
         assert "\n" not in signal.doc
-    assert {signal.module for signal in signals.values()} == {"basic", "gopher", "c4", "fineweb"}
+    assert {signal.module for signal in signals.values()} == {"basic", "gopher", "c4", "fineweb", "pii"}
 
 
 def test_measuring_some_and_unknown_signals() -> None:

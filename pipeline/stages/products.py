@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from pipeline.config import Mask
 from pipeline.engines import Care, Tick
 from pipeline.errors import UserError
 from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
@@ -25,7 +26,8 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
 
     names = list(all_signals())
     of_edit = [*MEASURES, *names] if job.config.edits else []
-    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit)])
+    kinds = tuple(dict.fromkeys(job.config.mask.kinds))
+    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit)], kinds)
     sources = {
         "extract": [*CARRIED, "offset", "length"],
         "language": ["language", "language_score"],
@@ -49,8 +51,11 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
             count = len(text)
             columns["row"] = pa.array(np.arange(row, row + count) + job.first_row)
             columns["file"] = pa.array([job.part.path]).take(pa.array(np.zeros(count, np.int64)))
-            mask = kept(columns["dropped"])
-            table = pa.table([columns[field.name] for field in schema], schema=schema).filter(mask)
+            stays = kept(columns["dropped"])
+            columns = {name: values.filter(stays) for name, values in columns.items()}
+            if kinds:
+                columns |= mask_columns(columns["text"], job.config.mask)
+            table = pa.table([columns[field.name] for field in schema], schema=schema)
             if len(table):
                 out.write_table(table)
             row += count
@@ -58,7 +63,15 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
     return written
 
 
-def clean_schema(signals: list[str]) -> pa.Schema:
+def mask_columns(text: pa.Array, options: Mask) -> dict[str, pa.Array]:
+    """The text with its personal data masked, and how many of each kind were."""
+    from pipeline.filters.pii import mask_texts
+
+    masked, counts = mask_texts(text, options.kinds, options.placeholders, public_ips_only=options.public_ips_only)
+    return {"text": masked, **{f"masked_{kind}": pa.array(values) for kind, values in counts.items()}}
+
+
+def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
     """Columns of clean/*.parquet."""
     return pa.schema(
         [
@@ -75,6 +88,7 @@ def clean_schema(signals: list[str]) -> pa.Schema:
             ("offset", pa.int64()),
             ("length", pa.int64()),
             ("row", pa.int64()),
+            *((f"masked_{kind}", pa.int32()) for kind in kinds),
             *((name, pa.float64()) for name in signals),
         ]
     )
