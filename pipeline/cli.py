@@ -224,6 +224,27 @@ def mix(
 
 
 @app.command()
+def append(
+    shards: Annotated[Path, typer.Argument(help="A directory of shards that mix made.")],
+    sources: Annotated[list[str], typer.Argument(metavar="RUN|FILES...", help="Runs, and .jsonl or .parquet files.")],
+    tokenizer: Annotated[
+        str | None, typer.Option(help="The shards' tokenizer, where it is not the first run's.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+) -> None:
+    """Add new documents to a directory of shards, in new shards behind the old: nothing in it is written again."""
+    from pipeline.mix import append as add
+
+    console = _console()
+    opened = add(shards, sources, tokenizer, workers=workers or os.cpu_count() or 1, note=console.print)
+    added = opened.manifest["appended"][-1]
+    tokens = sum(split.tokens for split in opened.splits.values())
+    console.print(
+        f"{added['documents']:,} documents, {added['tokens']:,} tokens appended; {tokens:,} in all", highlight=False
+    )
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],

@@ -7,6 +7,8 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from glob import glob
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +23,7 @@ from rich.table import Column, Table
 from pipeline.config import Section, apply_setting, read_with_base, validate
 from pipeline.engines import Care, InlineEngine, LocalEngine, Task, Tick
 from pipeline.errors import UserError
+from pipeline.extract.documents import Dataset, open_dataset
 from pipeline.ledger import row_groups
 from pipeline.plan import STEP, Run, open_run
 from pipeline.progress import safe
@@ -33,12 +36,17 @@ _DOCUMENTS = 1024  # a batch
 
 
 class MixSource(Section):
-    """One source: a run, or files of documents."""
+    """One source: a run, files of documents, or a `datasets` dataset."""
 
     run: str | None = None
     """A run directory, finished up to its shards."""
     files: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Globs of .jsonl, .jsonl.gz or .parquet; a document has `text`, perhaps `id` and `language`."""
+    dataset: str | None = None
+    """What `datasets` can load by that name or path, read as a stream; the same columns."""
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
     weight: float = Field(default=1.0, gt=0)
     """Share of the tokens, relative to the other sources' weights."""
     epochs: float = Field(default=1.0, gt=0)
@@ -75,8 +83,8 @@ def load_mix(path: Path, sets: Sequence[str] = ()) -> Mix:
         apply_setting(raw, setting)
     mix = validate(MixConfig, raw, str(path)).mix
     for name, source in mix.sources.items():
-        if (source.run is None) == (source.files is None):
-            raise UserError(f"{path}: mix.sources.{name}: give run or files")
+        if [source.run, source.files, source.dataset].count(None) != 2:
+            raise UserError(f"{path}: mix.sources.{name}: give one of run, files and dataset")
     return mix
 
 
@@ -84,12 +92,62 @@ def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) ->
     """Write the mixture into the new directory `out`: shards, and in their manifest what went in."""
     if out.exists():
         raise UserError(f"{out}: is there already; choose another name")
-    runs = {name: _finished_run(name, source.run) for name, source in config.sources.items() if source.run is not None}
+    runs = {
+        name: _finished_run(f"mix.sources.{name}", source.run)
+        for name, source in config.sources.items()
+        if source.run is not None
+    }
     tokenizer = _tokenizer(config, runs)
     seed = next(iter(runs.values())).config.shards.seed if runs else config.seed
     header = Header(
         vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, seed=seed, tokenizer=tokenizer.sha256
     )
+    with _encoded(config.sources, "mix.sources.", runs, tokenizer, header, out, workers, note) as (parts, listed):
+        sources = []
+        for name, source in config.sources.items():
+            limits = source.model_dump(include={"weight", "epochs", "max_tokens", "temperature"})
+            files = tuple(number for number, entry in enumerate(listed) if entry["source"] == name)
+            sources.append(Source(name=name, files=files, **limits))
+        mixture = Mixture(sources=tuple(sources), tokens=config.tokens, seed=config.seed)
+        told = {"parts": listed, "config": config.model_dump(mode="json", exclude_none=True)}
+        shards.merge_parts(parts, out, config.shard_tokens, config.validation, mixture, told)
+    return shards.open(out)
+
+
+def append(
+    directory: Path, given: Sequence[str], tokenizer: str | None, *, workers: int, note: Callable[[str], None]
+) -> shards.Shards:
+    """Add runs and files of documents to shards that `mix` made, in new shards behind the old; see `shards.append`."""
+    opened = shards.open(directory)
+    if (directory / ".key").exists():
+        raise UserError(f"{directory}: belongs to a run, which makes it anew; append to a directory that mix made")
+    named = {name: MixSource(run=name) if Path(name).is_dir() else MixSource(files=(name,)) for name in given}
+    runs = {name: _finished_run(name, name) for name, source in named.items() if source.run is not None}
+    encoder = _tokenizer(Mix(sources=named, tokenizer=tokenizer), runs)
+    if encoder.sha256 != opened.manifest["tokenizer"]:
+        raise UserError(f"{directory}: is of another tokenizer; name that one with --tokenizer")
+    header = Header(
+        vocab_size=encoder.vocab_size,
+        end_of_text=encoder.end_of_text,
+        seed=opened.manifest["seed"],
+        tokenizer=encoder.sha256,
+    )
+    with _encoded(named, "", runs, encoder, header, directory, workers, note) as (parts, listed):
+        return shards.append(directory, parts, {"parts": listed})
+
+
+@contextmanager
+def _encoded(
+    sources: Mapping[str, MixSource],
+    where: str,
+    runs: Mapping[str, Run],
+    tokenizer: Tokenizer,
+    header: Header,
+    out: Path,
+    workers: int,
+    note: Callable[[str], None],
+) -> Iterator[tuple[list[Path], list[dict[str, str]]]]:
+    """The sources' encoded parts, and the source and text of each; what a run has not is made, and is gone afterwards."""
     work = out.with_name(f".{out.name}.parts")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -97,21 +155,16 @@ def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) ->
         parts: list[Path] = []
         tasks: list[Task] = []
         listed: list[dict[str, str]] = []
-        sources = []
-        for name, source in config.sources.items():
-            inputs = _inputs(name, source, runs.get(name))
+        for name, source in sources.items():
             ready = runs[name].is_done(STEP["shards.encode"]) if name in runs else False
-            first = len(parts)
-            for encoded, text in inputs:
+            for encoded, text in _inputs(f"{where}{name}", source, runs.get(name)):
                 if ready and encoded is not None and read_header(encoded) == header:
                     parts.append(encoded)
                 else:
                     parts.append(work / f"{len(parts):06d}.parquet")
-                    arguments = (tokenizer, text, len(parts) - 1, parts[-1], seed)
+                    arguments = (tokenizer, text, len(parts) - 1, parts[-1], header.seed)
                     tasks.append(Task(f"encode {text}", _encode, arguments))
                 listed.append({"source": name, "file": str(text)})
-            limits = source.model_dump(include={"weight", "epochs", "max_tokens", "temperature"})
-            sources.append(Source(name=name, files=tuple(range(first, len(parts))), **limits))
         engine = LocalEngine(min(workers, len(tasks))) if workers > 1 and len(tasks) > 1 else InlineEngine()
         try:
             skipped = sum(done.result for done in engine.run(tasks, lambda rows, units: None, note))
@@ -119,18 +172,15 @@ def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) ->
             engine.close()
         if skipped:
             note(f"{skipped:,} lines without a text are left out")
-        mixture = Mixture(sources=tuple(sources), tokens=config.tokens, seed=config.seed)
-        told = {"parts": listed, "config": config.model_dump(mode="json", exclude_none=True)}
-        shards.merge_parts(parts, out, config.shard_tokens, config.validation, mixture, told)
+        yield parts, listed
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return shards.open(out)
 
 
 def _finished_run(name: str, root: str) -> Run:
     run = open_run(Path(root))
     if not run.is_done(STEP["clean"]):
-        raise UserError(f"mix.sources.{name}: {root} has no finished clean text; python -m pipeline run … makes it")
+        raise UserError(f"{name}: {root} has no finished clean text; python -m pipeline run … makes it")
     return run
 
 
@@ -143,27 +193,46 @@ def _tokenizer(config: Mix, runs: Mapping[str, Run]) -> Tokenizer:
     return Tokenizer.from_file(next(iter(runs.values())).root / "tokenizer")
 
 
-def _inputs(name: str, source: MixSource, run: Run | None) -> list[tuple[Path | None, Path]]:
+@dataclass(frozen=True, slots=True)
+class DatasetShard:
+    """A part of a dataset."""
+
+    dataset: Dataset
+    number: int
+
+    def __str__(self) -> str:
+        return f"dataset:{self.dataset.name}/{self.dataset.split} shard {self.number}"
+
+
+def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | None, Path | DatasetShard]]:
     """The parts of a source: (encoded tokens, if a run has any; the text)."""
     if run is not None:
         return [(run.file("shards.encode", part), run.file("clean", part)) for part in run.parts]
+    if source.dataset is not None:
+        wanted = Dataset(name=source.dataset, subset=source.subset, split=source.split, revision=source.revision)
+        columns = open_dataset(wanted).column_names
+        if columns is not None and "text" not in columns:
+            raise UserError(f"{key}.dataset: {source.dataset} has no column text; it has {', '.join(columns)}")
+        return [(None, DatasetShard(wanted, number)) for number in range(open_dataset(wanted).num_shards)]
     found = sorted({path for pattern in source.files or () for path in glob(pattern, recursive=True)})
     if not found:
-        raise UserError(f"mix.sources.{name}.files: no file is called {', '.join(source.files or ())}")
+        raise UserError(f"{key}.files: no file is called {', '.join(source.files or ())}")
     for path in found:
         if not path.endswith((".jsonl", ".jsonl.gz", ".parquet")):
-            raise UserError(f"mix.sources.{name}.files: {path}: not .jsonl, .jsonl.gz or .parquet")
+            raise UserError(f"{key}.files: {path}: not .jsonl, .jsonl.gz or .parquet")
     return [(None, Path(path)) for path in found]
 
 
-def _encode(tokenizer: Tokenizer, path: Path, part: int, out: Path, seed: int, tick: Tick, care: Care) -> int:
+def _encode(
+    tokenizer: Tokenizer, source: Path | DatasetShard, part: int, out: Path, seed: int, tick: Tick, care: Care
+) -> int:
     """Encode a file of documents; returns how many lines had no text."""
     skipped = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal skipped
         rows: list[tuple[str, str, str, int, str | None]] = []
-        for row, document in enumerate(_documents(path)):
+        for row, document in enumerate(_documents(source)):
             text = document.get("text")
             if not isinstance(text, str):
                 skipped += 1
@@ -197,8 +266,12 @@ def _batch(rows: list[Any]) -> pa.RecordBatch:
     return pa.record_batch([pa.array(values, kind) for values, kind in zip(columns, types, strict=True)], list(names))
 
 
-def _documents(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The documents of a file; an empty one for a line that is no JSON object."""
+def _documents(path: Path | DatasetShard) -> Iterator[Mapping[str, Any]]:
+    """The documents of a file or dataset; an empty one for a line that is no JSON object."""
+    if isinstance(path, DatasetShard):
+        whole = open_dataset(path.dataset)
+        yield from whole if whole.num_shards == 1 else whole.shard(whole.num_shards, path.number)
+        return
     if path.suffix == ".parquet":
         wanted = [name for name in ("id", "cluster", "text", "row", "language") if name in pq.read_schema(path).names]
         for table in row_groups(path, wanted):

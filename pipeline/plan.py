@@ -196,7 +196,7 @@ STEPS = (
     Step("clean", 2, ("quality", "duplicates", EDIT), mask_options, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
-    Step("shards", 1, ("shards.encode",), shard_options, whole=products.shards),
+    Step("shards", 2, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
 )  # fmt: skip
 

@@ -61,7 +61,7 @@ def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
     stream = opened.splits[split]
     if not 0 <= position < stream.tokens:
         raise UserError(f"--token {position}: the {split} split has tokens 0 to {stream.tokens - 1:,}")
-    number, offset = divmod(position, len(stream.shards[0]))
+    number, offset = stream.place(position)
     document = opened.locate(split, position)
     tokens = stream.read(document.start, document.length)
     place = position - document.start

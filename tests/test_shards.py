@@ -1,5 +1,7 @@
 """Shards: exact sizes, the same bytes however documents are spread, the way back from a token, and no half-written state."""
 
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.tokenize import shards
+from pipeline.tokenize import building, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 
 TEXTS = [f"Document {n} says: " + "the fox jumps over the dog. " * (n % 7) + "é" * (n % 3) for n in range(40)]
@@ -107,8 +109,10 @@ def test_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_p
     again = build(tokenizer, tmp_path / "again", [ROWS])
     assert contents(one.directory) == contents(again.directory)
     many = build(tokenizer, tmp_path / "many", [ROWS[30:], [], ROWS[:3][::-1], ROWS[3:30][::-1]])
-    tokens = {name: data for name, data in contents(one.directory).items() if name != "documents.parquet"}
-    assert tokens == {name: data for name, data in contents(many.directory).items() if name != "documents.parquet"}
+    tables = ("documents.parquet", "manifest.json")  # which part each is of; and the checksum of that
+    tokens = {name: data for name, data in contents(one.directory).items() if name not in tables}
+    assert tokens == {name: data for name, data in contents(many.directory).items() if name not in tables}
+    assert {**one.manifest, "documents": 0} == {**many.manifest, "documents": 0}
     for name in shards.SPLITS:
         assert one.documents(name).drop("part") == many.documents(name).drop("part")
     other = build(tokenizer, tmp_path / "other", [ROWS], seed=2)
@@ -245,7 +249,7 @@ def test_a_failed_merge_leaves_the_older_directory_or_none(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shards, "json": json, "rename": os}
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": building, "json": json, "rename": os}
     monkeypatch.setattr(targets[moment], "dumps" if moment == "json" else moment, fail)
     with pytest.raises(OSError, match="No space"):
         shards.merge_parts([tmp_path / "run" / "part-0.parquet"], folder, 50, 0.5)
@@ -330,9 +334,118 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     other = build(tokenizer, tmp_path / "other", [ROWS[1:]]).directory
     broken("documents.parquet", (other / "documents.parquet").read_bytes(), verify=True)
     shards.open(folder).verify()
+    digest = hashlib.sha256((other / "documents.parquet").read_bytes()).hexdigest()
+    forged = manifest | {"documents": [manifest["documents"][0] | {"sha256": digest}]}
+    (folder / "manifest.json").write_text(json.dumps(forged))
+    shutil.copy(other / "documents.parquet", folder)
+    with pytest.raises(UserError, match="do not add up to the manifest's"):
+        shards.open(folder).verify()
 
 
 def test_reading_shards_loads_no_encoder() -> None:
     code = "import sys, pipeline.tokenize.shards; print([m for m in ('fastokens', 'tokenizers', 'numba', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def encoded(tokenizer: Tokenizer, file: Path, rows: list[dict[str, Any]], part: int, seed: int = 1) -> Path:
+    shards.encode_part(tokenizer, batches(rows), part=part, out=file, seed=seed)
+    return file
+
+
+def test_appending_writes_nothing_again_and_readers_see_both(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    early = build(tokenizer, tmp_path / "run", [ROWS[:21]])
+    folder = early.directory
+    before, old = contents(folder), streams(early)
+    more = [
+        encoded(tokenizer, tmp_path / f"{n}.parquet", rows, n) for n, rows in enumerate((ROWS[30:], ROWS[21:30]), 1)
+    ]
+    late = shards.append(folder, more, {"source": "later"})
+    after = contents(folder)
+    assert {name: data for name, data in after.items() if name in before and name != "manifest.json"} == {
+        name: data for name, data in before.items() if name != "manifest.json"
+    }
+    assert streams(early) == old  # a reader that was open goes on
+    late.verify()
+    alone = build(tokenizer, tmp_path / "alone", [[], ROWS[30:], ROWS[21:30]], validation=0)
+    together = build(tokenizer, tmp_path / "together", [ROWS])
+    for name, split in late.splits.items():
+        new = late.documents(name).slice(early.splits[name].documents).to_pylist()
+        assert late.documents(name).slice(0, early.splits[name].documents) == early.documents(name)
+        order = [row["id"] for row in alone.documents("train").to_pylist()]
+        assert [row["id"] for row in new] == [key for key in order if key in {row["id"] for row in new}]
+        # The same documents are held out as if all had come at once, so no cluster straddles.
+        assert set(late.documents(name)["id"].to_pylist()) == set(together.documents(name)["id"].to_pylist())
+        assert streams(late)[name][: len(old[name])] == old[name]
+        position = 0
+        for row in late.documents(name).to_pylist():
+            assert row["start"] == position
+            found = late.locate(name, position)
+            assert (found.id, found.part, found.row) == (row["id"], row["part"], row["row"])
+            tokens = split.read(position, row["length"]).tolist()
+            assert tokens == [*tokenizer.encode(ROWS[row["row"]]["text"]), tokenizer.end_of_text]
+            position += row["length"]
+        assert position == split.tokens
+        sizes = [len(shard) for shard in split.shards]
+        assert max(sizes) <= 100
+    assert late.manifest["appended"] == [
+        {
+            "documents": 19,
+            "tokens": sum(row["length"] for row in alone.documents("train").to_pylist()),
+            "source": "later",
+        }
+    ]
+    # Again, and with nothing at all.
+    shards.append(folder, [encoded(tokenizer, tmp_path / "none.parquet", [], 3)]).verify()
+    assert [table["file"] for table in shards.open(folder).manifest["documents"]] == [
+        "documents.parquet", "documents-00001.parquet", "documents-00002.parquet"
+    ]  # fmt: skip
+
+
+def test_an_append_is_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for name, parts in (("one", [ROWS[20:]]), ("many", [ROWS[33:][::-1], ROWS[20:33]])):
+        folder = build(tokenizer, tmp_path / name, [ROWS[:20]]).directory
+        files = [encoded(tokenizer, tmp_path / f"{name}-{n}.parquet", rows, 7) for n, rows in enumerate(parts)]
+        shards.append(folder, files)
+    assert contents(tmp_path / "one" / "shards") == contents(tmp_path / "many" / "shards")
+
+
+@pytest.mark.parametrize("moment", ["write_array_header_1_0", "_write_documents", "dumps", "replace"])
+def test_a_failed_append_leaves_what_was(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    folder = build(tokenizer, tmp_path / "run", [ROWS[:20]]).directory
+    before = contents(folder)
+    file = encoded(tokenizer, tmp_path / "new.parquet", ROWS[20:], 1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": building, "dumps": json, "replace": os}
+    monkeypatch.setattr(targets[moment], moment, fail)
+    with pytest.raises(OSError, match="No space"):
+        shards.append(folder, [file])
+    monkeypatch.undo()
+    assert contents(folder) == before
+    # A kill sweeps nothing; what it left is written over.
+    (folder / "train-00099.npy").write_bytes(b"half")
+    (folder / f"train-{len(shards.open(folder).splits['train'].shards):05d}.npy").write_bytes(b"half")
+    shards.append(folder, [file]).verify()
+    assert not (folder / "train-00099.npy").exists()
+
+
+def test_what_cannot_be_appended(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = build(tokenizer, tmp_path / "run", [ROWS[:20]]).directory
+    before = contents(folder)
+    with pytest.raises(UserError, match="document doc-19 is in it already"):
+        shards.append(folder, [encoded(tokenizer, tmp_path / "double.parquet", ROWS[19:25], 1)])
+    with pytest.raises(UserError, match=r"other\.parquet: encoded with seed 2, but .* has 1"):
+        shards.append(folder, [encoded(tokenizer, tmp_path / "other.parquet", ROWS[20:], 1, seed=2)])
+    with pytest.raises(UserError, match="none: No such file"):
+        shards.append(tmp_path / "none", [tmp_path / "double.parquet"])
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="another process is appending"):
+        shards.append(folder, [tmp_path / "double.parquet"])
+    os.close(lock)
+    assert contents(folder) == before

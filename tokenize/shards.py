@@ -3,18 +3,21 @@
 A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
 uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
 a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, part, row, bytes (UTF-8, of
-its text), language (null where unknown).
+its text), language (null where unknown). What is appended lies in further shards and a table of its own, behind the rest;
+the manifest, which names every file with its checksum, is replaced last and at once.
 
 They are made in two steps, so that parts can be encoded side by side. `encode_part` turns the documents of one part into
 tokens in shuffled order; `merge_parts` merges any number of those. A document's place depends on the seed and its id, and
 its split on the seed and its cluster, so the shards are the same bytes however the documents were spread over parts.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,31 +28,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.tokenize.building import build
 from pipeline.tokenize.mixing import Mixture
-from pipeline.tokenize.parts import Header, PartWriter, read_indexes, read_tokens, tokens_path
+from pipeline.tokenize.parts import Header, PartWriter, read_indexes, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
-
-_BLOCK_TOKENS = 1 << 22
-_BLOCK_ROWS = 1 << 16
-
-_DOCUMENT_SCHEMA = pa.schema(
-    [
-        ("split", pa.string()),
-        ("start", pa.int64()),
-        ("length", pa.int64()),
-        ("id", pa.string()),
-        ("part", pa.int32()),
-        ("row", pa.int64()),
-        ("bytes", pa.int64()),
-        ("language", pa.string()),
-    ]
-)
+_ORDER = [(name, "ascending") for name in ("key", "id", "part", "row")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +62,22 @@ class Split:
     bytes: int
     dtype: np.dtype[Any]
     shards: tuple[np.ndarray, ...] = field(repr=False)
+    ends: np.ndarray = field(repr=False)
+    """Where each shard ends in the stream, int64."""
+
+    def place(self, position: int) -> tuple[int, int]:
+        """The shard that a token lies in, and its offset there."""
+        number = int(np.searchsorted(self.ends, position, side="right"))
+        return number, position - int(self.ends[number]) + len(self.shards[number])
 
     def read(self, start: int, length: int) -> np.ndarray:
         """A copy of tokens start … start + length, in the shards' dtype; IndexError where the split has none."""
         if start < 0 or length < 0 or start + length > self.tokens:
             raise IndexError(f"tokens {start} to {start + length} of {self.name}, which has {self.tokens}")
         out = np.empty(length, self.dtype)
-        size = len(self.shards[0]) if self.shards else 1  # all but the last are this long
         done = 0
         while done < length:
-            number, offset = divmod(start + done, size)
+            number, offset = self.place(start + done)
             piece = self.shards[number][offset : offset + length - done]
             out[done : done + len(piece)] = piece
             done += len(piece)
@@ -110,14 +105,15 @@ class Shards:
         return int(self.manifest["end_of_text"])
 
     def documents(self, split: str) -> pa.Table:
-        """The rows of `documents.parquet` of one split, by start."""
+        """The rows of the table of documents of one split, by start."""
         if split not in self._documents:
-            path = self.directory / "documents.parquet"
-            try:
-                table = pq.read_table(path, filters=[("split", "=", split)])
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{path}: {error}".splitlines()[0]) from error
-            self._documents[split] = table.combine_chunks()
+            tables = []
+            for path in [self.directory / table["file"] for table in self.manifest["documents"]]:
+                try:
+                    tables.append(pq.read_table(path, filters=[("split", "=", split)]))
+                except (OSError, pa.ArrowException) as error:
+                    raise UserError(f"{path}: {error}".splitlines()[0]) from error
+            self._documents[split] = pa.concat_tables(tables).combine_chunks()
         return self._documents[split]
 
     def locate(self, split: str, position: int) -> Document:
@@ -133,11 +129,12 @@ class Shards:
 
     def verify(self) -> None:
         """Read everything; UserError naming the first file whose checksum, order or totals are not the manifest's."""
+        listed = [shard for split in self.manifest["splits"].values() for shard in split["shards"]]
+        for entry in [*listed, *self.manifest["documents"]]:
+            with (self.directory / entry["file"]).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                    raise UserError(f"{self.directory / entry['file']}: the checksum is not the manifest's")
         for name, split in self.splits.items():
-            for shard in self.manifest["splits"][name]["shards"]:
-                with (self.directory / shard["file"]).open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != shard["sha256"]:
-                        raise UserError(f"{self.directory / shard['file']}: the checksum is not the manifest's")
             table = self.documents(name)
             lengths = table["length"].to_numpy()
             ends = np.cumsum(lengths)
@@ -148,9 +145,7 @@ class Shards:
                 and (pc.sum(table["bytes"]).as_py() or 0) == split.bytes
             )
             if not right:
-                raise UserError(
-                    f"{self.directory / 'documents.parquet'}: does not add up to the manifest's {name} split"
-                )
+                raise UserError(f"{self.directory}: the documents do not add up to the manifest's {name} split")
 
 
 def open(path: str | Path) -> Shards:
@@ -162,14 +157,14 @@ def open(path: str | Path) -> Shards:
         if manifest["version"] != VERSION:
             raise UserError(f"{file}: version {manifest['version']}, this code reads {VERSION}")
         dtype = np.dtype(manifest["dtype"])
-        int(manifest["vocab_size"]), int(manifest["end_of_text"])
+        int(manifest["vocab_size"]), int(manifest["end_of_text"]), [table["file"] for table in manifest["documents"]]
         splits = {}
         for name, entry in manifest["splits"].items():
             shards = tuple(_map_shard(directory / shard["file"], dtype, shard["tokens"]) for shard in entry["shards"])
             counts = {key: int(entry[key]) for key in ("tokens", "documents", "bytes")}
-            splits[name] = Split(name=name, **counts, dtype=dtype, shards=shards)
-            sizes = [len(shard) for shard in shards]
-            if sum(sizes) != counts["tokens"] or (sizes and ({*sizes[:-1]} > {sizes[0]} or sizes[-1] > sizes[0])):
+            ends = np.cumsum([len(shard) for shard in shards], dtype=np.int64)
+            splits[name] = Split(name=name, **counts, dtype=dtype, shards=shards, ends=ends)
+            if counts["tokens"] != (ends[-1] if shards else 0):
                 raise UserError(f"{file}: the shards of {name} do not add up")
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; not a directory of shards, or an unfinished one") from error
@@ -276,19 +271,31 @@ def merge_parts(
             f"shard_tokens is {shard_tokens} and validation {validation}; at least 1, and 0 to 1, are needed"
         )
     header, index = read_indexes(part_files)
-    index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "part", "row")]))
-    held_out = _held_out(index["split_key"].to_numpy(), validation)
-    extra: dict[str, Any] = {}
+    index = index.take(pc.sort_indices(index, _ORDER))
+    border = _border(index["split_key"].to_numpy(), validation)
+    held_out = _held_out(index, border)
+    manifest: dict[str, Any] = {
+        "version": VERSION,
+        "dtype": header.dtype.name,
+        "vocab_size": header.vocab_size,
+        "end_of_text": header.end_of_text,
+        "tokenizer": header.tokenizer,
+        "seed": header.seed,
+        "held_out_below": border,
+        "shard_tokens": shard_tokens,
+        "documents": [],
+        "splits": {name: {"tokens": 0, "documents": 0, "bytes": 0, "shards": []} for name in SPLITS},
+    }
     if mixture is not None:
         index, held_out, told = mixture.select(index, held_out, validation)
-        extra["mixture"] = told | dict(about or {})
+        manifest["mixture"] = told | dict(about or {})
 
     building = out_dir.with_name(f".{out_dir.name}.building")
     replaced = out_dir.with_name(f".{out_dir.name}.replaced")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        _build(building, header, index, held_out, part_files, shard_tokens, extra)
+        _write_manifest(building, build(building, manifest, index, held_out, part_files, header))
         shutil.rmtree(replaced, ignore_errors=True)
         if out_dir.exists():
             os.rename(out_dir, replaced)
@@ -298,98 +305,80 @@ def merge_parts(
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _held_out(split_keys: np.ndarray, validation: float) -> np.ndarray:
-    """Which documents are for validation."""
+def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str, Any] | None = None) -> Shards:
+    """Add the documents of encoded parts behind those that are there; what there is is not written again.
+
+    The new documents come in the order that `merge_parts` would give them alone, into shards of the same size, and are
+    held out by the same border: a cluster of old and new documents is on one side. Readers that are open go on with what they
+    opened, later ones see all; after a failure or a kill there is what was before. What there is to say `about` it goes into
+    the manifest's `appended`. UserError for parts of another tokenizer or seed, an id that is there already, or where another
+    process is appending.
+    """
+    directory = Path(directory)
+    with _alone(directory):
+        opened = open(directory)
+        header, index = read_indexes(part_files)
+        names = ("vocab_size", "end_of_text", "seed", "tokenizer")
+        for name, (theirs, ours) in {n: (getattr(header, n), opened.manifest[n]) for n in names}.items():
+            if theirs != ours:
+                raise UserError(f"{part_files[0]}: encoded with {name} {theirs}, but {directory} has {ours}")
+        for table in opened.manifest["documents"]:
+            with pq.ParquetFile(directory / table["file"]) as file:
+                for batch in file.iter_batches(columns=["id"]):
+                    known = batch["id"].cast(pa.large_string())
+                    if pc.any(double := pc.is_in(known, index["id"])).as_py():
+                        name = known.filter(double)[0].as_py()
+                        raise UserError(f"{directory}: document {name} is in it already; append what is new only")
+        index = index.take(pc.sort_indices(index, _ORDER))
+        held_out = _held_out(index, opened.manifest["held_out_below"])
+        entry = {"documents": len(index), "tokens": pc.sum(index["length"]).as_py() or 0} | dict(about or {})
+        try:
+            manifest = build(directory, opened.manifest, index, held_out, part_files, header)
+            _write_manifest(directory, manifest | {"appended": [*manifest.get("appended", []), entry]})
+        finally:
+            _sweep(directory)
+    return open(directory)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process appends at a time; the lock goes with the process, however it ends."""
+    try:
+        lock = os.open(directory, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"{directory}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"{directory}: another process is appending to it") from None
+    finally:
+        os.close(lock)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what the manifest does not name."""
+    manifest = json.loads((directory / "manifest.json").read_text("utf-8"))
+    listed = [*manifest["documents"], *(shard for split in manifest["splits"].values() for shard in split["shards"])]
+    for path in [*directory.glob("*.npy"), *directory.glob("documents*.parquet"), directory / "manifest.json.tmp"]:
+        if path.name not in {entry["file"] for entry in listed}:
+            path.unlink(missing_ok=True)
+
+
+def _write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    temporary = directory / "manifest.json.tmp"
+    temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+    os.replace(temporary, directory / "manifest.json")
+
+
+def _border(split_keys: np.ndarray, validation: float) -> int:
+    """The clusters of smaller keys are for validation."""
     border = int(validation * 2**64)
-    held_out = split_keys < np.uint64(border) if border < 2**64 else np.ones(len(split_keys), bool)
-    clusters = np.unique(split_keys)
-    if 0 < validation < 1 and len(clusters) >= 2:
-        if not held_out.any():
-            held_out = split_keys == clusters[0]
-        elif held_out.all():
-            held_out = split_keys != clusters[-1]
-    return held_out
+    if 0 < validation < 1 and len(clusters := np.unique(split_keys)) >= 2:
+        border = min(max(border, int(clusters[0]) + 1), int(clusters[-1]))
+    return border
 
 
-def _build(
-    directory: Path,
-    header: Header,
-    index: pa.Table,
-    held_out: np.ndarray,
-    part_files: Sequence[Path],
-    shard_tokens: int,
-    extra: dict[str, Any],
-) -> None:
-    splits: dict[str, Any] = {}
-    with pq.ParquetWriter(directory / "documents.parquet", _DOCUMENT_SCHEMA, compression="zstd") as table:
-        for name, chosen in zip(SPLITS, (~held_out, held_out), strict=True):
-            documents = index.filter(pa.array(chosen))
-            totals = {key: pc.sum(documents[key]).as_py() or 0 for key in ("length", "bytes")}
-            blocks = _gather(documents, part_files, header)
-            splits[name] = {
-                "tokens": totals["length"],
-                "documents": len(documents),
-                "bytes": totals["bytes"],
-                "shards": _write_shards(directory, name, blocks, totals["length"], shard_tokens, header),
-            }
-            _write_documents(table, name, documents)
-    manifest = extra | {
-        "version": VERSION,
-        "dtype": header.dtype.name,
-        "vocab_size": header.vocab_size,
-        "end_of_text": header.end_of_text,
-        "tokenizer": header.tokenizer,
-        "splits": splits,
-    }
-    (directory / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def _gather(documents: pa.Table, part_files: Sequence[Path], header: Header) -> Iterator[np.ndarray]:
-    """The documents' tokens in order, in blocks of some megabytes."""
-    block: list[np.ndarray] = []
-    size = 0
-    columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
-    for number, start, length in zip(*columns, strict=True):
-        block.append(read_tokens(tokens_path(part_files[number]), header.dtype, int(start), int(length)))
-        size += int(length)
-        if size >= _BLOCK_TOKENS:
-            yield np.concatenate(block)
-            block, size = [], 0
-    if block:
-        yield np.concatenate(block)
-
-
-def _write_shards(
-    directory: Path, split: str, blocks: Iterator[np.ndarray], left: int, shard_tokens: int, header: Header
-) -> list[dict[str, Any]]:
-    block = np.empty(0, header.dtype)
-    shards: list[dict[str, Any]] = []
-    while left:
-        name, size = f"{split}-{len(shards):05d}.npy", min(left, shard_tokens)
-        digest = hashlib.sha256()
-        with (directory / name).open("w+b") as file:
-            shape = {"descr": header.dtype.newbyteorder("<").str, "fortran_order": False, "shape": (size,)}
-            np.lib.format.write_array_header_1_0(file, shape)
-            file.seek(0)
-            digest.update(file.read())
-            missing = size
-            while missing:
-                if not len(block):
-                    block = next(blocks)
-                piece, block = block[:missing], block[missing:]
-                file.write(piece.data)
-                digest.update(piece.data)
-                missing -= len(piece)
-        shards.append({"file": name, "tokens": size, "sha256": digest.hexdigest()})
-        left -= size
-    return shards
-
-
-def _write_documents(table: pq.ParquetWriter, split: str, documents: pa.Table) -> None:
-    ends = np.cumsum(documents["length"].to_numpy())
-    starts = pa.array(ends - documents["length"].to_numpy(), pa.int64())
-    documents = documents.set_column(documents.schema.get_field_index("start"), "start", starts)
-    for at in range(0, len(documents), _BLOCK_ROWS):
-        rows = documents.slice(at, _BLOCK_ROWS)
-        rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(_DOCUMENT_SCHEMA.names)
-        table.write_table(rows.cast(_DOCUMENT_SCHEMA))
+def _held_out(index: pa.Table, border: int) -> np.ndarray:
+    keys = index["split_key"].to_numpy()
+    return keys < np.uint64(border) if border < 2**64 else np.ones(len(keys), bool)
