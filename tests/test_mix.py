@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.mix import load_mix, mix
+from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.mixing import Mixture, Source
 
@@ -240,12 +242,83 @@ def test_a_run_is_mixed_from_its_tokens_as_they_lie(config_file: Path, tmp_path:
     assert set(again.documents("train")["id"].to_pylist()) == set(opened.documents("train")["id"].to_pylist())
 
 
+def test_a_mixture_grows_by_files_and_runs(
+    files: Path, config_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def command(*words: str) -> str:
+        with pytest.raises(SystemExit) as exit_:
+            main([*words])
+        captured = capsys.readouterr()
+        return captured.err if exit_.value.code else captured.out
+
+    out = files / "grown"
+    command("mix", str(files / "mix.toml"), str(out), "--workers", "1")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    new = [{"id": f"new-{n}", "text": f"new words of a new crawl, number {n}", "language": "en"} for n in range(9)]
+    (files / "new.jsonl").write_text("\n".join(map(json.dumps, new)))
+    said = command("append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json"))
+    opened = shards.open(out)
+    opened.verify()
+    tokens = opened.manifest["appended"][0]["tokens"]
+    assert f"9 documents, {tokens:,} tokens appended" in said
+    assert opened.manifest["appended"][0]["parts"] == [
+        {"source": str(files / "new.jsonl"), "file": str(files / "new.jsonl")}
+    ]
+    for name, data in before.items():
+        assert name == "manifest.json" or (out / name).read_bytes() == data
+    tokenizer = Tokenizer.from_file(files / "tokenizer.json")
+    texts = set()
+    for split in opened.splits:
+        for row in (
+            opened.documents(split).filter(pc.match_substring(opened.documents(split)["id"], "new-")).to_pylist()
+        ):
+            texts.add(tokenizer.decode(opened.splits[split].read(row["start"], row["length"] - 1)))
+    assert texts == {document["text"] for document in new}
+    assert "is in it already; append what is new only" in command(
+        "append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json")
+    )
+    # A run's clean text, encoded anew with the mixture's tokenizer; its own shards are not for appending.
+    command("run", str(config_file), "--out", str(tmp_path / "run"), "--until", "shards", "--workers", "1")
+    assert "of another tokenizer" in command("append", str(out), str(tmp_path / "run"))
+    assert "belongs to a run" in command("append", str(tmp_path / "run" / "shards"), str(files / "new.jsonl"))
+    command("append", str(out), str(tmp_path / "run"), "--tokenizer", str(files / "tokenizer.json"))
+    opened = shards.open(out)
+    opened.verify()
+    of_run = json.loads((tmp_path / "run" / "shards" / "manifest.json").read_text())["splits"]
+    assert opened.manifest["appended"][1]["documents"] == sum(split["documents"] for split in of_run.values())
+    assert sorted(path.name for path in files.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_dataset_is_a_source(files: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    with gzip.open(files / "a2.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    datasets.Dataset.from_list(rows).save_to_disk(str(files / "saved"), num_shards=2)
+    for kind, value in (("dataset", f"'{files}/saved'"), ("files", f"['{files}/a2.jsonl.gz']")):
+        text = f"[mix]\ntokenizer = '{files}/tokenizer.json'\n[mix.sources.a]\n{kind} = {value}\n"
+        (files / "one.toml").write_text(text)
+        mix(load_mix(files / "one.toml"), files / kind, workers=1, note=print)
+    both = [shards.open(files / kind) for kind in ("dataset", "files")]
+    for name in shards.SPLITS:
+        tables = [opened.documents(name).select(["start", "length", "id", "language"]) for opened in both]
+        assert tables[0] == tables[1]
+        streams = [opened.splits[name].read(0, opened.splits[name].tokens).tolist() for opened in both]
+        assert streams[0] == streams[1]
+    assert both[0].manifest["mixture"]["parts"][0]["file"] == f"dataset:{files}/saved/train shard 0"
+    (files / "wrong.toml").write_text(
+        f"[mix]\ntokenizer = '{files}/tokenizer.json'\n[mix.sources.a]\ndataset = '{files}/other'\n"
+    )
+    datasets.Dataset.from_list([{"body": "x"}]).save_to_disk(str(files / "other"))
+    with pytest.raises(UserError, match=r"mix\.sources\.a\.dataset: .*other has no column text; it has body"):
+        mix(load_mix(files / "wrong.toml"), files / "no", workers=1, note=print)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "mix: missing"),
         ("[mix]\nsources = {}", "mix.sources: dictionary should have at least 1 item"),
-        ("[mix.sources.a]\nrun = 'x'\nfiles = ['y']", "mix.sources.a: give run or files"),
+        ("[mix.sources.a]\nrun = 'x'\nfiles = ['y']", "mix.sources.a: give one of run, files and dataset"),
         (
             "[mix.sources.a]\nrun = 'x'\nwieght = 2",
             "mix.sources.a.wieght: unknown key (did you mean weight?); known: run",
