@@ -1,16 +1,22 @@
 """Clusters of many millions of documents within a memory budget: wall time, peak memory, and whether they are the planted ones.
 
-    python tests/benchmarks/duplicates_scale.py SCRATCH [--millions 1 5 20] [--memory 1GB 2GB] [--parts-of 500000]
+    python tests/benchmarks/duplicates_scale.py SCRATCH [--millions 1 5 20] [--memory 1GB 2GB 4GB] [--decide none exact]
 
 Writes, under SCRATCH, the ledger of a run of so many documents, a part after the other, as the steps before the clustering
-would: content hashes and 14 band keys in Parquet (about 135 bytes a document), and `dropped`. The structure is planted by a
+would: content hashes and 14 band keys in Parquet (about 155 bytes a document), and `dropped`. The structure is planted by a
 seeded generator: groups of 1 to 2,000 documents (half of them of one, sizes as 1 / k**2), shuffled over all parts; a
 group hangs together by a chain of band keys, one shared key a link; one document in ten is an exact copy of another, one in
 sixty is not alive and must join nothing. Then the very step of a run, `find_candidates`, works on it in a process of its
 own, whose peak memory getrusage tells.
+
+With --decide the next step is measured too, unverified or verified: documents have ids of 45 characters and texts of 25
+words, of which all but the last are their group's (nine in ten shingles are shared). Unverified, every cluster must have its
+planted size and one kept document; verified, each document that goes must go for a kept one of its group, and every budget
+must give the same outcome.
 """
 
 import argparse
+import hashlib
 import json
 import resource
 import shutil
@@ -22,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +39,11 @@ from pipeline.kernels import use_kernel_cache  # noqa: E402
 use_kernel_cache()
 
 from pipeline.config import Config  # noqa: E402
+from pipeline.filters import stars  # noqa: E402
 from pipeline.filters.clusters import warm_up  # noqa: E402
+from pipeline.filters.shingles import shingle_hashes  # noqa: E402
 from pipeline.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.stages.choice import decide  # noqa: E402
 from pipeline.stages.duplicates import CANDIDATES, find_candidates  # noqa: E402
 from pipeline.stages.job import View, part_file  # noqa: E402
 from pipeline.stages.measure import signature_schema  # noqa: E402
@@ -84,21 +94,54 @@ def keys_of(group: Numbers, place: Numbers, band: int) -> Numbers:
     return mix((group << SHIFT) + np.where(leaf, place + np.uint64(1 << 20), link) + (np.uint64(band) << np.uint64(58)))
 
 
-def write_ledger(folder: Path, n: int, part_rows: int, memory: str) -> None:
-    """The run's files that `find_candidates` reads."""
+def letters(numbers: Numbers, count: int) -> npt.NDArray[np.uint8]:
+    """(n, count) letters that spell each number in base 26."""
+    powers = np.uint64(26) ** np.arange(count, dtype=np.uint64)
+    return (numbers[:, None] // powers % np.uint64(26)).astype(np.uint8) + np.uint8(ord("a"))
+
+
+def strings(rows: npt.NDArray[np.uint8]) -> pa.StringArray:
+    """Strings of one length from their bytes (n, length)."""
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(rows)))
+
+
+def ids_of(group: Numbers, place: Numbers) -> pa.StringArray:
+    """Ids as long as those of Common Crawl's records: 45 characters."""
+    one = (group << SHIFT) + place
+    prefix = np.broadcast_to(np.frombuffer(b"urn:uuid:", np.uint8), (len(one), 9))
+    return strings(np.concatenate([prefix, *(letters(mix(one + np.uint64(k)), 12) for k in range(3))], axis=1))
+
+
+def texts_of(group: Numbers, place: Numbers) -> pa.StringArray:
+    """24 words of the group and one of the document and its exact copy."""
+    own = np.where(is_twin(group, place), place - np.uint64(1), place)
+    space = np.full((len(group), 1), ord(" "), np.uint8)
+    words = [letters(mix((group << SHIFT) + np.uint64(w + (1 << 22))), 6) for w in range(24)]
+    return strings(
+        np.concatenate(
+            [column for word in words for column in (word, space)] + [letters(mix((group << SHIFT) + own), 12)], axis=1
+        )
+    )
+
+
+def write_ledger(folder: Path, n: int, part_rows: int, memory: str, texts: bool) -> None:
+    """The run's files that the steps read."""
     group, place = plant(n, 7)
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": {"memory": memory}})
     schema = signature_schema(config.duplicates)
     for index, start in enumerate(range(0, n, part_rows)):
         part = Part(index, f"part-{index:05d}", 0, f"{index:032d}")
         streams = {
-            "extract": pa.schema([("id", pa.string())]),
+            "extract": pa.schema([("id", pa.string()), ("text", pa.string())]),
+            "quality": pa.schema([("words", pa.float64())]),
             "quality.decide": pa.schema([("dropped", DROPPED)]),
             "duplicates.signatures": schema,
         }
         files = {step: part_file(folder, step, part) for step in streams}
         with (
             writer(files["extract"], streams["extract"], "") as ids,
+            writer(files["quality"], streams["quality"], "") as measured,
             writer(files["quality.decide"], streams["quality.decide"], "") as decided,
             writer(files["duplicates.signatures"], schema, "") as signed,
         ):
@@ -106,7 +149,9 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str) -> None:
                 rows = slice(begin, min(begin + GROUP_ROWS, start + part_rows, n))
                 g, p = group[rows].astype(np.uint64), place[rows].astype(np.uint64)
                 count = len(g)
-                ids.write_table(pa.table([pa.nulls(count, pa.string())], schema=streams["extract"]))
+                told = [ids_of(g, p), texts_of(g, p)] if texts else [pa.nulls(count, pa.string())] * 2
+                ids.write_table(pa.table(told, schema=streams["extract"]))
+                measured.write_table(pa.table([pa.array(np.full(count, 25.0))], schema=streams["quality"]))
                 alive = is_alive(g, p)
                 dropped = pa.ListArray.from_arrays(
                     pa.array(np.zeros(count + 1, np.int32)),
@@ -125,34 +170,77 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str) -> None:
                 signed.write_table(pa.table(columns, schema=schema))
 
 
-def work(folder: Path, n: int, part_rows: int, memory: str) -> None:
-    """The step, alone in this process; prints what it took."""
-    config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": {"memory": memory}})
+def view_of(folder: Path, n: int, part_rows: int, memory: str, verify: str, step: str) -> View:
+    """The step's view of the planted run."""
+    options = {"memory": memory, "verify": verify, "keep": "first"}
+    config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": options})
     parts = tuple(Part(i, f"part-{i:05d}", 0, f"{i:032d}") for i in range(-(-n // part_rows)))
-    view = View(folder, "duplicates.candidates", parts, "key", config)
+    return View(folder, step, parts, f"{step} {verify}", config)
+
+
+def work(view: View) -> None:
+    """The step, alone in this process; prints what it took."""
     warm_up()  # loading compiled kernels takes seconds, whatever there is to do
+    stars.warm_up()
+    shingle_hashes(["a b"], 5)
     began, cpu = time.perf_counter(), time.process_time()
-    find_candidates(view, lambda rows, units: None)
+    step = find_candidates if view.step == "duplicates.candidates" else decide
+    step(view, lambda rows, units: None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))
 
 
-def wrong_roots(folder: Path, n: int, part_rows: int) -> tuple[int, int]:
+def wrong_roots(view: View, n: int) -> tuple[int, int]:
     """How many documents have another root than planted, and how many clusters of two and more there are."""
     group, place = plant(n, 7)
     alive = is_alive(group.astype(np.uint64), place.astype(np.uint64))
     first = np.full(int(group.max()) + 1, n, np.int64)
     indices = np.flatnonzero(alive)
     np.minimum.at(first, group[alive], indices)
-    wrong = 0
-    for index, start in enumerate(range(0, n, part_rows)):
-        path = part_file(folder, "duplicates.candidates", Part(index, f"part-{index:05d}", 0, f"{index:032d}"))
-        column = pq.read_table(path, columns=[CANDIDATES.names[1]])[0].combine_chunks()
+    wrong = start = 0
+    for part in view.parts:
+        column = pq.read_table(view.file("duplicates.candidates", part), columns=[CANDIDATES.names[1]])[
+            0
+        ].combine_chunks()
         rows = slice(start, start + len(column))
         expected = pa.array(first[group[rows]], mask=~alive[rows])
         wrong += len(column) - int(np.count_nonzero(same(column, expected)))
+        start += len(column)
     sizes = np.bincount(group[alive])
     return wrong, int((sizes > 1).sum())
+
+
+def wrong_choices(view: View, n: int) -> tuple[int, int, str]:
+    """How many documents are decided wrongly, how many go, and a digest of the outcome."""
+    group, place = plant(n, 7)
+    alive = is_alive(group.astype(np.uint64), place.astype(np.uint64))
+    sizes = np.bincount(group[alive], minlength=int(group.max()) + 1)
+    digest = hashlib.blake2b(digest_size=8)
+    wrong = gone = start = 0
+    for part in view.parts:
+        table = pq.read_table(view.file("duplicates.documents", part))
+        rows = slice(start, start + len(table))
+        start += len(table)
+        g = group[rows].astype(np.uint64)
+        ids = ids_of(g, place[rows].astype(np.uint64))
+        living = alive[rows]
+        cluster, reason = table["cluster"].combine_chunks(), table["reason"].combine_chunks()
+        goes = reason.is_valid().to_numpy(zero_copy_only=False)
+        itself = pc.fill_null(pc.equal(cluster, ids), False).to_numpy(zero_copy_only=False)
+        wrong += int((living != cluster.is_valid().to_numpy(zero_copy_only=False)).sum())
+        wrong += int((living & (goes == itself)).sum())  # who stays is its cluster's centre, and nobody else
+        if view.config.duplicates.verify == "none":
+            wrong += int(
+                (table["cluster_size"].fill_null(0).to_numpy() != np.where(living, sizes[group[rows]], 0)).sum()
+            )
+        else:
+            similarity = table["similarity"].fill_null(2).to_numpy()
+            wrong += int((goes & (similarity < np.float32(0.8))).sum())
+        gone += int(goes.sum())
+        for column in (cluster, reason, table["cluster_size"].combine_chunks()):
+            for buffer in pc.fill_null(column, "" if pa.types.is_string(column.type) else 0).buffers()[1:]:
+                digest.update(buffer or b"")
+    return wrong, gone, digest.hexdigest()
 
 
 def same(a: pa.Array, b: pa.Array) -> npt.NDArray[np.bool_]:
@@ -167,44 +255,54 @@ def main() -> None:
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 5, 20])
     parser.add_argument("--memory", nargs="+", default=["1GB", "2GB", "4GB"])
     parser.add_argument("--part-rows", type=int, default=500_000)
-    parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--decide", nargs="*", default=[], choices=["none", "exact"])
+    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(options.scratch, int(options.millions[0] * 1e6), options.part_rows, options.work)
+        memory, verify, step = options.work
+        work(view_of(options.scratch, int(options.millions[0] * 1e6), options.part_rows, memory, verify, step))
         return
-    print(
-        f"{'documents':>12} {'budget':>7} {'wall s':>8} {'s/million':>10} {'CPU s':>8} {'peak RSS':>9} {'clusters':>12} {'wrong':>6}"
-    )
+    print(f"{'documents':>12} {'step':>18} {'budget':>7} {'wall s':>8} {'CPU s':>8} {'a million':>9} {'peak RSS':>9}")
     for millions in options.millions:
         n = int(millions * 1e6)
         folder = options.scratch / f"planted-{n}"
         shutil.rmtree(folder, ignore_errors=True)
-        write_ledger(folder, n, options.part_rows, "2GB")
+        write_ledger(folder, n, options.part_rows, "2GB", bool(options.decide))
         size = sum(file.stat().st_size for file in (folder / "ledger" / "duplicates.signatures").iterdir())
-        for memory in options.memory:
-            command = [
-                sys.executable,
-                __file__,
-                str(options.scratch / folder.name),
-                "--work",
-                memory,
-                "--millions",
-                str(millions),
-            ]
-            done = subprocess.run(
-                [*command, "--part-rows", str(options.part_rows)], check=False, capture_output=True, text=True
-            )
-            if done.returncode:
-                print(f"{n:12,} {memory:>7} {done.stderr.strip().splitlines()[-1]}")
-                continue
-            wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
-            wrong, clusters = wrong_roots(folder, n, options.part_rows)
-            print(
-                f"{n:12,} {memory:>7} {wall:8.1f} {wall / millions:10.2f} {cpu:8.1f} {peak / 1e9:7.2f}GB {clusters:12,} {wrong:6,}",
-                flush=True,
-            )
-            shutil.rmtree(folder / "ledger" / "duplicates.candidates")
-        print(f"{'':12} the signatures take {size / n:.0f} bytes a document on disk", flush=True)
+        print(f"{n:12,} signatures of {size / n:.0f} bytes a document on disk", flush=True)
+        steps = [("none", "duplicates.candidates"), *((verify, "duplicates.documents") for verify in options.decide)]
+        for verify, step in steps:
+            for memory in options.memory:
+                command = [
+                    sys.executable,
+                    __file__,
+                    str(folder),
+                    "--work",
+                    memory,
+                    verify,
+                    step,
+                    "--millions",
+                    str(millions),
+                ]
+                done = subprocess.run(
+                    [*command, "--part-rows", str(options.part_rows)], check=False, capture_output=True, text=True
+                )
+                if done.returncode:
+                    print(f"{n:12,} {memory:>7} {done.stderr.strip().splitlines()[-1]}")
+                    continue
+                wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
+                view = view_of(folder, n, options.part_rows, memory, verify, step)
+                if step == "duplicates.candidates":
+                    wrong, clusters = wrong_roots(view, n)
+                    outcome = f"{clusters:,} clusters, {wrong:,} documents with a wrong root"
+                else:
+                    wrong, gone, digest = wrong_choices(view, n)
+                    outcome = f"{gone:,} go, {wrong:,} wrong, digest {digest}"
+                name = "candidates" if step == "duplicates.candidates" else f"decide, {verify}"
+                print(
+                    f"{n:12,} {name:>18} {memory:>7} {wall:8.1f} {cpu:8.1f} {cpu / millions:9.2f} {peak / 1e9:7.2f}GB  {outcome}",
+                    flush=True,
+                )
         shutil.rmtree(folder)
 
 
