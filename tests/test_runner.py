@@ -129,6 +129,7 @@ def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Ru
     assert [step.split()[0] for step in reporter.steps] == [
         "quality.decide",
         "duplicates.candidates",
+        "duplicates.documents",
         "duplicates",
         "clean",
     ]
