@@ -1,5 +1,6 @@
 """Training against a slow trainer; encoding against tiktoken, `tokenizers`, `transformers` and a slow encoder."""
 
+import base64
 import json
 import pickle
 import random
@@ -425,6 +426,41 @@ def test_a_given_vocabulary_in_any_order_of_ids() -> None:
     assert tokenizer.special_tokens == {END_OF_TEXT: 7, "<|pad|>": 1001}
     assert tokenizer.vocab_size == 1002
     assert tokenizers.Tokenizer.from_str(tokenizer.to_json()).encode(f"the{END_OF_TEXT}").ids == [6, 7]
+
+
+def test_rank_files_are_read(tmp_path: Path) -> None:
+    for name, pattern in (("gpt2", GPT2_PATTERN), ("cl100k", CL100K_PATTERN)):
+        trained = train_bpe(corpus(), 600, pattern=pattern)
+        order = random.Random(0).sample(range(256), 256)  # tiktoken's bytes are in no order of values
+        vocab = {rank: bytes([value]) for rank, value in enumerate(order)}
+        vocab |= {number: token for number, token in trained.vocab.items() if number > 255}
+        file = tmp_path / f"{name}.tiktoken"
+        file.write_bytes(b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in vocab.items()))
+        loaded = Tokenizer.from_file(file, pattern=pattern, special_tokens=(END_OF_TEXT,))
+        assert loaded.vocab == vocab | {600: END_OF_TEXT.encode()}
+        assert loaded.merges == trained.merges
+        texts = fuzz(300, seed=14) + corpus(seed=15)
+        ids, offsets = loaded.encode_batch(texts)
+        oracle = as_tiktoken(loaded)
+        assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == oracle.encode_ordinary_batch(texts, num_threads=1)
+
+
+def test_rank_files_that_are_none(tmp_path: Path) -> None:
+    file = tmp_path / "x.tiktoken"
+    with pytest.raises(UserError, match="x.tiktoken: No such file"):
+        Tokenizer.from_file(file, pattern=GPT2_PATTERN)
+    lines = [base64.b64encode(bytes([value])) + b" %d" % value for value in range(256)]
+    for more, message in (
+        (b"YWI 256", "line 257 is not"),
+        (b"YWI= x", "line 257 is not"),
+        (b"YWI=", "line 257 is not"),
+        (base64.b64encode(b"abc") + b" 256", "b'abc' of rank 256 is not made of two tokens"),
+    ):
+        file.write_bytes(b"\n".join([*lines, more]))
+        with pytest.raises(UserError, match=message):
+            Tokenizer.from_file(file, pattern=GPT2_PATTERN)
+    with pytest.raises(UserError, match="does not say its pattern"):
+        Tokenizer.from_file(file)
 
 
 def test_a_bad_vocabulary_is_refused() -> None:

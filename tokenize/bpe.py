@@ -21,6 +21,7 @@ import tokenizers
 
 from pipeline.errors import UserError
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
+from pipeline.tokenize.ranks import merges_of, read_ranks
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -171,8 +172,17 @@ class Tokenizer:
         return file
 
     @staticmethod
-    def from_file(path: str | Path) -> "Tokenizer":
-        """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode otherwise here."""
+    def from_file(path: str | Path, *, pattern: str | None = None, special_tokens: Sequence[str] = ()) -> "Tokenizer":
+        """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode otherwise here.
+
+        A file called `.tiktoken` is read as tiktoken's ranks, which name neither: `pattern` (CL100K_PATTERN for cl100k_base,
+        GPT2_PATTERN for gpt2 to p50k_base) and special tokens are given, the latter getting the next free ids.
+        """
+        if Path(path).suffix == ".tiktoken":
+            if pattern is None:
+                raise UserError(f"{path}: a rank file does not say its pattern; give the one that belongs to it")
+            ranks = read_ranks(Path(path))
+            return Tokenizer(ranks, merges_of(ranks), special_tokens, pattern)
         file = _json_path(path)
         try:
             description = json.loads(file.read_text("utf-8"))

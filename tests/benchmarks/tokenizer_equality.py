@@ -1,13 +1,16 @@
-"""Ids equal to tiktoken's: `python tests/benchmarks/tokenizer_equality.py [CASES]`; exit code 1 for any difference.
+"""Ids equal to tiktoken's: `python tests/benchmarks/tokenizer_equality.py [CASES] [GIVEN...]`; exit code 1 for any difference.
 
 A vocabulary of 32,000 is trained on the texts with each pattern. Then all texts, CASES (10,000) generated edge cases and a few
 megabytes without a space are encoded by tiktoken and here: as plain text, with special tokens inside, and as streams cut at
-random. The texts must be at least 50 MB and of at least 20 languages with 100 kB or more each, and are counted here.
+random. So are they with each GIVEN vocabulary: a directory with GPT-2's encoder.json and vocab.bpe, or cl100k_base.tiktoken.
+The texts must be at least 50 MB and of at least 20 languages with 100 kB or more each, and are counted here.
 """
 
+import json
 import random
 import sys
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from texts import real_texts
 
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
+from pipeline.tokenize.bpe import _unspell as unspell
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 
 SPECIAL = (END_OF_TEXT, "<|mask|>")
@@ -85,6 +89,18 @@ def streams_equal(tokenizer: Tokenizer, oracle: tiktoken.Encoding, text: str, dr
     )
 
 
+def given(path: Path) -> Tokenizer:
+    """GPT-2's vocabulary as OpenAI published it, or cl100k's ranks."""
+    if path.is_file():
+        return Tokenizer.from_file(path, pattern=CL100K_PATTERN, special_tokens=SPECIAL)
+    spelled = json.loads((path / "encoder.json").read_text("utf-8"))
+    special = {END_OF_TEXT: END_OF_TEXT.encode()}
+    vocab = {number: special.get(token) or unspell(token) for token, number in spelled.items()}
+    lines = (path / "vocab.bpe").read_text("utf-8").splitlines()[1:]
+    merges = [(unspell(left), unspell(right)) for left, right in (line.split() for line in lines if line)]
+    return Tokenizer(vocab, merges, SPECIAL, GPT2_PATTERN)
+
+
 def languages(texts: list[str]) -> Counter[str]:
     """UTF-8 bytes of each language."""
     sizes: Counter[str] = Counter()
@@ -102,8 +118,13 @@ def main() -> None:
     )
     cases = edge_cases(int(sys.argv[1]) if sys.argv[1:] else 10_000, texts)
     wrong = 0
-    for name, pattern in (("gpt2", GPT2_PATTERN), ("cl100k", CL100K_PATTERN)):
-        tokenizer = train_bpe(texts, 32_000, SPECIAL, pattern)
+    made = {
+        "gpt2": partial(train_bpe, texts, 32_000, SPECIAL),
+        "cl100k": partial(train_bpe, texts, 32_000, SPECIAL, CL100K_PATTERN),
+    }
+    for name, make in (made | {path: partial(given, Path(path)) for path in sys.argv[2:]}).items():
+        tokenizer = make()
+        pattern, name = tokenizer.pattern, Path(name).stem
         special = tokenizer.special_tokens
         ranks = {token: number for number, token in tokenizer.vocab.items() if number not in special.values()}
         oracle = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)

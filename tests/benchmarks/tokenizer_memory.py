@@ -2,9 +2,11 @@
 
 The corpus is real text enlarged (see texts.py), in Parquet with row groups of 2 MB, made by another process. Then one process
 trains a vocabulary of 32,000 within a fifth of it, encodes all of it and merges shards; printed is its peak memory after each,
-beyond what it had after the same work on the first row group: libraries, kernels, an encoder and its vocabulary.
+beyond what it had after the same work on the first row group: libraries, kernels, and an encoder that has met so many made
+words that its caches, which have a size of their own whatever the corpus, are full.
 """
 
+import random
 import resource
 import subprocess
 import sys
@@ -23,7 +25,7 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from pipeline.tokenize import shards  # noqa: E402
-from pipeline.tokenize.bpe import END_OF_TEXT, train_bpe  # noqa: E402
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
 
 SCHEMA = pa.schema([("id", pa.string()), ("cluster", pa.string()), ("text", pa.string()), ("row", pa.int64())])
 GROUP_BYTES = 2_000_000
@@ -63,6 +65,14 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield from file.read_row_group(group).to_batches()
 
 
+def fill(tokenizer: Tokenizer) -> None:
+    """A million and a half words that are none, of 30 letters: after a third of them the encoder grows no more."""
+    draw = random.Random(0)
+    for _ in range(24):
+        words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=30)) for _ in range(1 << 16)]
+        tokenizer.encode_batch([" ".join(words[n : n + 1024]) for n in range(0, len(words), 1024)])
+
+
 def work(corpus: Path, folder: Path, budget: int | None) -> tuple[float, float, float]:
     """Train, encode, merge; the peak memory in MB after each."""
     peaks = []
@@ -77,6 +87,8 @@ def work(corpus: Path, folder: Path, budget: int | None) -> tuple[float, float, 
         (batch["text"] for batch in batches(corpus)), 32_000, (END_OF_TEXT,), memory=budget, note=print
     )
     told("trained")
+    if budget is None:
+        fill(tokenizer)
     shards.encode_part(tokenizer, batches(corpus), part=0, out=folder / "part.parquet", seed=0)
     told("encoded")
     shards.merge_parts([folder / "part.parquet"], folder / "shards", 10_000_000, 0.01)
@@ -99,7 +111,7 @@ def main() -> None:
         baseline = work(small, folder, None)[2]
         budget = megabytes * 10**6 // 5
         print(
-            f"corpus {megabytes} MB, budget {budget / 1e6:.0f} MB, beside the {baseline:.0f} MB of the work on one row group"
+            f"corpus {megabytes} MB, budget {budget / 1e6:.0f} MB, beside the {baseline:.0f} MB of the work on one row group and a full encoder"
         )
         peaks = work(corpus, folder, budget)
         opened = shards.open(folder / "shards")
