@@ -96,11 +96,17 @@ def check_signals(rules: Iterable[Rule], known: Iterable[str]) -> None:
             raise UserError(f"{rule.signal}: unknown signal{hint}; known: {', '.join(names)}")
 
 
-def decide(rules: Sequence[Rule], signals: Mapping[str, pa.Array], languages: pa.Array | None = None) -> pa.ListArray:
+def decide(
+    rules: Sequence[Rule],
+    signals: Mapping[str, pa.Array],
+    languages: pa.Array | None = None,
+    others: Sequence[tuple[str, npt.NDArray[np.bool_]]] = (),
+) -> pa.ListArray:
     """For each document the names of all bounds it fails, in the rules' order: list<string>, an empty list for kept.
 
     signals: a float64 array for each rule's signal, all of one length. languages: a label a document (null: unknown, so
-    no rule with languages applies). A document whose signals are null gets a null list. UserError: unknown signal.
+    no rule with languages applies). others: further reasons, and which documents they hold for.
+    A document whose signals are null gets a null list. UserError: unknown signal.
     """
     check_signals(rules, signals)
     if not signals:
@@ -113,10 +119,13 @@ def decide(rules: Sequence[Rule], signals: Mapping[str, pa.Array], languages: pa
         column = signals[rule.signal]
         null |= np.asarray(column.is_null())
         values = column.fill_null(math.nan).to_numpy(zero_copy_only=False)
-        applies = _labelled(languages, rule.languages)
+        applies = labelled(languages, rule.languages)
         for bound, limit in rule.bounds():
             names.append(f"{rule.signal}.{bound}")
             failures.append(_FAILS[bound](values, limit) & applies)
+    for name, fails in others:
+        names.append(name)
+        failures.append(fails)
     failed = np.array(failures, dtype=bool).reshape(len(names), documents).T
     failed = failed & ~null[:, None]
     offsets = np.zeros(documents + 1, np.int32)
@@ -130,7 +139,8 @@ def decide(rules: Sequence[Rule], signals: Mapping[str, pa.Array], languages: pa
 _FAILS = {"min": np.less, "max": np.greater, "above": np.less_equal, "below": np.greater_equal}
 
 
-def _labelled(languages: pa.Array | None, wanted: tuple[str, ...] | None) -> npt.NDArray[np.bool_] | np.bool_:
+def labelled(languages: pa.Array | None, wanted: tuple[str, ...] | None) -> npt.NDArray[np.bool_] | np.bool_:
+    """The documents in one of the wanted languages; all of them where no languages are wanted, or none are known."""
     if languages is None or wanted is None:
         return np.True_
     labels = np.asarray(languages.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)

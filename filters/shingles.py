@@ -312,6 +312,11 @@ def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.ND
     return found
 
 
+def word_hashes(texts: Texts) -> list[npt.NDArray[np.uint64]]:
+    """For each text the hashes of its words, in order; none for a null."""
+    return [words for words in shingle_hashes(texts, 1)]
+
+
 def check_unit(unit: str) -> bool:
     """Whether the unit is characters; raises UserError for one that is not known."""
     if unit not in UNITS:

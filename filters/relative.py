@@ -1,0 +1,190 @@
+"""Decisions that a fixed bound cannot make: a share of the run's documents, and chance with the odds of a score.
+
+    quality_score = { top = 0.1 }                      # the best tenth (DCLM, Li et al. 2024, section 4.4)
+    perplexity    = { bottom = 0.3, by = "language" }  # CCNet's head; 0.6: head and middle (Wenzek et al. 2020, section 3.3)
+    quality_score = { pareto = 9 }                     # GPT-3's sampling (Brown et al. 2020, appendix A)
+
+Of n documents `top` keeps the ceil(share * n) highest, and all that are equal to the last of them; documents are those that
+come to the quality stage and have a value there. The bound is exact: it is found digit by digit of the 64-bit numbers,
+eleven bits at a time, in six passes over the columns, whatever their size.
+A document whose value is undefined (NaN) is kept, as by every rule.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.filters.rules import labelled
+
+FloatArray = npt.NDArray[np.float64]
+_DIGITS = ((53, 11), (42, 11), (31, 11), (20, 11), (9, 11), (0, 9))  # (shift, bits), the highest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """A rule on where a document's value stands among others. UserError, naming the signal, where it makes no sense."""
+
+    signal: str
+    top: float | None = None
+    bottom: float | None = None
+    pareto: float | None = None
+    by: str | None = None
+    """"language": shares are of each language's documents."""
+    seed: int = 0
+    languages: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for side in ("top", "bottom"):
+            share = getattr(self, side)
+            if share is not None and not 0 < share < 1:
+                raise UserError(f"{self.signal}.{side}: a share between 0 and 1 is needed, not {share!r}")
+        if self.pareto is not None and not 0 < self.pareto < math.inf:
+            raise UserError(f"{self.signal}.pareto: a number above 0 is needed (GPT-3: 9), not {self.pareto!r}")
+        if self.by not in (None, "language"):
+            raise UserError(f'{self.signal}.by: "language" is all there is, not {self.by!r}')
+        if self.by and not self.shares:
+            raise UserError(f"{self.signal}.by: says whose share `top` or `bottom` is; there is none")
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """The bounds that are shares, as (side, share)."""
+        return tuple((side, share) for side in ("top", "bottom") if (share := getattr(self, side)) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What a share comes to: the value of the last document that is kept."""
+
+    rule: str
+    """Such as "quality_score.top"."""
+    language: str | None
+    value: float
+    documents: int
+
+
+@dataclass(slots=True)
+class _Search:
+    """One number looked for: the documents it is among, its rank (0: the smallest), and its bits so far."""
+
+    documents: int = 0
+    rank: int = -1
+    found: int = 0
+    counts: Any = field(default_factory=lambda: np.zeros(2048, np.int64))
+
+
+Columns = tuple[Mapping[str, FloatArray], pa.Array]
+"""A signal's values (NaN: none), and each document's language."""
+
+
+def find_bounds(rules: Sequence[Relative], read: Callable[[], Iterable[Columns]]) -> list[Bound]:
+    """The bounds of all shares, in the order of the rules and of languages; `read` goes through the run, six times."""
+    wanted = [(rule, side, share) for rule in rules for side, share in rule.shares]
+    searches: list[dict[str | None, _Search]] = [{} for _ in wanted]
+    for place, (shift, bits) in enumerate(_DIGITS):
+        for values, labels in read():
+            for (rule, _, _), groups in zip(wanted, searches, strict=True):
+                for language, numbers in _groups(rule, values[rule.signal], labels):
+                    search = groups.setdefault(language, _Search())
+                    if place:
+                        numbers = numbers[numbers >> np.uint64(shift + bits) == np.uint64(search.found)]
+                    digits = (numbers >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
+                    search.counts += np.bincount(digits.astype(np.int64), minlength=2048)
+        for (_, side, share), groups in zip(wanted, searches, strict=True):
+            for search in groups.values():
+                _next_digit(search, side, share, bits)
+    return [
+        Bound(
+            rule=f"{rule.signal}.{side}",
+            language=language,
+            value=_from_ordered(search.found),
+            documents=search.documents,
+        )
+        for (rule, side, _), groups in zip(wanted, searches, strict=True)
+        for language, search in sorted(groups.items(), key=lambda entry: str(entry[0]))
+        if search.documents
+    ]
+
+
+def _groups(
+    rule: Relative, values: FloatArray, labels: pa.Array
+) -> Iterator[tuple[str | None, npt.NDArray[np.uint64]]]:
+    """The values a rule's shares are of, by language where they are so, as numbers in the same order."""
+    usable = ~np.isnan(values) & labelled(labels, rule.languages)
+    if rule.by is None:
+        yield None, _ordered(values[usable])
+        return
+    coded = labels.cast(pa.string()).dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for code, name in enumerate(coded.dictionary.to_pylist()):
+        if (mine := usable & (codes == code)).any():
+            yield name, _ordered(values[mine])
+
+
+def _ordered(values: FloatArray) -> npt.NDArray[np.uint64]:
+    """Numbers whose order is that of the values."""
+    bits = (values + 0.0).view(np.uint64)  # -0.0 is 0.0
+    return np.asarray(np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63)))
+
+
+def _from_ordered(number: int) -> float:
+    bits = number & ~(1 << 63) if number >> 63 else ~number & (1 << 64) - 1
+    return float(np.array(bits, np.uint64).view(np.float64))
+
+
+def _next_digit(search: _Search, side: str, share: float, bits: int) -> None:
+    if search.rank < 0:
+        search.documents = int(search.counts.sum())
+        kept = min(search.documents, math.ceil(round(share * search.documents, 9)))
+        search.rank = search.documents - kept if side == "top" else kept - 1
+    below = np.cumsum(search.counts)
+    digit = int(np.searchsorted(below, search.rank, side="right"))
+    search.rank -= int(below[digit - 1]) if digit else 0
+    search.found = search.found << bits | digit
+    search.counts = np.zeros(2048, np.int64)
+
+
+def failures(
+    rules: Sequence[Relative],
+    bounds: Sequence[Bound],
+    values: Mapping[str, FloatArray],
+    labels: pa.Array,
+    ids: pa.Array,
+) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Which documents fail which bound: ("quality_score.top", mask), in the order of the rules."""
+    found = []
+    for rule in rules:
+        applies = labelled(labels, rule.languages)
+        column = values[rule.signal]
+        for side, _ in rule.shares:
+            limit = _limits([bound for bound in bounds if bound.rule == f"{rule.signal}.{side}"], labels)
+            with np.errstate(invalid="ignore"):
+                fails = column < limit if side == "top" else column > limit
+            found.append((f"{rule.signal}.{side}", fails & applies))
+        if rule.pareto is not None:
+            draws = pareto_draws(ids, rule.pareto, rule.seed)
+            found.append((f"{rule.signal}.pareto", (draws <= 1 - column) & applies))
+    return found
+
+
+def _limits(bounds: Sequence[Bound], labels: pa.Array) -> FloatArray:
+    """Each document's bound; NaN where it has none."""
+    limits = np.full(len(labels), np.nan)
+    for bound in bounds:
+        mine = np.True_ if bound.language is None else labelled(labels, (bound.language,))
+        limits[mine if bound.language is not None else slice(None)] = bound.value
+    return limits
+
+
+def pareto_draws(ids: pa.Array, alpha: float, seed: int) -> FloatArray:
+    """A document's draw from numpy.random.pareto's distribution: a function of its id and the seed."""
+    salt = str(seed).encode()
+    hashes = [hashlib.blake2b((name or "").encode(), digest_size=8, key=salt).digest() for name in ids.to_pylist()]
+    numbers = np.frombuffer(b"".join(hashes), "<u8").astype(np.float64)
+    return np.asarray(((numbers + 1) / 2.0**64) ** (-1 / alpha) - 1)
