@@ -12,7 +12,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,14 @@ class Rule:
         return tuple(f"{self.signal}.{bound}" for bound, _ in self.bounds())
 
 
+class OnSignal(Protocol):
+    """Any kind of rule: on a signal."""
+
+    @property
+    def signal(self) -> str:
+        """The signal's name."""
+
+
 def parse_rule(signal: str, table: Mapping[str, Any]) -> Rule:
     """The rule that a configuration's `signal = { … }` says; UserError names an unknown key and the known ones."""
     if not isinstance(table, Mapping):
@@ -87,7 +95,7 @@ def parse_rule(signal: str, table: Mapping[str, Any]) -> Rule:
     return Rule(signal=signal, languages=languages, **{bound: table.get(bound) for bound in _BOUNDS})
 
 
-def check_signals(rules: Iterable[Rule], known: Iterable[str]) -> None:
+def check_signals(rules: Iterable[OnSignal], known: Iterable[str]) -> None:
     """UserError for the first rule on a signal that does not exist: such a rule would never fire."""
     names = sorted(known)
     for rule in rules:

@@ -314,7 +314,7 @@ def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.ND
 
 def word_hashes(texts: Texts) -> list[npt.NDArray[np.uint64]]:
     """For each text the hashes of its words, in order; none for a null."""
-    return [words for words in shingle_hashes(texts, 1)]
+    return shingle_hashes(texts, 1)
 
 
 def check_unit(unit: str) -> bool:

@@ -192,6 +192,21 @@ def diff(
 
 
 @app.command()
+def contamination(
+    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
+) -> None:
+    """Which evaluation texts were found in which documents ([decontaminate] says what to look for)."""
+    from pipeline.contamination import collect, show
+    from pipeline.plan import open_run
+
+    account = collect(open_run(run))
+    if as_json:
+        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(account, _console())
+
+
+@app.command()
 def tokens(
     run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
 ) -> None:

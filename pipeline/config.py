@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
+from pipeline.filters.relative import Relative
 from pipeline.filters.rules import Rule, check_signals
 from pipeline.train.config import TrainConfig
 
@@ -144,8 +145,62 @@ class Range(Section):
     max: float | None = None
     above: float | None = None
     below: float | None = None
+    top: float | None = None
+    """Instead, or too: this share of the run's documents, those with the highest values (filters/relative.py)."""
+    bottom: float | None = None
+    by: Literal["language"] | None = None
+    """Shares of each language's documents."""
+    pareto: float | None = None
+    """Keep by chance, with the odds of GPT-3's sampling: 9."""
+    seed: int | None = None
+    """Of that chance; without it 0."""
     languages: tuple[str, ...] | None = None
     """The languages the rule is for; without it, all."""
+
+    def fixed(self, signal: str) -> Rule | None:
+        """The rule of fixed bounds, if there are any, or nothing else."""
+        bounds = self.model_dump(include={"min", "max", "above", "below"}, exclude_none=True)
+        if not bounds and self.relative(signal):
+            return None
+        return Rule(signal=signal, languages=self.languages, **bounds)
+
+    def relative(self, signal: str) -> Relative | None:
+        """The rule of shares and chance, if there is one."""
+        asked = self.model_dump(include={"top", "bottom", "by", "pareto", "seed"}, exclude_none=True)
+        return Relative(signal=signal, languages=self.languages, **asked) if asked else None
+
+
+class Score(Section):
+    """A signal that comes from a model file: [scores.NAME], and NAME in [quality]. Of the text as edits leave it."""
+
+    kind: Literal["fasttext", "perplexity", "words", "sklearn"]
+    """fasttext: the probability of a label. perplexity: of a model of n-grams. words: how many listed ones there are.
+    sklearn: the probability of a class, of a model that skops has saved."""
+    model: str
+    """The model file, or the list, or a directory of lists by language."""
+    label: str | None = None
+    """Of a classifier of others; one of ours says it itself."""
+    spelling: Literal["lines", "lower", "words"] | None = None
+    """How its texts were spelt (filters/normalize.py), where the model does not say so itself."""
+    share: bool = False
+    """Of listed words: divided by the words of the text."""
+
+
+class Decontaminate(Section):
+    """Documents that hold texts of an evaluation (filters/contamination.py)."""
+
+    against: tuple[str, ...] = ()
+    """Files or globs of .jsonl(.gz, .zst), an item a line; without any, nothing is looked for."""
+    fields: tuple[str, ...] = Field(default=("text",), min_length=1)
+    """The keys whose texts, joined, are an item's."""
+    id: str = "id"
+    """The key of an item's name; without it in a line the line's number."""
+    ngram: int = Field(default=13, ge=1)
+    """Words; GPT-3's 13 (Brown et al. 2020, appendix C), PaLM's and Llama 3's 8."""
+    threshold: float | None = Field(default=None, gt=0, le=1)
+    """The share of an item's n-grams from which on a document goes (PaLM: 0.7); without it one is enough (GPT-3)."""
+    action: Literal["drop", "flag"] = "drop"
+    """flag: keep them, and only say so."""
 
 
 class Edit(Section):
@@ -305,6 +360,8 @@ class Config(Section):
     quality: dict[str, Range] = {}
     edit: Edit = Edit()
     edited: dict[str, Range] = {}
+    scores: dict[str, Score] = {}
+    decontaminate: Decontaminate = Decontaminate()
     duplicates: Duplicates = Duplicates()
     mask: Mask = Mask()
     tokenizer: Tokenizer = Tokenizer()
@@ -314,7 +371,7 @@ class Config(Section):
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The quality rules on the text as it was extracted, in the order of the file."""
-        return tuple(Rule(signal=name, **bounds.model_dump()) for name, bounds in self.quality.items())
+        return tuple(rule for name, bounds in self.quality.items() if (rule := bounds.fixed(name)))
 
     @property
     def edits(self) -> bool:
@@ -324,7 +381,18 @@ class Config(Section):
     @property
     def edited_rules(self) -> tuple[Rule, ...]:
         """The rules on the signals of the edited text, named "edited.words"."""
-        return tuple(Rule(signal=f"edited.{name}", **bounds.model_dump()) for name, bounds in self.edited.items())
+        return tuple(rule for name, bounds in self.edited.items() if (rule := bounds.fixed(f"edited.{name}")))
+
+    @property
+    def contamination(self) -> Literal["drop", "flag"] | None:
+        """What is done with documents that hold texts of an evaluation; None where none is looked for."""
+        return self.decontaminate.action if self.decontaminate.against else None
+
+    @property
+    def relative_rules(self) -> tuple[Relative, ...]:
+        """The rules of shares and chance, on signals of the text and of the edited one."""
+        ranges = [*self.quality.items(), *((f"edited.{name}", bounds) for name, bounds in self.edited.items())]
+        return tuple(rule for name, bounds in ranges if (rule := bounds.relative(name)))
 
 
 def parse_bytes(text: str, key: str = "duplicates.memory") -> int:
@@ -368,16 +436,25 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
 
 def check_rules(config: Config, where: str) -> None:
     """Every rule is on a signal there is, and every edit can be done."""
-    if not (config.quality or config.edited or config.edits):
+    if not (config.quality or config.edited or config.edits or config.scores):
         return
     from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
     from pipeline.filters.signals import all_signals
 
-    place = "quality."
+    place = "scores."
     try:
-        check_signals(config.rules, all_signals())
+        check_names(config.scores, all_signals())
+        place = "quality."
+        known = (*all_signals(), *config.scores)
+        check_signals(config.rules, known)
         place = ""
-        check_signals(config.edited_rules, [f"edited.{name}" for name in (*MEASURES, *all_signals())])
+        edited = [f"edited.{name}" for name in (*MEASURES, *all_signals())]
+        check_signals(config.edited_rules, edited)
+        place = "quality."
+        plain = [rule for rule in config.relative_rules if not rule.signal.startswith("edited.")]
+        check_signals(plain, known)
+        place = ""
+        check_signals([rule for rule in config.relative_rules if rule not in plain], edited)
         place = "edit."
         LineRules(**config.edit.model_dump())
     except UserError as error:
@@ -386,6 +463,15 @@ def check_rules(config: Config, where: str) -> None:
         raise UserError(
             f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
         )
+
+
+def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:
+    """A score has a name that no signal has, and that can be a column's."""
+    for name in scores:
+        if name in (*signals, "contamination", "contaminated_by"):
+            raise UserError(f"{name}: a signal is called so already; give [scores.{name}] another name")
+        if not name.isidentifier():
+            raise UserError(f"{name}: the name of a score is made of letters, digits and _")
 
 
 def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:

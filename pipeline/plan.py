@@ -20,7 +20,7 @@ from pipeline.config import STAGES, Config, Url, one_line
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
-from pipeline.stages import choice, decide, extract, measure, products, spans
+from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
 
@@ -144,8 +144,17 @@ def edits(config: Config) -> bool:
 
 
 def decision_options(config: Config) -> Any:
-    """The rules, those on the edited text where there is one."""
-    return [config.quality, config.edited] if config.edits else config.quality
+    """The rules, those on the edited text where there is one, and what becomes of evaluation texts."""
+    options = (
+        [_plain_rules(config.quality), _plain_rules(config.edited)] if config.edits else _plain_rules(config.quality)
+    )
+    if config.contamination:
+        return [options, config.decontaminate.model_dump(include={"threshold", "action"})]
+    return options
+
+
+def _plain_rules(ranges: Mapping[str, Any]) -> Any:
+    return {name: bounds.model_dump(exclude_none=True) for name, bounds in ranges.items()}
 
 
 def family(name: str, whole: Callable[[View, Callable[[int, int], None]], int], libraries: tuple[str, ...]) -> Step:
@@ -178,6 +187,9 @@ SEEN = ("extract", "language.decide")
 EDIT = "quality.edit"
 CUTS = ("duplicates.lines", "duplicates.ngrams", "duplicates.substrings")
 REGEX = ("regex",)
+SCORES, ITEMS, BOUNDS = "quality.scores", "quality.contamination", "quality.bounds"
+MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
+SCORERS = ("fasttext-community", "skops", "scikit-learn", "unicode")
 
 STEPS = (
     Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
@@ -185,7 +197,10 @@ STEPS = (
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 2, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),
     Step("quality.edit", 2, SEEN, lambda c: c.edit, measure.edit, libraries=UNICODE, needed=edits),
-    Step("quality.decide", 1, ("quality", "language.decide", EDIT), decision_options, decide.decide_quality, quick=True),
+    Step(SCORES, 1, (*SEEN, EDIT), models.score_options, measure.scores, libraries=SCORERS, needed=models.scores),
+    Step(ITEMS, 1, (*SEEN, EDIT), models.item_options, measure.contamination, libraries=UNICODE, needed=models.contamination),
+    Step(BOUNDS, 1, MEASURED, models.bound_options, whole=decide.find_bounds, quick=True, needed=decide.has_shares),
+    Step("quality.decide", 1, (*MEASURED, BOUNDS), decision_options, decide.decide_quality, quick=True),
     Step("duplicates.signatures", 2, (*SEEN, EDIT), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
     Step("duplicates.documents", 1, ("duplicates.candidates", "quality"), choice_options, whole=choice.decide),
@@ -193,7 +208,7 @@ STEPS = (
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
-    Step("clean", 2, ("quality", "duplicates", EDIT), mask_options, part=products.clean),
+    Step("clean", 2, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 2, ("shards.encode",), shard_options, whole=products.shards),

@@ -13,8 +13,10 @@ from pipeline.errors import UserError
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
+from pipeline.stages.evaluations import check_evaluations
 from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
+from pipeline.stages.models import check_scores
 
 
 class Reporter(Protocol):
@@ -44,6 +46,8 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
         raise UserError(f"duplicates.against: {root}: is this very run")
     earlier_runs(config)
+    for line in (*check_scores(config), *(check_evaluations(config.decontaminate) if config.contamination else ())):
+        note(line)
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)

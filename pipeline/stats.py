@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from pipeline.ledger import kept, read, rows_in
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
+from pipeline.stages.decide import has_shares, read_bounds
 
 DECISIONS = {
     "extract": "extract",
@@ -83,15 +85,23 @@ def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
         rule: {"failed": failed[rule], "only": only.get(rule, 0)}
         for rule in sorted(failed, key=lambda r: (-failed[r], r))
     }
+    bounds = _found_bounds(run) if name == "quality" else []
     return {
         "name": name,
         "in": came_in,
         "kept": stayed,
         "dropped": came_in - stayed,
         "rules": rules,
+        **({"bounds": bounds} if bounds else {}),
         "seconds": round(seconds, 3),
         "parts": {"done": len(parts), "total": len(run.parts)},
     }
+
+
+def _found_bounds(run: Run) -> list[dict[str, Any]]:
+    """What the rules on shares came to: each part's file has all of them."""
+    done = run.done_parts("quality.bounds") if has_shares(run.config) else ()
+    return [asdict(bound) for bound in read_bounds(run.file("quality.bounds", done[0]))] if done else []
 
 
 def _passing(name: str, documents: int, seconds: float, done: int, total: int) -> dict[str, Any]:
@@ -152,6 +162,12 @@ def show(account: Mapping[str, Any], console: Console) -> None:
         for rule, counts in stage["rules"].items():
             table.add_row(safe(f"{stage['name']}.{rule}"), f"{counts['failed']:,}", f"{counts['only']:,}")
         console.print(table)
+        for bound in stage.get("bounds", ()):
+            whose = f" {safe(bound['language'])}" if bound["language"] else ""
+            console.print(
+                f"  {safe(bound['rule'])}: bound {bound['value']:.6g} among {bound['documents']:,}{whose} documents",
+                highlight=False,
+            )
     if account["languages"]:
         table = Table("language", "in", "kept after quality", title="languages", title_justify="left")
         for code, counts in list(account["languages"].items())[:15]:

@@ -15,6 +15,7 @@ from pipeline.extract.sources import raw_bytes
 from pipeline.ledger import Part, kept, read
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
+from pipeline.stages.decide import read_bounds
 from pipeline.stats import DECISIONS
 
 SNIPPET = 300  # characters
@@ -42,19 +43,23 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     record = row_of(run, "extract", part, row)
     assert record is not None
     place = row + run.first_row(part) if all(run.is_done(STEP["extract"], p) for p in run.parts[: part.index]) else row
-    stages = []
+    stages: list[dict[str, Any]] = []
+    label: str | None = None
     sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
     for name, step in sources.items():
         values = record if name == "extract" else row_of(run, step, part, row)
         decided = record if name == "extract" else row_of(run, DECISIONS[name], part, row)
         if values is None or decided is None:
             break  # the run has not come so far
+        label = values.get("language", label)
         if name == "quality" and run.config.edits:
             edited = row_of(run, "quality.edit", part, row) or {}
             values = values | {f"edited.{key}": value for key, value in edited.items() if key != "text"}
+        for wanted in ("quality.scores", "quality.contamination") if name == "quality" else ():
+            values = values | (row_of(run, wanted, part, row) or {})
         dropped = decided["dropped"]
         shown = {key: value for key, value in values.items() if key not in ("dropped", "cuts") and name != "extract"}
-        failing = None if dropped is None else [_explain(run, name, rule, values) for rule in dropped]
+        failing = None if dropped is None else [_explain(run, part, name, rule, values, label) for rule in dropped]
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
@@ -117,13 +122,34 @@ def row_of(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
     raise IndexError(f"{step} of {part.path} has no row {row}")
 
 
-def _explain(run: Run, stage: str, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _bound_found(run: Run, part: Part, rule: str, language: str | None) -> str:
+    """What a share came to for a document's language."""
+    if not run.is_done(STEP["quality.bounds"], part):
+        return ""
+    for bound in read_bounds(run.file("quality.bounds", part)):
+        if bound.rule == rule and bound.language in (None, language):
+            whose = f"{bound.language} " if bound.language else ""
+            return f": bound {bound.value:.4g} among {bound.documents:,} {whose}documents"
+    return ""
+
+
+def _explain(
+    run: Run, part: Part, stage: str, rule: str, values: Mapping[str, Any], language: str | None
+) -> dict[str, Any]:
     """A failing rule with the value it saw and the bound it has."""
     config = run.config
     if stage == "quality" and rule != "crashed":
+        if rule == "contamination":
+            held = values["contaminated_by"] or []
+            return {
+                "rule": "quality.contamination",
+                "value": values["contamination"],
+                "bound": f"of {held[0]['item']}" if held else None,
+            }
         signal, _, side = rule.rpartition(".")
         bound = getattr(_range(run, signal) or Range(), side)
-        return {"rule": f"quality.{rule}", "value": values[signal], "bound": f"{side} = {bound:g}"}
+        more = _bound_found(run, part, rule, language)
+        return {"rule": f"quality.{rule}", "value": values[signal], "bound": f"{side} = {bound:g}{more}"}
     if stage == "language" and rule == "keep":
         return {
             "rule": "language.keep",
@@ -219,12 +245,15 @@ def _show_cuts(cuts: Sequence[Mapping[str, Any]], console: Console) -> None:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, list):  # evaluation items
+        return ", ".join(f"{held['item']} ({held['share']:.0%})" for held in value) or "nothing"
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
 
 
 def _bounds(bounds: Range) -> str:
     return ", ".join(
-        f"{name} {value:g}" for name, value in bounds.model_dump(exclude_none=True, exclude={"languages"}).items()
+        f"{name} {value:g}"
+        for name, value in bounds.model_dump(exclude_none=True, exclude={"languages", "by", "seed"}).items()
     )
 
 

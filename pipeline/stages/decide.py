@@ -1,15 +1,21 @@
 """Deciding: from the measured columns, in seconds. A changed threshold measures nothing again."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.config import Config
 from pipeline.engines import Care, Tick
-from pipeline.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, writer
-from pipeline.stages.job import Job
+from pipeline.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, rows_in, writer
+from pipeline.stages.job import Job, View, part_key
+
+if TYPE_CHECKING:
+    from pipeline.filters.relative import Bound
 
 
 def write_decision(job: Job, gate: str, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
@@ -57,26 +63,104 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
 
 
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:
-    """Every rule of the config on its signal, of the extracted text or of the edited one."""
+    """Every rule of the config on its signal, and the evaluation texts a document may not hold."""
+    from pipeline.filters.relative import failures
     from pipeline.filters.rules import decide
 
-    rules = (*job.config.rules, *job.config.edited_rules)
-    table = _signals(job, "quality", "", [rule.signal for rule in job.config.rules])
-    if job.config.edits:
-        edited = _signals(job, "quality.edit", "edited.", [rule.signal for rule in job.config.edited_rules])
-        for name in edited.column_names:
-            table = table.append_column(name, edited[name])
-        whole = pc.if_else(pc.is_null(edited.column(0)), None, table.column(0))  # a crash in either is a crash
-        table = table.set_column(0, table.column_names[0], whole)
+    config = job.config
+    rules = (*config.rules, *config.edited_rules)
+    table = signals_of(
+        job.file, config, [*(rule.signal for rule in rules), *(rule.signal for rule in config.relative_rules)]
+    )
+    labels = read(job.file("language"), ["language"])["language"].combine_chunks()
 
     def failing(table: pa.Table) -> pa.Array:
-        languages = read(job.file("language"), ["language"])["language"].combine_chunks()
-        return decide(rules, {name: table[name].combine_chunks() for name in table.column_names}, languages)
+        values = {name: table[name].combine_chunks() for name in table.column_names}
+        others = []
+        if config.relative_rules:
+            ids = read(job.file("extract"), ["id"])["id"].combine_chunks()
+            numbers = {rule.signal: floats(values[rule.signal]) for rule in config.relative_rules}
+            bounds = read_bounds(job.file("quality.bounds")) if has_shares(config) else []
+            others += failures(config.relative_rules, bounds, numbers, labels, ids)
+        if config.contamination == "drop":
+            ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
+            others.append(("contamination", (ngrams > 0) & (share >= (config.decontaminate.threshold or 0))))
+        signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
+        return decide(rules, signals, labels, others)
 
     return write_decision(job, "language.decide", table, failing)
 
 
-def _signals(job: Job, step: str, prefix: str, names: list[str]) -> pa.Table:
-    """The columns of some signals, named as rules name them; first "words", which every measured row has."""
-    wanted = list(dict.fromkeys([f"{prefix}words", *names]))
-    return read(job.file(step), [name.removeprefix(prefix) for name in wanted]).rename_columns(wanted)
+def signals_of(file: Callable[[str], Path], config: Config, names: list[str]) -> pa.Table:
+    """Columns of a part's signals, named as rules name them, whichever step has measured them.
+
+    The first one is "words", null where any of the steps has not measured the row: nothing came in, or its worker crashed.
+    """
+    columns: dict[str, list[str]] = {"quality": ["words"]}
+    if config.edits:
+        columns["quality.edit"] = ["words"]
+    if config.scores:
+        columns["quality.scores"] = list(config.scores)
+    if config.contamination:
+        columns["quality.contamination"] = ["contamination", "contamination_ngrams"]
+    for name in names:
+        step = "quality.edit" if name.startswith("edited.") else "quality"
+        if name not in config.scores:
+            columns[step].append(name.removeprefix("edited."))
+    table: dict[str, pa.Array] = {}
+    measured = None
+    for step, wanted in columns.items():
+        found = read(file(step), list(dict.fromkeys(wanted)))
+        prefix = "edited." if step == "quality.edit" else ""
+        table |= {f"{prefix}{name}": found[name].combine_chunks() for name in found.column_names}
+        there = found.column(0).combine_chunks().is_valid()
+        measured = there if measured is None else pc.and_(measured, there)
+    table["words"] = pc.if_else(measured, table["words"], None)
+    return pa.table(table)
+
+
+def floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A column as float64, NaN where it is null."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    numbers = pc.fill_null(pc.cast(values, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers, np.float64)
+
+
+BOUNDS = pa.schema(
+    [("rule", pa.string()), ("language", pa.string()), ("value", pa.float64()), ("documents", pa.int64())]
+)
+"""Columns of ledger/quality.bounds: every part's file has the bounds of the whole run."""
+
+
+def has_shares(config: Config) -> bool:
+    """Whether a rule is on a share of the run's documents."""
+    return any(rule.shares for rule in config.relative_rules)
+
+
+def find_bounds(view: View, tick: Tick) -> int:
+    """What the shares of the rules come to, over all parts, a part in memory at a time."""
+    from pipeline.filters.relative import Columns
+    from pipeline.filters.relative import find_bounds as find
+
+    rules = [rule for rule in view.config.relative_rules if rule.shares]
+
+    def columns() -> Iterator[Columns]:
+        for part in view.parts:
+            file = partial(view.file, part=part)
+            table = signals_of(file, view.config, [rule.signal for rule in rules])
+            labels = read(file("language"), ["language"])["language"].combine_chunks()
+            yield {rule.signal: floats(table[rule.signal]) for rule in rules}, labels
+
+    found = find(rules, columns)
+    rows = [{"rule": b.rule, "language": b.language, "value": b.value, "documents": b.documents} for b in found]
+    for part in view.parts:
+        with writer(view.file("quality.bounds", part), BOUNDS, part_key(view.key, part)) as out:
+            out.write_table(pa.Table.from_pylist(rows, BOUNDS))
+    return sum(rows_in(view.file("quality", part)) for part in view.parts)
+
+
+def read_bounds(path: Path) -> "list[Bound]":
+    """The bounds that `find_bounds` has written."""
+    from pipeline.filters.relative import Bound
+
+    return [Bound(**row) for row in read(path, BOUNDS.names).to_pylist()]

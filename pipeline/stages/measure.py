@@ -20,41 +20,45 @@ def measure(
     job: Job,
     gate: str,
     schema: pa.Schema,
-    compute: Callable[[pa.Array], list[pa.Array]],
+    compute: Callable[..., list[pa.Array]],
     tick: Tick,
     care: Care,
     edited: bool = False,
+    labels: bool = False,
 ) -> int:
     """Write the columns that `compute` gives for the text of each row kept at step `gate`; null for the others.
 
-    The text is the extracted one, or with `edited` what the edits have left of it.
+    The text is the extracted one, or with `edited` what the edits have left of it; with `labels` the languages come too.
     """
     row = 0
-    pairs = zip(text_groups(job.file, edited), row_groups(job.file(gate), ["dropped"]), strict=True)
+    sources = [text_groups(job.file, edited), row_groups(job.file(gate), ["dropped"])]
+    if labels:
+        sources.append(row_groups(job.file("language"), ["language"]))
     with writer(job.out, schema, job.key) as out:
-        for text, gates in pairs:
+        for text, gates, *languages in zip(*sources, strict=True):
             text = pc.if_else(kept(gates["dropped"]), text, pa.scalar(None, text.type))
-            columns = _carefully(text, row, compute, tick, care) if care.single else None
+            given = [text, *(table["language"].combine_chunks() for table in languages)]
+            columns = _carefully(given, row, compute, tick, care) if care.single else None
             if columns is None:
                 tick(row, row)
-                columns = compute(text)
+                columns = compute(*given)
             out.write_table(pa.Table.from_arrays(columns, schema=schema))
             row += len(text)
     return row
 
 
 def _carefully(
-    text: pa.Array, first: int, compute: Callable[[pa.Array], list[pa.Array]], tick: Tick, care: Care
+    given: list[pa.Array], first: int, compute: Callable[..., list[pa.Array]], tick: Tick, care: Care
 ) -> list[pa.Array] | None:
     """`compute` row by row; a row to skip is treated as null, which `decide` reads as crashed."""
     rows = []
-    for index in range(len(text)):
-        one = text.slice(index, 1)
+    for index in range(len(given[0])):
+        one = [array.slice(index, 1) for array in given]
         if first + index in care.skip:
-            one = pa.nulls(1, text.type)
+            one[0] = pa.nulls(1, one[0].type)
         else:
             tick(first + index, first + index)
-        rows.append(compute(one))
+        rows.append(compute(*one))
     return [pa.concat_arrays(columns) for columns in zip(*rows, strict=True)] if rows else None
 
 
@@ -108,6 +112,55 @@ def edit_schema(rules: "LineRules") -> pa.Schema:
     removed = [f"removed_{what}.{name}" for name in rules.reasons for what in ("lines", "words")]
     numbers = [(name, pa.float64()) for name in (*MEASURES, *all_signals())]
     return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
+
+
+def scores(job: Job, tick: Tick, care: Care) -> int:
+    """What the model files of [scores] say of the text so far."""
+    from pipeline.filters.scores import open_scorer
+
+    scorers = [
+        open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+        for score in job.config.scores.values()
+    ]
+
+    def compute(text: pa.Array, languages: pa.Array) -> list[pa.Array]:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        return [pa.array(scorer(text, languages), mask=null) for scorer in scorers]
+
+    schema = pa.schema([(name, pa.float64()) for name in job.config.scores])
+    return measure(job, "language.decide", schema, compute, tick, care, edited=job.config.edits, labels=True)
+
+
+CONTAMINATION = pa.schema(
+    [
+        ("contamination", pa.float64()),
+        ("contamination_ngrams", pa.int32()),
+        ("contaminated_by", pa.list_(pa.struct([("item", pa.string()), ("share", pa.float32())]))),
+    ]
+)
+"""Columns of ledger/quality.contamination."""
+
+
+def contamination(job: Job, tick: Tick, care: Care) -> int:
+    """Which evaluation items the text so far holds n-grams of."""
+    from pipeline.stages.evaluations import open_index
+
+    index, names = open_index(job.config.decontaminate)
+
+    def compute(text: pa.Array) -> list[pa.Array]:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        found = index.search(text)
+        items = [
+            None if empty else [{"item": names[place], "share": share} for place, share in held]
+            for empty, held in zip(null, found.items, strict=True)
+        ]
+        return [
+            pa.array(found.share, mask=null),
+            pa.array(found.ngrams, mask=null),
+            pa.array(items, CONTAMINATION.field("contaminated_by").type),
+        ]
+
+    return measure(job, "language.decide", CONTAMINATION, compute, tick, care, edited=job.config.edits)
 
 
 def signatures(job: Job, tick: Tick, care: Care) -> int:

@@ -12,6 +12,7 @@ from pipeline.engines import Care, Tick
 from pipeline.errors import UserError
 from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
 from pipeline.stages.job import Job, View, step_folder, text_groups
+from pipeline.stages.measure import CONTAMINATION
 
 END_OF_TEXT = "<|endoftext|>"
 CARRIED = ("id", "url", "date", "title")
@@ -27,7 +28,11 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
     names = list(all_signals())
     of_edit = [*MEASURES, *names] if job.config.edits else []
     kinds = tuple(dict.fromkeys(job.config.mask.kinds))
-    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit)], kinds)
+    scores = list(job.config.scores)
+    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit), *scores], kinds)
+    if job.config.contamination:
+        for field in CONTAMINATION:
+            schema = schema.append(field)
     sources = {
         "extract": [*CARRIED, "offset", "length"],
         "language": ["language", "language_score"],
@@ -36,6 +41,10 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
     }
     if job.config.edits:
         sources["quality.edit"] = of_edit
+    if scores:
+        sources["quality.scores"] = scores
+    if job.config.contamination:
+        sources["quality.contamination"] = CONTAMINATION.names
     groups = [row_groups(job.file(step), columns) for step, columns in sources.items()]
     row = written = 0
     with writer(job.out, schema, job.key) as out:

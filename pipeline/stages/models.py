@@ -1,0 +1,81 @@
+"""What the steps over model files and evaluation texts depend on, and whether they can be done, found before any work."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config, Score
+from pipeline.errors import UserError
+from pipeline.ledger import file_digest
+from pipeline.stages.evaluations import evaluation_files
+
+
+def scores(config: Config) -> bool:
+    """Whether models score the texts."""
+    return bool(config.scores)
+
+
+def score_options(config: Config) -> Any:
+    """Each score with the content of its model and of what describes it, not their names."""
+    found = {}
+    for name, score in config.scores.items():
+        files = model_files(f"scores.{name}.model", score)
+        digests = [[file.name if score.kind == "words" else file.suffix, file_digest(file)] for file in files]
+        found[name] = [score.model_dump(exclude={"model"}), digests]
+    return list(found.items())  # in the order of the columns
+
+
+def model_files(key: str, score: Score) -> list[Path]:
+    """The files that decide what a score is; UserError where there are none."""
+    path = Path(score.model)
+    if score.kind == "words" and path.is_dir():
+        from pipeline.filters.wordlists import list_files
+
+        return list_files(path)
+    if not path.is_file():
+        raise UserError(f"{key}: {path}: no such file")
+    described = Path(f"{path}.json")
+    return [path, described] if described.is_file() else [path]
+
+
+def check_scores(config: Config) -> list[str]:
+    """UserError for a model that cannot be used; notes on languages that a score says nothing of."""
+    from pipeline.filters.scores import open_scorer
+
+    notes = []
+    for name, score in config.scores.items():
+        key = f"scores.{name}.model"
+        model_files(key, score)
+        try:
+            open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from None
+        if score.kind == "words" and Path(score.model).is_dir():
+            from pipeline.filters.wordlists import WordLists
+
+            listed = WordLists.load(score.model).languages
+            missing = [code for code in config.language.keep or () if code not in listed]
+            if missing and len(missing) == len(config.language.keep or ()):
+                raise UserError(
+                    f"{key}: no list for {', '.join(missing)} (language.keep); there are {', '.join(listed)}"
+                )
+            if missing:
+                notes.append(f"{name} has no list for {', '.join(missing)}: it is undefined there")
+    return notes
+
+
+def contamination(config: Config) -> bool:
+    """Whether evaluation texts are looked for."""
+    return config.contamination is not None
+
+
+def item_options(config: Config) -> Any:
+    """The evaluation files by their content, in the order of the config, and how they are compared."""
+    options = config.decontaminate
+    digests = [[Path(file).name, file_digest(Path(file))] for file in evaluation_files(options)]
+    return [options.model_dump(include={"fields", "id", "ngram"}), digests]
+
+
+def bound_options(config: Config) -> Any:
+    """The rules on shares."""
+    return [asdict(rule) for rule in config.relative_rules if rule.shares]
