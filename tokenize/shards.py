@@ -6,6 +6,9 @@ a document: split, start (in the tokens of the whole split), length (with its en
 its text), language (null where unknown). What is appended lies in further shards and a table of its own, behind the rest;
 the manifest, which names every file with its checksum, is replaced last and at once.
 
+Each reader in one line: `np.load("train-00000.npy", mmap_mode="r")`, `torch.from_numpy(split.read(start, length))`,
+`jnp.asarray(np.load("train-00000.npy", mmap_mode="r"))`.
+
 They are made in two steps, so that parts can be encoded side by side. `encode_part` turns the documents of one part into
 tokens in shuffled order; `merge_parts` merges any number of those. A document's place depends on the seed and its id, and
 its split on the seed and its cluster, so the shards are the same bytes however the documents were spread over parts.

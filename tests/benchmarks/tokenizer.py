@@ -40,7 +40,7 @@ def now() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
-def train(engine: str, pattern: str, corpus: str) -> Any:
+def train(engine: str, pattern: str, corpus: str, threads: int) -> Any:
     """Train on a corpus; the small one before is for kernels and imports."""
     if engine == "ours":
         from pipeline.kernels import use_kernel_cache
@@ -48,7 +48,7 @@ def train(engine: str, pattern: str, corpus: str) -> Any:
         use_kernel_cache()
         from pipeline.tokenize.bpe import train_bpe
 
-        train_bpe(texts_of(corpus), VOCAB_SIZE, pattern=pattern)
+        train_bpe(texts_of(corpus), VOCAB_SIZE, pattern=pattern, threads=threads)
     elif engine == "tokenizers":
         import tokenizers
         from tokenizers import pre_tokenizers
@@ -106,11 +106,11 @@ def child(job: dict[str, Any]) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     describe = None
     if job["kind"] == "train":
-        train(job["engine"], job["pattern"], job["small"])
+        train(job["engine"], job["pattern"], job["small"], job["threads"])
     else:
         work, describe = encode(job["engine"], job["pattern"], job["corpus"], job["trained"], job["threads"])
     before, began, cpu = now(), time.perf_counter(), time.process_time()
-    found = train(job["engine"], job["pattern"], job["corpus"]) if describe is None else work()
+    found = train(job["engine"], job["pattern"], job["corpus"], job["threads"]) if describe is None else work()
     wall, cpu, memory = time.perf_counter() - began, time.process_time() - cpu, peak() - before
     size, digest = (job["bytes"], "") if describe is None else describe(found)
     print(json.dumps({"bytes": size, "digest": digest, "wall": wall, "cpu": cpu, "memory": memory}))
