@@ -123,6 +123,8 @@ class Extract(Section):
     """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""
+    prescreen: float | None = Field(default=None, gt=0, lt=1)
+    """Drop a page before extraction where its plain text has a lower probability of every language in language.keep."""
 
 
 class Language(Section):
@@ -431,6 +433,8 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")
+    if config.extract.prescreen is not None and config.language.keep is None:
+        raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
     return config
 
 

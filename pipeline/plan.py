@@ -59,11 +59,14 @@ def extract_options(config: Config) -> Any:
     model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
     columns = asdict(config.input.columns)
     options: dict[str, Any] = {
-        "extract": config.extract,
+        "extract": config.extract.model_dump(mode="json", exclude={"prescreen"}),
         "model": model,
         "columns": columns,
         "split": config.input.split,
     }
+    if config.extract.prescreen is not None:
+        identifier = [language_options(config), [_version(name) for name in IDENTIFIERS]]
+        options["prescreen"] = [config.extract.prescreen, sorted(config.language.keep or ()), identifier]
     if config.url != Url():
         from pipeline.filters.url import blocklist_files, read_words
 
@@ -192,7 +195,7 @@ MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
 SCORERS = ("fasttext-community", "skops", "scikit-learn", "unicode")
 
 STEPS = (
-    Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
+    Step("extract", 2, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 2, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),

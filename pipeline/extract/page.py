@@ -15,7 +15,7 @@ from pipeline.extract.markup import MAX_DEPTH, Extractor, extract_page
 
 REASONS = (
     "record_type", "http_status", "not_html", "empty_body", "empty_text", "too_large", "too_deep", "bad_coding",
-    "bad_gzip", "truncated", "bad_record", "extractor_failed", "crashed",
+    "bad_gzip", "truncated", "bad_record", "extractor_failed", "prescreen_language", "crashed",
 )  # fmt: skip
 """Every reason that this stage drops a record for."""
 
@@ -101,13 +101,15 @@ def rows(
     archive: Path | str,
     at: Callable[[int], None] | None = None,
     url_reasons: Callable[[str], list[str]] | None = None,
+    prescreen: Callable[[bytes], str | None] | None = None,
     skip: frozenset[int] = frozenset(),
 ) -> Iterator[Row]:
     """One row for each record, in order, whatever is wrong with it.
 
     `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
     before a record is worked on, so that a runner whose worker dies knows which record did it; the rows in `skip` are
-    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting.
+    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting;
+    `prescreen` why a decoded page is in a language that is not wanted, if it is ("prescreen_language").
     """
     name = Path(archive).name
     for number, record in enumerate(records):
@@ -131,7 +133,7 @@ def rows(
         if number in skip:
             row.dropped.append("crashed")
         elif not row.dropped:
-            _read(row, record, options)
+            _read(row, record, options, prescreen)
         yield row
 
 
@@ -193,7 +195,9 @@ def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
         row.dropped.append("http_status")
 
 
-def _read(row: Row, record: Record, options: ExtractOptions) -> None:
+def _read(
+    row: Row, record: Record, options: ExtractOptions, prescreen: Callable[[bytes], str | None] | None = None
+) -> None:
     """The row's text, or the reasons why there is none."""
     if record.text is not None:
         row.title = record.title and clean(record.title)
@@ -218,6 +222,10 @@ def _read(row: Row, record: Record, options: ExtractOptions) -> None:
     row.encoding, row.declared_encoding = decoded.encoding, decoded.declared
     if kind == "text/plain":
         _take(row, decoded.text)
+        return
+    if prescreen is not None and (strange := prescreen(decoded.utf8)):
+        row.dropped.append("prescreen_language")
+        row.detail = "; ".join(note for note in (row.detail, strange) if note)
         return
     page = extract_page(
         decoded.utf8, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
