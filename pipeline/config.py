@@ -97,7 +97,7 @@ class Input(Section):
 
 
 class Url(Section):
-    """Pages that are dropped for their URL, before they are extracted (RefinedWeb, appendix G.1)."""
+    """Pages dropped for their URL: by rules before they are extracted (RefinedWeb, appendix G.1), repeated ones after."""
 
     blocklists: tuple[str, ...] = ()
     """Files of domains and URLs, a line each, or directories in UT1's layout."""
@@ -109,6 +109,13 @@ class Url(Section):
     """A file of strings that may not occur at all, within words neither."""
     curated: tuple[str, ...] = ()
     """Domains of sources that are added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
+    duplicates: Literal["first", "latest"] | None = None
+    """Of the pages with text that have one URL (as RFC 3986 normalizes it), keep this one; without it all."""
+
+    @property
+    def rules(self) -> bool:
+        """Whether there is a rule to apply before extraction."""
+        return self.model_copy(update={"duplicates": None}) != Url()
 
 
 class Extract(Section):

@@ -209,7 +209,11 @@ def _seven_bit(body: bytes) -> str | None:
             return "iso2022_kr"
         if b"\x1b$" in body or b"\x1b(J" in body:
             return "iso2022_jp_2"
-    return "hz" if b"~" in body and b"~{" in body and b"~}" in body and "\ufffd" not in body.decode("hz", "replace") else None
+    return (
+        "hz"
+        if b"~" in body and b"~{" in body and b"~}" in body and "\ufffd" not in body.decode("hz", "replace")
+        else None
+    )
 
 
 def _detected(body: bytes) -> str | None:

@@ -69,7 +69,7 @@ def prepare_urls(root: Path, options: Url) -> None:
 
 def url_rules(options: Url, hashes: Path) -> Callable[[str], list[str]] | None:
     """The function that says why a URL is dropped; None where there are no rules."""
-    if options == Url():
+    if not options.rules:
         return None
     from pipeline.filters.url import UrlRules, curated, read_words
 
