@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engines import Tick
 from pipeline.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
-from pipeline.stages.duplicates import Source, of_documents
+from pipeline.stages.choice import of_documents
+from pipeline.stages.duplicates import Source
 from pipeline.stages.job import View, part_key
 
 KEYS = pa.binary(16)
@@ -27,7 +27,6 @@ def drop_repeated(view: View, tick: Tick) -> int:
     from pipeline.filters.keep import best_first, parse_keep
     from pipeline.filters.url import page_key
 
-    assert view.config.url.duplicates is not None
     everything = tuple(Source(view.root, part, False, False) for part in view.parts)
     alive = np.concatenate([np.zeros(0, np.bool_), *(alive_rows(source.file("extract")) for source in everything)])
 
@@ -45,15 +44,16 @@ def drop_repeated(view: View, tick: Tick) -> int:
     roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     join_column(keys, "url", alive, view.config.duplicates.memory_bytes, roots)
     settle(roots)
-    members = members_of(roots)
-
-    def column(name: str, wanted: npt.NDArray[np.int64] = members) -> pa.ChunkedArray:
-        return of_documents(everything, "extract", name, wanted)
-
-    best = best_of(roots, best_first(members, parse_keep([view.config.url.duplicates], ()), column, column("id")))
+    policy = view.config.url.duplicates
+    assert policy is not None
+    best = roots  # the smallest place of a group
+    if policy != "first":
+        members = members_of(roots)
+        dates, ids = (of_documents(everything, "extract", name, members) for name in ("date", "id"))
+        best = best_of(roots, best_first(members, parse_keep([policy], ()), lambda name: dates, ids))
     goes = best != np.arange(alive.size)
     chosen = np.unique(best[goes]).astype(np.int64)
-    names = column("id", chosen).combine_chunks().cast(pa.string())
+    names = of_documents(everything, "extract", "id", chosen).combine_chunks().cast(pa.string())
     start = 0
     for source in everything:
         with writer(view.file(view.step, source.part), SCHEMA, part_key(view.key, source.part)) as out:
