@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filters.layout import LayoutStatistics, layout_statistics
+from pipeline.filters.pieces import Statistics, WordNgrams, piece_statistics, word_ngrams
 from pipeline.filters.words import WordStatistics, word_statistics
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,6 +66,21 @@ class Batch:
     def layout(self) -> LayoutStatistics:
         """Lines and paragraphs: `pipeline.filters.layout` says what they are."""
         return layout_statistics(self.data, self.starts, self.ends)
+
+    @cached_property
+    def pieces(self) -> Statistics:
+        """Pieces between white space, their n-grams, raw and stripped lines: `pipeline.filters.pieces`."""
+        return piece_statistics(self.data, self.starts, self.ends)
+
+    @cached_property
+    def folded(self) -> Statistics:
+        """Pieces in lower case and without ASCII punctuation, and their n-grams."""
+        return piece_statistics(self.data, self.starts, self.ends, fold=True)
+
+    @cached_property
+    def word_ngrams(self) -> WordNgrams:
+        """n-grams of words, symbols left out, and how often tokens follow themselves."""
+        return word_ngrams(self.data, self.starts, self.ends)
 
     def count(self, phrase: str) -> FloatArray:
         """Occurrences of an ASCII phrase, whatever its letters' case; they do not overlap."""

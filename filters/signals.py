@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.filters import basic, c4, fineweb, gopher, pii
+from pipeline.filters import basic, c4, datatrove, dclm, dolma, fineweb, gopher, olmo, pii, redpajama, text
 from pipeline.filters.batch import Batch
+from pipeline.filters.rules import FAMILIES
 from pipeline.filters.verdicts import SignalFunction
 
-_MODULES = (basic, gopher, c4, fineweb, pii)
+_MODULES = (basic, gopher, c4, fineweb, pii, datatrove, dolma, dclm, redpajama, olmo, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,13 @@ def all_signals() -> dict[str, Signal]:
     return dict(_signals())
 
 
+def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of the signals that a run measures: all that belong to no family, and those of `families`."""
+    return tuple(
+        name for name, signal in _signals().items() if signal.module not in FAMILIES or signal.module in families
+    )
+
+
 def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
     """Measure documents: a float64 array for each of `names` (default: all), as long as `array`.
 
@@ -69,6 +77,6 @@ def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = Non
     return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}
 
 
-def warm_up() -> None:
-    """Compile every kernel, or load it from Numba's cache; workers started afterwards need not compile."""
-    measure(pa.array(["Warm up. " * 8]))
+def warm_up(families: Sequence[str] = ()) -> None:
+    """Compile every kernel that these signals need, or load it from Numba's cache; workers need not compile it then."""
+    measure(pa.array(["Warm up. " * 8]), stored_signals(families))

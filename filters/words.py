@@ -173,7 +173,8 @@ def _tokens(
         if not joined and token != _NONE:  # close the token
             total += length
             if tokens < hashes.shape[0]:
-                hashes[tokens] = mix(value)
+                odd = mix(value) | np.uint64(1)  # words are even, symbols odd
+                hashes[tokens] = odd if token == _MARK else odd ^ np.uint64(1) or np.uint64(2)
                 lengths[tokens] = total
             tokens += 1
             if token != _MARK:

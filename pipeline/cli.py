@@ -159,18 +159,24 @@ def why(
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this recipe whole.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this recipe.")] = None,
+    file: Annotated[bool, typer.Option("--file", help="Write its config file to stdout, to build on.")] = False,
 ) -> None:
     """List the published recipes; run one by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'."""
-    from pipeline.recipes import about, find
+    from pipeline.recipes import about, find, show_recipe
     from pipeline.recipes import recipes as known
 
     console = _console()
-    if name:
+    if name and file:
         console.out(find(name).read_text(encoding="utf-8"), highlight=False, end="")
         return
-    for recipe, file in known().items():
-        console.print(f"[bold]{recipe}[/]\n  {about(file)}", highlight=False)
+    if name:
+        show_recipe(name, console)
+        return
+    if file:
+        raise UserError("recipes --file: give the recipe's name")
+    for recipe, place in known().items():
+        console.print(f"[bold]{recipe}[/]\n  {about(place)}", highlight=False)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.errors import UserError
 from pipeline.filters.relative import Relative
-from pipeline.filters.rules import Rule, check_signals
+from pipeline.filters.rules import Rule, check_signals, families_of
 from pipeline.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Input(Section):
 
 
 class Url(Section):
-    """Pages dropped for their URL: by rules before they are extracted (RefinedWeb, appendix G.1), repeated ones after."""
+    """Pages that are dropped for their URL, before they are extracted (RefinedWeb, appendix G.1)."""
 
     blocklists: tuple[str, ...] = ()
     """Files of domains and URLs, a line each, or directories in UT1's layout."""
@@ -109,13 +109,6 @@ class Url(Section):
     """A file of strings that may not occur at all, within words neither."""
     curated: tuple[str, ...] = ()
     """Domains of sources that are added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
-    duplicates: Literal["first", "latest"] | None = None
-    """Of the pages with text that have one URL (as RFC 3986 normalizes it), keep this one; without it all."""
-
-    @property
-    def rules(self) -> bool:
-        """Whether there is a rule to apply before extraction."""
-        return self.model_copy(update={"duplicates": None}) != Url()
 
 
 class Extract(Section):
@@ -130,8 +123,6 @@ class Extract(Section):
     """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""
-    prescreen: float | None = Field(default=None, gt=0, lt=1)
-    """Drop a page before extraction where its plain text has a lower probability of every language in language.keep."""
 
 
 class Language(Section):
@@ -210,6 +201,13 @@ class Decontaminate(Section):
     """The share of an item's n-grams from which on a document goes (PaLM: 0.7); without it one is enough (GPT-3)."""
     action: Literal["drop", "flag"] = "drop"
     """flag: keep them, and only say so."""
+
+
+class Measure(Section):
+    """What is measured beside the signals that always are."""
+
+    families: tuple[Literal["datatrove", "dolma", "dclm", "redpajama", "olmo", "text"], ...] = ()
+    """Families of signals to measure though no rule names one: other implementations' numbers, for analysis."""
 
 
 class Edit(Section):
@@ -366,6 +364,7 @@ class Config(Section):
     url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
+    measure: Measure = Measure()
     quality: dict[str, Range] = {}
     edit: Edit = Edit()
     edited: dict[str, Range] = {}
@@ -381,6 +380,13 @@ class Config(Section):
     def rules(self) -> tuple[Rule, ...]:
         """The quality rules on the text as it was extracted, in the order of the file."""
         return tuple(rule for name, bounds in self.quality.items() if (rule := bounds.fixed(name)))
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of signals that rules, preferences or `measure` name: what is measured beside the common ones."""
+        preferred = [text.partition(" ")[2] for text in self.duplicates.keep if text.startswith(("highest", "lowest"))]
+        asked = [f"{family}_" for family in self.measure.families]
+        return families_of([*self.quality, *self.edited, *preferred, *asked])
 
     @property
     def edits(self) -> bool:
@@ -440,8 +446,6 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")
-    if config.extract.prescreen is not None and config.language.keep is None:
-        raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
     return config
 
 

@@ -16,14 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import STAGES, Config, one_line
+from pipeline.config import STAGES, Config, Url, one_line
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
-from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder
-from pipeline.stages.urls import drop_repeated
+from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +59,12 @@ def extract_options(config: Config) -> Any:
     model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
     columns = asdict(config.input.columns)
     options: dict[str, Any] = {
-        "extract": config.extract.model_dump(mode="json", exclude={"prescreen"}),
+        "extract": config.extract,
         "model": model,
         "columns": columns,
         "split": config.input.split,
     }
-    if config.extract.prescreen is not None:
-        identifier = [language_options(config), [_version(name) for name in IDENTIFIERS]]
-        options["prescreen"] = [config.extract.prescreen, sorted(config.language.keep or ()), identifier]
-    if config.url.rules:
+    if config.url != Url():
         from pipeline.filters.url import blocklist_files, read_words
 
         words = (config.url.hard_words, config.url.soft_words, config.url.substrings)
@@ -142,6 +138,16 @@ def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
         _refuse_circles(open_run(root).config, (*above, root))
 
 
+def measured(config: Config) -> Any:
+    """The families of signals beside the common ones."""
+    return list(config.families) or None
+
+
+def edit_options(config: Config) -> Any:
+    """The edits, and what is measured of their outcome."""
+    return [config.edit, list(config.families)] if config.families else config.edit
+
+
 def edits(config: Config) -> bool:
     """Whether texts are edited."""
     return config.edits
@@ -196,12 +202,11 @@ MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
 SCORERS = ("fasttext-community", "skops", "scikit-learn", "unicode")
 
 STEPS = (
-    Step("extract", 2, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
-    Step(URLS, 1, ("extract",), lambda c: c.url.duplicates, whole=drop_repeated, needed=lambda c: gate(c) == URLS),
-    Step("language", 1, ("extract", URLS), language_options, part=measure.language, libraries=IDENTIFIERS),
+    Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
+    Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
-    Step("quality", 2, SEEN, lambda c: None, part=measure.quality, libraries=UNICODE),
-    Step("quality.edit", 2, SEEN, lambda c: c.edit, measure.edit, libraries=UNICODE, needed=edits),
+    Step("quality", 2, SEEN, measured, part=measure.quality, libraries=UNICODE),
+    Step("quality.edit", 2, SEEN, edit_options, measure.edit, libraries=UNICODE, needed=edits),
     Step(SCORES, 1, (*SEEN, EDIT), models.score_options, measure.scores, libraries=SCORERS, needed=models.scores),
     Step(ITEMS, 1, (*SEEN, EDIT), models.item_options, measure.contamination, libraries=UNICODE, needed=models.contamination),
     Step(BOUNDS, 1, MEASURED, models.bound_options, whole=decide.find_bounds, quick=True, needed=decide.has_shares),
@@ -213,7 +218,7 @@ STEPS = (
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
-    Step("clean", 3, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
+    Step("clean", 2, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 2, ("shards.encode",), shard_options, whole=products.shards),

@@ -10,7 +10,6 @@ from rich.text import Text
 
 TITLES = {
     "extract": "extract text",
-    "extract.urls": "find repeated URLs",
     "language": "identify language",
     "language.decide": "decide on language",
     "quality": "measure quality",

@@ -183,13 +183,15 @@ def _log(run: Run, step: Step, part: int | None, seconds: float) -> None:
 
 def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels here, once, so that workers load them from the cache instead of each compiling them."""
-    if step == "quality":
-        from pipeline.filters.signals import warm_up as warm
-    elif step == "quality.edit":
+    if step in ("quality", "quality.edit"):
+        from pipeline.filters.signals import warm_up as warm_signals
+
+        warm_signals(config.families)
+    if step == "quality.edit":
         from pipeline.filters.edits import warm_up as warm
     elif step == "duplicates.signatures":
         from pipeline.filters.minhash import warm_up as warm
-    elif step == "extract" and (config.extract.extractor == "native" or config.extract.prescreen is not None):
+    elif step == "extract" and config.extract.extractor == "native":
         from pipeline.extract.native.extract import warm_up as warm
     else:
         return

@@ -152,7 +152,13 @@ def test_recipes_are_listed_shown_and_run_by_name(
     code, out, _ = call(capsys, "recipes")
     assert code == 0
     assert "fineweb\n  FineWeb as its paper gives it: Penedo et al. 2024" in out
-    assert call(capsys, "recipes", "c4")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
+    assert call(capsys, "recipes", "c4", "--file")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
+    explained = call(capsys, "recipes", "c4-datatrove")[1]
+    assert "min_line_words = 3" in explained
+    assert "edited.sentences" in explained
+    assert "≥ 5" in explained
+    code, _, err = call(capsys, "run", "finweb")
+    assert (code, err[:54]) == (2, "error: finweb: no such recipe (did you mean fineweb?);")
     code, _, err = call(capsys, "recipes", "c5")
     assert (code, err[:26]) == (2, "error: c5: no such recipe;")
     given = [

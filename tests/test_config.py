@@ -115,7 +115,8 @@ def test_false_takes_away_what_it_lies_on_and_switches_stay_switches(tmp_path: P
 )
 def test_every_recipe_says_where_it_is_from_and_loads(recipe: Path) -> None:
     assert recipe.read_text().startswith("# ")
-    assert load(recipe, ['input.paths=["x"]']).rules
+    config = load(recipe, ['input.paths=["x"]'])
+    assert config.rules or config.edited_rules or config.scores or "[duplicates]" in recipe.read_text()
 
 
 def test_recipes_hold_the_rules_that_the_filters_name() -> None:
@@ -124,15 +125,16 @@ def test_recipes_hold_the_rules_that_the_filters_name() -> None:
     def bounds(rules: Iterable[Rule]) -> dict[str, object]:
         return {rule.signal: rule.bounds() for rule in rules}
 
-    def recipe(name: str) -> dict[str, object]:
-        return bounds(
-            load(Path(__file__).parents[1] / "configs" / "recipes" / f"{name}.toml", ['input.paths=["x"]']).rules
-        )
+    def recipe(name: str, *, edited: bool = False) -> dict[str, object]:
+        place = Path(__file__).parents[1] / "configs" / "recipes" / f"{name}.toml"
+        config = load(place, ['input.paths=["x"]'])
+        rules = bounds(config.edited_rules if edited else config.rules)
+        return {signal.removeprefix("edited."): found for signal, found in rules.items()}
 
     published = bounds(gopher.GOPHER_QUALITY + gopher.GOPHER_REPETITION)
-    assert recipe("gopher") == published
-    assert recipe("c4") == bounds(c4.RULES)
-    assert recipe("fineweb") == published | bounds(c4.RULES) | bounds(fineweb.RULES)
+    assert recipe("gopher") == recipe("gopher-paper") == recipe("fineweb") == recipe("refinedweb") == published
+    assert recipe("c4", edited=True) == bounds(c4.RULES)
+    assert recipe("fineweb", edited=True) == bounds(c4.RULES) | bounds(fineweb.RULES)
     quickstart = bounds(load(Path(__file__).parents[1] / "configs" / "quickstart.toml").rules)
     assert quickstart == published | bounds(c4.RULES) | bounds(fineweb.RULES)
 

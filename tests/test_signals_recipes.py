@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
-from pipeline.filters.rules import Rule, check_signals
+from pipeline.filters.rules import FAMILIES, Rule, check_signals, families_of
 from pipeline.filters.signals import all_signals, measure, warm_up
 
 
@@ -189,7 +189,8 @@ def test_every_signal_is_named_documented_and_ruled() -> None:
         assert signal.name == name == signal.function.__name__
         assert signal.doc
         assert "\n" not in signal.doc
-    assert {signal.module for signal in signals.values()} == {"basic", "gopher", "c4", "fineweb", "pii"}
+        assert (signal.module in FAMILIES) == (families_of([name]) == (signal.module,))
+    assert {signal.module for signal in signals.values()} == {"basic", "gopher", "c4", "fineweb", "pii", *FAMILIES}
 
 
 def test_measuring_some_and_unknown_signals() -> None:

@@ -1,6 +1,6 @@
 """Measuring: functions of the text, for the rows that a gate let pass; every signal, whether a rule uses it or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.config import Duplicates
 from pipeline.engines import Care, Tick
 from pipeline.ledger import kept, row_groups, writer
-from pipeline.stages.job import Job, gate, text_groups
+from pipeline.stages.job import Job, text_groups
 
 if TYPE_CHECKING:
     from pipeline.filters.edits import LineRules
@@ -69,15 +69,16 @@ def language(job: Job, tick: Tick, care: Care) -> int:
     options = job.config.language
     identifier = LanguageIdentifier(Path(options.model) if options.model else None, options.characters)
     schema = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
-    return measure(job, gate(job.config), schema, lambda text: list(identifier.predict_columns(text)), tick, care)
+    return measure(job, "extract", schema, lambda text: list(identifier.predict_columns(text)), tick, care)
 
 
 def quality(job: Job, tick: Tick, care: Care) -> int:
-    """Every signal there is, whether a rule uses it or not: a rule added later re-measures nothing."""
-    from pipeline.filters.signals import all_signals
+    """The common signals and the families that the config names, whole: a rule added later re-measures nothing, unless it
+    is the first on its family."""
     from pipeline.filters.signals import measure as signals
+    from pipeline.filters.signals import stored_signals
 
-    names = list(all_signals())
+    names = stored_signals(job.config.families)
     schema = pa.schema([(name, pa.float64()) for name in names])
     return measure(job, "language.decide", schema, lambda text: list(signals(text, names).values()), tick, care)
 
@@ -86,15 +87,17 @@ def edit(job: Job, tick: Tick, care: Care) -> int:
     """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
     from pipeline.filters.edits import LineRules, edit_lines
     from pipeline.filters.signals import measure as signals
+    from pipeline.filters.signals import stored_signals
 
     rules = LineRules(**job.config.edit.model_dump())
-    schema = edit_schema(rules)
+    names = stored_signals(job.config.families)
+    schema = edit_schema(rules, names)
 
     def compute(text: pa.Array) -> list[pa.Array]:
         found = edit_lines(text, rules)
         null = text.is_null().to_numpy(zero_copy_only=False)
         removed = [counts[name] for name in rules.reasons for counts in (found.lines, found.words)]
-        measured = signals(pc.coalesce(found.texts, text))
+        measured = signals(pc.coalesce(found.texts, text), names)
         return [
             found.texts,
             *(pa.array(values, mask=null) for values in (*removed, *found.measures.values())),
@@ -104,13 +107,12 @@ def edit(job: Job, tick: Tick, care: Care) -> int:
     return measure(job, "language.decide", schema, compute, tick, care)
 
 
-def edit_schema(rules: "LineRules") -> pa.Schema:
+def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
     """Columns of ledger/quality.edit."""
     from pipeline.filters.edits import MEASURES
-    from pipeline.filters.signals import all_signals
 
     removed = [f"removed_{what}.{name}" for name in rules.reasons for what in ("lines", "words")]
-    numbers = [(name, pa.float64()) for name in (*MEASURES, *all_signals())]
+    numbers = [(name, pa.float64()) for name in (*MEASURES, *signals)]
     return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
 
 

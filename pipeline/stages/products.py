@@ -15,7 +15,7 @@ from pipeline.stages.job import Job, View, step_folder, text_groups
 from pipeline.stages.measure import CONTAMINATION
 
 END_OF_TEXT = "<|endoftext|>"
-CARRIED = ("id", "url", "date", "title", "published")
+CARRIED = ("id", "url", "date", "title")
 """What clean/ takes over from the extract as it is."""
 
 
@@ -23,9 +23,9 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
     """The kept rows: the final text, provenance, and every number measured on the way."""
     from pipeline.filters.cuts import apply, ranges_of
     from pipeline.filters.edits import MEASURES
-    from pipeline.filters.signals import all_signals
+    from pipeline.filters.signals import stored_signals
 
-    names = list(all_signals())
+    names = list(stored_signals(job.config.families))
     of_edit = [*MEASURES, *names] if job.config.edits else []
     kinds = tuple(dict.fromkeys(job.config.mask.kinds))
     scores = list(job.config.scores)
@@ -88,7 +88,6 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
             ("url", pa.string()),
             ("date", pa.string()),
             ("title", pa.string()),
-            ("published", pa.string()),
             ("text", pa.string()),
             ("language", pa.string()),
             ("language_score", pa.float32()),

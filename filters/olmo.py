@@ -1,0 +1,13 @@
+"""OLMo 2's repetition filter (OLMo et al. 2025): documents with 32 or more repetitions of a sequence of 1 to 13 tokens go."""
+
+import numpy as np
+
+from pipeline.filters.batch import Batch, FloatArray
+
+
+def olmo_token_repeats(docs: Batch) -> FloatArray:
+    """The most often that a sequence of 1 to 13 tokens (ours: words and symbols, not a model's) stands in a row."""
+    return docs.word_ngrams.repeats.astype(np.float64)
+
+
+SIGNALS = (olmo_token_repeats,)

@@ -1,0 +1,30 @@
+"""How much information a text holds: what general compression makes of it, and the entropy of its bytes."""
+
+import zlib
+
+import numpy as np
+
+from pipeline.filters.batch import Batch, FloatArray, ratio
+
+
+def text_compression_ratio(docs: Batch) -> FloatArray:
+    """Bytes of the text per byte of it compressed by zlib at level 1; NaN for an empty text. Repetitive text has a high one."""
+    sizes = docs.ends - docs.starts
+    view = docs.data.data
+    spans = zip(docs.starts.tolist(), docs.ends.tolist(), strict=True)
+    packed = [len(zlib.compress(view[start:end], 1)) if end > start else 0 for start, end in spans]
+    return ratio(sizes, np.array(packed, np.int64))
+
+
+def text_byte_entropy(docs: Batch) -> FloatArray:
+    """Entropy of the bytes in bits (Shannon 1948); NaN for an empty text."""
+    found = np.full(len(docs), np.nan)
+    for place, (start, end) in enumerate(zip(docs.starts.tolist(), docs.ends.tolist(), strict=True)):
+        if end > start:
+            counts = np.bincount(docs.data[start:end])
+            shares = counts[counts > 0] / (end - start)
+            found[place] = -(shares * np.log2(shares)).sum()
+    return found
+
+
+SIGNALS = (text_compression_ratio, text_byte_entropy)

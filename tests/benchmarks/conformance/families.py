@@ -1,0 +1,120 @@
+"""Our dolma and DCLM variants beside these peers' own numbers: per rule, how many documents each drops, and the share of equal verdicts.
+
+    python -m venv /tmp/dolma && /tmp/dolma/bin/pip install --no-deps dolma && /tmp/dolma/bin/pip install msgspec smart-open …
+    python -m venv /tmp/dclm && /tmp/dclm/bin/pip install uniseg
+    python tests/benchmarks/conformance/families.py --dolma /tmp/dolma/bin/python --dclm /tmp/dclm/bin/python --cache /tmp/texts
+
+Verdicts are taken at the bounds of configs/recipes/gopher-dolma.toml and gopher-dclm.toml.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from documents import documents
+
+from pipeline.config import Config, load
+from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.rules import Rule
+from pipeline.filters.signals import measure
+from pipeline.recipes import find
+
+DOLMA = {
+    "dolma_words": "word_count",
+    "dolma_median_word_length": "median_word_length",
+    "dolma_symbol_word_ratio": "symbol_to_word_ratio",
+    "dolma_alpha_word_ratio": "fraction_of_words_with_alpha_character",
+    "dolma_stop_words": "required_word_count",
+    "dolma_bullet_line_ratio": "fraction_of_lines_starting_with_bullet_point",
+    "dolma_ellipsis_line_ratio": "fraction_of_lines_ending_with_ellipsis",
+    "dolma_duplicate_line_ratio": "fraction_of_duplicate_lines",
+    "dolma_duplicate_line_char_ratio": "fraction_of_characters_in_duplicate_lines",
+    **{f"dolma_top_{n}gram_char_ratio": f"fraction_of_characters_in_most_common_{n}grams" for n in (2, 3, 4)},
+    **{f"dolma_duplicate_{n}gram_char_ratio": f"fraction_of_characters_in_duplicate_{n}grams" for n in range(5, 11)},
+}
+
+
+def ask(python: str, script: str, texts: list[str]) -> list[dict[str, Any]]:
+    """A peer's numbers for texts."""
+    done = subprocess.run(
+        [python, str(Path(__file__).with_name(script))],
+        input="".join(json.dumps(text) + "\n" for text in texts),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fails(
+    values: np.ndarray[Any, np.dtype[np.float64]], bound: str, limit: float
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which documents a bound drops."""
+    with np.errstate(invalid="ignore"):
+        return {"min": values < limit, "max": values > limit, "above": values <= limit, "below": values >= limit}[bound]
+
+
+def compare(title: str, rules: tuple[Rule, ...], ours: dict[str, Any], theirs: dict[str, list[float | None]]) -> None:
+    """A line for each bound."""
+    print(f"\n{title}")
+    print(f"{'bound':<44}{'drop: ours':>11}{'theirs':>8}{'agree %':>9}{'max |d|':>10}")
+    for rule in rules:
+        mine = ours[rule.signal].to_numpy(zero_copy_only=False)
+        other = np.array([math.nan if value is None else value for value in theirs[rule.signal]], dtype=float)
+        for bound, limit in rule.bounds():
+            a, b = fails(mine, bound, limit), fails(other, bound, limit)
+            apart = np.nanmax(np.abs(mine - other))
+            print(
+                f"{rule.signal + '.' + bound:<44}{a.sum():>11}{b.sum():>8}{100 * (a == b).mean():>9.2f}{apart:>10.4f}"
+            )
+
+
+def recipe(name: str) -> Config:
+    """A recipe's config, over no input."""
+    return load(find(name), ['input.paths=["-"]'])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dolma", help="a Python that has dolma")
+    parser.add_argument("--dclm", help="a Python that has uniseg")
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for the extracted texts")
+    parser.add_argument("--whole-page", action="store_true", help="menus and footers too, so that more rules fire")
+    parser.add_argument("--show", help="print the texts (cut) on which this bound differs")
+    options = parser.parse_args()
+    texts = documents(options.cache, main_content=not options.whole_page)
+    array = pa.array(texts)
+    print(f"{len(texts):,} documents, {sum(map(len, texts)):,} characters")
+    if options.dolma:
+        rows = ask(options.dolma, "dolma_peer.py", texts)
+        rules = tuple(rule for rule in recipe("gopher-dolma").rules if rule.signal in DOLMA)
+        ours = measure(array, [rule.signal for rule in rules])
+        compare("dolma, gopher_v1", rules, ours, {name: [row.get(DOLMA[name]) for row in rows] for name in ours})
+    if options.dclm:
+        rows = ask(options.dclm, "dclm_peer.py", texts)
+        config = recipe("gopher-dclm")
+        rules = tuple(rule for rule in config.rules if rule.signal.startswith("dclm_"))
+        ours = measure(array, [rule.signal for rule in rules])
+        names = {name: name.removeprefix("dclm_") for name in ours}
+        theirs = {name: [row["signals"].get(names[name]) for row in rows] for name in ours}
+        compare("DCLM, Gopher's rules", rules, ours, theirs)
+        edited = edit_lines(array, LineRules(**recipe("refinedweb-dclm").edit.model_dump()))
+        after = [text if left is None else left for text, left in zip(texts, edited.texts.to_pylist(), strict=True)]
+        same = sum(" ".join(a.split()) == " ".join(row["edited"].split()) for a, row in zip(after, rows, strict=True))
+        print(f"\nRefinedWeb's line rules: {same:,} of {len(texts):,} texts are left the same, white space aside")
+        removed = {"removed_word_ratio": pa.array(edited.measures["removed_word_ratio"])}
+        rule = (Rule(signal="removed_word_ratio", max=0.05),)
+        compare("DCLM, words removed", rule, removed, {"removed_word_ratio": [row["removed"] for row in rows]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Other implementations' numbers: against plain Python written from their descriptions, on texts full of borderline cases."""
+
+import math
+import random
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.filters.signals import all_signals, measure, stored_signals
+from pipeline.plan import Run
+
+Go = Callable[..., tuple[Run, list[str]]]
+
+
+def texts(count: int) -> list[str]:
+    """Texts of few different words, lines and signs, so that all repeat; ASCII words, since these are words for everybody."""
+    draw = random.Random(11)
+    words = [
+        "the",
+        "The",
+        "of",
+        "that",
+        "river",
+        "bridge",
+        "a",
+        "#tag",
+        "wait…",
+        "12",
+        "x",
+        "(so",
+        "Été",
+        "WITH",
+        "have,",
+    ]
+    ends = [
+        " ",
+        " ",
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\n\n",
+        "...\n",
+        "…\n",
+        ". . .\n",
+        ".\n",
+        " \n \n",
+        "\n- ",
+        "\n• ",
+        "\n* ",
+        "  ",
+        "? ",
+        "!\n",
+    ]
+    made = ["", " ", "\n", "a", "a\n", "\n\na", "a a a a a a"]
+    made += ["".join(draw.choice(words) + draw.choice(ends) for _ in range(draw.randrange(120))) for _ in range(count)]
+    return made + [text * 3 for text in made[:60]]
+
+
+TEXTS = texts(300)
+
+
+def shares(counts: Counter[str], wanted: int) -> list[str]:
+    return [one for one, count in counts.items() for _ in range(count) if count >= wanted]
+
+
+def dolma(text: str) -> dict[str, float]:
+    pieces, lines = text.split(), text.split("\n")
+    found: dict[str, float] = {
+        "dolma_words": len(pieces),
+        "dolma_median_word_length": median(map(len, pieces)) if pieces else 0,
+        "dolma_symbol_word_ratio": sum("#" in p or "…" in p for p in pieces) / max(len(pieces), 1),
+        "dolma_alpha_word_ratio": sum(any(map(str.isalpha, p)) for p in pieces) / max(len(pieces), 1),
+        "dolma_stop_words": sum(p in {"the", "be", "to", "of", "and", "that", "have", "with"} for p in pieces),
+        "dolma_bullet_line_ratio": sum(line.startswith(("*", "-")) for line in lines) / len(lines),
+        "dolma_ellipsis_line_ratio": sum(line.endswith("…") for line in lines) / len(lines),
+    }
+    many, characters = shares(Counter(lines), 2), sum(map(len, pieces))
+    found["dolma_duplicate_line_ratio"] = len(many) / len(lines)
+    found["dolma_duplicate_line_char_ratio"] = sum(map(len, many)) / max(characters, 1)
+    for n in range(2, 11):
+        grams = Counter(zip(*(pieces[k:] for k in range(n)), strict=False))
+        sizes = {gram: count * sum(map(len, gram)) for gram, count in grams.items()}
+        if n < 5:
+            found[f"dolma_top_{n}gram_char_ratio"] = (
+                sizes[max(grams, key=lambda g: grams[g])] / characters if grams else 0
+            )
+        else:
+            repeated = sum(size for gram, size in sizes.items() if grams[gram] > 1)
+            found[f"dolma_duplicate_{n}gram_char_ratio"] = repeated / sum(sizes.values()) if sizes else math.nan
+    return found
+
+
+def dclm(text: str) -> dict[str, float]:
+    pieces, number = text.split(), len(text.split()) or math.nan
+    lines = [line for part in text.split("\n") if (line := part.strip())]
+    found: dict[str, float] = {
+        "dclm_words": sum(p[0].isalnum() for p in pieces),
+        "dclm_mean_word_length": sum(map(len, pieces)) / number,
+        "dclm_symbol_word_ratio": sum(map(text.count, ("#", "...", ". . .", "…"))) / number,
+        "dclm_bullet_line_ratio": sum(line[0] in "●•*-" for line in lines) / (len(lines) or math.nan),
+        "dclm_ellipsis_line_ratio": sum(line.endswith(("...", ". . .", "…")) for line in lines)
+        / (len(lines) or math.nan),
+        "dclm_alpha_word_ratio": sum(any(map(str.isalpha, p)) for p in pieces) / number,
+        "dclm_stop_words": sum(p.lower() in {"the", "be", "to", "of", "and", "that", "have", "with"} for p in pieces),
+    }
+    for name, end in (("line", "\n"), ("paragraph", "\n\n")):
+        parts = [part for piece in text.split(end) if (part := piece.strip())]
+        many = shares(Counter(parts), 2)
+        found[f"dclm_duplicate_{name}_ratio"] = len(many) / (len(parts) or math.nan)
+        found[f"dclm_duplicate_{name}_char_ratio"] = sum(map(len, many)) / (sum(map(len, parts)) or math.nan)
+    return found | ngrams(re.findall(r"\w+", text), "dclm", longest=True)
+
+
+def ngrams(words: list[str], family: str, *, longest: bool) -> dict[str, float]:
+    found: dict[str, float] = {}
+    characters = sum(map(len, words)) or math.nan
+    for n in range(2, 11):
+        grams = list(zip(*(words[k:] for k in range(n)), strict=False))
+        counts = Counter(grams)
+        most = max(counts.values(), default=0)
+        if n < 5:
+            tops = [sum(map(len, gram)) for gram, count in counts.items() if count == most > 1]
+            found[f"{family}_top_{n}gram_char_ratio"] = (
+                ((max(tops) if longest else tops[0]) if tops else 0) * most / characters
+            )
+        else:
+            places = {i + k for i, gram in enumerate(grams) if counts[gram] > 1 for k in range(n)}
+            found[f"{family}_duplicate_{n}gram_char_ratio"] = sum(len(words[place]) for place in places) / characters
+    return found
+
+
+def datatrove(text: str) -> dict[str, float]:
+    def copies(parts: list[str]) -> list[str]:
+        return [part for place, part in enumerate(parts) if part in parts[:place]]
+
+    lines = text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
+    filled = [line for line in text.split("\n") if line]
+    visible = [line for line in text.split("\n") if line.strip()]
+    number = len(visible) or math.nan
+    return {
+        "datatrove_bullet_line_ratio": sum(line.lstrip()[:1] in ("•", "-") for line in lines)
+        / (len(lines) or math.nan),
+        "datatrove_ellipsis_line_ratio": sum(line.rstrip().endswith(("...", "…")) for line in lines)
+        / (len(lines) or math.nan),
+        "datatrove_duplicate_line_ratio": len(copies(filled)) / (len(filled) or math.nan),
+        "datatrove_duplicate_line_char_ratio": sum(map(len, copies(filled))) / (len(text) or math.nan),
+        "datatrove_line_punct_ratio": sum(line[-1] in ".!?…" and line[-1] != "…" for line in visible) / number,
+        "datatrove_short_line_ratio": sum(len(line) <= 30 for line in visible) / number,
+        "datatrove_duplicate_char_ratio": sum(map(len, copies(visible))) / (len(text.replace("\n", "")) or math.nan),
+    }
+
+
+def redpajama(text: str) -> dict[str, float]:
+    words = re.sub("[!-/:-@\\[-`{-~]", "", text).lower().split()
+    number, pieces = len(words) or math.nan, len(text.split()) or math.nan
+    counts = Counter(words).values()
+    return ngrams(words, "redpajama", longest=False) | {
+        "redpajama_word_count": len(words),
+        "redpajama_mean_word_length": sum(map(len, words)) / number,
+        "redpajama_unique_word_ratio": len(counts) / number,
+        "redpajama_unigram_entropy": -sum(c / len(words) * math.log(c / len(words)) for c in counts)
+        if words
+        else math.nan,
+        "redpajama_symbol_word_ratio": sum(map(text.count, ("#", "...", "…"))) / pieces,
+        "redpajama_capital_word_ratio": sum(map(str.isupper, text.split())) / pieces,
+        "redpajama_ellipsis_line_ratio": sum(s.rstrip().endswith(("...", "…")) for s in text.split("\n"))
+        / len(text.split("\n")),
+        "redpajama_no_alpha_word_ratio": sum(not any(map(str.isalpha, p)) for p in text.split()) / pieces,
+    }
+
+
+@pytest.mark.parametrize("family", [dolma, dclm, datatrove, redpajama])
+def test_the_kernels_count_as_plain_python_does(family: Callable[[str], dict[str, float]]) -> None:
+    names = [name for name, signal in all_signals().items() if signal.module == family.__name__]
+    found = {name: column.to_pylist() for name, column in measure(pa.array(TEXTS), names).items()}
+    for place, text in enumerate(TEXTS):
+        expected = family(text)
+        assert sorted(expected) == sorted(names)
+        for name, value in expected.items():
+            assert found[name][place] == pytest.approx(value, nan_ok=True), (name, text)
+
+
+def test_repeats_of_tokens_just_inside_and_outside() -> None:
+    thirteen, fourteen = [" ".join(f"w{k}" for k in range(n)) + " " for n in (13, 14)]
+    cases = {
+        "": 0,
+        "one": 1,
+        "no no no": 3,
+        "a b a b a": 2,
+        thirteen * 32: 32,
+        thirteen * 31 + "w0": 31,
+        fourteen * 40: 1,
+    }
+    measured = measure(pa.array(list(cases)), ["olmo_token_repeats"])["olmo_token_repeats"].to_pylist()
+    assert measured == list(cases.values())
+
+
+def test_information() -> None:
+    text = "to be or not to be " * 20
+    found = {
+        name: column.to_pylist()
+        for name, column in measure(pa.array([text, "abcd", None, ""]), stored_signals(["text"])).items()
+    }
+    assert found["text_compression_ratio"][0] == len(text) / len(zlib.compress(text.encode(), 1))
+    assert found["text_byte_entropy"][1] == 2.0
+    assert found["text_byte_entropy"][2] is None
+    assert math.isnan(found["text_byte_entropy"][3])
+
+
+def test_a_family_is_measured_where_it_is_asked_for(tmp_path: Path, go: Go) -> None:
+    common = set(stored_signals())
+    go(tmp_path / "run", until="quality")
+    assert set(pq.read_table(tmp_path / "run" / "ledger" / "quality").column_names) == common
+    _, steps = go(tmp_path / "run", ["quality.dolma_words.min=50"], until="quality")
+    assert steps == ["quality", "quality.decide"]
+    assert set(pq.read_table(tmp_path / "run" / "ledger" / "quality").column_names) == set(stored_signals(["dolma"]))
+    _, steps = go(tmp_path / "run", ["quality.dolma_words.min=50", "quality.dolma_stop_words.min=1"], until="quality")
+    assert steps == ["quality.decide"]
