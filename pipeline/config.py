@@ -97,7 +97,7 @@ class Input(Section):
 
 
 class Url(Section):
-    """Pages that are dropped for their URL, before they are extracted (RefinedWeb, appendix G.1)."""
+    """Pages dropped for their URL: by rules before they are extracted (RefinedWeb, appendix G.1), repeated ones after."""
 
     blocklists: tuple[str, ...] = ()
     """Files of domains and URLs, a line each, or directories in UT1's layout."""
@@ -109,6 +109,13 @@ class Url(Section):
     """A file of strings that may not occur at all, within words neither."""
     curated: tuple[str, ...] = ()
     """Domains of sources that are added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
+    duplicates: Literal["first", "latest"] | None = None
+    """Of the pages with text that have one URL (as RFC 3986 normalizes it), keep this one; without it all."""
+
+    @property
+    def rules(self) -> bool:
+        """Whether there is a rule to apply before extraction."""
+        return self.model_copy(update={"duplicates": None}) != Url()
 
 
 class Extract(Section):
@@ -123,6 +130,8 @@ class Extract(Section):
     """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""
+    prescreen: float | None = Field(default=None, gt=0, lt=1)
+    """Drop a page before extraction where its plain text has a lower probability of every language in language.keep."""
 
 
 class Language(Section):
@@ -446,6 +455,8 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")
+    if config.extract.prescreen is not None and config.language.keep is None:
+        raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
     return config
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import STAGES, Config, Url, one_line
+from pipeline.config import STAGES, Config, one_line
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
-from pipeline.stages.job import FOLDERS, View, part_file, part_key, step_folder
+from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder
+from pipeline.stages.urls import drop_repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,15 @@ def extract_options(config: Config) -> Any:
     model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
     columns = asdict(config.input.columns)
     options: dict[str, Any] = {
-        "extract": config.extract,
+        "extract": config.extract.model_dump(mode="json", exclude={"prescreen"}),
         "model": model,
         "columns": columns,
         "split": config.input.split,
     }
-    if config.url != Url():
+    if config.extract.prescreen is not None:
+        identifier = [language_options(config), [_version(name) for name in IDENTIFIERS]]
+        options["prescreen"] = [config.extract.prescreen, sorted(config.language.keep or ()), identifier]
+    if config.url.rules:
         from pipeline.filters.url import blocklist_files, read_words
 
         words = (config.url.hard_words, config.url.soft_words, config.url.substrings)
@@ -202,8 +206,9 @@ MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
 SCORERS = ("fasttext-community", "skops", "scikit-learn", "unicode")
 
 STEPS = (
-    Step("extract", 1, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
-    Step("language", 1, ("extract",), language_options, part=measure.language, libraries=IDENTIFIERS),
+    Step("extract", 2, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
+    Step(URLS, 1, ("extract",), lambda c: c.url.duplicates, whole=drop_repeated, needed=lambda c: gate(c) == URLS),
+    Step("language", 1, ("extract", URLS), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),
     Step("quality", 2, SEEN, measured, part=measure.quality, libraries=UNICODE),
     Step("quality.edit", 2, SEEN, edit_options, measure.edit, libraries=UNICODE, needed=edits),
@@ -218,7 +223,7 @@ STEPS = (
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
-    Step("clean", 2, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
+    Step("clean", 3, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
     Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 2, ("shards.encode",), shard_options, whole=products.shards),

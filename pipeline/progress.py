@@ -10,6 +10,7 @@ from rich.text import Text
 
 TITLES = {
     "extract": "extract text",
+    "extract.urls": "find repeated URLs",
     "language": "identify language",
     "language.decide": "decide on language",
     "quality": "measure quality",

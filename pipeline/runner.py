@@ -191,7 +191,7 @@ def warm_up(step: str, config: Config) -> None:
         from pipeline.filters.edits import warm_up as warm
     elif step == "duplicates.signatures":
         from pipeline.filters.minhash import warm_up as warm
-    elif step == "extract" and config.extract.extractor == "native":
+    elif step == "extract" and (config.extract.extractor == "native" or config.extract.prescreen is not None):
         from pipeline.extract.native.extract import warm_up as warm
     else:
         return

@@ -11,20 +11,25 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.config import Config
 from pipeline.ledger import kept, read, rows_in
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
 from pipeline.stages.decide import has_shares, read_bounds
+from pipeline.stages.job import gate
 
-DECISIONS = {
-    "extract": "extract",
-    "language": "language.decide",
-    "quality": "quality.decide",
-    "duplicates": "duplicates",
-}
-"""Stage -> the step whose file holds its `dropped` column."""
 NOT_PAGES = "record_type"
 """The reason of records that are no pages at all: requests, archive headers."""
+
+
+def decisions(config: Config) -> dict[str, str]:
+    """Stage -> the step whose file holds its `dropped` column."""
+    return {
+        "extract": gate(config),
+        "language": "language.decide",
+        "quality": "quality.decide",
+        "duplicates": "duplicates",
+    }
 
 
 def collect(run: Run) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def collect(run: Run) -> dict[str, Any]:
     A stage that is not finished counts the parts it has done.
     """
     seconds = run.seconds()
-    stages = [_stage(run, name, seconds[name]) for name in DECISIONS]
+    stages = [_stage(run, name, seconds[name]) for name in decisions(run.config)]
     records = _value_counts(run, "extract", "record_type")
     account: dict[str, Any] = {
         "run": str(run.root),
@@ -71,12 +76,13 @@ def collect(run: Run) -> dict[str, Any]:
 
 
 def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
-    parts = run.done_parts(DECISIONS[name])
+    step = decisions(run.config)[name]
+    parts = run.done_parts(step)
     came_in = stayed = 0
     failed: dict[str, int] = {}
     only: dict[str, int] = {}
     for part in parts:
-        dropped = read(run.file(DECISIONS[name], part), ["dropped"])["dropped"].combine_chunks()
+        dropped = read(run.file(step, part), ["dropped"])["dropped"].combine_chunks()
         came_in += len(dropped) - dropped.null_count
         stayed += int(pc.sum(kept(dropped)).as_py() or 0)
         _count(failed, pc.list_flatten(dropped))

@@ -16,7 +16,7 @@ from pipeline.ledger import Part, kept, read
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
 from pipeline.stages.decide import read_bounds
-from pipeline.stats import DECISIONS
+from pipeline.stats import decisions
 
 SNIPPET = 300  # characters
 LINES = 20  # of those an edit removed
@@ -48,7 +48,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
     for name, step in sources.items():
         values = record if name == "extract" else row_of(run, step, part, row)
-        decided = record if name == "extract" else row_of(run, DECISIONS[name], part, row)
+        decided = row_of(run, decisions(run.config)[name], part, row)
         if values is None or decided is None:
             break  # the run has not come so far
         label = values.get("language", label)
@@ -59,7 +59,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
             values = values | (row_of(run, wanted, part, row) or {})
         dropped = decided["dropped"]
         shown = {key: value for key, value in values.items() if key not in ("dropped", "cuts") and name != "extract"}
-        failing = None if dropped is None else [_explain(run, part, name, rule, values, label) for rule in dropped]
+        failing = None if dropped is None else [_explain(run, part, name, rule, values | decided, label) for rule in dropped]
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
@@ -170,6 +170,8 @@ def _explain(
         alike = "" if similarity is None else f"similarity {similarity:.3f}, "
         keep = f"kept by {', '.join(config.duplicates.keep)}"
         return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": alike + keep}
+    if rule == "url_duplicate":
+        return {"rule": f"{stage}.{rule}", "value": values["kept"], "bound": f"duplicates = {config.url.duplicates}"}
     return {"rule": f"{stage}.{rule}", "value": values.get("detail"), "bound": None}
 
 
@@ -194,8 +196,11 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
         f"{record['file']}, bytes {record['offset']:,} to {record['offset'] + record['length']:,} (record {record['row']:,})",
     )
     line("record", f"{record['record_type']}, {record['date']}, HTTP {record['http_status']}, {record['content_type']}")
-    line("encoding", f"{record['encoding']} (declared {record['declared_encoding']})")
+    if record["encoding"] is not None:
+        line("encoding", f"{record['encoding']} (declared {record['declared_encoding']}; by {record['encoding_from']})")
     line("title", record["title"])
+    if record["published"] is not None:
+        line("published", record["published"])
     if record["text"] is not None:
         line("text", f"{len(record['text']):,} characters: {record['text'][:SNIPPET]!r}")
     for stage in told["stages"]:
@@ -264,13 +269,14 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
     """
     chosen: list[tuple[bytes, int, int]] = []
     seen: set[str] = set()
-    stages = list(DECISIONS) if dropped_by else ["duplicates"]
+    steps = decisions(run.config)
+    stages = list(steps) if dropped_by else ["duplicates"]
     for part in run.done_parts("extract"):
         ids = read(run.file("extract", part), ["id"])["id"]
         for stage in stages:
-            if not run.is_done(STEP[DECISIONS[stage]], part):
+            if not run.is_done(STEP[steps[stage]], part):
                 continue
-            dropped = read(run.file(DECISIONS[stage], part), ["dropped"])["dropped"].combine_chunks()
+            dropped = read(run.file(steps[stage], part), ["dropped"])["dropped"].combine_chunks()
             if dropped_by is None:
                 rows = pc.indices_nonzero(kept(dropped)).to_pylist()
             else:

@@ -129,14 +129,16 @@ def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
 def header_block(block: bytes) -> Headers:
     """Name and value of each header line, names in lower case; folded lines joined; lines without a colon left out."""
     headers: Headers = []
-    for line in block.split(b"\n"):
-        if line[:1] in b" \t" and line.strip() and headers:
-            name, value = headers[-1]
-            headers[-1] = name, f"{value} {_text(line)}"
+    lines = block.decode("ascii").replace("\0", "") if block.isascii() else None  # nearly always, and many times faster
+    for line in lines.split("\n") if lines is not None else map(_text, block.split(b"\n")):
+        if line[:1] in (" ", "\t") and headers:
+            if line.strip():
+                name, value = headers[-1]
+                headers[-1] = name, f"{value} {line.strip()}"
             continue
-        name_bytes, colon, value_bytes = line.partition(b":")
+        name, colon, value = line.partition(":")
         if colon:
-            headers.append((_text(name_bytes).lower(), _text(value_bytes)))
+            headers.append((name.strip().lower(), value.strip()))
     return headers
 
 
@@ -146,7 +148,7 @@ def _text(raw: bytes) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    return text.replace("\0", "").strip()
+    return text.replace("\0", "")
 
 
 def _warc_head(stream: Stream) -> tuple[Record, int] | None:
@@ -178,7 +180,7 @@ def _arc_head(stream: Stream) -> tuple[Record, int] | None:
     if line is None:
         return None
     stream.take(line.end())
-    url, _, date, content_type, length = (_text(part) for part in line.groups())
+    url, _, date, content_type, length = (_text(part).strip() for part in line.groups())
     day = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
     if url.startswith("filedesc:"):
         return Record(record_type="warcinfo", date=day, content_type=content_type or None), int(length)

@@ -118,14 +118,13 @@ def decode(body: bytes, http_content_type: str | None = None) -> Decoded:
 
 def clean(text: str) -> str:
     """The text without NUL and lone surrogates, which no UTF-8 column or C string takes."""
-    text = text.replace("\0", "")
     if text.isascii():  # known without a look
-        return text
+        return text.replace("\0", "")
     try:
-        text.encode()  # many times faster than a search, and nearly always fine
+        utf8 = text.encode()  # many times faster than a search, and nearly always fine
     except UnicodeEncodeError:
-        text = _SURROGATES.sub("", text)
-    return text
+        return _SURROGATES.sub("", text).replace("\0", "")
+    return text.replace("\0", "") if b"\0" in utf8 else text  # in wide characters every second byte looks like one
 
 
 def _result(body: bytes, codec: str, declared: str | None, how: str) -> Decoded:
@@ -205,11 +204,16 @@ def _wide(body: bytes) -> str | None:
 
 def _seven_bit(body: bytes) -> str | None:
     """Encodings that hide in ASCII: ISO-2022 by its escapes, HZ by its shifts."""
-    if b"\x1b$)C" in body:
-        return "iso2022_kr"
-    if b"\x1b$" in body or b"\x1b(J" in body:
-        return "iso2022_jp_2"
-    return "hz" if b"~{" in body and b"~}" in body and "\ufffd" not in body.decode("hz", "replace") else None
+    if b"\x1b" in body:  # one byte is found many times faster than two
+        if b"\x1b$)C" in body:
+            return "iso2022_kr"
+        if b"\x1b$" in body or b"\x1b(J" in body:
+            return "iso2022_jp_2"
+    return (
+        "hz"
+        if b"~" in body and b"~{" in body and b"~}" in body and "\ufffd" not in body.decode("hz", "replace")
+        else None
+    )
 
 
 def _detected(body: bytes) -> str | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,10 +13,11 @@ from pipeline.extract.archive import Record
 from pipeline.extract.charset import clean, decode
 from pipeline.extract.coding import undo
 from pipeline.extract.markup import MAX_DEPTH, Extractor, extract_page
+from pipeline.extract.published import published
 
 REASONS = (
     "record_type", "http_status", "not_html", "empty_body", "empty_text", "too_large", "too_deep", "bad_coding",
-    "bad_gzip", "truncated", "bad_record", "extractor_failed", "crashed",
+    "bad_gzip", "truncated", "bad_record", "extractor_failed", "prescreen_language", "crashed",
 )  # fmt: skip
 """Every reason that this stage drops a record for."""
 
@@ -32,7 +34,9 @@ SCHEMA = pa.schema(
         ("content_type", pa.string()),
         ("encoding", pa.string()),
         ("declared_encoding", pa.string()),
+        ("encoding_from", pa.string()),
         ("title", pa.string()),
+        ("published", pa.string()),
         ("text", pa.string()),
         ("html_bytes", pa.int64()),
         ("dropped", pa.list_(pa.string())),
@@ -86,7 +90,11 @@ class Row:
     content_type: str | None
     encoding: str | None = None
     declared_encoding: str | None = None
+    encoding_from: str | None = None
+    """What decided on the encoding: "bom", "utf-8", "header", "meta", "detected" or "default"."""
     title: str | None = None
+    published: str | None = None
+    """The date, YYYY-MM-DD, that the page says it was published on."""
     text: str | None = None
     html_bytes: int | None = None
     """Bytes of the body with its codings undone."""
@@ -101,13 +109,15 @@ def rows(
     archive: Path | str,
     at: Callable[[int], None] | None = None,
     url_reasons: Callable[[str], list[str]] | None = None,
+    prescreen: Callable[[bytes], str | None] | None = None,
     skip: frozenset[int] = frozenset(),
 ) -> Iterator[Row]:
     """One row for each record, in order, whatever is wrong with it.
 
     `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
     before a record is worked on, so that a runner whose worker dies knows which record did it; the rows in `skip` are
-    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting.
+    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting;
+    `prescreen` why a decoded page is in a language that is not wanted, if it is ("prescreen_language").
     """
     name = Path(archive).name
     for number, record in enumerate(records):
@@ -131,7 +141,7 @@ def rows(
         if number in skip:
             row.dropped.append("crashed")
         elif not row.dropped:
-            _read(row, record, options)
+            _read(row, record, options, prescreen)
         yield row
 
 
@@ -152,19 +162,23 @@ def row_id(record: Record, archive: str) -> str:
 
 def to_batches(rows: Iterable[Row], *, max_rows: int = 1024, max_bytes: int = 32_000_000) -> Iterator[pa.RecordBatch]:
     """Rows as Arrow batches of SCHEMA; a batch ends at `max_rows` or with the text that fills `max_bytes` characters."""
-    columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
-    count = size = 0
+    values = attrgetter(*SCHEMA.names)
+
+    def batch(held: list[tuple[object, ...]]) -> pa.RecordBatch:
+        columns = zip(*held, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+    held: list[tuple[object, ...]] = []
+    size = 0
     for row in rows:
-        for name, column in columns.items():
-            column.append(getattr(row, name))
-        count += 1
+        held.append(values(row))
         size += len(row.text or "")
-        if count >= max_rows or size >= max_bytes:
-            yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
-            columns = {name: [] for name in SCHEMA.names}
-            count = size = 0
-    if count:
-        yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+        if len(held) >= max_rows or size >= max_bytes:
+            yield batch(held)
+            held, size = [], 0
+    if held:
+        yield batch(held)
 
 
 def media_type(content_type: str | None, body: bytes) -> str:
@@ -193,7 +207,9 @@ def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
         row.dropped.append("http_status")
 
 
-def _read(row: Row, record: Record, options: ExtractOptions) -> None:
+def _read(
+    row: Row, record: Record, options: ExtractOptions, prescreen: Callable[[bytes], str | None] | None = None
+) -> None:
     """The row's text, or the reasons why there is none."""
     if record.text is not None:
         row.title = record.title and clean(record.title)
@@ -215,14 +231,19 @@ def _read(row: Row, record: Record, options: ExtractOptions) -> None:
         row.dropped.append("not_html")
         return
     decoded = decode(body, record.content_type)
-    row.encoding, row.declared_encoding = decoded.encoding, decoded.declared
+    row.encoding, row.declared_encoding, row.encoding_from = decoded.encoding, decoded.declared, decoded.how
     if kind == "text/plain":
         _take(row, decoded.text)
+        return
+    if prescreen is not None and (strange := prescreen(decoded.utf8)):
+        row.dropped.append("prescreen_language")
+        row.detail = "; ".join(note for note in (row.detail, strange) if note)
         return
     page = extract_page(
         decoded.utf8, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
     )
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
+    row.published = published(decoded.utf8)
     if page.problem is not None:
         row.dropped.append(page.problem)
         row.detail = "; ".join(note for note in (row.detail, page.detail) if note)

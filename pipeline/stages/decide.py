@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.config import Config
 from pipeline.engines import Care, Tick
 from pipeline.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, rows_in, writer
-from pipeline.stages.job import Job, View, part_key
+from pipeline.stages.job import Job, View, gate, part_key
 
 if TYPE_CHECKING:
     from pipeline.filters.relative import Bound
@@ -59,7 +59,7 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
         masks["min_score"] = scores < np.float32(options.min_score)
         return failing_rules(masks, len(table))
 
-    return write_decision(job, "extract", read(job.file("language"), ["language", "language_score"]), failing)
+    return write_decision(job, gate(job.config), read(job.file("language"), ["language", "language_score"]), failing)
 
 
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:

@@ -9,6 +9,7 @@ from pipeline.config import Url
 from pipeline.engines import Care, Tick
 from pipeline.ledger import atomic, rows_in, writer
 from pipeline.stages.job import Job
+from pipeline.stages.prescreen import prescreen
 
 
 def extract(job: Job, tick: Tick, care: Care) -> int:
@@ -18,7 +19,7 @@ def extract(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.extract.sources import DATASET, read
 
     wanted = job.config.extract
-    options = ExtractOptions(**wanted.model_dump())
+    options = ExtractOptions(**wanted.model_dump(exclude={"prescreen"}))
     position = 0
 
     def located() -> Iterator[Record]:
@@ -44,6 +45,7 @@ def extract(job: Job, tick: Tick, care: Care) -> int:
             archive=name,
             at=lambda row: tick(row, position),
             url_reasons=url_rules(job.config.url, url_hashes(job.root)),
+            prescreen=prescreen(job.config),
             skip=care.skip,
         )
         for batch in to_batches(found):
@@ -67,7 +69,7 @@ def prepare_urls(root: Path, options: Url) -> None:
 
 def url_rules(options: Url, hashes: Path) -> Callable[[str], list[str]] | None:
     """The function that says why a URL is dropped; None where there are no rules."""
-    if options == Url():
+    if not options.rules:
         return None
     from pipeline.filters.url import UrlRules, curated, read_words
 

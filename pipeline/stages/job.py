@@ -14,6 +14,13 @@ from pipeline.ledger import Part, fingerprint, row_groups
 FOLDERS = {"clean": "clean", "tokenizer": "tokenizer", "shards": "shards", "train": "train"}
 """Where a user looks for the products; every other step lives in ledger/."""
 
+URLS = "extract.urls"
+
+
+def gate(config: Config) -> str:
+    """The step that says which extracted rows go on to the language stage."""
+    return "extract" if config.url.duplicates is None else URLS
+
 
 def step_folder(root: Path, step: str) -> Path:
     """The folder of a step's files in the run directory."""

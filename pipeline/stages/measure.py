@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.config import Duplicates
 from pipeline.engines import Care, Tick
 from pipeline.ledger import kept, row_groups, writer
-from pipeline.stages.job import Job, text_groups
+from pipeline.stages.job import Job, gate, text_groups
 
 if TYPE_CHECKING:
     from pipeline.filters.edits import LineRules
@@ -69,7 +69,7 @@ def language(job: Job, tick: Tick, care: Care) -> int:
     options = job.config.language
     identifier = LanguageIdentifier(Path(options.model) if options.model else None, options.characters)
     schema = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
-    return measure(job, "extract", schema, lambda text: list(identifier.predict_columns(text)), tick, care)
+    return measure(job, gate(job.config), schema, lambda text: list(identifier.predict_columns(text)), tick, care)
 
 
 def quality(job: Job, tick: Tick, care: Care) -> int:

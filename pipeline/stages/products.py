@@ -15,7 +15,7 @@ from pipeline.stages.job import Job, View, step_folder, text_groups
 from pipeline.stages.measure import CONTAMINATION
 
 END_OF_TEXT = "<|endoftext|>"
-CARRIED = ("id", "url", "date", "title")
+CARRIED = ("id", "url", "date", "title", "published")
 """What clean/ takes over from the extract as it is."""
 
 
@@ -88,6 +88,7 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
             ("url", pa.string()),
             ("date", pa.string()),
             ("title", pa.string()),
+            ("published", pa.string()),
             ("text", pa.string()),
             ("language", pa.string()),
             ("language_score", pa.float32()),
