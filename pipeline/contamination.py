@@ -12,7 +12,7 @@ from pipeline.ledger import kept, read
 from pipeline.plan import STEP, Run
 from pipeline.progress import safe
 from pipeline.stages.evaluations import open_index
-from pipeline.stats import DECISIONS
+from pipeline.stats import decisions
 
 DOCUMENTS = 3
 """Of an item, shown on the terminal."""
@@ -28,7 +28,7 @@ def collect(run: Run) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     documents = 0
     for part in run.parts:
-        for step in ("quality.contamination", DECISIONS["quality"]):
+        for step in ("quality.contamination", decisions(run.config)["quality"]):
             if not run.is_done(STEP[step], part):
                 raise UserError(f"{run.root}: has not finished its quality stage; run it again first")
         held = read(run.file("quality.contamination", part), ["contaminated_by"])["contaminated_by"].combine_chunks()
@@ -37,7 +37,9 @@ def collect(run: Run) -> dict[str, Any]:
             continue
         documents += len(rows)
         origin = read(run.file("extract", part), ["id", "url"]).take(rows).to_pylist()
-        stays = kept(read(run.file(DECISIONS["quality"], part), ["dropped"])["dropped"]).take(rows).to_pylist()
+        stays = (
+            kept(read(run.file(decisions(run.config)["quality"], part), ["dropped"])["dropped"]).take(rows).to_pylist()
+        )
         for items, record, keeps in zip(held.take(rows).to_pylist(), origin, stays, strict=True):
             for item in items:
                 found.setdefault(item["item"], []).append(record | {"share": item["share"], "kept": keeps})

@@ -59,7 +59,9 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
             values = values | (row_of(run, wanted, part, row) or {})
         dropped = decided["dropped"]
         shown = {key: value for key, value in values.items() if key not in ("dropped", "cuts") and name != "extract"}
-        failing = None if dropped is None else [_explain(run, part, name, rule, values | decided, label) for rule in dropped]
+        failing = (
+            None if dropped is None else [_explain(run, part, name, rule, values | decided, label) for rule in dropped]
+        )
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
