@@ -80,7 +80,7 @@ def ran(folder: Path, name: str, sets: list[str], workers: int = 1) -> Run:
 
 
 def dropped(done: Run, step: str) -> dict[str, tuple[list[str] | None, str | None]]:
-    found = {}
+    found: dict[str, tuple[list[str] | None, str | None]] = {}
     for part in done.parts:
         ids = read(done.file("extract", part), ["id"])["id"].to_pylist()
         table = read(done.file(step, part), ["dropped", "kept"] if step == "extract.urls" else ["dropped"])

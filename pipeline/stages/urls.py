@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pipeline.engines import Tick
 from pipeline.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
 from pipeline.stages.choice import of_documents
-from pipeline.stages.duplicates import Source
+from pipeline.stages.duplicates import Roots, Source
 from pipeline.stages.job import View, part_key
 
 KEYS = pa.binary(16)
@@ -41,7 +41,7 @@ def drop_repeated(view: View, tick: Tick) -> int:
                 done += len(urls)
                 tick(done, done)
 
-    roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
+    roots: Roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     join_column(keys, "url", alive, view.config.duplicates.memory_bytes, roots)
     settle(roots)
     policy = view.config.url.duplicates
