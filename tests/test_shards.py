@@ -119,6 +119,23 @@ def test_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_p
     assert streams(other) != streams(one)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 39])
+def test_ranges_of_the_index_change_nothing(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    spread = [ROWS[30:], [], ROWS[:3], ROWS[3:30]]
+    for validation in (0.0, 0.2, 1e-9, 1.0):
+        whole = build(tokenizer, tmp_path / f"whole-{validation}", spread, validation=validation)
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.tokenize.parts.RANGE_ROWS", rows)
+            patch.setattr("pipeline.tokenize.parts.PART_ROWS", 0)
+            cut = build(tokenizer, tmp_path / f"cut-{validation}", spread, validation=validation)
+        cut.verify()
+        assert streams(cut) == streams(whole)
+        for name in shards.SPLITS:
+            assert cut.documents(name) == whole.documents(name)
+
+
 def test_equal_ids_keep_the_order_of_part_and_row(tokenizer: Tokenizer, tmp_path: Path) -> None:
     rows = [{"id": "same", "cluster": "x", "text": f"text {n}", "row": n} for n in (2, 0, 1)]
     opened = build(tokenizer, tmp_path / "run", [rows, rows[:1]], validation=0)

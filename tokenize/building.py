@@ -1,7 +1,7 @@
 """Writing shards: the documents of encoded parts, in a given order, as token files and a table behind what is there."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.tokenize.parts import Header, read_tokens, tokens_path
+from pipeline.tokenize.parts import Header, Parts, read_tokens, tokens_path
 
 _BLOCK_TOKENS = 1 << 22
 _BLOCK_ROWS = 1 << 16
@@ -29,54 +29,55 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 
 
+Documents = Callable[[], Iterator[pa.Table]]
+"""Rows of an index in order, table by table; it is asked for them several times."""
+
+
 def build(
-    directory: Path,
-    manifest: Mapping[str, Any],
-    index: pa.Table,
-    held_out: np.ndarray,
-    part_files: Sequence[Path],
-    header: Header,
+    directory: Path, manifest: Mapping[str, Any], documents: Mapping[str, Documents], parts: Parts
 ) -> dict[str, Any]:
-    """Write the new files of one generation of documents; the manifest with them, which is not written.
+    """Write the new files of one generation of documents, by split; the manifest with them, which is not written.
 
     Nothing that the manifest knows is touched. A file that it does not know, of a writing that was cut off, is overwritten.
     """
     tables: list[dict[str, Any]] = list(manifest["documents"])
     name = "documents.parquet" if not tables else f"documents-{len(tables):05d}.parquet"
     splits: dict[str, Any] = {}
+    count = 0
     with pq.ParquetWriter(directory / name, DOCUMENT_SCHEMA, compression="zstd") as table:
-        for split, chosen in (("train", ~held_out), ("validation", held_out)):
-            documents = index.filter(pa.array(chosen))
-            totals = {key: pc.sum(documents[key]).as_py() or 0 for key in ("length", "bytes")}
+        for split, rows in documents.items():
+            totals = dict.fromkeys(("documents", "tokens", "bytes"), 0)
+            for some in rows():
+                totals["documents"] += len(some)
+                totals["tokens"] += pc.sum(some["length"]).as_py() or 0
+                totals["bytes"] += pc.sum(some["bytes"]).as_py() or 0
             old = manifest["splits"][split]
-            blocks = _gather(documents, part_files, header)
-            new = _write_shards(
-                directory, split, len(old["shards"]), blocks, totals["length"], manifest["shard_tokens"], header
-            )
-            _write_documents(table, split, documents, old["tokens"])
-            splits[split] = {
-                "tokens": old["tokens"] + totals["length"],
-                "documents": old["documents"] + len(documents),
-                "bytes": old["bytes"] + totals["bytes"],
-                "shards": [*old["shards"], *new],
-            }
+            blocks = _gather(rows(), parts)
+            size = manifest["shard_tokens"]
+            new = _write_shards(directory, split, len(old["shards"]), blocks, totals["tokens"], size, parts.header)
+            _write_documents(table, split, rows(), old["tokens"])
+            splits[split] = {key: old[key] + value for key, value in totals.items()}
+            splits[split]["shards"] = [*old["shards"], *new]
+            count += totals["documents"]
     with (directory / name).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    tables.append({"file": name, "documents": len(index), "sha256": digest})
+    tables.append({"file": name, "documents": count, "sha256": digest})
     return {**manifest, "documents": tables, "splits": splits}
 
 
-def _gather(documents: pa.Table, part_files: Sequence[Path], header: Header) -> Iterator[np.ndarray]:
+def _gather(tables: Iterator[pa.Table], parts: Parts) -> Iterator[np.ndarray]:
     """The documents' tokens in order, in blocks of some megabytes."""
     block: list[np.ndarray] = []
     size = 0
-    columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
-    for number, start, length in zip(*columns, strict=True):
-        block.append(read_tokens(tokens_path(part_files[number]), header.dtype, int(start), int(length)))
-        size += int(length)
-        if size >= _BLOCK_TOKENS:
-            yield np.concatenate(block)
-            block, size = [], 0
+    for documents in tables:
+        columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
+        for number, start, length in zip(*columns, strict=True):
+            path = tokens_path(parts.files[number])
+            block.append(read_tokens(path, parts.header.dtype, int(start), int(length)))
+            size += int(length)
+            if size >= _BLOCK_TOKENS:
+                yield np.concatenate(block)
+                block, size = [], 0
     if block:
         yield np.concatenate(block)
 
@@ -113,11 +114,13 @@ def _write_shards(
     return shards
 
 
-def _write_documents(table: pq.ParquetWriter, split: str, documents: pa.Table, first: int) -> None:
-    ends = first + np.cumsum(documents["length"].to_numpy())
-    starts = pa.array(ends - documents["length"].to_numpy(), pa.int64())
-    documents = documents.set_column(documents.schema.get_field_index("start"), "start", starts)
-    for at in range(0, len(documents), _BLOCK_ROWS):
-        rows = documents.slice(at, _BLOCK_ROWS)
-        rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(DOCUMENT_SCHEMA.names)
-        table.write_table(rows.cast(DOCUMENT_SCHEMA))
+def _write_documents(table: pq.ParquetWriter, split: str, tables: Iterator[pa.Table], position: int) -> None:
+    for documents in tables:
+        ends = position + np.cumsum(documents["length"].to_numpy())
+        starts = pa.array(ends - documents["length"].to_numpy(), pa.int64())
+        documents = documents.set_column(documents.schema.get_field_index("start"), "start", starts)
+        for at in range(0, len(documents), _BLOCK_ROWS):
+            rows = documents.slice(at, _BLOCK_ROWS)
+            rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(DOCUMENT_SCHEMA.names)
+            table.write_table(rows.cast(DOCUMENT_SCHEMA))
+        position = int(ends[-1]) if len(ends) else position

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 
+RANGE_ROWS = 1 << 18  # of an index, which are read, sorted and written at once: about 60 MB
+PART_ROWS = 1 << 10  # or so many of each part, where parts are many: opening a file should pay
 _BLOCK_ROWS = 1 << 12  # as Python objects they take ten times the room
+_GROUP_ROWS = 1 << 14
 
 _PART_SCHEMA = pa.schema(
     [
@@ -109,7 +112,9 @@ class PartWriter:
         index = index.set_column(index.schema.get_field_index("start"), "start", starts)
         metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
         temporary = self._out.with_name(self._out.name + ".tmp")
-        pq.write_table(index.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(
+            index.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=_GROUP_ROWS
+        )
         os.replace(temporary, self._out)
 
 
@@ -136,25 +141,52 @@ def read_header(path: Path) -> Header:
         raise UserError(f"{path}: not an encoded part ({error!r})") from error
 
 
-def read_indexes(part_files: Sequence[Path]) -> tuple[Header, pa.Table]:
-    """The indexes as one table, with the number of the file that each document lies in; UserError for parts that do not fit."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, part and row.
+
+    It is read range of hashes by range, so that the memory it takes does not grow with the number of documents.
+    """
+
+    files: tuple[Path, ...]
+    header: Header
+    documents: int
+
+    def ranges(self) -> Iterator[pa.Table]:
+        """The index, with the number of the file that each document lies in, in tables of some hundred thousand rows, or a
+        thousand of each part."""
+        count = max(1, -(-self.documents // max(RANGE_ROWS, PART_ROWS * len(self.files))))
+        bounds = [pa.scalar((number << 64) // count, pa.uint64()) for number in range(count)]
+        key = pc.field("key")
+        for number, low in enumerate(bounds):
+            wanted = key >= low if number + 1 == count else (key >= low) & (key < bounds[number + 1])
+            tables = []
+            for file, path in enumerate(self.files):
+                table = pq.read_table(path, filters=wanted, partitioning=None)
+                place = pa.repeat(pa.scalar(file, pa.int32()), len(table))
+                tables.append(table.cast(_PART_SCHEMA).append_column("file", place))
+            table = pa.concat_tables(tables)
+            order = [(name, "ascending") for name in ("key", "id", "part", "row")]
+            yield table.take(pc.sort_indices(table, order))
+
+
+def open_parts(part_files: Sequence[Path]) -> Parts:
+    """UserError for a file that is no part or is cut, and for parts that do not belong together."""
     headers: dict[Header, Path] = {}
-    tables = []
-    for number, path in enumerate(part_files):
+    documents = 0
+    for path in part_files:
+        header = read_header(path)
         try:
-            table = pq.read_table(path)
-            header = Header(**json.loads(table.schema.metadata[b"shards"]))
+            lengths = pq.read_table(path, columns=["length"], partitioning=None)["length"]
             size = tokens_path(path).stat().st_size
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        except (OSError, pa.ArrowException) as error:
             raise UserError(f"{path}: not an encoded part ({error!r})") from error
-        if size != (pc.sum(table["length"]).as_py() or 0) * header.dtype.itemsize:
+        if size != (pc.sum(lengths).as_py() or 0) * header.dtype.itemsize:
             raise UserError(f"{tokens_path(path)}: its size is not the index's")
         headers.setdefault(header, path)
-        tables.append(
-            table.cast(_PART_SCHEMA).append_column("file", pa.repeat(pa.scalar(number, pa.int32()), len(table)))
-        )
+        documents += len(lengths)
     if len(headers) != 1:
         raise UserError(
             f"parts of different tokenizers or seeds: {', '.join(map(str, headers.values())) or 'no part at all'}"
         )
-    return next(iter(headers)), pa.concat_tables(tables)
+    return Parts(tuple(part_files), next(iter(headers)), documents)

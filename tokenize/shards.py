@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.tokenize.building import build
+from pipeline.tokenize.building import Documents, build
 from pipeline.tokenize.mixing import Mixture
-from pipeline.tokenize.parts import Header, PartWriter, read_indexes, tokens_path
+from pipeline.tokenize.parts import Header, Parts, PartWriter, open_parts, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # so that reading shards loads no encoder
 VERSION = 3
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
-_ORDER = [(name, "ascending") for name in ("key", "id", "part", "row")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,18 +265,17 @@ def merge_parts(
 
     A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
     one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
-    smallest hash into validation, or of the largest into train. Memory: the parts' indexes; each part's tokens are read
-    once, front to back. The directory appears whole under its name, in the place of an older one; UserError for parts that
+    smallest hash into validation, or of the largest into train. Memory: some hundred thousand rows of the index, or a
+    thousand of each part (under a mixture all of it); each part's tokens are read front to back, once for each split. The
+    directory appears whole under its name, in the place of an older one; UserError for parts that
     are missing, cut or of different tokenizers or seeds.
     """
     if shard_tokens < 1 or not 0 <= validation <= 1:
         raise UserError(
             f"shard_tokens is {shard_tokens} and validation {validation}; at least 1, and 0 to 1, are needed"
         )
-    header, index = read_indexes(part_files)
-    index = index.take(pc.sort_indices(index, _ORDER))
-    border = _border(index["split_key"].to_numpy(), validation)
-    held_out = _held_out(index, border)
+    parts = open_parts(part_files)
+    header, border = parts.header, _border(parts, validation)
     manifest: dict[str, Any] = {
         "version": VERSION,
         "dtype": header.dtype.name,
@@ -289,8 +288,11 @@ def merge_parts(
         "documents": [],
         "splits": {name: {"tokens": 0, "documents": 0, "bytes": 0, "shards": []} for name in SPLITS},
     }
+    documents = _by_split(parts, border)
     if mixture is not None:
-        index, held_out, told = mixture.select(index, held_out, validation)
+        index = pa.concat_tables(parts.ranges())
+        index, held_out, told = mixture.select(index, _held_out(index, border), validation)
+        documents = {"train": _whole(index, ~held_out), "validation": _whole(index, held_out)}
         manifest["mixture"] = told | dict(about or {})
 
     building = out_dir.with_name(f".{out_dir.name}.building")
@@ -298,7 +300,7 @@ def merge_parts(
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        _write_manifest(building, build(building, manifest, index, held_out, part_files, header))
+        _write_manifest(building, build(building, manifest, documents, parts))
         shutil.rmtree(replaced, ignore_errors=True)
         if out_dir.exists():
             os.rename(out_dir, replaced)
@@ -320,23 +322,20 @@ def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str
     directory = Path(directory)
     with _alone(directory):
         opened = open(directory)
-        header, index = read_indexes(part_files)
-        names = ("vocab_size", "end_of_text", "seed", "tokenizer")
-        for name, (theirs, ours) in {n: (getattr(header, n), opened.manifest[n]) for n in names}.items():
+        parts = open_parts(part_files)
+        for name in ("vocab_size", "end_of_text", "seed", "tokenizer"):
+            theirs, ours = getattr(parts.header, name), opened.manifest[name]
             if theirs != ours:
                 raise UserError(f"{part_files[0]}: encoded with {name} {theirs}, but {directory} has {ours}")
-        for table in opened.manifest["documents"]:
-            with pq.ParquetFile(directory / table["file"]) as file:
-                for batch in file.iter_batches(columns=["id"]):
-                    known = batch["id"].cast(pa.large_string())
-                    if pc.any(double := pc.is_in(known, index["id"])).as_py():
-                        name = known.filter(double)[0].as_py()
-                        raise UserError(f"{directory}: document {name} is in it already; append what is new only")
-        index = index.take(pc.sort_indices(index, _ORDER))
-        held_out = _held_out(index, opened.manifest["held_out_below"])
-        entry = {"documents": len(index), "tokens": pc.sum(index["length"]).as_py() or 0} | dict(about or {})
+        tokens = 0
+        for some in parts.ranges():
+            tokens += pc.sum(some["length"]).as_py() or 0
+            for table in opened.manifest["documents"]:
+                _refuse_doubles(directory / table["file"], some["id"])
+        entry = {"documents": parts.documents, "tokens": tokens} | dict(about or {})
         try:
-            manifest = build(directory, opened.manifest, index, held_out, part_files, header)
+            documents = _by_split(parts, opened.manifest["held_out_below"])
+            manifest = build(directory, opened.manifest, documents, parts)
             _write_manifest(directory, manifest | {"appended": [*manifest.get("appended", []), entry]})
         finally:
             _sweep(directory)
@@ -374,14 +373,42 @@ def _write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
     os.replace(temporary, directory / "manifest.json")
 
 
-def _border(split_keys: np.ndarray, validation: float) -> int:
+def _refuse_doubles(table: Path, ids: pa.ChunkedArray) -> None:
+    with pq.ParquetFile(table) as file:
+        for batch in file.iter_batches(columns=["id"]):
+            known = batch["id"].cast(pa.large_string())
+            double = pc.is_in(known, ids)
+            if pc.any(double).as_py():
+                name = known.filter(double)[0].as_py()
+                raise UserError(f"{table.parent}: document {name} is in it already; append what is new only")
+
+
+def _border(parts: Parts, validation: float) -> int:
     """The clusters of smaller keys are for validation."""
     border = int(validation * 2**64)
-    if 0 < validation < 1 and len(clusters := np.unique(split_keys)) >= 2:
-        border = min(max(border, int(clusters[0]) + 1), int(clusters[-1]))
+    if 0 < validation < 1:
+        ends = [pc.min_max(some["split_key"]).as_py() for some in parts.ranges() if len(some)]
+        least = min((end["min"] for end in ends), default=0)
+        most = max((end["max"] for end in ends), default=0)
+        if least < most:
+            border = min(max(border, least + 1), most)
     return border
 
 
 def _held_out(index: pa.Table, border: int) -> np.ndarray:
     keys = index["split_key"].to_numpy()
     return keys < np.uint64(border) if border < 2**64 else np.ones(len(keys), bool)
+
+
+def _by_split(parts: Parts, border: int) -> dict[str, Documents]:
+    """The documents of each split, range by range."""
+
+    def rows(held_out: bool) -> Iterator[pa.Table]:
+        for index in parts.ranges():
+            yield index.filter(pa.array(_held_out(index, border) == held_out))
+
+    return {"train": partial(rows, False), "validation": partial(rows, True)}
+
+
+def _whole(index: pa.Table, chosen: np.ndarray) -> Documents:
+    return lambda: iter([index.filter(pa.array(chosen))])
