@@ -213,6 +213,38 @@ def contamination(
 
 
 @app.command()
+def suggest(
+    run: RunFolder,
+    good: Annotated[list[str], typer.Option(metavar="SOURCE", help="Documents as they should be. Repeatable.")],
+    bad: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Documents as they should not be. Default: the run's own. Repeatable."),
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Only documents in it, such as en.")] = None,
+    most: Annotated[float, typer.Option(min=0, max=1, help="The share of good that a bound may drop at most.")] = 0.1,
+    documents: Annotated[int, typer.Option(min=1, help="Hold no more than twice so many of each side.")] = 100_000,
+    png: Annotated[Path | None, typer.Option(help="Draw all histograms into this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
+) -> None:
+    """For each signal, good documents against bad ones: the bound where bad outweighs good, and a config to paste.
+
+    A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
+    """
+    from pipeline.plan import open_run
+    from pipeline.suggest import as_json as plain
+    from pipeline.suggest import plot, show
+    from pipeline.suggest import suggest as find
+
+    found = find(open_run(run), good, bad or [], language=language, documents=documents, most=most)
+    if png:
+        plot(found, png)
+    if as_json:
+        print(json.dumps(plain(found), indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(found, _console())
+
+
+@app.command()
 def tokens(
     run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
 ) -> None:

@@ -1,0 +1,140 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config import load
+from pipeline.errors import UserError
+from pipeline.filters.separate import best_cut, histograms, shortest
+from pipeline.runner import run
+from pipeline.suggest import _thinned, as_json, lines_to_paste, plot, suggest
+
+NAN = math.nan
+
+
+class Quiet:
+    """A Reporter that says nothing."""
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None: ...
+    def advance(self, rows: int, units: int) -> None: ...
+    def end(self, step: str, rows: int, seconds: float) -> None: ...
+    def note(self, text: str) -> None: ...
+    def on_train(self, progress: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "side", "expected"),
+    [
+        ([1, 2, 3], [4, 5, 6], "max", (3, 0, 1)),
+        ([1, 2, 3], [4, 5, 6], "min", None),
+        ([4, 5, 6], [1, 2, 3], "min", (4, 0, 1)),
+        ([1, 2, 3, 4], [3, 4, 5, 6], "max", (4, 0, 0.5)),  # 2 would catch all, and cost half the good: as much excess
+        ([1, 2, 3, 10], [9, 9, 9, 11], "max", (3, 0.25, 1)),
+        ([1, 2, 3, NAN], [9, 9, NAN, NAN], "max", (3, 0, 0.5)),  # what has no value is not dropped
+        ([1, 1, 1], [1, 1, 1], "max", None),
+        ([1, 1, 1, 2], [1, 1, 2, 2], "max", (1, 0.25, 0.5)),
+        ([1.23456, 1], [1.23457, 1], "max", (1.23456, 0, 0.5)),
+        ([0.1, 0.2], [0.8, 0.9], "max", (0.2, 0, 1)),
+        ([0.8, 0.9], [0.1, 0.2], "min", (0.8, 0, 1)),
+        ([12345, 1], [99999, 1], "max", (60000, 0, 0.5)),  # a short number between
+        ([-5, -4], [-9, -8], "min", (-5, 0, 1)),
+        ([], [1, 2], "max", (1, 0, 0.5)),
+        ([NAN], [NAN], "max", None),
+    ],
+)
+def test_the_cut_of_made_distributions(
+    good: list[float], bad: list[float], side: str, expected: tuple[float, float, float] | None
+) -> None:
+    cut = best_cut(np.array(good, np.float64), np.array(bad, np.float64), side)
+    assert (cut and (cut.bound, cut.good, cut.bad)) == expected
+
+
+def test_a_cut_drops_no_more_good_than_it_may() -> None:
+    good, bad = np.arange(100.0), np.arange(50.0, 150.0)
+    free = best_cut(good, bad, "max")
+    assert free is not None
+    assert (free.good, free.bad, free.separation) == (0.0, 0.5, 0.5)
+    good, bad = np.arange(100.0), np.full(100, 80.5)
+    free, bound = best_cut(good, bad, "max"), best_cut(good, bad, "max", most=0.1)
+    assert free is not None
+    assert (free.bound, free.good, free.bad) == (80, 0.19, 1.0)
+    assert bound is None
+
+
+def test_the_cut_is_where_densities_cross() -> None:
+    """Two normal distributions of equal width cross half way."""
+    draw = np.random.default_rng(1)
+    good, bad = draw.normal(0, 1, 50_000), draw.normal(2, 1, 50_000)
+    cut = best_cut(good, bad, "max")
+    assert cut is not None
+    assert cut.bound == pytest.approx(1, abs=0.15)
+    assert cut.separation == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.123, 0.129, 0.123),
+        (3, 4, 3),
+        (3.2, 7, 5),
+        (-0.5, -0.4, -0.5),
+        (0.1 + 0.2, 0.31, 0.305),
+        (1e10, math.inf, 1e10),
+    ],
+)
+def test_the_shortest_number(low: float, high: float, expected: float) -> None:
+    found = shortest(low, high)
+    assert low <= found < high
+    assert found == expected
+
+
+def test_histograms_share_their_bins() -> None:
+    found = histograms(np.array([0.0, 1.0, NAN]), np.array([10.0]))
+    assert found.good.sum() == found.bad.sum() == 1
+    assert found.good[0] == 0.5
+    assert found.bad[-1] == 1
+    assert histograms(np.array([NAN]), np.array([])).good.sum() == 0
+
+
+def test_thinning_keeps_every_second_or_fourth() -> None:
+    batches = [{"words": np.arange(start, min(start + 7, 100), dtype=np.float64)} for start in range(0, 100, 7)]
+    assert _thinned(iter(batches), 50)["words"].tolist() == list(range(100))
+    assert _thinned(iter(batches), 25)["words"].tolist() == list(range(0, 100, 2))
+    assert _thinned(iter(batches), 15)["words"].tolist() == list(range(0, 100, 4))
+
+
+def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
+    def write(name: str, texts: list[str]) -> str:
+        rows = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(tmp_path / name)
+
+    good = write(
+        "good.jsonl", [f"The river and the garden of number {n} have a bridge to them. " * 9 for n in range(30)]
+    )
+    bad = write("bad.jsonl", [f"click here number {n} ... " * 3 for n in range(20)])
+    asked = '[input]\npaths = ["{}"]\n[language]\nmin_score = 0\n[duplicates]\nthreshold = 1.0\n'
+    (tmp_path / "a.toml").write_text(asked.format(bad))
+    opened = run(
+        tmp_path / "run", load(tmp_path / "a.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
+    )
+    found = suggest(opened, [good], [], language=None, documents=1000, most=0.1)
+    assert (found["good"], found["bad"]) == (30, 20)
+    entries = {entry["signal"]: entry["cuts"] for entry in found["signals"]}
+    words = entries["words"][0]
+    assert (words.side, words.good, words.bad) == ("min", 0.0, 1.0)
+    lines = lines_to_paste(found)
+    assert any(line.startswith("stop_words = { min = ") for line in lines)
+    (tmp_path / "b.toml").write_text(asked.format(bad) + "[quality]\n" + "\n".join(lines))
+    again = run(
+        tmp_path / "run", load(tmp_path / "b.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
+    )
+    assert suggest(again, [good], [bad], language=None, documents=1000, most=0.1)["signals"][0]["cuts"][0].bad == 1.0
+    json.dumps(as_json(found), allow_nan=False)
+    with pytest.raises(UserError, match="no good documents in xx"):
+        suggest(again, [good], [], language="xx", documents=10, most=0.1)
+    pytest.importorskip("matplotlib")
+    plot(found, tmp_path / "all.png")
+    assert (tmp_path / "all.png").read_bytes()[:4] == b"\x89PNG"
