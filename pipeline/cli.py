@@ -420,7 +420,7 @@ def classifier_train(
     buckets: Annotated[
         int, typer.Option(min=1, help="Hash buckets of the n-grams; a model has 4 bytes for each dimension of each.")
     ] = 200_000,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.1,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.5,
     held_out: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of texts the figures are from.")] = 0.1,
 ) -> None:
     """Train a fastText model that tells good texts from bad, and say how it does on texts it has not seen.
