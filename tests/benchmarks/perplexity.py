@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=20_000)
     options = parser.parse_args()
     use_kernel_cache()
-    documents = pa.chunked_array(list(read_texts(options.texts, language=options.language)), pa.large_string())
+    found_texts = read_texts(options.texts, language=options.language)
+    documents = pa.chunked_array([array.cast(pa.large_string()) for array in found_texts], pa.large_string())
     spelt = normalize(documents, "words", keep_lines=True)
     lines = [line for text in spelt.to_pylist() for line in text.split("\n") if line][: options.lines]
     words = sum(len(line.split()) for line in lines)
