@@ -14,8 +14,8 @@ from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.separate import Cut, FloatArray, best_cut, histograms
-from pipeline.filters.signals import all_signals
 from pipeline.filters.signals import measure as signals
+from pipeline.filters.signals import stored_signals
 from pipeline.ledger import atomic, row_groups
 from pipeline.plan import STEP, Run
 from pipeline.stages.models import check_scores
@@ -60,8 +60,9 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
     scorers = {name: open_scorer(s.kind, s.model, s.label, s.spelling, s.share) for name, s in config.scores.items()}
     identifier = LanguageIdentifier() if scorers else None
+    names = stored_signals(config.families)
     for array in arrays:
-        values = {name: _numbers(column) for name, column in signals(array).items()}
+        values = {name: _numbers(column) for name, column in signals(array, names).items()}
         if identifier:
             labels, _ = identifier.predict_columns(array)
             values |= {name: scorer(array, labels) for name, scorer in scorers.items()}
@@ -70,7 +71,7 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
 def _ledger(run: Run, language: str | None) -> Iterator[Values]:
     """Every signal and score of the run's documents, as they lie in the ledger."""
-    sources = {"quality": list(all_signals())}
+    sources = {"quality": list(stored_signals(run.config.families))}
     if run.config.scores:
         sources["quality.scores"] = list(run.config.scores)
     for part in run.parts:
