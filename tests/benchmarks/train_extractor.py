@@ -180,9 +180,10 @@ def flatten(booster: Any) -> Forest:
 
 
 def contexts(pages: list[Page], alone: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    return [
-        trees.context(verdict, page.sizes, page.around, page.table) for page, verdict in zip(pages, alone, strict=True)
-    ]
+    found = [page.table.copy() for page in pages]
+    for page, verdict, table in zip(pages, alone, found, strict=True):
+        trees.context(verdict, page.sizes, page.around, table)
+    return found
 
 
 def train(pages: list[Page]) -> dict[int, Model]:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.extract.native.lanes import LANES, at_most, copy, count, equal, first
 from pipeline.extract.native.names import BLOCK, KIND, OPAQUE, TAG, TAG_TABLE, TAGS, VOID, look_up
 from pipeline.extract.native.syntax import (
     FAR,
@@ -37,7 +38,9 @@ _SCAN = 48  # open elements that are searched for the one that a tag ends
 _A, _B, _BR, _DD, _DIV, _DL, _DT, _IMG, _LI, _OL, _P, _PRE, _STRONG, _TABLE, _TBODY, _TD, _TH, _TITLE, _TR, _UL = (
     TAG[name] for name in "a b br dd div dl dt img li ol p pre strong table tbody td th title tr ul".split()
 )
-_HTML, _HEAD, _BODY, _OPTION, _SCRIPT, _STYLE = (TAG[name] for name in "html head body option script style".split())
+_HTML, _HEAD, _BODY, _NOSCRIPT, _OPTION, _SCRIPT, _STYLE = (
+    TAG[name] for name in "html head body noscript option script style".split()
+)
 
 
 class Parsed(NamedTuple):
@@ -64,12 +67,12 @@ def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
     """Depth after the ends that a start tag implies: of p before a block, of li before li, of cells and rows."""
     cell = new == _TD or new == _TH
     term = new == _DT or new == _DD
-    z = depth - 1
+    found, z = depth, depth - 1
     while z > 0 and z > depth - _SCAN:
         it = tag[open_[z]]
         if it == _P:
-            return z
-        if new == _LI:
+            found = z
+        elif new == _LI:
             if it == _LI:
                 return z
             if it == _UL or it == _OL or it == _TABLE or it == _DIV:
@@ -94,7 +97,7 @@ def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
         elif KIND[it] & BLOCK:
             break
         z -= 1
-    return depth
+    return found
 
 
 @njit(nogil=True)
@@ -107,7 +110,7 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
             return z
         if (it == _TD or it == _TH) and ended != _TABLE and ended != _TR and ended != _TBODY:
             break
-        if not KIND[ended] & BLOCK and KIND[it] & BLOCK:
+        if not KIND[ended] & BLOCK and KIND[it] & BLOCK and ended != _NOSCRIPT:
             break
         z -= 1
     return depth
@@ -121,16 +124,13 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
     then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
     """
     n = len(page)
-    tags = 0
-    for byte in page:
-        tags += byte == 60
-    tags = min(tags, max_tags)
+    tags = min(count(page, 60), max_tags)
     status = OK
     parent = np.empty(tags + 1, np.int32)
     tag = np.empty(tags + 1, np.int32)
     hints = np.empty(tags + 1, np.int64)
     path = np.empty(tags + 1, np.uint64)
-    out = np.empty(2 * n + 8, np.uint8)  # an entity may be longer than its name: &nGt; is six bytes
+    out = np.empty(2 * n + LANES, np.uint8)  # an entity may be longer than its name: &nGt; is six bytes
     home = np.empty(tags + 2, np.int32)
     start = np.empty(tags + 2, np.int64)
     stop = np.empty(tags + 2, np.int64)
@@ -147,6 +147,7 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
     link_bytes = bold_bytes = links = images = breaks = 0
     space = True
     title = (0, 0)
+    noscript_end = -1
     i = 0
     while True:
         flush = i >= n
@@ -155,6 +156,22 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
         if not flush and page[i] != 60:  # text
             before = o
             while i < n:
+                if i + LANES <= n and not pre:  # words, with one space between them, as they stand
+                    spaces = equal(page, i, 32)
+                    doubled = spaces & ((spaces << 1) | space)
+                    odd = (
+                        at_most(page, i, 31) | equal(page, i, 60) | equal(page, i, 38) | equal(page, i, 0xC2) | doubled
+                    )
+                    size = first(np.uint32(odd))
+                    if size > 0:
+                        copy(page, i, out, o)
+                        space = (spaces >> (size - 1)) & 1 != 0
+                        if size > 1 or not space:
+                            breaks = 0
+                        o += size
+                        i += size
+                        if size == LANES:
+                            continue
                 c = page[i]
                 point, second = np.int64(-1), np.int64(0)
                 if c == 60:
@@ -168,6 +185,11 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                 elif c <= 32:
                     point = np.int64(c)
                     i += 1
+                    while space and not pre and i + LANES <= n:
+                        blanks = first(~at_most(page, i, 32))
+                        i += blanks
+                        if blanks < LANES:
+                            break
                 elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xA0:
                     point = np.int64(32)
                     i += 2
@@ -250,6 +272,12 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                 elif new == _SCRIPT or new == _STYLE:
                     i = next_line_break(page, i)
                 continue
+            if new == _NOSCRIPT and not closing:  # it hides what is in it, if it ends
+                if noscript_end < i and not never[new]:
+                    noscript_end = end_tag(page, i, new)
+                    never[new] = noscript_end < 0
+                if never[new]:
+                    continue
             if new == _BR:
                 breaks += 1
                 if breaks < 2:

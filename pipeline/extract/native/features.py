@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.extract.native.blocks import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
 from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
+from pipeline.extract.native.trees import CONTEXT, LEVELS
 from pipeline.extract.native.words import (
     CAPITALISED,
     CAPITALS,
@@ -41,8 +42,8 @@ for _rank, _names in enumerate(
 _H1, _H6 = TAG["h1"], TAG["h6"]
 
 _SELF, _POSITION, _NEIGHBOUR, _LEVEL, _TOP, _REPEAT, _NEAR = 17, 7, 6, 6, 14, 6, 6
-_NEIGHBOURS, LEVELS = 6, 4
-_O_POSITION = _SELF
+_NEIGHBOURS = 6
+_O_POSITION = CONTEXT + _SELF
 _O_NEIGHBOURS = _O_POSITION + _POSITION
 _O_LEVELS = _O_NEIGHBOURS + _NEIGHBOUR * _NEIGHBOURS
 _O_TOP = _O_LEVELS + _LEVEL * LEVELS
@@ -51,7 +52,7 @@ _O_NEAR = _O_REPEAT + _REPEAT
 _O_HINTS = _O_NEAR + _NEAR
 _O_TAGS = _O_HINTS + 2 * HINTS
 FEATURES = _O_TAGS + len(_AROUND) + 2
-"""Columns of `describe`'s table."""
+"""Columns of `describe`'s table, the empty ones for the second round included."""
 
 _AROUND_COUNT = len(_AROUND)
 # Columns of the sums over an element's subtree.
@@ -157,7 +158,7 @@ def ancestors(page, sums, block_above, i, found):  # type: ignore[no-untyped-def
 def _of_itself(page, i, x):  # type: ignore[no-untyped-def]
     row = page.stats[i]
     chars, words = max(np.float32(1), row[CHARS]), max(np.float32(1), row[WORDS])
-    x[0] = np.log1p(row[CHARS])
+    x[0] = row[CHARS]
     x[1] = words
     x[2] = row[LINK_SHARE]
     x[3] = row[LINKS]
@@ -187,7 +188,7 @@ def _of_neighbours(page, i, x):  # type: ignore[no-untyped-def]
             x[o : o + _NEIGHBOUR] = -1
             continue
         row, other = page.stats[j], page.home[j]
-        x[o] = np.log1p(row[CHARS])
+        x[o] = row[CHARS]
         x[o + 1] = row[LINK_SHARE]
         x[o + 2] = row[STOP_WORDS] / max(np.float32(1), row[WORDS])
         x[o + 3] = row[SENTENCE_END]
@@ -241,12 +242,13 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     before, since_long, headings, since_heading = np.float32(0), np.float32(99), np.float32(0), np.float32(99)
     for i in range(count):
         x, row, e = table[i], page.stats[i], page.home[i]
-        _of_itself(page, i, x)
+        x[:CONTEXT] = 0
+        _of_itself(page, i, x[CONTEXT:_O_POSITION])
         o = _O_POSITION
         x[o] = before / chars
         x[o + 1] = np.float32(i) / count
-        x[o + 2] = np.log1p(np.float32(count))
-        x[o + 3] = np.log1p(total[_T_CHARS])
+        x[o + 2] = np.float32(count)
+        x[o + 3] = total[_T_CHARS]
         x[o + 4] = total[_T_LINKED] / chars
         x[o + 5] = total[_T_STOPS] / max(one, total[_T_WORDS])
         x[o + 6] = before
@@ -258,7 +260,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         for level in range(LEVELS):
             s = sums[around[i, level]]
             o = _O_LEVELS + level * _LEVEL
-            x[o] = np.log1p(s[_T_CHARS])
+            x[o] = s[_T_CHARS]
             x[o + 1] = s[_T_LINKED] / max(one, s[_T_CHARS])
             x[o + 2] = s[_T_STOPS] / max(one, s[_T_WORDS])
             x[o + 3] = s[_T_BLOCKS]
@@ -282,7 +284,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         x[o + 6] = sums[meet, _T_STOPS] / max(one, sums[meet, _T_WORDS])
         x[o + 7] = best
         x[o + 8] = depth[top]
-        x[o + 9] = np.log1p(s[_T_CHARS])
+        x[o + 9] = s[_T_CHARS]
         x[o + 10] = s[_T_LINKED] / max(one, s[_T_CHARS])
         x[o + 11] = s[_T_STOPS] / max(one, s[_T_WORDS])
         x[o + 12] = s[_T_LONG]
@@ -291,10 +293,10 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         p = path_sums[path_place[i]]
         o = _O_REPEAT
         x[o] = p[0]
-        x[o + 1] = np.log1p(p[1])
+        x[o + 1] = p[1]
         x[o + 2] = p[2] / max(one, p[1])
         x[o + 3] = p[3] / p[0]
-        x[o + 4] = np.log1p(p[1] / p[0])
+        x[o + 4] = p[1] / p[0]
         x[o + 5] = texts[text_place[i]]
 
         o = _O_NEAR

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from pipeline.extract.native.lanes import find, name_end
 from pipeline.extract.native.names import (
     BLOCK,
     ENTITY_TABLE,
@@ -182,10 +183,7 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
             continue
         closed = False
         a = k
-        k += 1  # an attribute's name may start with "="
-        while k < n and page[k] > 32 and page[k] != 61 and page[k] != 62 and page[k] != 47:
-            k += 1
-        b = k
+        k = b = name_end(page, k + 1)  # an attribute's name may start with "="
         while k < n and page[k] <= 32:
             k += 1
         va = vb = 0
@@ -198,9 +196,8 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
             quote = page[k]
             ended = False
             if (quote == 34 or quote == 39) and not endless[quote]:
-                va = vb = k + 1
-                while vb < n and page[vb] != quote:
-                    vb += 1
+                va = k + 1
+                vb = find(page, va, quote)
                 ended = vb < n
                 endless[quote] = not ended
                 if ended:
@@ -232,9 +229,11 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
 @njit(nogil=True)
 def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
     """Where the next end tag of this name starts; -1 where there is none."""
-    n, length = len(page), _LENGTHS[tag]
-    while i + 2 + length <= n:
-        if page[i] == 60 and page[i + 1] == 47:
+    length = _LENGTHS[tag]
+    last = len(page) - 2 - length
+    i = find(page, i, 60)
+    while i <= last:
+        if page[i + 1] == 47:
             same = True
             for z in range(length):
                 if page[i + 2 + z] | 32 != _NAMES[tag, z]:
@@ -242,7 +241,7 @@ def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
                     break
             if same:
                 return i
-        i += 1
+        i = find(page, i + 1, 60)
     return -1
 
 
@@ -254,22 +253,20 @@ def comment_end(page, i):  # type: ignore[no-untyped-def]
         return i + 1
     if i + 1 < n and page[i] == 45 and page[i + 1] == 62:
         return i + 2
-    while i + 2 < n:
-        if page[i] == 45 and page[i + 1] == 45:
-            if page[i + 2] == 62:
-                return i + 3
-            if page[i + 2] == 33 and i + 3 < n and page[i + 3] == 62:
-                return i + 4
-        i += 1
+    k = find(page, i, 62)
+    while k < n:
+        if page[k - 1] == 45 and page[k - 2] == 45 and k - 2 >= i:
+            return k + 1
+        if page[k - 1] == 33 and page[k - 2] == 45 and page[k - 3] == 45 and k - 3 >= i:
+            return k + 1
+        k = find(page, k + 1, 62)
     return -1
 
 
 @njit(nogil=True)
 def behind(page, i, byte):  # type: ignore[no-untyped-def]
     """Behind the next such byte; behind the end where there is none."""
-    while i < len(page) and page[i] != byte:
-        i += 1
-    return i + 1
+    return find(page, i, byte) + 1
 
 
 @njit(nogil=True)
@@ -289,15 +286,13 @@ def name(page, k):  # type: ignore[no-untyped-def]
 def next_line_break(page, i):  # type: ignore[no-untyped-def]
     """Where the next tag that breaks the line starts; how a script that never ends is got out of."""
     n = len(page)
+    i = find(page, i, 60)
     while i + 1 < n:
-        if page[i] == 60:
-            k = i + 2 if page[i + 1] == 47 else i + 1
-            if k < n and 97 <= page[k] | 32 <= 122:
-                k, h = name(page, k)
-                tag = look_up(TAG_TABLE, h)
-                if tag >= 0 and (KIND[tag] & BLOCK or tag == _BODY):
-                    return i
-                i = k
-                continue
-        i += 1
+        k = i + 2 if page[i + 1] == 47 else i + 1
+        if k < n and 97 <= page[k] | 32 <= 122:
+            k, h = name(page, k)
+            tag = look_up(TAG_TABLE, h)
+            if tag >= 0 and (KIND[tag] & BLOCK or tag == _BODY):
+                return i
+        i = find(page, k, 60)
     return n

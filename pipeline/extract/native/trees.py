@@ -15,6 +15,11 @@ _CHECK, _SURE = 16, np.float32(3.0)  # after so many trees, and beyond a logit o
 
 _WINDOWS = (3, 8, 20)
 _STATIC = 1 + 6 + len(_WINDOWS) + 5 + 2
+LEVELS = 4
+"""Elements around a block that are looked at."""
+CONTEXT = _STATIC + 2 * LEVELS
+"""The first columns of a page's table: empty in the first round, filled for the second."""
+_AT = np.uint64  # an index without a sign is not looked at for being negative
 
 
 class Forest(NamedTuple):
@@ -55,15 +60,17 @@ def save(path: Path, model: Model) -> None:
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
     """Probability for each row. With `exits`, a row whose outcome is clear is not run through the remaining trees."""
     rows, trees = len(table), len(forest.leaf)
+    feature, threshold, leaf = forest.feature, forest.threshold, forest.leaf  # out of the tuple once, not at each node
     found = np.empty(rows, np.float32)
     for i in range(rows):
         x = table[i]
         total = np.float32(0)
         for t in range(trees):
-            at = 0
+            features, thresholds = feature[t], threshold[t]
+            at = _AT(0)
             for _ in range(DEPTH):
-                at = 2 * at + 1 + (x[forest.feature[t, at]] > forest.threshold[t, at])
-            total += forest.leaf[t, at - _INNER]
+                at = _AT(at + at + _AT(1) + _AT(x[features[at]] > thresholds[at]))
+            total += leaf[t, at - _AT(_INNER)]
             if exits and t % _CHECK == _CHECK - 1 and abs(total) > _SURE:
                 break
         found[i] = np.float32(1) / (np.float32(1) + np.exp(-total))
@@ -73,16 +80,14 @@ def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np
 @njit(nogil=True, cache=True)
 def context(
     alone: NDArray[np.float32], sizes: NDArray[np.float32], around: NDArray[np.int32], table: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The second round's table: the first's verdicts around each block, then the block's own `table`.
+) -> None:
+    """Fill the first CONTEXT columns of `table` with the first round's verdicts around each block.
 
-    `sizes` are characters a block, `around` its ancestors (rows by levels).
+    `sizes` are characters a block, `around` its ancestors (rows by LEVELS).
     """
-    rows, levels = around.shape
-    own = table.shape[1]
-    found = np.empty((rows, _STATIC + 2 * levels + own), np.float32)
+    rows = len(table)
     if rows == 0:
-        return found
+        return
     kept, size = np.zeros(rows + 1, np.float64), np.zeros(rows + 1, np.float64)
     best = np.float32(0)
     for i in range(rows):
@@ -94,7 +99,7 @@ def context(
     element_kept, element_size = np.zeros(elements, np.float64), np.zeros(elements, np.float64)
     since = 30
     for i in range(rows):
-        z = found[i]
+        z = table[i]
         z[0] = alone[i]
         o = 1
         for step in range(-3, 4):
@@ -109,16 +114,16 @@ def context(
         z[o] = total / size[rows]
         z[o + 1] = best
         z[o + 2] = kept[i] / max(1.0, total)
-        z[o + 3] = np.log1p(total)
+        z[o + 3] = total
         z[o + 4] = (total - kept[i + 1]) / max(1.0, total)
         z[o + 5] = since
         since = 0 if alone[i] >= 0.8 else min(since + 1, 30)
     since = 30
     o = _STATIC - 1
     for i in range(rows - 1, -1, -1):
-        found[i, o] = since
+        table[i, o] = since
         since = 0 if alone[i] >= 0.8 else min(since + 1, 30)
-    for level in range(levels):
+    for level in range(LEVELS):
         for i in range(rows):
             element_kept[around[i, level]] = element_size[around[i, level]] = 0
         for i in range(rows):
@@ -126,10 +131,8 @@ def context(
             element_size[around[i, level]] += sizes[i] + 5
         for i in range(rows):
             e = around[i, level]
-            found[i, _STATIC + level] = element_kept[e] / element_size[e]
-            found[i, _STATIC + levels + level] = np.log1p(element_kept[e])
-    found[:, _STATIC + 2 * levels :] = table
-    return found
+            table[i, _STATIC + level] = element_kept[e] / element_size[e]
+            table[i, _STATIC + LEVELS + level] = element_kept[e]
 
 
 def cut(found: NDArray[np.float32], threshold: float) -> float:
