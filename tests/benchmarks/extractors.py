@@ -1,8 +1,9 @@
 """Extractors side by side on the sample pages: python tests/benchmarks/extractors.py FOLDS [--pages N]
 
 FOLDS: the folder written by `train_extractor.py --folds`. Token precision, recall and F1 against gold, by source and page
-type; ours by models that saw no page of the same site. Then agreement with trafilatura by language, on pages whose gold
-(if any) is left aside, and pages a second on one core (CPU time) with charset decoding.
+type; ours by models that saw no page of the same site. Then pages a second on one core (CPU time) with charset decoding.
+Then by language (fastText's, of the gold or of trafilatura's text): F1 against gold; snippets found of those a text must
+have, and of those it must not have; agreement with trafilatura on all pages.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import trafilatura
-from gold import FOLDS, Sample, samples, scores
+from gold import FOLDS, Sample, flat, samples, scores
 from resiliparse.extract.html2text import extract_plain_text
 
 from pipeline.extract.charset import decode
@@ -23,7 +24,8 @@ from pipeline.extract.native import trees
 from pipeline.extract.native.extract import extract, warm_up
 from pipeline.filters.language import LanguageIdentifier
 
-LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el")
+LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el", "nl", "ko", "pt")
+COMPARED = ("trafilatura", "traf. precise", "resiliparse", "native")
 ENOUGH = 200  # characters of text from which two extractors' agreement says something
 
 
@@ -63,9 +65,7 @@ def main() -> None:
     warm_up()
     pages = list(samples())[: arguments.pages]
     every = systems(arguments.folds)
-    identify = LanguageIdentifier()
     found: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
-    agreement: dict[str, list[float]] = defaultdict(list)
     seconds = dict.fromkeys(every, 0.0)
     texts: dict[str, list[str]] = {}
     for name, work in every.items():
@@ -76,10 +76,6 @@ def main() -> None:
         for name in every:
             for group in groups(page) if page.gold else ():
                 found[group][name].append(scores(texts[name][number], page.gold or ""))
-        theirs = texts["trafilatura"][number]
-        if len(theirs) >= ENOUGH:
-            language = identify.predict([theirs])[0].label
-            agreement[language].append(scores(texts["native"][number], theirs)[2])
 
     print(f"{'P/R/F1':28}" + "".join(f"{name:>19}" for name in every) + "   native - trafilatura")
     for group in sorted(found, key=lambda group: (group != "all", group != "articles", group)):
@@ -94,10 +90,35 @@ def main() -> None:
     print(
         f"{'times trafilatura':28}" + "".join(f"{seconds['trafilatura'] / spent:19.1f}" for spent in seconds.values())
     )
-    print("\nF1 of native against trafilatura's text, by language (fastText's), mean and first decile:")
-    for language in (name for name in LANGUAGES if agreement[name]):
-        values = agreement[language]
-        print(f"  {language:4} {len(values):5} pages  {np.mean(values):.3f}  {np.quantile(values, 0.1):.3f}")
+    by_language(pages, texts)
+
+
+def by_language(pages: list[Sample], texts: dict[str, list[str]]) -> None:
+    """What each extractor does on each language."""
+    identify = LanguageIdentifier()
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number, page in enumerate(pages):
+        theirs = texts["trafilatura"][number]
+        told_by = page.gold or theirs
+        if len(told_by) < ENOUGH:
+            continue
+        rows = found[identify.predict([told_by])[0].label]
+        rows["agreement"].append(scores(texts["native"][number], theirs)[2])
+        for name in COMPARED:
+            text = flat(texts[name][number])
+            if page.gold:
+                rows[f"{name} F1"].append(scores(text, page.gold)[2])
+            rows[f"{name} with"] += [flat(snippet) in text for snippet in page.wanted]
+            rows[f"{name} without"] += [flat(snippet) in text for snippet in page.unwanted]
+    measures = ("F1", "with", "without")
+    print(f"\n{'language':9}" + "".join(f"{m + ': ' + '/'.join(COMPARED):>42}" for m in measures) + "   agreement")
+    for language in (name for name in LANGUAGES if found[name]):
+        rows = found[language]
+        cells = []
+        for m in measures:
+            values = [f"{np.mean(rows[key]):.3f}" if rows[key := f"{name} {m}"] else "-" for name in COMPARED]
+            cells.append(f"{'/'.join(values) + f' ({len(rows[key])})':>42}")
+        print(f"{language:9}" + "".join(cells) + f"   {np.mean(rows['agreement']):.3f} ({len(rows['agreement'])})")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _TOKEN = re.compile(f"[{_IDEOGRAPH}]|[^\\W{_IDEOGRAPH}]+")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One page; `gold` is its main content by hand, where there is one."""
+    """One page; `gold` is its main content by hand, `wanted` and `unwanted` are snippets, where there are any."""
 
     body: bytes
     content_type: str | None
@@ -35,6 +35,8 @@ class Sample:
     language: str | None
     fold: int
     gold: str | None
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...]
 
 
 def site(url: str) -> str:
@@ -52,12 +54,13 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 def samples() -> Iterator[Sample]:
     """Every page of the sample, in order. Pages of one site are in one fold."""
-    gold = {(row["source"], row["id"]): row["gold_text"] for row in _rows("gold.jsonl") if row["source"] not in PARTIAL}
+    gold = {(row["source"], row["id"]): row for row in _rows("gold.jsonl") if row["source"] not in PARTIAL}
     index = _rows("index.jsonl")
     for file in sorted({row["file"] for row in index}):
         records = (r for r in read_records(SAMPLE / file, max_record_bytes=LIMIT) if r.record_type == "response")
         for row, record in zip((row for row in index if row["file"] == file), records, strict=True):
             assert row["url"] == record.url
+            known = gold.get((row["source"], row["id"]), {})
             digest = blake2b(site(row["url"]).encode(), digest_size=8).digest()
             yield Sample(
                 undo(record.body, record.http_headers, max_bytes=LIMIT).body,
@@ -66,13 +69,20 @@ def samples() -> Iterator[Sample]:
                 row["page_type"] or "",
                 row["lang"],
                 int.from_bytes(digest, "big") % FOLDS,
-                gold.get((row["source"], row["id"])),
+                known.get("gold_text"),
+                tuple(known.get("with") or ()),
+                tuple(known.get("without") or ()),
             )
 
 
 def tokens(text: str) -> list[str]:
     """Words in small letters, and each ideograph by itself."""
     return _TOKEN.findall(text.lower())
+
+
+def flat(text: str) -> str:
+    """The text with its white space made one, for a search."""
+    return " ".join(text.split())
 
 
 def scores(text: str, gold: str) -> tuple[float, float, float]:
