@@ -121,9 +121,16 @@ class Url(Section):
 class Extract(Section):
     """HTML to text."""
 
-    extractor: Literal["trafilatura", "resiliparse", "native"] = "trafilatura"
+    extractor: Literal["native", "trafilatura", "resiliparse"] = "native"
+    """tests/benchmarks/extractors.py compares them."""
     main_content: bool = True
     """False keeps navigation and boilerplate too."""
+    format: Literal["text", "markdown"] = "text"
+    """Markdown marks headings, quotes, code and tables; not with resiliparse."""
+    comments: bool = False
+    """True keeps readers' comments below the main content."""
+    tables: bool = True
+    """False leaves the rows of tables out; not with resiliparse."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)
     """A record, or its decoded body, over this is dropped as too_large."""
     record_types: tuple[str, ...] = ("response", "resource", "conversion")
@@ -444,6 +451,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
     config = validate(Config, raw, where)
     check_rules(config, where)
+    check_extract(config.extract, where)
     check_keep(config.duplicates.keep, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
@@ -506,6 +514,16 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
         return model.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{where}: {one_line(error, model)}") from None
+
+
+def check_extract(extract: Extract, where: str) -> None:
+    """The extractor offers what is asked of it."""
+    from pipeline.extract.markup import check_offer
+
+    try:
+        check_offer(extract.extractor, extract.main_content, extract.format, extract.tables)
+    except UserError as error:
+        raise UserError(f"{where}: extract.{error}") from None
 
 
 def check_keep(keep: Sequence[str], where: str) -> None:

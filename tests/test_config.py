@@ -44,7 +44,11 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[extract]\nextractor = "x"',
-            "c.toml: extract.extractor: input should be 'trafilatura', 'resiliparse' or 'native', not 'x'",
+            "c.toml: extract.extractor: input should be 'native', 'trafilatura' or 'resiliparse', not 'x'",
+        ),
+        (
+            MINIMAL + '[extract]\nextractor = "resiliparse"\nformat = "markdown"',
+            'c.toml: extract.extractor: "resiliparse" has no format = "markdown"; "native" has',
         ),
         (MINIMAL + "[train]\nsteps = 0", "c.toml: train: steps = 0 must be above 0"),
         (MINIMAL + "[train]\nstep = 1", "c.toml: train.step: unknown key (did you mean steps?); known: layers, width"),

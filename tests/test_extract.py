@@ -1,6 +1,8 @@
 """Pages to text, and records to rows: every record one row, every reason counted."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +15,8 @@ from pipeline.extract.markup import Extractor, extract_page, nesting, page_title
 from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
 from pipeline.extract.sources import find_inputs
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 WORDS = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall. "
 ARTICLE = (
     "<html><head><title> The  harbour &amp; more </title></head><body><nav><a href='/'>Home</a> <a href='/x'>Menu</a></nav>"
@@ -38,8 +41,41 @@ def test_text_of_a_page(extractor: Extractor) -> None:
     assert html_to_text("", extractor=extractor) == html_to_text(b"", extractor=extractor) == ""
 
 
+def test_extractors_that_are_not_used_are_not_loaded() -> None:
+    for extractor in EXTRACTORS:
+        code = (
+            "import sys; from pipeline.extract import html_to_text; "
+            f"html_to_text('<p>x', extractor={extractor!r}); "
+            "print(*(m for m in ('trafilatura', 'resiliparse', 'pipeline.extract.native.extract') if m in sys.modules))"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ran.stdout.split() == ["pipeline.extract.native.extract" if extractor == "native" else extractor]
+
+
+@pytest.mark.parametrize("extractor", ["native", "trafilatura"])
+def test_markdown_comments_and_tables(extractor: Extractor) -> None:
+    table = "<table><tr><th>Boat</th><th>Metres</th></tr><tr><td>Old Anna</td><td>twelve</td></tr></table>"
+    page = ARTICLE.replace(
+        "</article>", f"<h2>Boats</h2>{f'<p>{WORDS * 3}</p>' * 3}{table}<p>{WORDS * 3}</p></article>"
+    )
+    assert "\n## Boats\n" in html_to_text(page, extractor=extractor, format="markdown")
+    assert "\nBoats\n" in html_to_text(page, extractor=extractor)
+    assert "Anna" not in html_to_text(page, extractor=extractor, tables=False)
+
+
+def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
+    with pytest.raises(UserError, match='^extractor: "resiliparse" has no format = "markdown"; "native" has$'):
+        html_to_text("<p>x", extractor="resiliparse", format="markdown")
+    with pytest.raises(
+        UserError, match='"trafilatura" with main_content = false, .* has no tables = false; "native" has'
+    ):
+        html_to_text("<p>x", extractor="trafilatura", main_content=False, tables=False)
+    with pytest.raises(UserError, match="^format: 'html' is not one of text, markdown$"):
+        html_to_text("<p>x", format="html")  # type: ignore[arg-type]
+
+
 def test_an_unknown_extractor_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="'lynx' is not one of trafilatura, resiliparse"):
+    with pytest.raises(UserError, match="'lynx' is not one of native, trafilatura, resiliparse"):
         html_to_text("<p>x", extractor="lynx")  # type: ignore[arg-type]
 
 
@@ -76,7 +112,7 @@ def test_what_an_extractor_raises_is_a_reason(
 
 def test_extractors_do_not_log_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     before = list(logging.getLogger().handlers)
-    assert html_to_text("<") == html_to_text("<html></html>") == ""
+    assert html_to_text("<", extractor="trafilatura") == html_to_text("<html></html>", extractor="trafilatura") == ""
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger().handlers == before
 
@@ -194,7 +230,7 @@ def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch:
     seen: list[int] = []
     worked: list[int] = []
 
-    def note(html: str, main_content: bool) -> str:
+    def note(html: str, main_content: bool, comments: bool) -> str:
         worked.append(seen[-1])
         return "text"
 

@@ -88,6 +88,10 @@ def test_what_never_ends_does_not_swallow_the_page(opening: str) -> None:
     assert blocks(f"<p>before</p>{opening}{opening}<p>after {opening}</p><p>end</p>")[-1] == "end"
 
 
+def test_a_noscript_that_never_ends_hides_nothing() -> None:
+    assert everything("<p>a</p><noscript><p>b</p></noscript><noscript><p>c") == "a\nc"
+
+
 def test_an_open_quote_does_not_swallow_the_page() -> None:
     assert blocks("<p>a</p><a href=\"x><p>b</p><a title='>c</a><p>d</p>") == ["a", "b", "c", "d"]
     assert html_to_text(f"<title>A title<p>{SENTENCE * 3}", extractor="native") == SENTENCE * 3
@@ -141,11 +145,17 @@ def test_the_tree_and_the_counts() -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("<h1>Head</h1><p>One<p>Two", "Head\nOne\nTwo"),
+        ("<h1>Head</h1><p>One<br>line<p>Two", "Head\nOne\nline\nTwo"),
         ("<ul><li>a<li><p>b</p><p>c</p><li>d</ul>e", "- a\n- b\nc\n- d\ne"),
+        ("<ol><li>a<li>b<ul><li>c<li>d</ul><p>more b<li>e</ol>", "1. a\n2. b\n   - c\n   - d\nmore b\n3. e"),
+        ("<ul><li><ol><li>a</ol></ul><li>b", "  1. a\n- b"),
         ("<table><tr><th>k<th>v<tr><td>a<td>1</table>", "k | v\na | 1"),
         ("<table><tr><td>menu<td><p>One<p>Two</table>", "menu\nOne\nTwo"),
-        ("<table><tr><td>a<br>b<td>c</table>", "a\nb\nc"),
+        ("<table><tr><td>a<br>b<td>c</table>", "a b | c"),
+        (f"<table><tr><td>{'a' * 200}<br>b<td>c</table>", f"{'a' * 200}\nb\nc"),
+        ("<table><tr><td>one<tr><td>two</table>", "one\ntwo"),
+        (f"<table><tr>{'<td>x' * 64}</table>", " | ".join("x" * 64)),
+        (f"<table><tr>{'<td>x' * 65}</table>", "\n".join("x" * 65)),
         ("<pre>if x:\n    y()\n</pre>", "if x:\n    y()"),
         ("a<p hidden>b</p><p style='display: none'>c</p><noscript><p>d</p></noscript><p>e", "a\ne"),
         ("<div hidden><p>b</p></div>c", "c"),
@@ -153,6 +163,50 @@ def test_the_tree_and_the_counts() -> None:
 )
 def test_blocks_to_text(page: str, expected: str) -> None:
     assert everything(page) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<h1>A<br>b</h1><p>One<br>line<h3><a>c</a></h3>", "# A b\n\nOne  \nline\n\n### c"),
+        ("<h2>never ended<p>a<p>b", "never ended\n\na\n\nb"),  # too much for a heading
+        ("<ul><li>a<li><p>b</p><p>c</p><li>d</ul>e", "- a\n- b\n\n  c\n- d\n\ne"),
+        ("x<ol><li>a<li>b<ul><li>c</ul><li>d</ol>", "x\n\n1. a\n2. b\n   - c\n3. d"),
+        ("<ol>" + "<li>x" * 10 + "<p>y</ol>", "\n".join(f"{n}. x" for n in range(1, 11)) + "\n\n    y"),
+        ("<table><tr><th>k<th>v<tr><td>a|b<td>1</table>z", "| k | v |\n|---|---|\n| a\\|b | 1 |\n\nz"),
+        ("<table><tr><td><td>v<tr><td>a<td><td>b</table>", "| | v | |\n|---|---|---|\n| a | | b |"),
+        ("<table><tr><td>a<td>b<tr><td><p>One<p>Two<td>c</table>", "| a | b |\n|---|---|\n\nOne\n\nTwo\n\nc"),
+        ("<table><tr><td>a<td>b</table><table><tr><td>c<td>d</table>",
+         "| a | b |\n|---|---|\n\n| c | d |\n|---|---|"),
+        ("<p>a<pre>if x:\n    y()</pre><pre>```</pre>b", "a\n\n```\nif x:\n    y()\n```\n\n````\n```\n````\n\nb"),
+        ("<li>a<pre>x\ny</pre>", "- a\n\n  ```\n  x\n  y\n  ```"),
+        ("<pre><div>x</div><div>y</div></pre>", "```\nx\ny\n```"),
+        ("<blockquote><p>a<p>b<blockquote>c</blockquote></blockquote>d", "> a\n>\n> b\n\n> > c\n\nd"),
+        ("<blockquote><ul><li>a<br>b</ul></blockquote>", "> - a  \n>   b"),
+        ("<p>2 * 3 # _x_", "2 * 3 # _x_"),
+    ],
+)  # fmt: skip
+def test_blocks_to_markdown(page: str, expected: str) -> None:
+    assert html_to_text(page, extractor="native", main_content=False, format="markdown") == expected
+
+
+def test_tables_and_comments_by_choice() -> None:
+    table = "<table><tr><td>a<td>b</table>c"
+    assert html_to_text(table, extractor="native", main_content=False, tables=False) == "c"
+    remark = "I have been there too, and it was a lovely day."
+    page = (
+        f"<body><article class=comments-open><h1>The harbour</h1>{f'<p>{SENTENCE} {SENTENCE}</p>' * 6}</article>"
+        f"<div id=comments><h3>1 Comment</h3><div class=vcard><a href=/u>somebody</a></div><p>{remark}</div>"
+    )
+    assert remark not in html_to_text(page, extractor="native")
+    with_comments = html_to_text(page, extractor="native", comments=True)
+    assert with_comments.endswith(f"\n{remark}")
+
+
+def test_deep_and_wide_pages_are_written_in_bounded_space() -> None:
+    for piece in ("<blockquote>", "<ul><li>", "<ol><li>", "<table><tr><td>x<td>", "<pre>`", "<td>|"):
+        text = html_to_text(f"{piece}a<br>b" * 400, extractor="native", main_content=False, format="markdown")
+        assert len(text) < 400 * 300
 
 
 def test_main_content_of_a_page() -> None:
@@ -213,11 +267,12 @@ def test_the_second_round_sees_the_verdicts_around() -> None:
     alone = np.array([0.9, 0.1, 0.8, 0.2], np.float32)
     around = np.zeros((4, 4), np.int32)
     around[2:, 0] = 3
-    found = trees.context(alone, np.full(4, 5, np.float32), around, np.full((4, 2), 7, np.float32))
-    assert found.shape == (4, 17 + 8 + 2)
+    found = np.full((4, trees.CONTEXT + 2), 7, np.float32)
+    trees.context(alone, np.full(4, 5, np.float32), around, found)
+    assert trees.CONTEXT == 17 + 8
     assert list(found[1, :7]) == pytest.approx([0.1, 0, 0, 0.9, 0.8, 0.2, 0])
     assert found[0, 7:11] == pytest.approx([0.5, 0.5, 0.5, 0.5])
-    assert found[1, 11:17] == pytest.approx([0.9, 9 / 20, np.log1p(20), 10 / 20, 0, 0])
+    assert found[1, 11:17] == pytest.approx([0.9, 9 / 20, 20, 10 / 20, 0, 0])
     assert found[3, 17:19] == pytest.approx([0.5, 0.5])
     assert (found[:, 25:] == 7).all()
 
@@ -225,7 +280,8 @@ def test_the_second_round_sees_the_verdicts_around() -> None:
 def test_the_model_fits_the_features() -> None:
     model = shipped_model()
     assert model.alone.feature.max() < FEATURES
-    assert model.together.feature.max() < FEATURES + 25 <= 256
+    assert model.together.feature.max() < FEATURES <= 256
+    assert model.alone.feature[np.isfinite(model.alone.threshold)].min() >= trees.CONTEXT
     assert MODEL_FILE.stat().st_size < 300_000
     for forest in (model.alone, model.together):
         assert np.isfinite(forest.leaf).all()
@@ -281,16 +337,17 @@ def test_hostile_pages_take_linear_time() -> None:
         "<p>",
         "<!",
         "</",
+        "<noscript>",
+        "x</noscript><noscript>",
     ):
         parsed(piece * (2_000_000 // len(piece)), max_depth=500)
 
 
 def test_a_changed_model_extracts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-
     native = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "native"}})
     before = plan.extract_options(native)
     (tmp_path / "m.npz").write_bytes(b"other")
     monkeypatch.setattr(plan, "MODEL_FILE", tmp_path / "m.npz")
     assert plan.extract_options(native) != before
-    plain = Config.model_validate({"input": {"paths": ["x"]}})
-    assert plan.extract_options(plain)["model"] is None
+    other = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "resiliparse"}})
+    assert plan.extract_options(other)["model"] is None

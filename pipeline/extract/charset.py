@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass
 
 import pyarrow as pa
-from resiliparse.parse.encoding import detect_encoding
 
 _PRESCAN = (
     4096  # bytes searched for a declaration; browsers read 1024, but long comments and scripts come first on real pages
@@ -217,6 +216,8 @@ def _seven_bit(body: bytes) -> str | None:
 
 
 def _detected(body: bytes) -> str | None:
+    from resiliparse.parse.encoding import detect_encoding  # few pages need it
+
     label = detect_encoding(body[:_DETECT], html5_compatible=False)
     if label and label.lower() in ("iso8859-16", "iso-8859-16"):
         return "cp1250"  # the detector's guess for Romanian; the web writes that in windows-1250

@@ -1,4 +1,4 @@
-"""A page's markup to its text, through trafilatura, resiliparse or our own extractor.
+"""A page's markup to its text, through our own extractor, trafilatura or resiliparse.
 
 The text is the extractor's own but for NUL, lone surrogates and carriage returns, which are taken out; it is not
 normalised further.
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-import trafilatura
-from resiliparse.extract.html2text import extract_plain_text
-
 from pipeline.errors import UserError
 from pipeline.extract.charset import clean, decode
 
-Extractor = Literal["trafilatura", "resiliparse", "native"]
-EXTRACTORS: tuple[Extractor, ...] = ("trafilatura", "resiliparse", "native")
+Extractor = Literal["native", "trafilatura", "resiliparse"]
+EXTRACTORS: tuple[Extractor, ...] = ("native", "trafilatura", "resiliparse")
+Format = Literal["text", "markdown"]
+FORMATS: tuple[Format, ...] = ("text", "markdown")
 
 MAX_DEPTH = 500
 """Browsers' own limit on nested elements (512 in Blink and WebKit), rounded. Parsers slow down with its square."""
@@ -50,33 +49,62 @@ class Page:
 def html_to_text(
     html: bytes | str,
     *,
-    extractor: Extractor = "trafilatura",
+    extractor: Extractor = "native",
     main_content: bool = True,
     encoding: str | None = None,
+    format: Format = "text",
+    comments: bool = False,
+    tables: bool = True,
 ) -> str:
     """The text of an HTML page; "" where there is none or the page is beyond what the extractor can take.
 
     Bytes are decoded by `encoding` if given (a label as in an HTTP header, believed unless the bytes say otherwise), else
     by what the page declares or by detection. `main_content=False` keeps navigation and boilerplate: all that is visible,
-    by resiliparse where trafilatura is named.
+    by resiliparse where trafilatura is named. `comments` are readers' below the main content.
+
+    Raises UserError for what an extractor does not offer, as Markdown is with resiliparse.
     """
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8
-    return extract_page(html, extractor=extractor, main_content=main_content).text or ""
+    page = extract_page(
+        html, extractor=extractor, main_content=main_content, format=format, comments=comments, tables=tables
+    )
+    return page.text or ""
+
+
+def check_offer(extractor: str, main_content: bool, format: str, tables: bool) -> None:
+    """UserError where the extractor does not offer what is asked of it."""
+    if extractor not in EXTRACTORS:
+        raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
+    if format not in FORMATS:
+        raise UserError(f"format: {format!r} is not one of {', '.join(FORMATS)}")
+    by_resiliparse = extractor == "resiliparse" or (extractor == "trafilatura" and not main_content)
+    if by_resiliparse and (format == "markdown" or not tables):
+        asked = 'format = "markdown"' if format == "markdown" else "tables = false"
+        whole = "" if extractor == "resiliparse" else " with main_content = false, which is resiliparse's"
+        raise UserError(f'extractor: "{extractor}"{whole} has no {asked}; "native" has')
 
 
 def extract_page(
-    html: str | bytes, *, extractor: Extractor = "trafilatura", main_content: bool = True, max_depth: int = MAX_DEPTH
+    html: str | bytes,
+    *,
+    extractor: Extractor = "native",
+    main_content: bool = True,
+    max_depth: int = MAX_DEPTH,
+    format: Format = "text",
+    comments: bool = False,
+    tables: bool = True,
 ) -> Page:
     """Text and title of an HTML page, decoded or in UTF-8, or the reason why there is none. Same page, same result; no network.
 
     Pages with more than 200,000 tags or nested beyond `max_depth` are not handed to the extractor at all: the time that
     they take has no bound, and one that ran out of it would make the result depend on the machine.
     """
-    if extractor not in EXTRACTORS:
-        raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
+    check_offer(extractor, main_content, format, tables)
+    markdown = format == "markdown"
     if extractor == "native":
-        return _native(clean(html).encode() if isinstance(html, str) else html, main_content, max_depth)
+        utf8 = clean(html).encode() if isinstance(html, str) else html
+        return _native(utf8, main_content, max_depth, markdown, comments, tables)
     html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
     title = page_title(html)
     tags = html.count("<")
@@ -87,19 +115,27 @@ def extract_page(
     try:
         # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
         if extractor == "trafilatura" and main_content:
-            found = _trafilatura(html)
+            found = _trafilatura(html, markdown, comments, tables)
         else:
-            found = _resiliparse(html, main_content)
+            found = _resiliparse(html, main_content, comments)
     except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
         return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
     text = clean(found).replace("\r\n", "\n").replace("\r", "\n").strip()
     return Page(text, title) if text else Page(None, title, "empty_text", "the extractor found no text")
 
 
-def _native(html: bytes, main_content: bool, max_depth: int) -> Page:
-    from pipeline.extract.native.extract import extract  # Numba and a second of start-up, for those who ask for it
+def _native(html: bytes, main_content: bool, max_depth: int, markdown: bool, comments: bool, tables: bool) -> Page:
+    from pipeline.extract.native.extract import extract  # Numba and a second of start-up
 
-    found = extract(html, main_content=main_content, max_depth=max_depth, max_tags=MAX_TAGS)
+    found = extract(
+        html,
+        main_content=main_content,
+        max_depth=max_depth,
+        max_tags=MAX_TAGS,
+        markdown=markdown,
+        with_comments=comments,
+        tables=tables,
+    )
     title = _one_line(found.title)
     if found.problem == "too_large":
         return Page(None, title, "too_large", f"more than {MAX_TAGS:,} elements or blocks of text")
@@ -153,12 +189,24 @@ def _quiet() -> None:
         logger.propagate = False
 
 
-def _trafilatura(html: str) -> str:
+def _trafilatura(html: str, markdown: bool, comments: bool, tables: bool) -> str:
+    import trafilatura
+
     _quiet()
     # Precision as FineWeb has it (Penedo et al. 2024). On 268 gold pages token F1 is 0.857, without it 0.847, with recall
     # 0.846, fast 0.831; it gains on articles (0.981 against 0.968) and loses on product and list pages (0.791, 0.848).
-    return trafilatura.extract(html, include_comments=False, favor_precision=True, deduplicate=False) or ""
+    found = trafilatura.extract(
+        html,
+        output_format="markdown" if markdown else "txt",
+        include_comments=comments,
+        include_tables=tables,
+        favor_precision=True,
+        deduplicate=False,
+    )
+    return found or ""
 
 
-def _resiliparse(html: str, main_content: bool) -> str:
-    return str(extract_plain_text(html, main_content=main_content, alt_texts=False, links=False, comments=False))
+def _resiliparse(html: str, main_content: bool, comments: bool) -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return str(extract_plain_text(html, main_content=main_content, alt_texts=False, links=False, comments=comments))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.extract.archive import Record
 from pipeline.extract.charset import clean, decode
 from pipeline.extract.coding import undo
-from pipeline.extract.markup import MAX_DEPTH, Extractor, extract_page
+from pipeline.extract.markup import MAX_DEPTH, Extractor, Format, extract_page
 from pipeline.extract.published import published
 
 REASONS = (
@@ -64,8 +64,11 @@ class ExtractOptions:
     real pages, and twice what Common Crawl keeps of a page (5 MiB since 2025, 1 MiB before).
     """
 
-    extractor: Extractor = "trafilatura"
+    extractor: Extractor = "native"
     main_content: bool = True
+    format: Format = "text"
+    comments: bool = False
+    tables: bool = True
     max_record_bytes: int = 10_000_000
     max_html_bytes: int | None = None
     """Bytes of a decoded page; by default as `max_record_bytes`."""
@@ -240,7 +243,13 @@ def _read(
         row.detail = "; ".join(note for note in (row.detail, strange) if note)
         return
     page = extract_page(
-        decoded.utf8, extractor=options.extractor, main_content=options.main_content, max_depth=options.max_depth
+        decoded.utf8,
+        extractor=options.extractor,
+        main_content=options.main_content,
+        max_depth=options.max_depth,
+        format=options.format,
+        comments=options.comments,
+        tables=options.tables,
     )
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
     row.published = published(decoded.utf8)

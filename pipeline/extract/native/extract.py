@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native import MODEL_FILE, trees
-from pipeline.extract.native.assemble import assemble, visible
+from pipeline.extract.native.assemble import assemble, comments, visible
 from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.words import CHARS
@@ -29,7 +29,15 @@ def shipped_model() -> trees.Model:
 
 
 def extract(
-    html: bytes, *, main_content: bool, max_depth: int, max_tags: int, model: trees.Model | None = None
+    html: bytes,
+    *,
+    main_content: bool,
+    max_depth: int,
+    max_tags: int,
+    markdown: bool = False,
+    with_comments: bool = False,
+    tables: bool = True,
+    model: trees.Model | None = None,
 ) -> Found:
     """Text of a page in UTF-8 without NUL, as `charset.decode` gives it; all that is visible unless `main_content`."""
     page = parse(np.frombuffer(html, np.uint8), max_depth, max_tags)
@@ -40,7 +48,9 @@ def extract(
     if not len(page.home):
         return Found("", title, None)
     keep = choose(page, model or shipped_model()) if main_content else visible(page)
-    return Found(assemble(page, keep).tobytes().decode(), title, None)
+    if main_content and with_comments:
+        keep |= comments(page)
+    return Found(assemble(page, keep, markdown, tables).tobytes().decode(), title, None)
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
@@ -48,7 +58,8 @@ def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
     table, around = describe(page)
     alone = trees.score(table, model.alone, True)
     sizes = np.ascontiguousarray(page.stats[:, CHARS])
-    found = trees.score(trees.context(alone, sizes, around, table), model.together, True)
+    trees.context(alone, sizes, around, table)
+    found = trees.score(table, model.together, True)
     keep: NDArray[np.bool_] = found >= trees.cut(found, model.threshold)
     return keep
 
@@ -56,4 +67,4 @@ def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
 def warm_up() -> None:
     """Compile, or load from the cache, all kernels."""
     for main_content in (True, False):
-        extract(b"<p>A word.", main_content=main_content, max_depth=500, max_tags=100)
+        extract(b"<p>A word.", main_content=main_content, max_depth=500, max_tags=100, with_comments=True)

@@ -94,7 +94,7 @@ WINDOWS_1252 = np.array(
 
 # Hints ---------------------------------------------------------------------------------------------------------------
 
-# Words in class, id, role and itemprop, and what they hint at: one bit for each group.
+# Words in class, id, role and itemprop, and what they hint at: one bit for each group. Comments are the lowest.
 _HINTS = """
     comment comments disqus respond
     sidebar aside rail secondary sidebars
