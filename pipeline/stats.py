@@ -36,8 +36,9 @@ def collect(run: Run) -> dict[str, Any]:
     """The whole account of a run.
 
     `{"run", "input", "pages", "kept", "records": {type: n}, "stages": [{"name", "in", "kept", "dropped", "rules":
-    {rule: {"failed", "only"}}, "seconds", "parts": {"done", "total"}}], "languages": {code: {"in", "kept"}}, "clean",
-    "tokenizer", "tokens", "train"}`. At every stage in = kept + dropped; "only" counts the rows dropped by that rule alone.
+    {rule: {"failed", "only"}}, "seconds", "parts": {"done", "total"}}], "cuts": {family: {"documents", "places", "bytes"}},
+    "languages": {code: {"in", "kept"}}, "clean", "tokenizer", "tokens", "train"}`. At every stage in = kept + dropped; "only"
+    counts the rows dropped by that rule alone.
     A stage that is not finished counts the parts it has done.
     """
     seconds = run.seconds()
@@ -52,6 +53,7 @@ def collect(run: Run) -> dict[str, Any]:
         "stages": stages,
         "languages": _languages(run),
     }
+    account["cuts"] = {family: _cuts(run, family) for family in run.config.duplicates.families}
     clean = run.done_parts("clean")
     documents = sum(rows_in(run.file("clean", part)) for part in clean)
     size = sum(_text_bytes(run.file("clean", part)) for part in clean)
@@ -150,6 +152,18 @@ def _text_bytes(path: Path) -> int:
     return int(pc.sum(pc.binary_length(text)).as_py() or 0)
 
 
+def _cuts(run: Run, family: str) -> dict[str, int]:
+    """What a family of duplicates within texts takes out: of how many documents, how many places and bytes."""
+    total = {"documents": 0, "places": 0, "bytes": 0}
+    for part in run.done_parts(f"duplicates.{family}"):
+        column = read(run.file(f"duplicates.{family}", part), ["cuts"])["cuts"].combine_chunks()
+        places = column.flatten()
+        total["documents"] += pc.sum(pc.greater(pc.list_value_length(column), 0)).as_py() or 0
+        total["places"] += len(places)
+        total["bytes"] += pc.sum(pc.subtract(places.field("end"), places.field("start"))).as_py() or 0
+    return total
+
+
 def show(account: Mapping[str, Any], console: Console) -> None:
     """The account as tables: the funnel, the rules, the languages, the products."""
     show_funnel(account, console)
@@ -174,6 +188,11 @@ def show(account: Mapping[str, Any], console: Console) -> None:
                 f"  {safe(bound['rule'])}: bound {bound['value']:.6g} among {bound['documents']:,}{whose} documents",
                 highlight=False,
             )
+    for family, cut in account["cuts"].items():
+        console.print(
+            f"duplicates.{family} cuts {cut['bytes']:,} bytes in {cut['places']:,} places of {cut['documents']:,} documents",
+            highlight=False,
+        )
     if account["languages"]:
         table = Table("language", "in", "kept after quality", title="languages", title_justify="left")
         for code, counts in list(account["languages"].items())[:15]:

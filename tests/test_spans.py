@@ -16,6 +16,7 @@ from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
 from pipeline.plan import Run
 from pipeline.stages import spans
+from pipeline.stats import collect
 from pipeline.story import find, story
 
 CONFIG = """
@@ -203,6 +204,13 @@ def test_all_families_together_with_two_workers(
     shown = capsys.readouterr().out
     assert "cuts: 3 places that stand elsewhere too" in shown
     assert "duplicates.substrings" in shown
+    total: Counter[str] = Counter()
+    for page in ("1", "2", "3", "4", "menu"):
+        for cut in story(one, *find(one, f"http://a.example/{page}")[0])["cuts"]:
+            total[cut["rule"]] += len(cut["text"].encode())
+    assert {f"duplicates.{name}": cut["bytes"] for name, cut in collect(one)["cuts"].items()} == total
+    main(["stats", str(one.root)], standalone_mode=False)
+    assert f"duplicates.substrings cuts {total['duplicates.substrings']:,} bytes in 1 places" in capsys.readouterr().out
     main(["duplicates", str(one.root), "--sample", "9"], standalone_mode=False)
     assert capsys.readouterr().out.count("similarity 1.000") == 1  # what is cut to nothing went for nobody
 

@@ -88,7 +88,7 @@ def go(
 
 def outcome(root: Path) -> dict[str, tuple[str, str]]:
     """Of each document the kept one and why it goes."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for file in sorted((root / "ledger" / "duplicates").glob("*.parquet")):
         ids = pq.read_table(root / "ledger" / "extract" / file.name, columns=["id"])["id"].to_pylist()
         table = pq.read_table(file, columns=["cluster", "dropped"])
