@@ -53,6 +53,9 @@ _NAMES = {
 _NOT_TEXT = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
 _WIDE = {"utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"}
 _EAST_ASIAN = {"gb18030", "cp932", "euc_jp", "cp949", "big5hkscs"}
+# What ISO's encodings leave to control characters, Windows' siblings use for quotes and dashes; no page means the former.
+_SIBLINGS = {"iso8859-2": "cp1250", "iso8859-5": "cp1251", "iso8859-7": "cp1253", "iso8859-15": "cp1252"}
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
 _HIGH = bytes(range(128, 256))
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.I)
 _PROLOG = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_.:\-]+)[\"']", re.I)
@@ -221,7 +224,10 @@ def _detected(body: bytes) -> str | None:
     label = detect_encoding(body[:_DETECT], html5_compatible=False)
     if label and label.lower() in ("iso8859-16", "iso-8859-16"):
         return "cp1250"  # the detector's guess for Romanian; the web writes that in windows-1250
-    return _codec(label.lower()) if label else None
+    found = _codec(label.lower()) if label else None
+    if found in _SIBLINGS and _CONTROLS.search(body, 0, _DETECT):
+        return _SIBLINGS[found]
+    return found
 
 
 def _hidden_east_asian(body: bytes, high: int) -> str | None:
