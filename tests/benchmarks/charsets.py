@@ -31,7 +31,7 @@ def normalizer(body: bytes) -> str:
 SYSTEMS: dict[str, Callable[[bytes], str]] = {
     "ours": lambda body: decode(body).text,
     "ours, undeclared": lambda body: decode(body).text,
-    "resiliparse": lambda body: bytes_to_str(body, detect_encoding(body)),
+    "resiliparse": lambda body: bytes_to_str(body, detect_encoding(body) or "utf-8"),
     "charset-normalizer": normalizer,
 }
 
