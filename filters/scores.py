@@ -4,9 +4,11 @@ Nothing here is unpickled: a pickle runs whatever code its author liked. scikit-
 only where they are made of types that skops trusts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,14 @@ _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 def open_scorer(kind: str, path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
     """The scorer of a model file; a worker opens each once. UserError where the file is none of its kind."""
     return _KINDS[kind](path, label, spelling, share)
+
+
+def open_scorers(scores: Mapping[str, Any]) -> dict[str, Scorer]:
+    """The scorers of a config's [scores]."""
+    return {
+        name: open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+        for name, score in scores.items()
+    }
 
 
 def _fasttext(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
@@ -67,7 +77,7 @@ def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) ->
         if foreign:
             raise UserError(f"{path}: holds types that skops does not trust: {', '.join(foreign)}")
         model = skops.io.load(path, trusted=[])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UserError(f"{path}: not a model that skops saved ({error})") from None
     classes = [str(name) for name in getattr(model, "classes_", [])]
     wanted = label if label is not None else classes[-1] if classes else ""

@@ -16,7 +16,7 @@ from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
 from pipeline.stages.evaluations import check_evaluations
 from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
-from pipeline.stages.models import check_scores
+from pipeline.stages.models import check_scores, undefined_scores
 
 
 class Reporter(Protocol):
@@ -106,6 +106,9 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                 if crew is None and not step.quick:
                     crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
                 _run_parts(planned, step, crew or InlineEngine(), reporter)
+                if step.name == "quality.scores":
+                    for line in undefined_scores(config, (planned.file(step.name, part) for part in planned.parts)):
+                        reporter.note(line)
         finally:
             if crew:
                 crew.close()
@@ -187,6 +190,10 @@ def warm_up(step: str, config: Config) -> None:
         from pipeline.filters.signals import warm_up as warm_signals
 
         warm_signals(config.families)
+    if step in ("quality.scores", "quality.contamination"):
+        from pipeline.stages.models import warm_up as warm_models
+
+        warm_models(step, config)
     if step == "quality.edit":
         from pipeline.filters.edits import warm_up as warm
     elif step == "duplicates.signatures":

@@ -56,9 +56,9 @@ def suggest(
 
 def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
     """Every signal and score of texts."""
-    from pipeline.filters.scores import open_scorer
+    from pipeline.filters.scores import open_scorers
 
-    scorers = {name: open_scorer(s.kind, s.model, s.label, s.spelling, s.share) for name, s in config.scores.items()}
+    scorers = open_scorers(config.scores)
     identifier = LanguageIdentifier() if scorers else None
     names = stored_signals(config.families)
     for array in arrays:

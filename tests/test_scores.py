@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.filters.classifier import Options, QualityClassifier
 from pipeline.filters.ngrams import Options as NgramOptions
 from pipeline.filters.ngrams import train
+from pipeline.filters.scores import open_scorer
 from pipeline.plan import Run, open_run
 from pipeline.runner import run
 from pipeline.stats import collect
@@ -112,6 +113,31 @@ def rows(opened: Run, step: str) -> list[dict[str, Any]]:
 def kept_ids(opened: Run) -> list[str]:
     decided = zip(rows(opened, "extract"), rows(opened, "quality.decide"), strict=True)
     return [record["id"] for record, row in decided if row["dropped"] == []]
+
+
+def test_scikit_learn_models_through_skops(tmp_path: Path) -> None:
+    """Needs the extra: pip install skops."""
+    skops = pytest.importorskip("skops.io")
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    draw = random.Random(1)
+    good, bad = ([text(draw, share) for _ in range(50)] for share in (0.1, 0.9))
+    model = make_pipeline(HashingVectorizer(n_features=64), LogisticRegression())
+    model.fit(good + bad, ["good"] * 50 + ["bad"] * 50)
+    skops.dump(model, tmp_path / "m.skops")
+    scorer = open_scorer("sklearn", str(tmp_path / "m.skops"), "bad", None, False)
+    texts = pa.array(["casino click", None, "river garden", " "])
+    found = scorer(texts, texts)
+    assert found[[0, 2]] == pytest.approx(model.predict_proba(["casino click", "river garden"])[:, 0])
+    assert found[0] > 0.5 > found[2]
+    assert found[1] != found[1]
+    with pytest.raises(UserError, match="no probability of 'worse'; its classes: bad, good"):
+        open_scorer("sklearn", str(tmp_path / "m.skops"), "worse", None, False)
+    (tmp_path / "other.skops").write_bytes(b"PK nothing")
+    with pytest.raises(UserError, match="not a model that skops saved"):
+        open_scorer("sklearn", str(tmp_path / "other.skops"), None, None, False)
 
 
 def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
@@ -262,6 +288,14 @@ def test_what_cannot_work_is_found_before_work(place: Path, tmp_path: Path, extr
     with pytest.raises(UserError, match=message):
         go(tmp_path / "run", config(place, extra.replace("{}", str(place))))
     assert not (tmp_path / "run" / "ledger").exists()
+
+
+def test_a_score_without_any_value_is_told(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "eo").write_text("frob\n")
+    asked = config(place, f'[scores.elsewhere]\nkind = "words"\nmodel = "{tmp_path}/lists"')
+    _, reporter = go(tmp_path / "run", asked, until="quality")
+    assert "elsewhere is undefined for every document: rules on it keep everything" in reporter.notes
 
 
 def test_a_language_without_list_is_told(place: Path, tmp_path: Path) -> None:

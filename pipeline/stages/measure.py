@@ -118,12 +118,9 @@ def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
 
 def scores(job: Job, tick: Tick, care: Care) -> int:
     """What the model files of [scores] say of the text so far."""
-    from pipeline.filters.scores import open_scorer
+    from pipeline.filters.scores import open_scorers
 
-    scorers = [
-        open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
-        for score in job.config.scores.values()
-    ]
+    scorers = open_scorers(job.config.scores).values()
 
     def compute(text: pa.Array, languages: pa.Array) -> list[pa.Array]:
         null = text.is_null().to_numpy(zero_copy_only=False)

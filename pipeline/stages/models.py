@@ -1,13 +1,17 @@
 """What the steps over model files and evaluation texts depend on, and whether they can be done, found before any work."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.config import Config, Score
 from pipeline.errors import UserError
-from pipeline.ledger import file_digest
-from pipeline.stages.evaluations import evaluation_files
+from pipeline.ledger import file_digest, read
+from pipeline.stages.evaluations import evaluation_files, open_index
 
 
 def scores(config: Config) -> bool:
@@ -62,6 +66,29 @@ def check_scores(config: Config) -> list[str]:
             if missing:
                 notes.append(f"{name} has no list for {', '.join(missing)}: it is undefined there")
     return notes
+
+
+def undefined_scores(config: Config, files: Iterable[Path]) -> list[str]:
+    """Notes on scores that have no value for any document of these files: a rule on one would keep everything."""
+    empty = list(config.scores)
+    for file in files:
+        table = read(file, empty)
+        empty = [name for name in empty if not pc.any(pc.is_finite(table[name])).as_py()]
+        if not empty:
+            break
+    return [f"{name} is undefined for every document: rules on it keep everything" for name in empty]
+
+
+def warm_up(step: str, config: Config) -> None:
+    """Compile a step's kernels, and find out whether a model can score at all."""
+    text = pa.array(["Warm up."], pa.string())
+    if step == "quality.scores":
+        from pipeline.filters.scores import open_scorers
+
+        for scorer in open_scorers(config.scores).values():
+            scorer(text, pa.array(["en"]))
+    else:
+        open_index(config.decontaminate)[0].search(text)
 
 
 def contamination(config: Config) -> bool:
