@@ -10,17 +10,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.extract.native.blocks import LINK_SHARE, Parsed
-from pipeline.extract.native.names import HIDDEN, TAG
+from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
 from pipeline.extract.native.outline import outline
 from pipeline.extract.native.words import WORDS
 
-_ARTICLE, _MAIN, _NOSCRIPT, _OL, _H1 = (TAG[t] for t in "article main noscript ol h1".split())
+_ARTICLE, _MAIN, _NOSCRIPT, _OL, _P, _H1 = (TAG[t] for t in "article main noscript ol p h1".split())
 _SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH = 32, 10, 124, 96, 45, 62, 35
 
 _CELL = 200
 """Bytes of a cell whose line breaks become spaces. A table with longer ones lays out a page, and its rows are no lines."""
 _WIDTH = 64
 """Columns of the widest table that is written as rows."""
+_INDENT = 40
+"""Spaces that a line begins with at most."""
 
 
 @njit(nogil=True, cache=True)
@@ -88,6 +90,16 @@ def _number(text, o, number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
+def _plain(page, e, item):  # type: ignore[no-untyped-def]
+    """Whether an item's text is in the item itself or a paragraph of it; other lists, of posts say, are not for counting."""
+    while e != item:
+        if KIND[page.tag[e]] & BLOCK and page.tag[e] != _P:
+            return False
+        e = page.parent[e]
+    return True
+
+
+@njit(nogil=True)
 def _ticks(page, a, b):  # type: ignore[no-untyped-def]
     """The longest run of backticks in a text."""
     longest = run = 0
@@ -123,9 +135,10 @@ def _rows(page, keep, cell, row, item, code, width, widest, table):  # type: ign
 @njit(nogil=True, cache=True)
 def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool) -> NDArray[np.uint8]:
     """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out."""
-    item, number, indent, list_, cell, column, row, table, quote, quotes, heading, code, width, widest = outline(page)
+    item, number, list_, cell, column, row, table, quote, quotes, heading, code, width, widest = outline(page)
     good = _rows(page, keep, cell, row, item, code, width, widest, table)
-    begun = np.zeros(len(page.tag), np.bool_)  # items whose mark is written
+    begun = np.zeros(len(page.tag), np.bool_)  # items whose mark is written, and what their text is indented by
+    indent = np.zeros(len(page.tag), np.int32)
     in_heading = np.zeros(len(page.tag), np.int32)
     size = 64
     for i in range(len(page.home)):
@@ -170,7 +183,7 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
             break
         its_quotes = quotes[e] if markdown else 0
         new_item = item[e] > 0 and not begun[item[e]]
-        spaces = indent[item[e]] if markdown and item[e] > 0 else 0
+        spaces = indent[item[e]] if markdown else 0
         in_row = r > 0 and r == last_row
         if not in_row:
             if o > 0:
@@ -192,13 +205,18 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
             if new_item:
                 mark = item[e]
                 begun[mark] = True
-                ordered = page.tag[list_[mark]] == _OL
-                o = _fill(text, o, _SPACE, indent[item[page.parent[mark]]])
-                if ordered:
+                above = item[page.parent[mark]]
+                while above > 0 and not begun[above]:  # one of which nothing else is kept
+                    above = item[page.parent[above]]
+                o = _fill(text, o, _SPACE, indent[above])
+                before = o
+                if page.tag[list_[mark]] == _OL and _plain(page, e, mark):
                     o = _number(text, o, number[mark])
                 else:
                     text[o], text[o + 1] = _DASH, _SPACE
                     o += 2
+                indent[mark] = min(indent[above] + o - before, _INDENT)
+                spaces = indent[mark] if markdown else 0
             else:
                 o = _fill(text, o, _SPACE, spaces)
         # the block

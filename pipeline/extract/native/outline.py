@@ -8,22 +8,17 @@ from pipeline.extract.native.names import TAG
 _LI, _UL, _OL, _MENU, _TABLE, _TD, _TH, _TR, _QUOTE, _PRE, _H1, _H6 = (
     TAG[t] for t in "li ul ol menu table td th tr blockquote pre h1 h6".split()
 )
-_INDENT, _QUOTES = 40, 8
-"""Spaces and marks that a line begins with at most; deeper ones are written as if not so deep."""
+_QUOTES = 8
+"""Marks of quotes that a line begins with at most."""
 
 
 @njit(nogil=True)
 def outline(page):  # type: ignore[no-untyped-def]
-    """Arrays over the elements; 0 is nowhere: the innermost list item, an item's number in its list and what its text is
-    indented by, the list; the cell, its column, the row, the table; the innermost quote and how many there are; heading; code;
-    a row's cells, and a table's cells in its widest row."""
+    """Arrays over the elements; 0 is nowhere: the innermost list item, an item's number in its list, the list; the cell,
+    its column, the row, the table; the innermost quote and how many there are; heading; code; a row's cells, and a
+    table's cells in its widest row."""
     count = len(page.tag)
-    item, number, indent, list_ = (
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-    )
+    item, number, list_ = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int32)
     cell, column, row, table = (
         np.zeros(count, np.int32),
         np.zeros(count, np.int32),
@@ -44,10 +39,6 @@ def outline(page):  # type: ignore[no-untyped-def]
         if tag == _LI:
             items[list_[p]] += 1
             number[e] = items[list_[p]]
-            mark = 2
-            if page.tag[list_[p]] == _OL:
-                mark = 3 + (number[e] > 9) + (number[e] > 99)
-            indent[e] = min(indent[item[p]] + mark, _INDENT)
             item[e] = e
         elif tag == _UL or tag == _OL or tag == _MENU:
             list_[e] = e
@@ -67,4 +58,4 @@ def outline(page):  # type: ignore[no-untyped-def]
             heading[e] = e
         elif tag == _PRE:
             code[e] = e
-    return item, number, indent, list_, cell, column, row, table, quote, quotes, heading, code, width, widest
+    return item, number, list_, cell, column, row, table, quote, quotes, heading, code, width, widest
