@@ -1,12 +1,19 @@
 """Lines as datatrove 0.10 counts them, where `pipeline.filters.gopher` and `fineweb` count as the papers read.
 
 GopherQualityFilter counts blank lines among the lines; GopherRepetitionFilter strips nothing; FineWebQualityFilter looks at
-the last character of a line, white space too, and takes lines of 30 characters for short.
+the last character of a line, white space too, and takes lines of 30 characters for short. Its words are spaCy's tokens, symbols
+among them; ours differ from these where spaCy knows an abbreviation or keeps an address in one piece.
 """
 
 import numpy as np
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
+
+
+def datatrove_alpha_word_ratio(docs: Batch) -> FloatArray:
+    """Share of words and symbols that hold a letter, contractions in two as spaCy has them (do|n't); NaN without either."""
+    parts = docs.words.contractions
+    return ratio(docs.words.alphabetic + parts, docs.words.tokens + parts)
 
 
 def datatrove_bullet_line_ratio(docs: Batch) -> FloatArray:
@@ -51,6 +58,7 @@ def _lines(docs: Batch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 SIGNALS = (
+    datatrove_alpha_word_ratio,
     datatrove_bullet_line_ratio,
     datatrove_ellipsis_line_ratio,
     datatrove_duplicate_line_ratio,

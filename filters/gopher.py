@@ -8,7 +8,7 @@ datatrove, blank lines are not lines (`pipeline.filters.layout`).
 
 Per word or per token matters most for the share with a letter: punctuation makes up about a sixth of running text, so
 that per token the bound of 0.8 lies in the midst of good pages. Of 982 English pages it drops 4 per word and 219 per
-token (datatrove's own code: 171; tests/benchmarks/conformance_datatrove.py). `alpha_token_ratio` is there to compare.
+token (datatrove's own code: 171; tests/benchmarks/conformance/datatrove.py). `alpha_token_ratio` is there to compare.
 
 A signal is NaN where it is undefined: a ratio per word without a word, a ratio of an empty text.
 """

@@ -5,7 +5,7 @@ What counts, and what only looks like it:
 - **email**: a local part and a domain with a dot, in ASCII. Not: `image@2x.png` and its like (file endings), `git@host:path`,
   and what stands before the host of a URL (`ftp://name:word@host`).
 - **ip**: four numbers up to 255 without leading zeros, or an IPv6 address with a group of three or more digits. Not: five
-  numbers, what "version", "v", "section" and their like stand before, and numbers below 20 at the start of a line (headings).
+  numbers, what "version", "v", "section" and their like stand before, single digits, numbers below 20 at the start of a line.
 - **phone**: `+` and 8 to 15 digits in groups; `00` and 10 to 15; North American numbers, 3-3-4; numbers with a leading
   zero, 9 to 11 digits in groups (Europe, Asia); after "tel", "phone", "fax", … 7 to 15 digits. Not: dates, times, prices,
   ISBNs, card numbers, identifiers (after # = / _ or a letter), and digits without groups, unless a word says "phone".
@@ -336,7 +336,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
     """The end of an IPv4 address at `start`; `start` where there is none."""
     if start > begin and data[start - 1] in (_DOT, _HYPHEN, _UNDERSCORE):
         return start
-    i, highest = start, 0
+    i, highest, lowest = start, 0, 256
     a, b, c = 0, 0, 0
     for part in range(4):
         value, size = 0, 0
@@ -346,7 +346,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
             i += 1
         if size == 0 or size > 3 or value > 255 or (size > 1 and data[i - size] == 0x30):
             return start
-        highest = max(highest, value)
+        highest, lowest = max(highest, value), min(lowest, value)
         if part == 0:
             a = value
         elif part == 1:
@@ -364,8 +364,8 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
     k = start
     while k > begin and data[k - 1] == _SPACE:
         k -= 1
-    if highest < 20 and (k == begin or data[k - 1] == 0x0A):
-        return start  # 1.2.3.4 at the start of a line is a heading
+    if highest < 20 and (lowest < highest < 10 or k == begin or data[k - 1] == 0x0A):
+        return start  # 1.2.3.4, anywhere, and 12.1.3.4 at the start of a line are numbers of sections
     if _said_before(data, begin, start, numbers, 1):
         return start
     if public and not _is_public(a, b, c):

@@ -63,12 +63,12 @@ def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
-    """Measure documents: a float64 array for each of `names` (default: all), as long as `array`.
+    """Measure documents: a float64 array for each of `names` (default: `stored_signals()`), as long as `array`.
 
     array: string or large_string. Null where the document is null; NaN where the signal is undefined for it.
     """
     signals = _signals()
-    wanted = list(signals) if names is None else names
+    wanted = stored_signals() if names is None else names
     for name in wanted:
         if name not in signals:
             raise UserError(f"{name}: unknown signal; known: {', '.join(sorted(signals))}")

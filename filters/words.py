@@ -73,6 +73,7 @@ class WordStatistics(NamedTuple):
     ellipses: _Counts  # "..." and "…"
     curly_brackets: _Counts  # "{"
     sentences: _Counts
+    contractions: _Counts  # apostrophes between letters: do|n't, it|'s
     top: _Counts  # characters of the most frequent n-gram, n in TOP_NGRAMS
     duplicate: _Counts  # characters in repeated n-grams, n in DUPLICATE_NGRAMS
 
@@ -133,7 +134,7 @@ def _tokens(
     """
     tokens, total = 0, 0
     characters, spaces, breaks, letters, uppercase, digits = 0, 0, 0, 0, 0, 0
-    words, word_characters, alphabetic, found = 0, 0, 0, 0
+    words, word_characters, alphabetic, found, contractions = 0, 0, 0, 0, 0
     hash_signs, ellipses, curly_brackets, sentences = 0, 0, 0, 0
     token = _NONE
     opened, has_letter = start, False
@@ -250,4 +251,5 @@ def _tokens(
     out.ellipses[document] = ellipses
     out.curly_brackets[document] = curly_brackets
     out.sentences[document] = sentences
+    out.contractions[document] = contractions
     return tokens

@@ -145,7 +145,9 @@ def datatrove(text: str) -> dict[str, float]:
     filled = [line for line in text.split("\n") if line]
     visible = [line for line in text.split("\n") if line.strip()]
     number = len(visible) or math.nan
+    tokens = re.findall(r"[^\W_]+|\.+|-+|[^\w\s]", text)
     return {
+        "datatrove_alpha_word_ratio": sum(any(map(str.isalpha, t)) for t in tokens) / (len(tokens) or math.nan),
         "datatrove_bullet_line_ratio": sum(line.lstrip()[:1] in ("•", "-") for line in lines)
         / (len(lines) or math.nan),
         "datatrove_ellipsis_line_ratio": sum(line.rstrip().endswith(("...", "…")) for line in lines)
@@ -186,6 +188,12 @@ def test_the_kernels_count_as_plain_python_does(family: Callable[[str], dict[str
         assert sorted(expected) == sorted(names)
         for name, value in expected.items():
             assert found[name][place] == pytest.approx(value, nan_ok=True), (name, text)
+
+
+def test_a_contraction_is_two_words_to_spacy() -> None:
+    found = measure(pa.array(["it's 5 o'clock", "its 5 clock"]), ["datatrove_alpha_word_ratio", "alpha_token_ratio"])
+    assert found["datatrove_alpha_word_ratio"].to_pylist() == [4 / 5, 2 / 3]
+    assert found["alpha_token_ratio"].to_pylist() == [2 / 3, 2 / 3]
 
 
 def test_repeats_of_tokens_just_inside_and_outside() -> None:

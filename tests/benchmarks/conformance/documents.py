@@ -18,7 +18,7 @@ def documents(cache: Path, *, main_content: bool = True) -> list[str]:
     """
     place = cache / ("main.jsonl" if main_content else "whole.jsonl")
     if place.is_file():
-        return [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in place.read_text(encoding="utf-8").split("\n")[:-1]]
     texts: dict[str, None] = {}
     for archive in sorted((DATA / "web-sample").glob("sample-0[0-6].warc.gz")):
         with archive.open("rb") as stream:
@@ -33,7 +33,7 @@ def documents(cache: Path, *, main_content: bool = True) -> list[str]:
             if passage:
                 texts[passage] = None
     blocks: dict[str, list[str]] = {}
-    for line in (DATA / "langid-dev.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (DATA / "langid-dev.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n"):
         row = json.loads(line)
         blocks.setdefault(row["lang"], []).append(row["text"])
     for sentences in blocks.values():

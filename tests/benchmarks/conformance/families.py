@@ -63,8 +63,15 @@ def fails(
         return {"min": values < limit, "max": values > limit, "above": values <= limit, "below": values >= limit}[bound]
 
 
-def compare(title: str, rules: tuple[Rule, ...], ours: dict[str, Any], theirs: dict[str, list[float | None]]) -> None:
-    """A line for each bound."""
+def compare(
+    title: str,
+    rules: tuple[Rule, ...],
+    ours: dict[str, Any],
+    theirs: dict[str, list[float | None]],
+    shown: str | None = None,
+    texts: list[str] | None = None,
+) -> None:
+    """A line for each bound; of the bound `shown` also the numbers and texts on which the two differ."""
     print(f"\n{title}")
     print(f"{'bound':<44}{'drop: ours':>11}{'theirs':>8}{'agree %':>9}{'max |d|':>10}")
     for rule in rules:
@@ -89,16 +96,29 @@ def main() -> None:
     parser.add_argument("--dclm", help="a Python that has uniseg")
     parser.add_argument("--cache", type=Path, required=True, help="a folder for the extracted texts")
     parser.add_argument("--whole-page", action="store_true", help="menus and footers too, so that more rules fire")
-    parser.add_argument("--show", help="print the texts (cut) on which this bound differs")
+    parser.add_argument("--documents", type=int, help="so many of them, evenly taken")
+    parser.add_argument("--longest", type=int, help="only texts of up to so many characters: uniseg is slow")
+    parser.add_argument("--show", help="the texts (cut) on which this bound differs")
     options = parser.parse_args()
     texts = documents(options.cache, main_content=not options.whole_page)
+    if options.longest:
+        texts = [text for text in texts if len(text) <= options.longest]
+    if options.documents:
+        texts = [texts[int(place)] for place in np.linspace(0, len(texts) - 1, min(options.documents, len(texts)))]
     array = pa.array(texts)
     print(f"{len(texts):,} documents, {sum(map(len, texts)):,} characters")
     if options.dolma:
         rows = ask(options.dolma, "dolma_peer.py", texts)
         rules = tuple(rule for rule in recipe("gopher-dolma").rules if rule.signal in DOLMA)
         ours = measure(array, [rule.signal for rule in rules])
-        compare("dolma, gopher_v1", rules, ours, {name: [row.get(DOLMA[name]) for row in rows] for name in ours})
+        compare(
+            "dolma, gopher_v1",
+            rules,
+            ours,
+            {name: [row.get(DOLMA[name]) for row in rows] for name in ours},
+            options.show,
+            texts,
+        )
     if options.dclm:
         rows = ask(options.dclm, "dclm_peer.py", texts)
         config = recipe("gopher-dclm")
@@ -106,7 +126,7 @@ def main() -> None:
         ours = measure(array, [rule.signal for rule in rules])
         names = {name: name.removeprefix("dclm_") for name in ours}
         theirs = {name: [row["signals"].get(names[name]) for row in rows] for name in ours}
-        compare("DCLM, Gopher's rules", rules, ours, theirs)
+        compare("DCLM, Gopher's rules", rules, ours, theirs, options.show, texts)
         edited = edit_lines(array, LineRules(**recipe("refinedweb-dclm").edit.model_dump()))
         after = [text if left is None else left for text, left in zip(texts, edited.texts.to_pylist(), strict=True)]
         same = sum(" ".join(a.split()) == " ".join(row["edited"].split()) for a, row in zip(after, rows, strict=True))
