@@ -170,6 +170,7 @@ def _tokens(
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
             joined = joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
+            contractions += joined and last == LETTER and code in (_APOSTROPHE, _QUOTE)
 
         if not joined and token != _NONE:  # close the token
             total += length
