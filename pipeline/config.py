@@ -347,8 +347,10 @@ class Duplicates(Section):
 
 
 class Tokenizer(Section):
-    """Byte-level BPE, trained on the clean text."""
+    """Byte-level BPE, trained on the clean text or given."""
 
+    file: str | None = None
+    """A tokenizer.json, or tiktoken's ranks (.tiktoken) with their `pattern`, to encode with instead of training one."""
     vocab_size: int = Field(default=8192, ge=257)
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
     memory: str = "2GB"

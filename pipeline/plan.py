@@ -129,6 +129,16 @@ def earlier_runs(config: Config) -> tuple["Run", ...]:
     return tuple(found)
 
 
+def tokenizer_options(config: Config) -> Any:
+    """What the training depends on, or the vocabulary that is given by its content."""
+    options = config.tokenizer
+    if options.file is None:
+        return options.model_dump(exclude={"file"})
+    if not Path(options.file).is_file():
+        raise UserError(f"tokenizer.file: {options.file}: no such file")
+    return {"file": file_digest(Path(options.file)), "pattern": options.pattern}
+
+
 def shard_options(config: Config) -> Any:
     """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
     return config.shards.model_dump(include={"tokens", "validation"})
@@ -224,7 +234,7 @@ STEPS = (
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
     Step("clean", 3, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
-    Step("tokenizer", 2, ("clean",), lambda c: c.tokenizer, whole=products.tokenizer, libraries=("tokenizers",)),
+    Step("tokenizer", 2, ("clean",), tokenizer_options, whole=products.tokenizer, libraries=("tokenizers",)),
     Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
     Step("shards", 2, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),

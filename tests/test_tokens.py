@@ -131,3 +131,27 @@ def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) 
             assert "no finished shards" in err
     finally:
         key.write_text(held)
+
+
+def test_a_later_run_takes_the_tokenizer_of_an_earlier_one(
+    finished: Run, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = finished.root / "tokenizer" / "tokenizer.json"
+    common = ["run", str(config_file), "--out", str(tmp_path / "run"), "--until", "shards", "--workers", "1"]
+    code, _, said = call(capsys, *common, "--set", f"tokenizer.file={tmp_path}/none.json")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "tokenizer.file:" in said
+    assert "none.json: no such file" in said
+    assert call(capsys, *common, "--set", f"tokenizer.file={file}")[0] == 0
+    assert (tmp_path / "run" / "tokenizer" / "tokenizer.json").read_bytes() == file.read_bytes()
+    for name in ("manifest.json", "train-00000.npy"):
+        assert (tmp_path / "run" / "shards" / name).read_bytes() == (finished.root / "shards" / name).read_bytes()
+    report = json.loads((tmp_path / "run" / "tokenizer" / "report.json").read_text())
+    assert report == json.loads((finished.root / "tokenizer" / "report.json").read_text())
+    # One without an end of text gets it behind its own.
+    tokenizer = Tokenizer.from_file(file)
+    plain = {number: token for number, token in tokenizer.vocab.items() if number != tokenizer.end_of_text}
+    Tokenizer(plain, tokenizer.merges, (), tokenizer.pattern).save(tmp_path / "plain.json")
+    assert call(capsys, *common, "--set", f"tokenizer.file={tmp_path}/plain.json")[0] == 0
+    made = Tokenizer.from_file(tmp_path / "run" / "tokenizer")
+    assert (made.end_of_text, made.merges) == (max(plain) + 1, tokenizer.merges)

@@ -105,9 +105,9 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
 
 
 def tokenizer(view: View, tick: Tick) -> int:
-    """Train BPE on the clean text; tokenizer.json, and a report of what it achieves."""
+    """Train BPE on the clean text; tokenizer.json, and a report of what it achieves. Or take the one that is given."""
     from pipeline.tokenize import usage
-    from pipeline.tokenize.bpe import train_bpe
+    from pipeline.tokenize.bpe import Tokenizer, train_bpe
     from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 
     documents = sum(rows_in(view.file("clean", part)) for part in view.parts)
@@ -127,15 +127,22 @@ def tokenizer(view: View, tick: Tick) -> int:
                 done += len(table)
                 tick(min(done, documents), done)
 
-    trained = train_bpe(
-        (texts for texts, _ in batches()),
-        options.vocab_size,
-        (END_OF_TEXT,),
-        pattern,
-        memory=options.memory_bytes,
-        note=view.note,
-        threads=view.workers,
-    )
+    if options.file is None:
+        trained = train_bpe(
+            (texts for texts, _ in batches()),
+            options.vocab_size,
+            (END_OF_TEXT,),
+            pattern,
+            memory=options.memory_bytes,
+            note=view.note,
+            threads=view.workers,
+        )
+    else:
+        trained = Tokenizer.from_file(options.file, pattern=pattern)
+        if END_OF_TEXT not in trained.special_tokens:
+            special = [*trained.special_tokens, END_OF_TEXT]
+            trained = Tokenizer(trained.vocab, trained.merges, special, trained.pattern)
+        done = documents
     with atomic_folder(view.folder) as folder:
         trained.save(folder / "tokenizer.json")
         report = usage.measure(trained, batches())
