@@ -17,6 +17,7 @@ import brotli
 import zstandard
 
 from pipeline.extract.archive import read_records
+from pipeline.extract.native.extract import warm_up
 from pipeline.extract.page import ExtractOptions, rows
 
 SIZE = 10_000_000_000
@@ -112,6 +113,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--extractor", default="trafilatura")
     arguments = parser.parse_args()
+    if arguments.extractor == "native":
+        warm_up()  # compiles its kernels, if need be, so that no page's time holds that
     context = mp.get_context("spawn")
     for name, make in BOMBS.items():
         if arguments.names and not any(wanted in name for wanted in arguments.names):
