@@ -6,14 +6,30 @@ among them; ours differ from these where spaCy knows an abbreviation or keeps an
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
+from pipeline.filters.spacy import token_differences
+
+_Counts = npt.NDArray[np.int64]
 
 
 def datatrove_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of words and symbols that hold a letter, contractions in two as spaCy has them (do|n't); NaN without either."""
-    parts = docs.words.contractions
-    return ratio(docs.words.alphabetic + parts, docs.words.tokens + parts)
+    """Share of spaCy's tokens, symbols among them, that hold a letter (`pipeline.filters.spacy`); NaN without any."""
+    tokens, lettered = _differences(docs)
+    return ratio(docs.words.alphabetic + lettered, docs.words.tokens + tokens)
+
+
+def datatrove_line_break_word_ratio(docs: Batch) -> FloatArray:
+    """Line feeds per token of spaCy's; NaN without any."""
+    return ratio(docs.pieces.counts.raw_lines - 1, docs.words.tokens + _differences(docs)[0])
+
+
+def _differences(docs: Batch) -> tuple[_Counts, _Counts]:
+    if "spacy" not in docs.shared:
+        docs.shared["spacy"] = token_differences(docs.data, docs.starts, docs.ends)
+    found: tuple[_Counts, _Counts] = docs.shared["spacy"]
+    return found
 
 
 def datatrove_bullet_line_ratio(docs: Batch) -> FloatArray:
@@ -52,13 +68,14 @@ def datatrove_duplicate_char_ratio(docs: Batch) -> FloatArray:
     return ratio(counts.visible_copy_characters, docs.words.characters - (counts.raw_lines - 1))
 
 
-def _lines(docs: Batch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _lines(docs: Batch) -> _Counts:
     counts = docs.pieces.counts
     return counts.raw_lines - 1 + counts.unclosed * (docs.words.characters > 0)
 
 
 SIGNALS = (
     datatrove_alpha_word_ratio,
+    datatrove_line_break_word_ratio,
     datatrove_bullet_line_ratio,
     datatrove_ellipsis_line_ratio,
     datatrove_duplicate_line_ratio,

@@ -73,7 +73,6 @@ class WordStatistics(NamedTuple):
     ellipses: _Counts  # "..." and "…"
     curly_brackets: _Counts  # "{"
     sentences: _Counts
-    contractions: _Counts  # apostrophes between letters: do|n't, it|'s
     top: _Counts  # characters of the most frequent n-gram, n in TOP_NGRAMS
     duplicate: _Counts  # characters in repeated n-grams, n in DUPLICATE_NGRAMS
 
@@ -134,7 +133,7 @@ def _tokens(
     """
     tokens, total = 0, 0
     characters, spaces, breaks, letters, uppercase, digits = 0, 0, 0, 0, 0, 0
-    words, word_characters, alphabetic, found, contractions = 0, 0, 0, 0, 0
+    words, word_characters, alphabetic, found = 0, 0, 0, 0
     hash_signs, ellipses, curly_brackets, sentences = 0, 0, 0, 0
     token = _NONE
     opened, has_letter = start, False
@@ -170,7 +169,6 @@ def _tokens(
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
             joined = joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
-            contractions += joined and last == LETTER and code in (_APOSTROPHE, _QUOTE)
 
         if not joined and token != _NONE:  # close the token
             total += length
@@ -252,5 +250,4 @@ def _tokens(
     out.ellipses[document] = ellipses
     out.curly_brackets[document] = curly_brackets
     out.sentences[document] = sentences
-    out.contractions[document] = contractions
     return tokens

@@ -1,6 +1,6 @@
 """Speed of all quality signals together and of all MinHash signatures, where the time goes, beside peers, on one core.
 
-    python tests/benchmarks/signals.py [--peer-python PYTHON_WITH_DATATROVE]
+    python tests/benchmarks/signals.py [--peer-python PYTHON_WITH_DATATROVE] [--dolma PYTHON_WITH_DOLMA] [--signals]
 
 Seconds are the process's CPU seconds, the best of a few runs, kernels warm; MB are UTF-8 bytes of text. For datatrove
 0.10 make an environment of its own:
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from pages import english_pages, repeat_to
 from pipeline.filters import words
 from pipeline.filters.batch import Batch
 from pipeline.filters.characters import character_classes, decode
-from pipeline.filters.signals import all_signals, measure, warm_up
+from pipeline.filters.pii import find_spans
+from pipeline.filters.rules import FAMILIES
+from pipeline.filters.signals import all_signals, measure, stored_signals, warm_up
 
 
 @nb.njit(nogil=True)
@@ -78,6 +81,8 @@ def main() -> None:
     parser.add_argument("--peer-python", help="a Python that has datatrove 0.10, nltk and spacy")
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--peer-documents", type=int, default=500, help="datatrove takes the first so many")
+    parser.add_argument("--dolma", help="a Python that has dolma")
+    parser.add_argument("--signals", action="store_true", help="leave MinHash out")
     options = parser.parse_args()
 
     start = time.perf_counter()
@@ -102,14 +107,20 @@ def main() -> None:
     b = fresh()
     out = b.words
     print(f"{'':<52}{'µs/doc':>10}{'docs/s':>12}{'MB/s':>10}")
-    total = row(f"all {len(all_signals())} signals", best(lambda: measure(array)))
+    every = list(all_signals())
+    row(f"all {len(every)} signals of all recipes", best(lambda: measure(array, every), 3))
+    for family in FAMILIES:
+        names = [name for name, signal in all_signals().items() if signal.module == family]
+        row(f"  {family} alone ({len(names)})", best(partial(measure, array, names), 3))
+    total = row(f"the {len(stored_signals())} that are always measured", best(lambda: measure(array)))
     both = row("  words and n-grams", best(lambda: fresh().words))
     only = best(lambda: _words_pass(b.data, b.starts, b.ends, classes, stops, out))
     row("    words: tokens, hashes, characters, sentences", only)
     row("    n-grams, n = 2 … 10", both - only)
     lines = row("  lines and paragraphs", best(lambda: fresh().layout))
     phrase = row('  "lorem ipsum"', best(lambda: fresh().count("lorem ipsum")))
-    row("  the rest: ratios, Arrow columns", max(total - both - lines - phrase, 1e-9))
+    pii = row("  personal data", best(lambda: find_spans(b)))
+    row("  the rest: ratios, Arrow columns", max(total - both - lines - phrase - pii, 1e-9))
     row("for scale: one pass over the bytes", best(lambda: _bytes_pass(b.data, b.starts, b.ends)))
     row(
         "for scale: one pass decoding and classifying",
@@ -137,6 +148,27 @@ def main() -> None:
         print(
             f"\n{theirs / ours:,.0f} times as fast as datatrove's Gopher repetition and quality, FineWeb and C4 filters"
         )
+    if options.dolma:
+        some = texts[: options.peer_documents]
+        peer = subprocess.run(
+            [options.dolma, str(Path(__file__).parent / "conformance" / "dolma_peer.py"), "time"],
+            input="".join(json.dumps(text) + "\n" for text in some),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        some_size = sum(len(text.encode()) for text in some) / 1e6
+        theirs = row(
+            f"dolma's gopher_v1 and c4_v1, first {len(some):,}",
+            json.loads(peer.stdout)["seconds"],
+            len(some),
+            some_size,
+        )
+        few = pa.array(some)
+        ours = row("ours, all signals, the same documents", best(lambda: measure(few, every), 3), len(some), some_size)
+        print(f"\nall signals of all recipes, {theirs / ours:,.1f} times as fast as dolma's two taggers")
+    if options.signals:
+        return
     print("\nMinHash signatures")
     minhash.show_speed(minhash.documents(options.documents), options.peer_python)
 

@@ -37,7 +37,7 @@ THEIRS = {
         name: f"datatrove_{name}"
         for name in (
             *("bullet_line_ratio", "ellipsis_line_ratio", "line_punct_ratio", "short_line_ratio"),
-            *("duplicate_line_ratio", "duplicate_line_char_ratio"),
+            *("duplicate_line_ratio", "duplicate_line_char_ratio", "line_break_word_ratio"),
         )
     },
 }
@@ -90,7 +90,7 @@ WHY = {
     "hash_word_ratio": _TOKENS,
     "ellipsis_word_ratio": _TOKENS,
     "datatrove_alpha_word_ratio": f"{_TOKENS}; the bound lies where most pages do",
-    "line_break_word_ratio": _TOKENS,
+    "datatrove_line_break_word_ratio": _TOKENS,
     "stop_words": "equal but for tokens such as have|n't",
     "datatrove_line_punct_ratio": "other lists of terminal marks",
     "datatrove_duplicate_line_ratio": "an empty first or last line is a line there",
