@@ -15,7 +15,7 @@ os.environ["NUMBA_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "checked-ker
 
 from gold import samples
 
-from pipeline.extract.markup import extract_page
+from pipeline.extract.markup import FORMATS, extract_page
 from pipeline.extract.native.names import TAGS
 
 PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
@@ -51,7 +51,14 @@ def main() -> None:
     for _ in range(count):
         page = mutate(rng, pages)
         start = time.process_time()
-        found = extract_page(page, extractor="native", main_content=rng.random() < 0.9)
+        found = extract_page(
+            page,
+            extractor="native",
+            main_content=rng.random() < 0.8,
+            format=rng.choice(FORMATS),
+            comments=rng.random() < 0.2,
+            tables=rng.random() < 0.8,
+        )
         spent = time.process_time() - start
         assert (found.text is None) == (found.problem is not None)
         assert found.problem in (None, "empty_text", "too_deep"), (found.problem, found.detail)
