@@ -4,8 +4,9 @@
     perplexity    = { bottom = 0.3, by = "language" }  # CCNet's head; 0.6: head and middle (Wenzek et al. 2020, section 3.3)
     quality_score = { pareto = 9 }                     # GPT-3's sampling (Brown et al. 2020, appendix A)
 
-Of n documents `top` keeps the ceil(share * n) highest, and all that are equal to the last of them; documents are those that
-come to the quality stage and have a value there. The bound is exact: it is found digit by digit of the 64-bit numbers,
+Of n documents `top` keeps the ceil(share * n) highest, `bottom` the floor(share * n) lowest but one at least, so that bottom
+0.3 and top 0.7 divide them; and both keep all that are equal to the last of theirs. Documents are those that come to the
+quality stage and have a value there. The bound is exact: it is found digit by digit of the 64-bit numbers,
 eleven bits at a time, in six passes over the columns, whatever their size.
 A document whose value is undefined (NaN) is kept, as by every rule.
 """
@@ -141,8 +142,8 @@ def _from_ordered(number: int) -> float:
 def _next_digit(search: _Search, side: str, share: float, bits: int) -> None:
     if search.rank < 0:
         search.documents = int(search.counts.sum())
-        kept = min(search.documents, math.ceil(round(share * search.documents, 9)))
-        search.rank = search.documents - kept if side == "top" else kept - 1
+        exact = round(share * search.documents, 9)
+        search.rank = search.documents - math.ceil(exact) if side == "top" else max(math.floor(exact), 1) - 1
     below = np.cumsum(search.counts)
     digit = int(np.searchsorted(below, search.rank, side="right"))
     search.rank -= int(below[digit - 1]) if digit else 0

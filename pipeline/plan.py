@@ -224,7 +224,7 @@ STEPS = (
     Step("quality.edit", 4, SEEN, edit_options, measure.edit, libraries=UNICODE, needed=edits),
     Step(SCORES, 1, (*SEEN, EDIT), models.score_options, measure.scores, libraries=SCORERS, needed=models.scores),
     Step(ITEMS, 1, (*SEEN, EDIT), models.item_options, measure.contamination, libraries=UNICODE, needed=models.contamination),
-    Step(BOUNDS, 1, MEASURED, models.bound_options, whole=decide.find_bounds, quick=True, needed=decide.has_shares),
+    Step(BOUNDS, 2, MEASURED, models.bound_options, whole=decide.find_bounds, quick=True, needed=decide.has_shares),
     Step("quality.decide", 1, (*MEASURED, BOUNDS), decision_options, decide.decide_quality, quick=True),
     Step("duplicates.signatures", 2, (*SEEN, EDIT), signature_options, measure.signatures, libraries=UNICODE),
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),

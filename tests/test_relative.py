@@ -1,6 +1,7 @@
 import math
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +33,8 @@ NUMBERS = [0.0, -0.0, 1.5, -1.5, 1e-300, -1e-300, math.inf, -math.inf, 3.0, 3.0,
 def test_shares_are_those_of_a_sorted_list(share: float) -> None:
     draw = random.Random(1)
     values = NUMBERS + [draw.gauss(0, 1) for _ in range(200)]
-    count = math.ceil(round(share * len(values), 9))
-    top, bottom = sorted(values)[-count], sorted(values)[count - 1]
+    share_of_all = round(share * len(values), 9)
+    top, bottom = sorted(values)[-math.ceil(share_of_all)], sorted(values)[math.floor(share_of_all) - 1]
     labels = ["en"] * len(values)
     found = find_bounds([Relative(signal="s", top=share, bottom=share)], reader(values, labels))
     assert [(bound.rule, bound.value, bound.documents) for bound in found] == [
@@ -59,6 +60,18 @@ def test_shares_are_those_of_a_sorted_list(share: float) -> None:
 def test_what_a_share_keeps(values: list[float], share: float, expected: list[float]) -> None:
     found = kept(Relative(signal="s", top=share), values, ["en"] * len(values))
     assert [value for value, stays in zip(values, found, strict=True) if stays] == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 10, 1311])
+def test_head_middle_and_tail_divide_the_documents(count: int) -> None:
+    values = random.Random(count).sample(range(10 * count), count)
+    labels = ["en"] * count
+    asked: tuple[Any, ...] = ({"bottom": 0.3}, {"bottom": 0.6, "top": 0.7}, {"top": 0.4})
+    found = [kept(Relative(signal="s", **options), [float(v) for v in values], labels) for options in asked]
+    if count >= 4:  # of fewer one is the head, whatever its share
+        assert [sum(stays) for stays in zip(*found, strict=True)] == [1] * count
+        assert sum(found[0]) == math.floor(round(0.3 * count, 9))
+    assert sum(found[0]) >= 1
 
 
 def test_by_language_and_for_languages() -> None:
