@@ -14,11 +14,11 @@ words, of which all but the last are their group's (nine in ten shingles are sha
 planted size and one kept document; verified, each document that goes must go for a kept one of its group, and every budget
 must give the same outcome.
 
-On paper, from what this measured (2 cores; CPU seconds, 14 bands of 8 rows):
+On paper, from what this measured on up to 50 million documents (CPU seconds, 14 bands of 8 rows):
 
                                          a million documents         one dump, 500 million      all 96 dumps, 48 billion
     signatures, N cores                  37 s (84 MB/s of text)      5 core-hours               490 core-hours
-    candidates, one process              2.4 to 2.9 s                24 minutes                 39 hours, or N dumps at once
+    candidates, one process              2.4 to 3.1 s                26 minutes                 41 hours, or N dumps at once
     choice, unverified, one process      2.4 s                       20 minutes                 32 hours, or N dumps at once
     choice, verified, one process        51 s a million compared,    3.4 hours where 30 %       330 hours, or N dumps at once
                                          31 s to hash them again     have candidates
