@@ -111,13 +111,14 @@ def by_language(pages: list[Sample], texts: dict[str, list[str]]) -> None:
             rows[f"{name} with"] += [flat(snippet) in text for snippet in page.wanted]
             rows[f"{name} without"] += [flat(snippet) in text for snippet in page.unwanted]
     measures = ("F1", "with", "without")
-    print(f"\n{'language':9}" + "".join(f"{m + ': ' + '/'.join(COMPARED):>42}" for m in measures) + "   agreement")
+    print(f"\nby language, {' / '.join(COMPARED)}, and how many pages or snippets:")
+    print(f"{'language':9}" + "".join(f"{m:>32}" for m in measures) + "   agreement")
     for language in (name for name in LANGUAGES if found[name]):
         rows = found[language]
         cells = []
         for m in measures:
             values = [f"{np.mean(rows[key]):.3f}" if rows[key := f"{name} {m}"] else "-" for name in COMPARED]
-            cells.append(f"{'/'.join(values) + f' ({len(rows[key])})':>42}")
+            cells.append(f"{'/'.join(values) + f' ({len(rows[key])})':>32}")
         print(f"{language:9}" + "".join(cells) + f"   {np.mean(rows['agreement']):.3f} ({len(rows['agreement'])})")
 
 

@@ -22,7 +22,9 @@ import pyarrow.parquet as pq
 from pipeline.plan import open_run
 
 STEPS = ("extract", "language", "quality", "duplicates")
-CONFIG = '[input]\npaths = [{}]\npart_bytes = "3MB"\n[extract]\nextractor = "native"\n[quality]\nwords = {{ min = 50 }}\n'
+CONFIG = (
+    '[input]\npaths = [{}]\npart_bytes = "3MB"\n[extract]\nextractor = "native"\n[quality]\nwords = {{ min = 50 }}\n'
+)
 
 
 def digest(root: Path) -> str:
