@@ -65,7 +65,7 @@ def run(
     Kill it whenever you like and run the same command again: finished work is found and kept. A changed threshold decides
     again in seconds and measures nothing again; add --until clean to see its effect before training on it.
     """
-    from pipeline.config import load
+    from pipeline.loading import load
     from pipeline.recipes import resolve
     from pipeline.stats import collect, show_summary
 
@@ -368,7 +368,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory, where SOURCE is a config.")] = None,
 ) -> None:
     """Train the model on a run's shards (again, if settings changed): --set train.steps=2000."""
-    from pipeline.config import apply_setting, check, load
+    from pipeline.loading import apply_setting, check, load
     from pipeline.plan import open_run
     from pipeline.stats import collect, show_summary
 

@@ -20,11 +20,12 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
-from pipeline.config import Section, apply_setting, read_with_base, validate
+from pipeline.config import Section
 from pipeline.engines import Care, InlineEngine, LocalEngine, Task, Tick
 from pipeline.errors import UserError
 from pipeline.extract.documents import Dataset, open_dataset
 from pipeline.ledger import row_groups
+from pipeline.loading import apply_setting, read_with_base, validate
 from pipeline.plan import STEP, Run, open_run
 from pipeline.progress import safe
 from pipeline.tokenize import shards

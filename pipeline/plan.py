@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import STAGES, Config, one_line
+from pipeline.config import STAGES, Config
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
+from pipeline.loading import one_line
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder

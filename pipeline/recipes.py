@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.filters.rules import Rule
+from pipeline.loading import load
 from pipeline.progress import safe
 
 FOLDER = Path(__file__).parents[1] / "configs" / "recipes"

@@ -11,7 +11,7 @@ from pipeline.kernels import use_kernel_cache
 
 use_kernel_cache()  # before any test module imports Numba
 
-from pipeline.config import load  # noqa: E402
+from pipeline.loading import load  # noqa: E402
 from pipeline.plan import Run  # noqa: E402
 from pipeline.runner import run  # noqa: E402
 

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, load, merge, parse_bytes
+from pipeline.config import Config, parse_bytes
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.rules import Rule
+from pipeline.loading import load, merge
 
 MINIMAL = '[input]\npaths = ["a.warc.gz"]\n'
 

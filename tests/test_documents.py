@@ -11,12 +11,12 @@ import pytest
 import zstandard
 from rich.console import Console
 
-from pipeline.config import load
 from pipeline.errors import UserError
 from pipeline.extract.archive import Record
 from pipeline.extract.documents import Columns, Dataset, cut_lines, cut_table, open_dataset
 from pipeline.extract.page import ExtractOptions, Row, rows
 from pipeline.extract.sources import find_inputs, kind, raw_bytes, read
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.progress import Display
 from pipeline.runner import run

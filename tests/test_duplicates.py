@@ -12,10 +12,10 @@ import pytest
 
 from pipeline import audit, ledger, runner
 from pipeline.cli import app as main
-from pipeline.config import load
 from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
 from pipeline.filters.minhash import jaccard
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.stages import choice, duplicates, evidence
 from pipeline.story import find, story

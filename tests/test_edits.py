@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import check
 from pipeline.errors import UserError
 from pipeline.filters.edits import LineRules, edit_lines, removed_lines
 from pipeline.ledger import read
+from pipeline.loading import check
 from pipeline.plan import Run
 from pipeline.stats import collect
 from pipeline.story import find, story

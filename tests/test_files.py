@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline.config import load
 from pipeline.errors import UserError
 from pipeline.extract import files
 from pipeline.extract.files import Ranges, read_range, state
 from pipeline.extract.sources import crawl_files, find_inputs, read
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.progress import Display
 from pipeline.runner import run

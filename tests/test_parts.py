@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.extract.archive import cut, read_records
+from pipeline.loading import load
 from pipeline.parts import list_parts
 from pipeline.plan import Run
 from pipeline.runner import run

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import check
 from pipeline.errors import UserError
 from pipeline.filters.pii import KINDS, MASKS, mask, mask_texts
 from pipeline.filters.signals import measure
+from pipeline.loading import check
 from pipeline.plan import Run
 
 Go = Callable[..., tuple[Run, list[str]]]

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.extract.archive import Record
 from pipeline.extract.page import ExtractOptions, Row, rows
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.ledger import Part
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.stages.prescreen import prescreen, telling
 

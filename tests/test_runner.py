@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.compare import compare
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.engines import Care
 from pipeline.errors import UserError
 from pipeline.ledger import lock
+from pipeline.loading import load
 from pipeline.plan import Run, open_run
 from pipeline.runner import run
 from pipeline.stages.decide import decide_language, decide_quality

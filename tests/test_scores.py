@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import Config, check, load
+from pipeline.config import Config
 from pipeline.contamination import collect as contaminated
 from pipeline.errors import UserError
 from pipeline.filters.classifier import Options, QualityClassifier
 from pipeline.filters.ngrams import Options as NgramOptions
 from pipeline.filters.ngrams import train
 from pipeline.filters.scores import open_scorer
+from pipeline.loading import check, load
 from pipeline.plan import Run, open_run
 from pipeline.runner import run
 from pipeline.stats import collect

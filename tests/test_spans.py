@@ -11,9 +11,9 @@ import pytest
 
 from pipeline import runner
 from pipeline.cli import app as main
-from pipeline.config import load
 from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.stages import spans
 from pipeline.stats import collect

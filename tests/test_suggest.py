@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import load
 from pipeline.errors import UserError
 from pipeline.filters.separate import best_cut, histograms, shortest
+from pipeline.loading import load
 from pipeline.runner import run
 from pipeline.suggest import _thinned, as_json, lines_to_paste, plot, suggest
 

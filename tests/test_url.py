@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline.config import load
 from pipeline.errors import UserError
 from pipeline.filters.url import UrlRules, curated, hash_entries, places, read_blocklists, read_words
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.progress import Display
 from pipeline.runner import run

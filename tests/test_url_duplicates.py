@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.config import load
 from pipeline.filters.url import normalize, page_key
 from pipeline.ledger import read
+from pipeline.loading import load
 from pipeline.plan import Run
 from pipeline.progress import Display
 from pipeline.runner import run

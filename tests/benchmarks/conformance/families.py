@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from documents import documents
 
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.filters.edits import LineRules, edit_lines
 from pipeline.filters.rules import Rule
 from pipeline.filters.signals import measure
+from pipeline.loading import load
 from pipeline.recipes import find
 
 DOLMA = {
