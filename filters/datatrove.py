@@ -52,6 +52,16 @@ def datatrove_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
     return ratio(docs.pieces.counts.filled_copy_characters, docs.words.characters)
 
 
+def datatrove_duplicate_paragraph_ratio(docs: Batch) -> FloatArray:
+    """Share of paragraphs, not stripped, that are copies of an earlier one; NaN without paragraphs."""
+    return ratio(docs.pieces.counts.raw_paragraph_copies, docs.pieces.counts.raw_paragraphs)
+
+
+def datatrove_duplicate_paragraph_char_ratio(docs: Batch) -> FloatArray:
+    """Share of all characters in paragraphs, not stripped, which are copies of an earlier one; NaN for an empty text."""
+    return ratio(docs.pieces.counts.raw_paragraph_copy_characters, docs.words.characters)
+
+
 def datatrove_line_punct_ratio(docs: Batch) -> FloatArray:
     """Share of lines, not stripped, that end with a sentence terminal; NaN without lines."""
     return ratio(docs.pieces.counts.raw_terminals, docs.pieces.counts.lines)
@@ -80,6 +90,8 @@ SIGNALS = (
     datatrove_ellipsis_line_ratio,
     datatrove_duplicate_line_ratio,
     datatrove_duplicate_line_char_ratio,
+    datatrove_duplicate_paragraph_ratio,
+    datatrove_duplicate_paragraph_char_ratio,
     datatrove_line_punct_ratio,
     datatrove_short_line_ratio,
     datatrove_duplicate_char_ratio,

@@ -85,6 +85,9 @@ class PieceStatistics(NamedTuple):
     copy_characters: _Counts
     paragraphs: _Counts
     paragraph_characters: _Counts
+    raw_paragraphs: _Counts  # what stands between two or more line feeds, the text stripped as a whole
+    raw_paragraph_copies: _Counts  # … that are copies of an earlier one
+    raw_paragraph_copy_characters: _Counts
     paragraph_copies: _Counts
     paragraph_copy_characters: _Counts
 
@@ -196,6 +199,7 @@ def _count(
         _shares(hashes, lengths, n, arrays, positions, ngrams, document)
         if not fold:
             _lines(data, start, end, classes, hashes, lengths, positions, arrays, out, document)
+            _paragraphs(data, start, end, classes, hashes, lengths, arrays, out, document)
 
 
 @nb.njit(nogil=True)
@@ -478,3 +482,56 @@ def _lines(
             out.paragraph_characters[document] = total
             out.paragraph_copies[document] = copies
             out.paragraph_copy_characters[document] = copied
+
+
+@nb.njit(nogil=True)
+def _paragraphs(
+    data: Any, start: Any, end: Any, classes: Any, hashes: Any, lengths: Any, arrays: Any, out: Any, document: Any
+) -> None:
+    """Count raw paragraphs: nothing is stripped but the text as a whole."""
+    n, feeds, value, length = 0, 0, HASH_SEED, 0
+    gap, gap_value = 0, HASH_SEED  # white space at the end so far: it counts only if something visible follows
+    begun, last_length = False, 0
+    code: Any
+    i = start
+    while i < end:
+        byte = np.int64(data[i])
+        if byte < 0x80:
+            code, size = byte, 1
+        else:
+            packed = decode(data, i, end)
+            code, size = packed >> 3, packed & 7
+        i += size
+        if classes[code] & KIND == SPACE and not begun:
+            continue
+        begun = True
+        if code == 0x0A:
+            feeds += 1
+            continue
+        if feeds >= 2:
+            hashes[n], lengths[n] = mix(value), length
+            n += 1
+            value, length = HASH_SEED, 0
+        elif feeds == 1:
+            value = add_hash(value, 0x0A)
+            length += 1
+        feeds = 0
+        value = add_hash(value, code)
+        length += 1
+        if classes[code] & KIND != SPACE:
+            gap, gap_value = n, value  # the text, stripped, ends here at the latest
+            last_length = length
+    if begun:
+        n = gap
+        hashes[n], lengths[n] = mix(gap_value), last_length
+        n += 1
+    keys, slots, ids, counts, firsts = arrays
+    number(hashes, n, keys, slots, ids, counts, firsts)
+    copies, copied = 0, 0
+    for k in range(n):
+        if firsts[ids[k]] != k:
+            copies += 1
+            copied += lengths[k]
+    out.raw_paragraphs[document] = n
+    out.raw_paragraph_copies[document] = copies
+    out.raw_paragraph_copy_characters[document] = copied

@@ -49,6 +49,12 @@ def _splits(code: Any, before: Any, after: Any) -> Any:
     return code >= 0x80
 
 
+@nb.njit(nogil=True)
+def _clings(code: Any) -> Any:
+    """Whether this sign stays with a word that it begins or ends: / @ - | ~ ^ and the backslash are none of spaCy's affixes."""
+    return code in (0x2F, 0x40, 0x2D, 0x7C, 0x7E, 0x5E, 0x5C)
+
+
 @nb.njit(nogil=True, cache=True)
 def _count(data: Any, starts: Any, ends: Any, classes: Any, tokens: Any, lettered: Any) -> None:
     for document in range(starts.shape[0]):
@@ -124,6 +130,11 @@ def _count(data: Any, starts: Any, ends: Any, classes: Any, tokens: Any, lettere
                             found |= inner == LETTER
                             k += packed & 7
                         more_lettered -= found
+                elif (before == SPACE and after in (LETTER, NUMBER) and _clings(code)) or (
+                    before in (LETTER, NUMBER) and after == SPACE and _clings(code)
+                ):
+                    more -= 1
+                    glued = before == SPACE
                 elif code == 0x2E and lone and after not in (LETTER, NUMBER, IDEOGRAPH):
                     more -= 1
             upper = (cls & UPPERCASE) != 0

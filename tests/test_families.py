@@ -145,6 +145,7 @@ def datatrove(text: str) -> dict[str, float]:
     filled = [line for line in text.split("\n") if line]
     visible = [line for line in text.split("\n") if line.strip()]
     number = len(visible) or math.nan
+    paragraphs = re.split(r"\n{2,}", text.strip()) if text.strip() else []
     tokens = re.findall(r"[^\W_]+|\.+|-+|[^\w\s]", text)
     return {
         "datatrove_alpha_word_ratio": sum(any(map(str.isalpha, t)) for t in tokens) / (len(tokens) or math.nan),
@@ -155,6 +156,8 @@ def datatrove(text: str) -> dict[str, float]:
         / (len(lines) or math.nan),
         "datatrove_duplicate_line_ratio": len(copies(filled)) / (len(filled) or math.nan),
         "datatrove_duplicate_line_char_ratio": sum(map(len, copies(filled))) / (len(text) or math.nan),
+        "datatrove_duplicate_paragraph_ratio": len(copies(paragraphs)) / (len(paragraphs) or math.nan),
+        "datatrove_duplicate_paragraph_char_ratio": sum(map(len, copies(paragraphs))) / (len(text) or math.nan),
         "datatrove_line_punct_ratio": sum(line[-1] in ".!?…" and line[-1] != "…" for line in visible) / number,
         "datatrove_short_line_ratio": sum(len(line) <= 30 for line in visible) / number,
         "datatrove_duplicate_char_ratio": sum(map(len, copies(visible))) / (len(text.replace("\n", "")) or math.nan),
@@ -199,6 +202,7 @@ def test_tokens_that_spacy_divides_otherwise() -> None:
         "covid-19 well-known 555-1234": (7, 3),
         "see https://x.org/a/b?c=d1 now": (3, 3),
         "the U.S. and J. Doe": (5, 5),
+        "cat /etc/hosts and @name - pre- or -x": (10, 8),
         "end.Next word": (4, 3),
         "x/y a=b 5+6 a,b": (12, 6),
     }

@@ -38,6 +38,7 @@ THEIRS = {
         for name in (
             *("bullet_line_ratio", "ellipsis_line_ratio", "line_punct_ratio", "short_line_ratio"),
             *("duplicate_line_ratio", "duplicate_line_char_ratio", "line_break_word_ratio"),
+            *("duplicate_paragraph_ratio", "duplicate_paragraph_char_ratio"),
         )
     },
 }
@@ -94,8 +95,6 @@ WHY = {
     "stop_words": "equal but for tokens such as have|n't",
     "datatrove_line_punct_ratio": "other lists of terminal marks",
     "datatrove_duplicate_line_ratio": "an empty first or last line is a line there",
-    "duplicate_paragraph_ratio": "only \\n\\n divides paragraphs in datatrove, here a line of spaces does too",
-    "duplicate_paragraph_char_ratio": "as above",
     "lorem_ipsum": "after the line rules on both sides",
     "curly_brackets": "after the line rules; datatrove looks before it drops a line for its policy phrase",
     "sentences": "after the line rules; punkt's sentences there",
