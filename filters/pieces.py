@@ -166,6 +166,15 @@ def _lower_case() -> npt.NDArray[np.int32]:
     return _LOWER[0]
 
 
+@nb.njit(nogil=True)
+def _most(data: Any, start: Any, end: Any) -> Any:
+    """At most so many pieces, lines and paragraphs: one more than bytes that are, or may begin, white space."""
+    most = 2
+    for i in range(start, end):
+        most += data[i] <= 0x20 or data[i] == 0xC2 or 0xE1 <= data[i] <= 0xE3
+    return most
+
+
 @nb.njit(nogil=True, cache=True)
 def _count(
     data: Any,
@@ -181,7 +190,7 @@ def _count(
 ) -> None:
     room: Any = 64
     for document in range(starts.shape[0]):
-        room = max(room, ends[document] - starts[document] + 2)
+        room = max(room, _most(data, starts[document], ends[document]))
     hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     arrays = scratch(room)
     histogram = np.zeros(1 << 12, np.int64)
@@ -341,13 +350,19 @@ def _count_words(
     repeats: Any,
     ngrams: Any,
 ) -> None:
-    room: Any = 64
-    for document in range(starts.shape[0]):
-        room = max(room, ends[document] - starts[document] + 1)
+    room: Any = 4096
     hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     arrays = scratch(room)
     for document in range(starts.shape[0]):
-        tokens = words._tokens(data, starts[document], ends[document], classes, stops, hashes, lengths, counts_out, 0)
+        while True:
+            tokens = words._tokens(
+                data, starts[document], ends[document], classes, stops, hashes, lengths, counts_out, 0
+            )
+            if tokens <= room:
+                break
+            room = max(tokens, 2 * room)
+            hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+            arrays = scratch(room)
         repeats[document] = _most_repeats(hashes, tokens)
         n, total, before = 0, 0, 0
         for t in range(tokens):
