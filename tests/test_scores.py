@@ -117,8 +117,7 @@ def kept_ids(opened: Run) -> list[str]:
 
 
 def test_scikit_learn_models_through_skops(tmp_path: Path) -> None:
-    """Needs the extra: pip install skops."""
-    skops = pytest.importorskip("skops.io")
+    import skops.io as skops
     from sklearn.feature_extraction.text import HashingVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
