@@ -12,6 +12,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def compare(
     ours: dict[str, Any],
     theirs: dict[str, list[float | None]],
     shown: str | None = None,
-    texts: list[str] | None = None,
+    texts: Sequence[str] = (),
 ) -> None:
     """A line for each bound; of the bound `shown` also the numbers and texts on which the two differ."""
     print(f"\n{title}")
@@ -81,9 +82,10 @@ def compare(
         for bound, limit in rule.bounds():
             a, b = fails(mine, bound, limit), fails(other, bound, limit)
             apart = np.nanmax(np.abs(mine - other))
-            print(
-                f"{rule.signal + '.' + bound:<44}{a.sum():>11}{b.sum():>8}{100 * (a == b).mean():>9.2f}{apart:>10.4f}"
-            )
+            name = f"{rule.signal}.{bound}"
+            print(f"{name:<44}{a.sum():>11}{b.sum():>8}{100 * (a == b).mean():>9.2f}{apart:>10.4f}")
+            for place in np.nonzero(a != b)[0][:10] if name == shown else ():
+                print(f"    {mine[place]:.4f} {other[place]:.4f} {texts[place][:200]!r}")
 
 
 def recipe(name: str) -> Config:
