@@ -345,7 +345,7 @@ class Tokenizer(Section):
     vocab_size: int = Field(default=8192, ge=257)
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
     memory: str = "2GB"
-    """What the training may use beside one row group of text; beyond it the rarest pre-tokens are not learned from."""
+    """What training and measuring may use, as one process; beyond it the rarest pre-tokens are not learned from."""
 
     @property
     def memory_bytes(self) -> int:
@@ -361,6 +361,13 @@ class Shards(Section):
     validation: float = Field(default=0.02, ge=0, lt=1)
     """The share of duplicate clusters held out."""
     seed: int = 0
+    memory: str = "1GB"
+    """What merging the parts may use, as one process; it changes nothing in what is written."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return parse_bytes(self.memory, "shards.memory")
 
 
 class Config(Section):

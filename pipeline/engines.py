@@ -216,7 +216,8 @@ class LocalEngine:
 def _serve(pipe: Connection, counters: Any, slot: int) -> None:
     """A worker: run tasks until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and lets us go
-    os.environ["RAYON_NUM_THREADS"] = "1"  # one core a worker: encoders would start a thread for each core
+    for name in ("RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS"):
+        os.environ[name] = "1"  # one core a worker: encoders would start a thread, with a cache, for each core
 
     def tick(row: int, units: int) -> None:
         counters[2 * slot] = row

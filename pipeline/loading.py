@@ -44,6 +44,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.input.part_size < 1:
         raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
     parse_bytes(config.tokenizer.memory, "tokenizer.memory")
+    parse_bytes(config.shards.memory, "shards.memory")
     if config.extract.prescreen is not None and config.language.keep is None:
         raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
     return config

@@ -17,6 +17,7 @@ from pipeline.stages.evaluations import check_evaluations
 from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
 from pipeline.stages.models import check_scores, undefined_scores
+from pipeline.stages.products import check_tokens
 
 
 class Reporter(Protocol):
@@ -89,6 +90,8 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         )
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown; known: local, ray")
+    if any(step.name == "tokenizer" for step in wanted):
+        check_tokens(config)
     with lock(root):
         planned = plan(root, config, reporter.note)
         sweep(root)

@@ -20,6 +20,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.tokenize import building, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
+from pipeline.tokenize.parts import ROW_BYTES
 
 TEXTS = [f"Document {n} says: " + "the fox jumps over the dog. " * (n % 7) + "é" * (n % 3) for n in range(40)]
 ROWS = [{"id": f"doc-{n}", "cluster": f"c{n // 2}", "text": text, "row": n} for n, text in enumerate(TEXTS)]
@@ -120,20 +121,21 @@ def test_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_p
 
 
 @pytest.mark.parametrize("rows", [1, 3, 39])
-def test_ranges_of_the_index_change_nothing(
+def test_the_same_bytes_within_any_memory(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     spread = [ROWS[30:], [], ROWS[:3], ROWS[3:30]]
+    monkeypatch.setattr("pipeline.tokenize.building._BLOCK_ROWS", 7)
     for validation in (0.0, 0.2, 1e-9, 1.0):
         whole = build(tokenizer, tmp_path / f"whole-{validation}", spread, validation=validation)
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.tokenize.parts.RANGE_ROWS", rows)
-            patch.setattr("pipeline.tokenize.parts.PART_ROWS", 0)
-            cut = build(tokenizer, tmp_path / f"cut-{validation}", spread, validation=validation)
+            patch.setattr("pipeline.tokenize.building._BLOCK_TOKENS", 5)  # shorter than most documents
+            memory = rows * ROW_BYTES
+            cut = build(tokenizer, tmp_path / f"cut-{validation}", spread, validation=validation, memory=memory)
         cut.verify()
-        assert streams(cut) == streams(whole)
-        for name in shards.SPLITS:
-            assert cut.documents(name) == whole.documents(name)
+        for file in sorted(whole.directory.iterdir()):
+            assert (cut.directory / file.name).read_bytes() == file.read_bytes()
+        assert len(list(cut.directory.iterdir())) == len(list(whole.directory.iterdir()))
 
 
 def test_equal_ids_keep_the_order_of_part_and_row(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -133,6 +133,18 @@ def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) 
         key.write_text(held)
 
 
+@pytest.mark.parametrize("key", ["tokenizer.memory", "shards.memory"])
+def test_a_budget_below_what_libraries_take_is_refused_before_any_work(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    common = ["run", str(config_file), "--out", str(tmp_path / "run"), "--workers", "1"]
+    code, _, said = call(capsys, *common, "--set", f"{key}=499MB")
+    assert (code, said.count("\n")) == (2, 1)
+    assert f"{key}: 500MB or more are needed; libraries and encoder take 450MB" in said
+    assert not (tmp_path / "run").exists()
+    assert call(capsys, *common, "--until", "shards", "--set", f"{key}=500MB")[0] == 0
+
+
 def test_a_later_run_takes_the_tokenizer_of_an_earlier_one(
     finished: Run, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,7 +153,13 @@ def test_a_later_run_takes_the_tokenizer_of_an_earlier_one(
     code, _, said = call(capsys, *common, "--set", f"tokenizer.file={tmp_path}/none.json")
     assert (code, said.count("\n")) == (2, 1)
     assert "tokenizer.file:" in said
-    assert "none.json: no such file" in said
+    assert "none.json: No such file" in said
+    (tmp_path / "broken.json").write_text(file.read_text()[:-1000])
+    code, _, said = call(capsys, *common, "--set", f"tokenizer.file={tmp_path}/broken.json")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "tokenizer.file:" in said
+    assert "broken.json: not a tokenizer.json of byte-level BPE" in said
+    assert not (tmp_path / "run").exists()
     assert call(capsys, *common, "--set", f"tokenizer.file={file}")[0] == 0
     assert (tmp_path / "run" / "tokenizer" / "tokenizer.json").read_bytes() == file.read_bytes()
     for name in ("manifest.json", "train-00000.npy"):

@@ -66,20 +66,24 @@ def build(
 
 
 def _gather(tables: Iterator[pa.Table], parts: Parts) -> Iterator[np.ndarray]:
-    """The documents' tokens in order, in blocks of some megabytes."""
-    block: list[np.ndarray] = []
-    size = 0
+    """The documents' tokens in order, in blocks of some megabytes; a block is good until the next is asked for."""
+    dtype = parts.header.dtype
+    block = np.empty(_BLOCK_TOKENS, dtype)
+    used = 0
     for documents in tables:
         columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
-        for number, start, length in zip(*columns, strict=True):
-            path = tokens_path(parts.files[number])
-            block.append(read_tokens(path, parts.header.dtype, int(start), int(length)))
-            size += int(length)
-            if size >= _BLOCK_TOKENS:
-                yield np.concatenate(block)
-                block, size = [], 0
-    if block:
-        yield np.concatenate(block)
+        for number, first, length in zip(*columns, strict=True):
+            path, start, end = tokens_path(parts.files[number]), int(first), int(first + length)
+            while start < end:
+                piece = read_tokens(path, dtype, start, min(end - start, len(block) - used))
+                block[used : used + len(piece)] = piece
+                used += len(piece)
+                start += len(piece)
+                if used == len(block):
+                    yield block
+                    used = 0
+    if used:
+        yield block[:used]
 
 
 def _write_shards(
@@ -115,12 +119,26 @@ def _write_shards(
 
 
 def _write_documents(table: pq.ParquetWriter, split: str, tables: Iterator[pa.Table], position: int) -> None:
-    for documents in tables:
-        ends = position + np.cumsum(documents["length"].to_numpy())
-        starts = pa.array(ends - documents["length"].to_numpy(), pa.int64())
-        documents = documents.set_column(documents.schema.get_field_index("start"), "start", starts)
-        for at in range(0, len(documents), _BLOCK_ROWS):
-            rows = documents.slice(at, _BLOCK_ROWS)
-            rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(DOCUMENT_SCHEMA.names)
-            table.write_table(rows.cast(DOCUMENT_SCHEMA))
-        position = int(ends[-1]) if len(ends) else position
+    for rows in _evenly(tables, _BLOCK_ROWS):
+        ends = position + np.cumsum(rows["length"].to_numpy())
+        starts = pa.array(ends - rows["length"].to_numpy(), pa.int64())
+        rows = rows.set_column(rows.schema.get_field_index("start"), "start", starts)
+        rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(DOCUMENT_SCHEMA.names)
+        table.write_table(rows.cast(DOCUMENT_SCHEMA))
+        position = int(ends[-1])
+
+
+def _evenly(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size` rows, the last of fewer, so that it does not show how they came."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        while count + len(table) >= size:
+            yield pa.concat_tables([*held, table.slice(0, size - count)]).combine_chunks()
+            table = table.slice(size - count)
+            held, count = [], 0
+        if len(table):
+            held.append(table)
+            count += len(table)
+    if held:
+        yield pa.concat_tables(held).combine_chunks()

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 
-RANGE_ROWS = 1 << 18  # of an index, which are read, sorted and written at once: about 60 MB
-PART_ROWS = 1 << 10  # or so many of each part, where parts are many: opening a file should pay
+MEMORY = 1 << 28
+ROW_BYTES = 500
+"""Of memory for a row of the index: as it is read, sorted, divided and written. Measured with ids of 47 characters: 475."""
 _BLOCK_ROWS = 1 << 12  # as Python objects they take ten times the room
 _GROUP_ROWS = 1 << 14
 
@@ -103,9 +104,9 @@ class PartWriter:
         temporary = tokens.with_name(tokens.name + ".tmp")
         size = self._header.dtype.itemsize
         with temporary.open("wb") as file, self._spool_path.open("rb") as spool:
-            for start, length in zip(index["start"].to_pylist(), index["length"].to_pylist(), strict=True):
-                spool.seek(start * size)
-                file.write(spool.read(length * size))
+            for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
+                spool.seek(int(start) * size)
+                file.write(spool.read(int(length) * size))
         os.replace(temporary, tokens)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
@@ -145,17 +146,17 @@ def read_header(path: Path) -> Header:
 class Parts:
     """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, part and row.
 
-    It is read range of hashes by range, so that the memory it takes does not grow with the number of documents.
+    It is read range of hashes by range, within `memory` bytes, whatever the number of documents and of parts.
     """
 
     files: tuple[Path, ...]
     header: Header
     documents: int
+    memory: int
 
     def ranges(self) -> Iterator[pa.Table]:
-        """The index, with the number of the file that each document lies in, in tables of some hundred thousand rows, or a
-        thousand of each part."""
-        count = max(1, -(-self.documents // max(RANGE_ROWS, PART_ROWS * len(self.files))))
+        """The index, with the number of the file that each document lies in, in tables of `memory` / ROW_BYTES rows or so."""
+        count = max(1, -(-self.documents * ROW_BYTES // max(ROW_BYTES, self.memory)))
         bounds = [pa.scalar((number << 64) // count, pa.uint64()) for number in range(count)]
         key = pc.field("key")
         for number, low in enumerate(bounds):
@@ -170,7 +171,7 @@ class Parts:
             yield table.take(pc.sort_indices(table, order))
 
 
-def open_parts(part_files: Sequence[Path]) -> Parts:
+def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
     """UserError for a file that is no part or is cut, and for parts that do not belong together."""
     headers: dict[Header, Path] = {}
     documents = 0
@@ -189,4 +190,4 @@ def open_parts(part_files: Sequence[Path]) -> Parts:
         raise UserError(
             f"parts of different tokenizers or seeds: {', '.join(map(str, headers.values())) or 'no part at all'}"
         )
-    return Parts(tuple(part_files), next(iter(headers)), documents)
+    return Parts(tuple(part_files), next(iter(headers)), documents, memory)

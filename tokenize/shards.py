@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UserError
 from pipeline.tokenize.building import Documents, build
 from pipeline.tokenize.mixing import Mixture
-from pipeline.tokenize.parts import Header, Parts, PartWriter, open_parts, tokens_path
+from pipeline.tokenize.parts import MEMORY, Header, Parts, PartWriter, open_parts, tokens_path
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
@@ -227,7 +227,7 @@ def encode_part(
     seed: int,
     metadata: dict[str, str] | None = None,
 ) -> int:
-    """Encode one part's documents; returns its tokens. Memory: a batch, and some tens of bytes a document.
+    """Encode one part's documents; returns its tokens. Memory: a batch, the encoder, and some 300 bytes a document.
 
     A batch has id, cluster and text (strings), row (int64) and perhaps language (string); rows whose text is null are
     skipped, a null cluster is a cluster of its own. Two files appear, each whole or not at all: the tokens in the order of
@@ -257,6 +257,7 @@ def merge_parts(
     validation: float,
     mixture: Mixture | None = None,
     about: Mapping[str, Any] | None = None,
+    memory: int = MEMORY,
 ) -> None:
     """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, part and row.
 
@@ -265,16 +266,16 @@ def merge_parts(
 
     A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
     one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
-    smallest hash into validation, or of the largest into train. Memory: some hundred thousand rows of the index, or a
-    thousand of each part (under a mixture all of it); each part's tokens are read front to back, once for each split. The
-    directory appears whole under its name, in the place of an older one; UserError for parts that
-    are missing, cut or of different tokenizers or seeds.
+    smallest hash into validation, or of the largest into train. The index is read in pieces of `memory` bytes (under a
+    mixture it is held whole), which change nothing in what is written; beside them there are blocks of some tens of megabytes.
+    The directory appears whole under its name, in the place of an older one; UserError for parts that are missing, cut or of
+    different tokenizers or seeds.
     """
     if shard_tokens < 1 or not 0 <= validation <= 1:
         raise UserError(
             f"shard_tokens is {shard_tokens} and validation {validation}; at least 1, and 0 to 1, are needed"
         )
-    parts = open_parts(part_files)
+    parts = open_parts(part_files, memory)
     header, border = parts.header, _border(parts, validation)
     manifest: dict[str, Any] = {
         "version": VERSION,

@@ -3,18 +3,30 @@
 import json
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import Mask
+from pipeline.config import Config, Mask
+from pipeline.config import Tokenizer as TokenizerOptions
 from pipeline.engines import Care, Tick
 from pipeline.errors import UserError
 from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
 from pipeline.stages.job import Job, View, step_folder, text_groups
 from pipeline.stages.measure import CONTAMINATION
 
+if TYPE_CHECKING:
+    from pipeline.tokenize.bpe import Tokenizer
+
 END_OF_TEXT = "<|endoftext|>"
+LIBRARIES = 450_000_000
+"""Bytes that Python, Arrow, Numba, row groups and an encoder with full caches take, whatever the corpus: the largest that was
+measured, for four million made-up words. tests/benchmarks/tokenizer_memory.py shows real text."""
+ENCODER = 300_000_000
+"""Of it, what an encoder's thread may take; each more thread takes as much again."""
+SMALLEST_TABLE = 50_000_000
+
 CARRIED = ("id", "url", "date", "title", "published")
 """What clean/ takes over from the extract as it is."""
 
@@ -107,8 +119,7 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
 def tokenizer(view: View, tick: Tick) -> int:
     """Train BPE on the clean text; tokenizer.json, and a report of what it achieves. Or take the one that is given."""
     from pipeline.tokenize import usage
-    from pipeline.tokenize.bpe import Tokenizer, train_bpe
-    from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+    from pipeline.tokenize.bpe import train_bpe
 
     documents = sum(rows_in(view.file("clean", part)) for part in view.parts)
     if not documents:
@@ -116,7 +127,6 @@ def tokenizer(view: View, tick: Tick) -> int:
             f"no document is left to go on with; python -m pipeline stats {view.root} shows what removed them"
         )
     options = view.config.tokenizer
-    pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
     done = 0
 
     def batches() -> Iterator[tuple[pa.Array, pa.Array]]:
@@ -132,22 +142,53 @@ def tokenizer(view: View, tick: Tick) -> int:
             (texts for texts, _ in batches()),
             options.vocab_size,
             (END_OF_TEXT,),
-            pattern,
-            memory=options.memory_bytes,
+            _pattern(options),
+            memory=options.memory_bytes - LIBRARIES,
             note=view.note,
             threads=view.workers,
         )
     else:
-        trained = Tokenizer.from_file(options.file, pattern=pattern)
-        if END_OF_TEXT not in trained.special_tokens:
-            special = [*trained.special_tokens, END_OF_TEXT]
-            trained = Tokenizer(trained.vocab, trained.merges, special, trained.pattern)
+        trained = given_tokenizer(options)
         done = documents
+    # Read once, when the first text is encoded.
+    threads = min(view.workers, 1 + (options.memory_bytes - LIBRARIES) // ENCODER)
+    os.environ["FASTOKENS_BPE_THREADS"] = str(threads)
     with atomic_folder(view.folder) as folder:
         trained.save(folder / "tokenizer.json")
         report = usage.measure(trained, batches())
         (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return documents
+
+
+def check_tokens(config: Config) -> None:
+    """Raise UserError, before any work, for a budget that is too small and a given tokenizer that is none."""
+    budgets = {"tokenizer.memory": config.tokenizer.memory_bytes, "shards.memory": config.shards.memory_bytes}
+    for key, memory in budgets.items():
+        if memory < LIBRARIES + SMALLEST_TABLE:
+            least, libraries = (LIBRARIES + SMALLEST_TABLE) / 1e6, LIBRARIES / 1e6
+            raise UserError(f"{key}: {least:,.0f}MB or more are needed; libraries and encoder take {libraries:,.0f}MB")
+    if config.tokenizer.file is not None:
+        given_tokenizer(config.tokenizer)
+
+
+def given_tokenizer(options: TokenizerOptions) -> "Tokenizer":
+    """The one that `tokenizer.file` names, with an end of text; UserError for one that cannot be used."""
+    from pipeline.tokenize.bpe import Tokenizer
+
+    assert options.file is not None
+    try:
+        given = Tokenizer.from_file(options.file, pattern=_pattern(options))
+        if END_OF_TEXT in given.special_tokens:
+            return given
+        return Tokenizer(given.vocab, given.merges, [*given.special_tokens, END_OF_TEXT], given.pattern)
+    except UserError as error:
+        raise UserError(f"tokenizer.file: {error}") from None
+
+
+def _pattern(options: TokenizerOptions) -> str:
+    from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+
+    return {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[options.pattern]
 
 
 def encode(job: Job, tick: Tick, care: Care) -> int:
@@ -180,7 +221,8 @@ def shards(view: View, tick: Tick) -> int:
     from pipeline.tokenize.shards import merge_parts
 
     files = [view.file("shards.encode", part) for part in view.parts]
-    merge_parts(files, view.folder, view.config.shards.tokens, view.config.shards.validation)
+    options = view.config.shards
+    merge_parts(files, view.folder, options.tokens, options.validation, memory=options.memory_bytes - LIBRARIES)
     return sum(rows_in(file) for file in files)
 
 
