@@ -1,13 +1,14 @@
-"""A corpus five times the memory: `python tests/benchmarks/tokenizer_memory.py [MEGABYTES]` (400); exit code 1 beyond the budget.
+"""A corpus five times the memory: `python tests/benchmarks/tokenizer_memory.py [--corpus FILE] [--memory 500MB] [MEGABYTES …]`.
 
-The corpus is real text enlarged (see texts.py), in Parquet with row groups of 2 MB, made by another process. Then one process
-trains a vocabulary of 32,000 within a fifth of it, encodes all of it and merges shards; printed is its peak memory after each,
-beyond what it had after the same work on the first row group: libraries, kernels, and an encoder that has met so many made
-words that its caches, which have a size of their own whatever the corpus, are full.
+The corpus is real text enlarged (see texts.py), in Parquet with row groups of 2 MB; FILE is made where it is not there yet (a
+tenth of a second a megabyte), and each size is its beginning. As in a run, each step is a process of its own: training a vocabulary of 32,000
+within the budget, measuring what it has learned; encoding, as one part, with one thread; merging into shards. Printed is the
+peak memory of each whole process (VmHWM: libraries and all), beside that of the same step on the first row group alone: what is left
+over is what grows. Exit code 1 where a process took more than the budget, however large the corpus.
 """
 
-import random
-import resource
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,9 +25,12 @@ use_kernel_cache()
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from pipeline.tokenize import shards  # noqa: E402
+from pipeline.loading import parse_bytes  # noqa: E402
+from pipeline.stages.products import LIBRARIES  # noqa: E402
+from pipeline.tokenize import shards, usage  # noqa: E402
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
 
+STEPS = ("train", "encode", "merge")
 SCHEMA = pa.schema([("id", pa.string()), ("cluster", pa.string()), ("text", pa.string()), ("row", pa.int64())])
 GROUP_BYTES = 2_000_000
 LONGEST = 200_000  # characters; a longer text is cut, as documents are
@@ -59,69 +63,81 @@ def write_corpus(path: Path, size: int) -> None:
             flush()
 
 
-def batches(path: Path) -> Iterator[pa.RecordBatch]:
+def batches(path: Path, groups: int) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
+        for group in range(groups):
             yield from file.read_row_group(group).to_batches()
 
 
-def fill(tokenizer: Tokenizer) -> None:
-    """A million and a half words that are none, of 30 letters: after a third of them the encoder grows no more."""
-    draw = random.Random(0)
-    for _ in range(24):
-        words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=30)) for _ in range(1 << 16)]
-        tokenizer.encode_batch([" ".join(words[n : n + 1024]) for n in range(0, len(words), 1024)])
+def groups_of(path: Path, size: int) -> tuple[int, int]:
+    """How many row groups the first `size` bytes of text are, and how many bytes these have."""
+    total = 0
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=["text"])
+            total += sum(chunk.buffers()[2].size for chunk in table["text"].chunks)
+            if total >= size:
+                return group + 1, total
+    raise SystemExit(f"{path} has {total / 1e6:.0f} MB of text only")
 
 
-def work(corpus: Path, folder: Path, budget: int | None) -> tuple[float, float, float]:
-    """Train, encode, merge; the peak memory in MB after each."""
-    peaks = []
-    began = time.perf_counter()
+def work(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> None:
+    """One step in this process; prints its peak memory in bytes and its CPU seconds."""
+    os.environ["FASTOKENS_BPE_THREADS"] = "1"
+    if step == "train":
+        texts = (batch["text"] for batch in batches(corpus, groups))
+        trained = train_bpe(texts, 32_000, (END_OF_TEXT,), memory=memory - LIBRARIES)
+        trained.save(folder)
+        usage.measure(trained, ((b["text"], pa.nulls(len(b), pa.string())) for b in batches(corpus, groups)))
+    elif step == "encode":
+        trained = Tokenizer.from_file(folder)
+        shards.encode_part(trained, batches(corpus, groups), part=0, out=folder / "part.parquet", seed=0)
+    else:
+        shards.merge_parts([folder / "part.parquet"], folder / "shards", 10_000_000, 0.01, memory=memory - LIBRARIES)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) * 1024, time.process_time())
 
-    def told(what: str) -> None:
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
-        if budget is not None:
-            print(f"{what}: {time.perf_counter() - began:.1f} s, peak {peaks[-1]:.0f} MB in all", flush=True)
 
-    tokenizer = train_bpe(
-        (batch["text"] for batch in batches(corpus)), 32_000, (END_OF_TEXT,), memory=budget, note=print
-    )
-    told("trained")
-    if budget is None:
-        fill(tokenizer)
-    shards.encode_part(tokenizer, batches(corpus), part=0, out=folder / "part.parquet", seed=0)
-    told("encoded")
-    shards.merge_parts([folder / "part.parquet"], folder / "shards", 10_000_000, 0.01)
-    told("merged")
-    return peaks[0], peaks[1], peaks[2]
+def measured(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> tuple[float, float]:
+    """Peak MB and CPU seconds of a step in a process of its own."""
+    command = [sys.executable, __file__, "--step", step, str(corpus), str(folder), str(memory), str(groups)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return int(said[0]) / 1e6, float(said[1])
 
 
 def main() -> None:
-    megabytes = int(sys.argv[1]) if sys.argv[1:] else 400
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sizes", nargs="*", type=int, default=[100, 500, 2500], metavar="MEGABYTES")
+    parser.add_argument("--memory", default="500MB")
+    parser.add_argument("--corpus", type=Path)
+    options = parser.parse_args()
+    memory = parse_bytes(options.memory)
+    within = True
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        corpus = folder / "corpus.parquet"
-        if len(sys.argv) > 2:
-            write_corpus(Path(sys.argv[2]), megabytes * 10**6)
-            return
-        subprocess.run([sys.executable, __file__, str(megabytes), str(corpus)], check=True)
-        small = folder / "small.parquet"
-        with pq.ParquetFile(corpus) as file:
-            pq.write_table(file.read_row_group(0), small)
-        baseline = work(small, folder, None)[2]
-        budget = megabytes * 10**6 // 5
-        print(
-            f"corpus {megabytes} MB, budget {budget / 1e6:.0f} MB, beside the {baseline:.0f} MB of the work on one row group and a full encoder"
-        )
-        peaks = work(corpus, folder, budget)
-        opened = shards.open(folder / "shards")
-        tokens = sum(split.tokens for split in opened.splits.values())
-        used = max(peaks) - baseline
-        print(
-            f"{tokens:,} tokens in shards; peak {used:.0f} MB beyond the baseline, {used / megabytes:.0%} of the corpus"
-        )
-        sys.exit(used * 1e6 > budget)
+        corpus = options.corpus or Path(name) / "corpus.parquet"
+        if not corpus.exists():
+            write_corpus(corpus, (max(options.sizes) + 3) * 10**6)
+        first = {step: measured(step, corpus, Path(name), memory, 1)[0] for step in STEPS}
+        print(f"budget {memory / 1e6:.0f} MB for a whole process")
+        for size in options.sizes:
+            groups, total = groups_of(corpus, size * 10**6)
+            for step in STEPS:
+                peak, seconds = measured(step, corpus, Path(name), memory, groups)
+                within &= peak * 1e6 <= memory
+                print(
+                    f"{step} {total / 1e6:.0f} MB, {total / memory:.1f} times the budget: peak {peak:.0f} MB, "
+                    f"{peak - first[step]:.0f} MB more than with one row group ({seconds:.0f} CPU s)",
+                    flush=True,
+                )
+            opened = shards.open(Path(name) / "shards")
+            opened.verify()
+            tokens = sum(split.tokens for split in opened.splits.values())
+            print(f"{tokens:,} tokens in {sum(len(split.shards) for split in opened.splits.values())} shards, verified")
+    sys.exit(not within)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--step"]:
+        work(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))
+    else:
+        main()
