@@ -25,7 +25,7 @@ use_kernel_cache()
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from pipeline.loading import parse_bytes  # noqa: E402
+from pipeline.config import parse_bytes  # noqa: E402
 from pipeline.stages.products import LIBRARIES  # noqa: E402
 from pipeline.tokenize import shards, usage  # noqa: E402
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
