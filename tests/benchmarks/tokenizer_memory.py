@@ -1,4 +1,4 @@
-"""A corpus five times the memory: `python tests/benchmarks/tokenizer_memory.py [--corpus FILE] [--memory 500MB] [MEGABYTES …]`.
+"""A corpus five times the memory: `python tests/benchmarks/tokenizer_memory.py [--corpus FILE] [--memory 600MB] [MEGABYTES …]`.
 
 The corpus is real text enlarged (see texts.py), in Parquet with row groups of 2 MB; FILE is made where it is not there yet (a
 tenth of a second a megabyte), and each size is its beginning. As in a run, each step is a process of its own: training a vocabulary of 32,000
@@ -107,8 +107,8 @@ def measured(step: str, corpus: Path, folder: Path, memory: int, groups: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("sizes", nargs="*", type=int, default=[100, 500, 2500], metavar="MEGABYTES")
-    parser.add_argument("--memory", default="500MB")
+    parser.add_argument("sizes", nargs="*", type=int, default=[100, 500, 3000], metavar="MEGABYTES")
+    parser.add_argument("--memory", default="600MB")
     parser.add_argument("--corpus", type=Path)
     options = parser.parse_args()
     memory = parse_bytes(options.memory)
