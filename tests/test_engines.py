@@ -54,6 +54,14 @@ def dies_once(marker, tick, care):
 
 def dies_at_start(tick, care):
     os._exit(9)
+
+def threads_of_encoding(tick, care):
+    from pipeline.tokenize.bpe import Tokenizer
+    tokenizer = Tokenizer({value: bytes([value]) for value in range(256)}, [])
+    count = lambda: len(os.listdir("/proc/self/task"))
+    before = count()
+    tokenizer.encode_batch([" the fox jumps over the dog" * 40_000] * 8)
+    return count() - before
 '''
 
 
@@ -140,6 +148,13 @@ def test_workers_are_gone_after_close(tasks) -> None:  # type: ignore[no-untyped
         assert pid is not None
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to count threads in")
+def test_an_encoder_in_a_worker_starts_no_threads(tasks, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("FASTOKENS_BPE_THREADS", "3")
+    done, _ = run(2, Task("a", tasks.threads_of_encoding, ()), Task("b", tasks.threads_of_encoding, ()))
+    assert [each.result for each in done] == [0, 0]
 
 
 def test_disk_errors_are_told_apart_from_bugs() -> None:
