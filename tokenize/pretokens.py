@@ -88,7 +88,7 @@ def _as_arrays(found: "Counter[str]") -> PreTokens:
 def character_classes() -> np.ndarray:
     """uint8 by code point: letter, number, white space or other, as the `regex` module's Unicode tables say."""
     classes = np.zeros(0x110000, np.uint8)
-    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    everything = np.r_[0:0xD800, 0xE000:0x110000].astype("<u4").tobytes().decode("utf-32-le")
     for expression, value in ((r"\p{L}+", _LETTER), (r"\p{N}+", _NUMBER), (r"\s+", _SPACE)):
         for match in regex.finditer(expression, everything):
             classes[ord(match.group()[0]) : ord(match.group()[-1]) + 1] = value
