@@ -227,7 +227,7 @@ def encode_part(
     seed: int,
     metadata: dict[str, str] | None = None,
 ) -> int:
-    """Encode one part's documents; returns its tokens. Memory: a batch, the encoder, and some 300 bytes a document.
+    """Encode one part's documents; returns its tokens. Memory: a batch, the encoder, and 200 bytes a document.
 
     A batch has id, cluster and text (strings), row (int64) and perhaps language (string); rows whose text is null are
     skipped, a null cluster is a cluster of its own. Two files appear, each whole or not at all: the tokens in the order of
