@@ -472,6 +472,7 @@ def perplexity_train(
 
 def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str) -> "Run":
     """Run with progress on the console."""
+    from pipeline.engines import disk_message, is_disk_error
     from pipeline.progress import Display
     from pipeline.runner import run as bring_up_to_date
 
@@ -480,6 +481,10 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
         return bring_up_to_date(
             root, config, workers=workers or os.cpu_count() or 1, engine=engine, until=until, reporter=display
         )
+    except OSError as error:
+        if is_disk_error(error):
+            raise UserError(disk_message(error, str(root))) from None
+        raise
     finally:
         display.close()
 

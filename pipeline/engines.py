@@ -77,7 +77,7 @@ def call(task: Task, tick: Tick) -> tuple[str, Any, float]:
         return "user", str(error), 0.0
     except OSError as error:
         if is_disk_error(error):
-            return "user", disk_message(error), 0.0
+            return "user", disk_message(error, task.name), 0.0
         return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
     except Exception:
         return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
@@ -105,11 +105,11 @@ def is_disk_error(error: OSError) -> bool:
     return error.errno in DISK_ERRORS or "No space left on device" in str(error)
 
 
-def disk_message(error: OSError) -> str:
-    """One line for such an error."""
+def disk_message(error: OSError, place: str = "") -> str:
+    """One line for such an error; `place` is what it met where the error itself names no file."""
     what = DISK_ERRORS.get(error.errno or 28, DISK_ERRORS[28])
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{what}; nothing finished is lost: mend it and run the same command again"
+    where = error.filename or place
+    return f"{where}{': ' * bool(where)}{what}; nothing finished is lost: mend it and run the same command again"
 
 
 class InlineEngine:

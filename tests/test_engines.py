@@ -163,6 +163,7 @@ def test_disk_errors_are_told_apart_from_bugs() -> None:
     assert is_disk_error(PermissionError(13, "Permission denied", "x"))
     assert not is_disk_error(FileNotFoundError(2, "No such file or directory"))
     assert disk_message(OSError(30, "Read-only file system", "runs")).startswith("runs: the file system is read-only")
+    assert disk_message(OSError("No space left on device"), "runs/a").startswith("runs/a: no space left on the device")
 
 
 def test_care_starts_with_nothing_to_mind() -> None:
