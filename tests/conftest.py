@@ -1,6 +1,7 @@
 """Shared by the tests of whole runs: small archives and configs made on the spot."""
 
 import gzip
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,23 @@ use_kernel_cache()  # before any test module imports Numba
 from pipeline.loading import load  # noqa: E402
 from pipeline.plan import Run  # noqa: E402
 from pipeline.runner import run  # noqa: E402
+
+
+def pytest_sessionstart() -> None:
+    """Two workers of a whole run share the compiling: else each compiles what the other one does at that moment."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker == "gw0":
+        from pipeline.extract.native import extract
+
+        extract.warm_up()
+    elif worker == "gw1":
+        from pipeline.filters import edits, minhash, signals
+        from pipeline.filters.rules import FAMILIES
+
+        signals.warm_up(FAMILIES)
+        edits.warm_up()
+        minhash.warm_up()
+
 
 WORDS = [
     "river",
