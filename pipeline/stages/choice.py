@@ -3,7 +3,7 @@
 Candidates' clusters are independent, so they are decided in batches that the memory budget holds. What a batch has decided
 lies on disk, so that a killed run goes on with the next one; at the end the batches are written out part by part.
 
-In memory: 14 bytes a document (22 beyond 2**31 of them); of the documents in the batch at work `PER_MEMBER` bytes each, which
+In memory: 10 bytes a document (14 beyond 2**31 of them); of the documents in the batch at work `PER_MEMBER` bytes each, which
 have an equal text or share a band with another one; and of its texts to compare `stars.PER_KEY` bytes a band.
 """
 
@@ -26,8 +26,8 @@ from pipeline.stages.duplicates import CANDIDATES, Roots, Source, check_rows, le
 from pipeline.stages.evidence import PER_CONTENDER, Mask, Store, Work
 from pipeline.stages.job import View, part_key
 
-PER_DOCUMENT = 1 + 4 + 4 + 4 + 1
-"""Bytes held of every document: alive or not, two roots, and how large its cluster is, in documents and in texts."""
+PER_DOCUMENT = 1 + 1 + 4 + 4
+"""Bytes held of every document: alive or not, compared or not, its root, and how many documents its cluster has."""
 PER_MEMBER = 400
 """Bytes held of a document in the batch at work: id, what `keep` asks for (URLs are the longest), ranks, outcome; measured
 by tests/benchmarks/duplicates_scale.py."""
@@ -49,19 +49,12 @@ class Candidates:
     """What `find_candidates` found, (n,) each."""
 
     alive: Mask
-    exact: Roots
-    """The first document with the same text, itself if there is none."""
+    compared: Mask
+    """The documents that speak for a text which has another one in its cluster."""
     roots: Roots
     """The first document that bands join to it."""
     documents: npt.NDArray[np.int32]
     """Under a root: the living documents of its cluster."""
-    texts: npt.NDArray[np.uint8]
-    """Under a root: the different texts, up to 2."""
-
-    def compared(self, documents: Places) -> Mask:
-        """Which of the documents speak for a text that has another one in its cluster."""
-        first = self.exact[documents] == documents
-        return np.asarray(self.alive[documents] & first & (self.texts[self.roots[documents]] > 1))
 
     def members(self, low: int, high: int) -> Places:
         """The documents whose cluster is of several and has its root in [low, high), ascending."""
@@ -74,34 +67,37 @@ class Candidates:
 
 
 @njit(nogil=True, cache=True)
-def _tally(alive, exact, roots, documents, texts):  # type: ignore[no-untyped-def]
+def _count(alive, roots, documents):  # type: ignore[no-untyped-def]
     for i in range(roots.size):
-        if alive[i]:
-            documents[roots[i]] += 1
-            if exact[i] == i and texts[roots[i]] < 2:
-                texts[roots[i]] += 1
+        documents[roots[i]] += alive[i]
 
 
 def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
     total = sum(rows_in(source.file("extract")) for source in everything)
-    alive = np.zeros(total, np.bool_)
-    exact: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
-    roots = exact.copy()
+    alive, compared = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
+    roots: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
     start = 0
-    for number, source in enumerate(everything):
-        path = source_file(view, number, source)
+    for path, source in zip(candidate_files(view, everything), everything, strict=True):
         check_rows(path, rows_in(source.file("extract")))
         for group in row_groups(path, CANDIDATES.names):
-            rows = slice(start, start + len(group))
-            alive[rows] = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
-            for name, found in zip(CANDIDATES.names, (exact, roots), strict=True):
-                values = pc.fill_null(group[name], 0).to_numpy()
-                np.copyto(found[rows], values, where=alive[rows], casting="same_kind")
+            rows = np.arange(start, start + len(group))
+            here = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+            text, root = (pc.fill_null(group[name], -1).to_numpy() for name in CANDIDATES.names)
+            alive[rows[here]] = True
+            roots[rows[here]] = root[here]
+            # the first of a cluster speaks for its own text, so that a second one that does makes two
+            second = here & (text == rows) & (root != rows)
+            compared[rows[second]] = compared[root[second]] = True
             start += len(group)
-    documents, texts = np.zeros(total, np.int32), np.zeros(total, np.uint8)
-    _tally(alive, exact, roots, documents, texts)
-    return Candidates(alive, exact, roots, documents, texts)
+    documents = np.zeros(total, np.int32)
+    _count(alive, roots, documents)
+    return Candidates(alive, compared, roots, documents)
+
+
+def candidate_files(view: View, everything: tuple[Source, ...]) -> list[Path]:
+    """What `find_candidates` wrote of each part."""
+    return [source_file(view, number, source) for number, source in enumerate(everything)]
 
 
 def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int, int]]:
@@ -166,6 +162,9 @@ def _decide_batch(
 
     options = view.config.duplicates
 
+    def files(step: str) -> list[Path]:
+        return [source.file(step) for source in everything]
+
     def column(name: str) -> Any:
         if name == "file":
             return files_of(everything, members)
@@ -175,25 +174,25 @@ def _decide_batch(
             "date": "extract",
             "url": "extract",
         }
-        return of_documents(everything, step.get(name, "quality"), name, members)
+        return of_documents(files(step.get(name, "quality")), name, members)
 
-    ids = of_documents(everything, "extract", "id", members).cast(pa.large_string()).combine_chunks()
+    texts = of_documents(candidate_files(view, everything), "text", members).to_numpy()
+    ids = of_documents(files("extract"), "id", members).cast(pa.large_string()).combine_chunks()
     places = np.arange(members.size)
     preferred = best_first(places, parse_keep(options.keep, all_signals()), column, ids)
-    roots, exact = (np.searchsorted(members, found[members]) for found in (candidates.roots, candidates.exact))
+    roots, exact = (np.searchsorted(members, found) for found in (candidates.roots[members], texts))
     settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
     order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])
     if store is None:
         choice = stars.choose(order, roots, exact)
     else:
-        speakers = candidates.exact[members].astype(np.int64)
-        evidence = store.of(members[candidates.compared(members)])
+        evidence = store.of(members[candidates.compared[members]])
         similar = stars.jaccard_of_sorted if options.verify == "exact" else stars.share_of_equal
         choice = stars.verify(
             order,
             roots,
             exact,
-            lambda place: evidence(int(speakers[place])),
+            lambda place: evidence(int(texts[place])),
             similar,
             options.threshold,
             settled=lambda place: place < settled,
@@ -233,11 +232,11 @@ def _tell_of_better_ones(note: Callable[[str], None], files: list[Path]) -> None
         )
 
 
-def of_documents(everything: tuple[Source, ...], step: str, name: str, wanted: Places) -> pa.ChunkedArray:
+def of_documents(files: list[Path], name: str, wanted: Places) -> pa.ChunkedArray:
     """A column's values of some documents, by ascending index: only they take memory."""
     chunks, start, kind = [], 0, None
-    for source in everything:
-        for group in row_groups(source.file(step), [name]):
+    for file in files:
+        for group in row_groups(file, [name]):
             kind = group[name].type
             low, high = np.searchsorted(wanted, [start, start + len(group)])
             if low < high:

@@ -4,7 +4,6 @@ It lies in a folder under the step's key, so that a killed run goes on where it 
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -80,8 +79,8 @@ class Store:
     Each text is read once, a row group at a time; a comparison reads one document's numbers from the place they lie at.
     """
 
-    def __init__(self, view: View, places: tuple[Place, ...], wanted: Callable[[Documents], Mask]) -> None:
-        """`wanted`: which of some documents are compared."""
+    def __init__(self, view: View, places: tuple[Place, ...], wanted: Mask) -> None:
+        """`wanted`: which of all documents are compared."""
         self._bands = view.config.duplicates.bands
         self._wanted = wanted
         self._files: list[tuple[Path, int, int]] = []
@@ -91,7 +90,7 @@ class Store:
             data, end = folder / f"{number:05d}.evidence", start + rows_in(place.file("extract"))
             if not _index(data).is_file():
                 with atomic(data) as temporary, open(temporary, "wb") as file:
-                    lengths = _write_part(file, view, place, np.flatnonzero(wanted(np.arange(start, end))))
+                    lengths = _write_part(file, view, place, np.flatnonzero(wanted[start:end]))
                 save(_index(data), np.array(lengths, np.int64))
             self._files.append((data, start, end))
             start = end
@@ -105,7 +104,7 @@ class Store:
             if low == high:
                 continue
             sizes = np.load(_index(data))
-            written = np.flatnonzero(self._wanted(np.arange(start, end))) + start
+            written = np.flatnonzero(self._wanted[start:end]) + start
             places = np.searchsorted(written, documents[low:high])
             begins[low:high] = (np.cumsum(sizes) - sizes)[places]
             lengths[low:high] = sizes[places]

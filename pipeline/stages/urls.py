@@ -44,16 +44,17 @@ def drop_repeated(view: View, tick: Tick) -> int:
     roots: Roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     join_column(keys, "url", alive, view.config.duplicates.memory_bytes, roots)
     settle(roots)
+    files = [source.file("extract") for source in everything]
     policy = view.config.url.duplicates
     assert policy is not None
     best = roots  # the smallest place of a group
     if policy != "first":
         members = members_of(roots)
-        dates, ids = (of_documents(everything, "extract", name, members) for name in ("date", "id"))
+        dates, ids = (of_documents(files, name, members) for name in ("date", "id"))
         best = best_of(roots, best_first(members, parse_keep([policy], ()), lambda name: dates, ids))
     goes = best != np.arange(alive.size)
     chosen = np.unique(best[goes]).astype(np.int64)
-    names = of_documents(everything, "extract", "id", chosen).combine_chunks().cast(pa.string())
+    names = of_documents(files, "id", chosen).combine_chunks().cast(pa.string())
     start = 0
     for source in everything:
         with writer(view.file(view.step, source.part), SCHEMA, part_key(view.key, source.part)) as out:

@@ -29,7 +29,7 @@ On paper, from what this measured on up to 50 million documents (CPU seconds, 14
 
 A dump is what FineWeb deduplicates (arXiv 2406.17557, section 3.4): 36 trillion tokens in 96 dumps, at 700 tokens or 3.1 kB a
 document. It found that more is not better: all dumps at once left a worse corpus than each alone. Dumps are independent, so
-that N machines take N at a time. All at once need 22 bytes a document, 1.1 TB of memory in one process; or each dump against
+that N machines take N at a time. All at once need 14 bytes a document, 0.7 TB of memory in one process; or each dump against
 those before (`duplicates.against`), which reads the 80 GB of every earlier dump again. With verify = "signature" the signatures
 take 0.9 kB a document, 450 GB a dump, and no text is read a second time.
 """
