@@ -128,3 +128,33 @@ def safe(text: str) -> str:
     """Text from the web for a terminal: no markup, no control or direction-changing characters."""
     shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
     return escape(shown)
+
+
+class Quiet:
+    """A Reporter for runs from Python: it shows nothing, and remembers the notes, and which steps had how many parts to do."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.pending: dict[str, int] = {}
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps that had something to do, in order."""
+        return list(self.pending)
+
+    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+        """A step starts."""
+        self.pending[step] = pending
+
+    def advance(self, rows: int, units: int) -> None:
+        """Not told."""
+
+    def end(self, step: str, rows: int, seconds: float) -> None:
+        """Not told."""
+
+    def note(self, text: str) -> None:
+        """One line worth reading."""
+        self.notes.append(text)
+
+    def on_train(self, progress: Any) -> None:
+        """Not told."""

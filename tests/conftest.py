@@ -3,7 +3,7 @@
 import gzip
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,11 @@ from pipeline.kernels import use_kernel_cache
 
 use_kernel_cache()  # before any test module imports Numba
 
+from pipeline import runner  # noqa: E402
+from pipeline.engines import InlineEngine, LocalEngine  # noqa: E402
 from pipeline.loading import load  # noqa: E402
 from pipeline.plan import Run  # noqa: E402
+from pipeline.progress import Quiet  # noqa: E402
 from pipeline.runner import run  # noqa: E402
 
 
@@ -111,22 +114,12 @@ def make_archive() -> MakeArchive:
     return make
 
 
-class Quiet:
-    """A Reporter that remembers which steps ran."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps.append(step)
-
-    def advance(self, rows: int, units: int) -> None: ...
-
-    def end(self, step: str, rows: int, seconds: float) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def on_train(self, progress: object) -> None: ...
+@pytest.fixture(autouse=True, scope="session")
+def inline() -> Iterator[None]:
+    """One worker is this process: to start another one takes longer than these runs. Two workers are two processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "LocalEngine", lambda workers: LocalEngine(workers) if workers > 1 else InlineEngine())
+        yield
 
 
 Go = Callable[..., tuple[Run, list[str]]]

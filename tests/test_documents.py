@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.extract.archive import Record
@@ -18,7 +17,7 @@ from pipeline.extract.page import ExtractOptions, Row, rows
 from pipeline.extract.sources import find_inputs, kind, raw_bytes, read
 from pipeline.loading import load
 from pipeline.plan import Run
-from pipeline.progress import Display
+from pipeline.progress import Quiet
 from pipeline.runner import run
 
 LIMIT = 10_000
@@ -195,8 +194,7 @@ def test_wet_is_text_as_it_stands() -> None:
 
 
 def go(root: Path, config_file: Path, *sets: str) -> tuple[Run, list[dict[str, Any]]]:
-    silent = Display(Console(quiet=True))
-    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="language", reporter=silent)
+    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="language", reporter=Quiet())
     return done, [row for part in done.parts for row in pq.read_table(done.file("extract", part)).to_pylist()]
 
 

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import pytest
 
 from pipeline import audit, ledger, runner
 from pipeline.cli import app as main
-from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
 from pipeline.filters.minhash import jaccard
 from pipeline.loading import load
 from pipeline.plan import Run
+from pipeline.progress import Quiet
 from pipeline.stages import choice, duplicates, evidence
 from pipeline.story import find, story
 
@@ -26,29 +25,6 @@ until = "duplicates"
 extract.extractor = "resiliparse"
 quality.words = {{ min = 20 }}
 """
-
-
-class Quiet:
-    """A Reporter that remembers its notes and which steps ran."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.steps: list[str] = []
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps.append(step)
-
-    def advance(self, rows: int, units: int) -> None:
-        pass
-
-    def end(self, step: str, rows: int, seconds: float) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def on_train(self, progress: Any) -> None:
-        pass
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -64,14 +40,6 @@ def texts(count: int, seed: int) -> list[str]:
         else:
             made.append(" ".join(f"word{draw.randrange(1000)}" for _ in range(draw.randrange(80, 160))))
     return made
-
-
-@pytest.fixture(autouse=True, scope="module")
-def inline() -> Iterator[None]:
-    """One worker is this process: to start another one takes longer than these runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "LocalEngine", lambda workers: LocalEngine(workers) if workers > 1 else InlineEngine())
-        yield
 
 
 @pytest.fixture(scope="module")

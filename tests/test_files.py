@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.extract import files
@@ -17,7 +16,7 @@ from pipeline.extract.files import Ranges, read_range, state
 from pipeline.extract.sources import crawl_files, find_inputs, read
 from pipeline.loading import load
 from pipeline.plan import Run
-from pipeline.progress import Display
+from pipeline.progress import Quiet
 from pipeline.runner import run
 
 Trouble = Callable[[http.server.BaseHTTPRequestHandler, bytes], bool]
@@ -210,8 +209,7 @@ def test_storage_by_fsspec(tmp_path: Path) -> None:
 
 
 def go(root: Path, config_file: Path, *sets: str) -> Run:
-    silent = Display(Console(quiet=True))
-    return run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=silent)
+    return run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=Quiet())
 
 
 def table(done: Run) -> list[dict[str, Any]]:

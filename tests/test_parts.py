@@ -15,33 +15,16 @@ from pipeline.extract.archive import cut, read_records
 from pipeline.loading import load
 from pipeline.parts import list_parts
 from pipeline.plan import Run
+from pipeline.progress import Quiet
 from pipeline.runner import run
 from pipeline.story import find, raw_record, story
 
 LIMIT = 100_000
 
 
-class Silent:
-    """A Reporter that only counts the parts to do."""
-
-    def __init__(self) -> None:
-        self.steps: dict[str, int] = {}
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps[step] = pending
-
-    def advance(self, rows: int, units: int) -> None: ...
-
-    def end(self, step: str, rows: int, seconds: float) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def on_train(self, progress: Any) -> None: ...
-
-
 def go(root: Path, config: Config, until: str = "shards", workers: int = 1) -> tuple[Run, dict[str, int]]:
-    reporter = Silent()
-    return run(root, config, workers=workers, engine="local", until=until, reporter=reporter), reporter.steps
+    reporter = Quiet()
+    return run(root, config, workers=workers, engine="local", until=until, reporter=reporter), reporter.pending
 
 
 def rows(done: Run, step: str) -> pa.Table:

@@ -20,6 +20,7 @@ from pipeline.filters.ngrams import train
 from pipeline.filters.scores import open_scorer
 from pipeline.loading import check, load
 from pipeline.plan import Run, open_run
+from pipeline.progress import Quiet
 from pipeline.runner import run
 from pipeline.stats import collect
 from pipeline.story import find, story
@@ -27,29 +28,6 @@ from pipeline.story import find, story
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine", "bridge"]
 BAD = ["cheap", "pills", "casino", "click", "here", "free", "offer", "login", "cart", "price"]
 ITEM = "the quick envoy of the seventh harbour carried eleven sealed letters over the frozen northern pass"
-
-
-class Quiet:
-    """A Reporter that remembers notes and steps."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.steps: list[str] = []
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps.append(step)
-
-    def advance(self, rows: int, units: int) -> None:
-        pass
-
-    def end(self, step: str, rows: int, seconds: float) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def on_train(self, progress: Any) -> None:
-        pass
 
 
 def go(root: Path, config: Config, workers: int = 1, until: str = "clean") -> tuple[Run, Quiet]:

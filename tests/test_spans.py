@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 
 from pipeline import runner
 from pipeline.cli import app as main
-from pipeline.engines import InlineEngine, LocalEngine
 from pipeline.errors import UserError
 from pipeline.loading import load
 from pipeline.plan import Run
+from pipeline.progress import Quiet
 from pipeline.stages import spans
 from pipeline.stats import collect
 from pipeline.story import find, story
@@ -27,36 +26,6 @@ extract.main_content = false
 duplicates.keep = "first"
 """
 MENU = "<p>Start, products, prices and contact</p>"
-
-
-class Quiet:
-    """A Reporter that remembers which steps ran."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        self.steps.append(step)
-
-    def advance(self, rows: int, units: int) -> None:
-        pass
-
-    def end(self, step: str, rows: int, seconds: float) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-    def on_train(self, progress: Any) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True, scope="module")
-def inline() -> Iterator[None]:
-    """One worker is this process: to start another one takes longer than these runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "LocalEngine", lambda workers: LocalEngine(workers) if workers > 1 else InlineEngine())
-        yield
 
 
 def passage(start: int, count: int) -> str:

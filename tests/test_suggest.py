@@ -8,20 +8,11 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.filters.separate import best_cut, histograms, shortest
 from pipeline.loading import load
+from pipeline.progress import Quiet
 from pipeline.runner import run
 from pipeline.suggest import _thinned, as_json, lines_to_paste, plot, suggest
 
 NAN = math.nan
-
-
-class Quiet:
-    """A Reporter that says nothing."""
-
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None: ...
-    def advance(self, rows: int, units: int) -> None: ...
-    def end(self, step: str, rows: int, seconds: float) -> None: ...
-    def note(self, text: str) -> None: ...
-    def on_train(self, progress: object) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.filters.url import UrlRules, curated, hash_entries, places, read_blocklists, read_words
 from pipeline.loading import load
 from pipeline.plan import Run
-from pipeline.progress import Display
+from pipeline.progress import Quiet
 from pipeline.runner import run
 
 
@@ -121,8 +120,7 @@ def test_bad_lists_are_user_errors(tmp_path: Path) -> None:
 
 
 def go(root: Path, config_file: Path, *sets: str) -> tuple[Run, list[dict[str, Any]]]:
-    silent = Display(Console(quiet=True))
-    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=silent)
+    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=Quiet())
     return done, [row for part in done.parts for row in pq.read_table(done.file("extract", part)).to_pylist()]
 
 

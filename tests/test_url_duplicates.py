@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from pipeline.filters.url import normalize, page_key
 from pipeline.ledger import read
 from pipeline.loading import load
 from pipeline.plan import Run
-from pipeline.progress import Display
+from pipeline.progress import Quiet
 from pipeline.runner import run
 from pipeline.stats import collect
 from pipeline.story import find, story
@@ -75,8 +74,7 @@ def ran(folder: Path, name: str, sets: list[str], workers: int = 1) -> Run:
         (folder / f"{number}.jsonl").write_text(lines)
     config = folder / "c.toml"
     config.write_text(f'[input]\npaths = ["{folder}/0.jsonl", "{folder}/1.jsonl"]\n')
-    display = Display(Console(quiet=True))
-    return run(folder / name, load(config, sets), workers=workers, engine="local", until="language", reporter=display)
+    return run(folder / name, load(config, sets), workers=workers, engine="local", until="language", reporter=Quiet())
 
 
 def dropped(done: Run, step: str) -> dict[str, tuple[list[str] | None, str | None]]:
