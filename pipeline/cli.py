@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +40,8 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/quickstart.")]
 
 
@@ -57,7 +61,7 @@ def run(
             help="Stop after: extract, language, quality, duplicates, clean, tokenizer, shards or train.",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+    workers: Workers = None,
     engine: Annotated[str, typer.Option(help="local (this machine) or ray (a cluster).")] = "local",
 ) -> None:
     """Read archives, clean, deduplicate, tokenize, train.
@@ -76,18 +80,12 @@ def run(
 
 
 @app.command()
-def stats(
-    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
-) -> None:
+def stats(run: RunFolder, as_json: AsJson = False) -> None:
     """What each stage and each rule removed, computed from the files on disk."""
     from pipeline.plan import open_run
     from pipeline.stats import collect, show
 
-    account = collect(open_run(run))
-    if as_json:
-        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
-        show(account, _console())
+    _tell(collect(open_run(run)), show, as_json=as_json)
 
 
 @app.command()
@@ -131,13 +129,12 @@ def why(
     """One document's whole story: archive and offset, every number, every failing rule, its place in the products."""
     from pipeline.plan import open_run
     from pipeline.story import find, raw_record, show_story, story
+    from pipeline.tokens import find_token, show_token
 
     opened = open_run(run)
     if (document is None) == (token is None):
         raise UserError("why: give a URL or document id, or --token N")
     if token is not None:
-        from pipeline.tokens import find_token, show_token
-
         found = find_token(opened, split, token)
         place = found["document"]
         stories = [story(opened, opened.parts[place["part"]], place["row"]) | {"token": found}]
@@ -148,13 +145,15 @@ def why(
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
     if record:
         sys.stdout.buffer.write(raw_record(pages[0]))
-    elif as_json:
-        print(json.dumps(pages, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
+        return
+
+    def show(pages: list[dict[str, Any]], console: "Console") -> None:
         for told in pages:
             if "token" in told:
-                show_token(told["token"], _console())
-            show_story(opened, told, _console())
+                show_token(told["token"], console)
+            show_story(opened, told, console)
+
+    _tell(pages, show, as_json=as_json)
 
 
 @app.command()
@@ -183,33 +182,23 @@ def recipes(
 def diff(
     first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory.")],
     second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one, over the same input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Which documents two runs decide differently, and by which rules."""
     from pipeline.compare import compare, show_comparison
     from pipeline.plan import open_run
 
     one, two = open_run(first), open_run(second)
-    found = compare(one, two)
-    if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
-        show_comparison(one, two, found, _console())
+    _tell(compare(one, two), partial(show_comparison, one, two), as_json=as_json)
 
 
 @app.command()
-def contamination(
-    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
-) -> None:
+def contamination(run: RunFolder, as_json: AsJson = False) -> None:
     """Which evaluation texts were found in which documents ([decontaminate] says what to look for)."""
     from pipeline.contamination import collect, show
     from pipeline.plan import open_run
 
-    account = collect(open_run(run))
-    if as_json:
-        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
-        show(account, _console())
+    _tell(collect(open_run(run)), show, as_json=as_json)
 
 
 @app.command()
@@ -224,7 +213,7 @@ def suggest(
     most: Annotated[float, typer.Option(min=0, max=1, help="The share of good that a bound may drop at most.")] = 0.1,
     documents: Annotated[int, typer.Option(min=1, help="Hold no more than twice so many of each side.")] = 100_000,
     png: Annotated[Path | None, typer.Option(help="Draw all histograms into this file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """For each signal, good documents against bad ones: the bound where bad outweighs good, and a config to paste.
 
@@ -238,25 +227,16 @@ def suggest(
     found = find(open_run(run), good, bad or [], language=language, documents=documents, most=most)
     if png:
         plot(found, png)
-    if as_json:
-        print(json.dumps(plain(found), indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
-        show(found, _console())
+    _tell(found, show, as_json=as_json, plain=plain)
 
 
 @app.command()
-def tokens(
-    run: RunFolder, as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False
-) -> None:
+def tokens(run: RunFolder, as_json: AsJson = False) -> None:
     """What the shards hold: splits, bytes per token by language, longest and unused tokens, samples."""
     from pipeline.plan import open_run
     from pipeline.tokens import collect, show
 
-    account = collect(open_run(run))
-    if as_json:
-        print(json.dumps(account, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
-    else:
-        show(account, _console())
+    _tell(collect(open_run(run)), show, as_json=as_json)
 
 
 @app.command()
@@ -264,7 +244,7 @@ def mix(
     config: Annotated[Path, typer.Argument(help="A file with a [mix] table.")],
     out: Annotated[Path, typer.Argument(help="The directory of shards to make.")],
     set_: Sets = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Mix runs and files by weights in tokens into one directory of shards, and say what went in."""
     from pipeline.mix import load_mix, show_mix
@@ -283,7 +263,7 @@ def append(
     tokenizer: Annotated[
         str | None, typer.Option(help="The shards' tokenizer, where it is not the first run's.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one a core.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Add new documents to a directory of shards, in new shards behind the old: nothing in it is written again."""
     from pipeline.mix import append as add
@@ -487,6 +467,16 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
         raise
     finally:
         display.close()
+
+
+def _tell(
+    found: Any, show: Callable[[Any, "Console"], None], *, as_json: bool, plain: Callable[[Any], Any] | None = None
+) -> None:
+    """Show what was found, or print it (as `plain` makes it) as JSON."""
+    if as_json:
+        print(json.dumps(plain(found) if plain else found, indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    else:
+        show(found, _console())
 
 
 def _console() -> "Console":
