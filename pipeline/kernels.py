@@ -27,6 +27,11 @@ def use_kernel_cache() -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(root / "corpus-pipeline" / f"kernels-{code.hexdigest()}")
 
 
+def none_compiled() -> bool:
+    """Whether this version of the code has yet to compile its first kernel here."""
+    return not Path(os.environ.get("NUMBA_CACHE_DIR", ".")).exists()
+
+
 def _writable(place: Path) -> bool:
     while not place.exists():
         place = place.parent

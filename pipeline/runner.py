@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pipeline.config import Config
 from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
 from pipeline.errors import UserError
+from pipeline.kernels import none_compiled
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
@@ -100,6 +101,10 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
             finished = [step.name for step in wanted if planned.is_done(step)]
             if finished:
                 reporter.note(f"up to date, not done again: {', '.join(finished)}")
+            if len(finished) < len(wanted) and none_compiled():
+                reporter.note(
+                    "the first run of this version here compiles its kernels on the way: a minute of one core"
+                )
             for step in wanted:
                 if step.name in finished:
                     continue
