@@ -8,6 +8,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import regex
@@ -16,9 +17,10 @@ import tokenizers
 import transformers
 
 from pipeline.errors import UserError
+from pipeline.tokenize import merging
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
-from pipeline.tokenize.pretokens import PreTokens, count_pretokens
+from pipeline.tokenize.pretokens import PreTokens, count_pretokens, grown
 from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
 from pipeline.tokenize.usage import measure
 
@@ -152,6 +154,20 @@ def test_training_to_the_end_equals_the_slow_trainer() -> None:
         assert trained.vocab_size == 256 + len(expected)
 
 
+def test_room_for_pairs_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = train_bpe(corpus(), 1500).merges
+    sizes: list[int] = []
+
+    def growing(array: np.ndarray, size: int) -> np.ndarray:
+        sizes.append(size)
+        return grown(array, size)
+
+    monkeypatch.setattr(merging, "_ROOM", 1024)
+    monkeypatch.setattr(merging, "grown", growing)
+    assert train_bpe(corpus(), 1500).merges == expected
+    assert max(sizes) >= 2048
+
+
 def test_ties_go_to_the_lexicographically_greatest_pair() -> None:
     assert train_bpe(["ab cd"], 257).merges == [(b"c", b"d")]
     assert train_bpe(["ab", "ac"], 257).merges == [(b"a", b"c")]
@@ -239,8 +255,8 @@ def test_memory_that_suffices_changes_nothing() -> None:
     small = train_bpe(texts, 300, memory=20_000, note=notes.append)
     assert small.merges
     assert "the rarer ones are not learned from" in notes[0]
-    with pytest.raises(UserError, match=r"tokenizer\.memory: 40 bytes hold too few pre-tokens"):
-        train_bpe(texts, 300, memory=40)
+    with pytest.raises(UserError, match=r"tokenizer\.memory: 20 bytes hold too few pre-tokens"):
+        train_bpe(texts, 300, memory=20)
 
 
 def test_special_tokens_are_borders_and_are_not_learned() -> None:

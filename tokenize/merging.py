@@ -1,12 +1,15 @@
 """The merge loop of BPE training, over distinct pre-tokens.
 
-Every position of the pre-tokens' bytes that starts a symbol is linked to the next and previous symbol of its pre-token, and to
-the other positions where the same pair starts. A merge walks the positions of its pair and touches nothing else.
+A symbol stands at the position of its first byte; its last, where that is another, holds minus its length, and all between are
+negative too. So the symbols beside it are a step away, without links. Each pair has a list of the positions where it
+starts, in ascending order, made with the pair and complete from then on, for a merge makes pairs of its new symbol only.
+What later merges swallow stays in it until it is walked, or until all lists are compacted for want of room; then there is
+room, for as many neighbours as a merge lists anew have gone.
 
-Three facts keep it simple. A merge makes pairs of its new symbol only, so no older pair's count ever rises: a heap entry is
-an upper bound, put back with the true count when it comes up too high. No two merges spell the same bytes: up to the merge
-that completes it, a span that no merge crosses is cut as it would be alone, so one spelling has one last pair. And a symbol's
-bytes stand where it was first merged, so no spelling is kept.
+Two facts more keep it simple. No pair's count ever rises: a heap entry is an upper bound, put back with the true count when it
+comes up too high. No two merges spell the same bytes: up to the merge that completes it, a span that no merge crosses is cut
+as it would be alone, so one spelling has one last pair. And a symbol's bytes stand where it was first merged, so no
+spelling is kept.
 
 Compiling is what a first, small run waits for, so the kernel has one loop, of plain arrays: what grows is grown outside.
 """
@@ -16,10 +19,11 @@ from numba import njit
 
 from pipeline.tokenize.pretokens import PreTokens, grown
 
-_ROOM = 1 << 16
+_ROOM = 1 << 16  # pairs, all of bytes among them; a power of two
+_STRIDE = 16  # positions for one entry of the index from positions to pre-tokens
 
 # What the kernel remembers from call to call.
-_PAIRS, _HEAPED, _MERGES, _TOUCHES, _LINKED, _OLD = range(6)
+_PAIRS, _HEAPED, _KNOWN, _MERGES, _USED = range(5)
 
 
 def learn_merges(pretokens: PreTokens, limit: int) -> list[tuple[bytes, bytes]]:
@@ -34,28 +38,26 @@ def learn_merges(pretokens: PreTokens, limit: int) -> list[tuple[bytes, bytes]]:
         np.require(a, requirements=("C", "W")) for a in (pretokens.data, pretokens.offsets, pretokens.counts)
     )
     symbol = data.astype(np.int32)
-    word = np.repeat(np.arange(len(counts), dtype=np.int32), np.diff(offsets))
-    after, before = np.arange(1, size + 1, dtype=np.int32), np.arange(-1, size - 1, dtype=np.int32)
-    after[offsets[1:] - 1], before[offsets[:-1]] = -1, -1
-    pair_at = np.full(size, -1, np.int32)
-    following, preceding = np.empty(size, np.int32), np.empty(size, np.int32)
-    touched = np.arange(size, dtype=np.int32)  # in the first round all positions, later those beside the round's merges
-    positions = symbol, word, after, before, pair_at, following, preceding, touched
+    word_near = (np.searchsorted(offsets, np.arange(0, size, _STRIDE), side="right") - 1).astype(np.int32)
+    neighbours = size - len(counts)
+    positions = np.empty(neighbours + neighbours // 8, np.int32)  # an eighth more: compacted a few times, not a dozen
 
-    place, length = np.zeros(256 + limit, np.int32), np.ones(256 + limit, np.int32)
-    merged_left, merged_right = np.empty(limit, np.int32), np.empty(limit, np.int32)
-    symbols = place, length, merged_left, merged_right
-    pairs = [np.empty(_ROOM, kind) for kind in (np.int32, np.int32, np.int64, np.int32, np.int32, np.int64)]
-    state = np.zeros(6, np.int64)
-    state[_TOUCHES] = size
+    symbols = 256 + limit
+    place, length = np.zeros(symbols, np.int32), np.ones(symbols, np.int32)
+    merged = np.empty(limit, np.int32), np.empty(limit, np.int32)
+    beside = np.full(symbols, -1, np.int32), np.full(symbols, -1, np.int32)
+    pairs = [np.empty(_ROOM, kind) for kind in (*[np.int32] * 4, np.int64, np.int32, np.int64)]
+    state = np.zeros(5, np.int64)
     while not _learn(
-        data, counts, limit, *positions, *symbols, *pairs, np.full(4 * len(pairs[0]), -1, np.int32), state
-    ):
-        pairs = [grown(array, 2 * len(array)) for array in pairs]
+        data, offsets, counts, word_near, limit, symbol, positions, place, length, *merged, *beside,
+        *pairs, np.full(2 * len(pairs[0]), -1, np.int32), state,
+    ):  # fmt: skip
+        for number, array in enumerate(pairs):  # one after the other, so that only one is there twice
+            pairs[number] = grown(array, 2 * len(array))
 
     spelling = [bytes([value]) for value in range(256)]
     merges = []
-    for a, b in zip(merged_left[: state[_MERGES]].tolist(), merged_right[: state[_MERGES]].tolist(), strict=True):
+    for a, b in zip(*(side[: state[_MERGES]].tolist() for side in merged), strict=True):
         merges.append((spelling[a], spelling[b]))
         spelling.append(spelling[a] + spelling[b])
     return merges
@@ -118,68 +120,80 @@ def _slot(table, left, right, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _unlink(at, weight, pair_at, following, preceding, head, total):  # type: ignore[no-untyped-def]
-    """The pair that started at position `at`, if one still does, is gone."""
-    pair = pair_at[at]
-    if pair < 0:
-        return
-    pair_at[at] = -1
-    total[pair] -= weight
-    if preceding[at] >= 0:
-        following[preceding[at]] = following[at]
-    else:
-        head[pair] = following[at]
-    if following[at] >= 0:
-        preceding[following[at]] = preceding[at]
+def _word(at, word_near, offsets):  # type: ignore[no-untyped-def]
+    """The pre-token that position `at` lies in."""
+    word = word_near[at // _STRIDE]
+    while offsets[word + 1] <= at:
+        word += 1
+    return word
+
+
+@njit(nogil=True)
+def _ahead(at, symbol):  # type: ignore[no-untyped-def]
+    """Where the symbol before the one at `at` starts."""
+    return at - 1 if symbol[at - 1] >= 0 else at + symbol[at - 1]
+
+
+@njit(nogil=True)
+def _compact(born, merging, symbol, length, left, right, start, held, positions):  # type: ignore[no-untyped-def]
+    """Leave out positions where the pair is no more, but of the pair that is being merged; returns what is used then."""
+    used = 0
+    for pair in range(born):
+        first, last = start[pair], start[pair] + held[pair]
+        start[pair] = used
+        for i in range(first, last):
+            at = positions[i]
+            if pair == merging or (symbol[at] == left[pair] and symbol[at + length[left[pair]]] == right[pair]):
+                positions[used] = at
+                used += 1
+        held[pair] = used - start[pair]
+    return used
 
 
 @njit(nogil=True, cache=True)
 def _learn(  # type: ignore[no-untyped-def]
-    data, counts, limit,
-    symbol, word, after, before, pair_at, following, preceding, touched,
-    place, length, merged_left, merged_right,
-    left, right, total, head, heap, bound, table, state,
+    data, offsets, counts, word_near, limit, symbol, positions,
+    place, length, merged_left, merged_right, left_beside, right_beside,
+    left, right, start, held, total, heap, bound, table, state,
 ):  # fmt: skip
     """Go on with the rounds; True at their end, False for want of room for pairs. The table comes empty."""
-    pairs, heaped, done = state[_PAIRS], state[_HEAPED], state[_MERGES]
-    touches, linked, old = state[_TOUCHES], state[_LINKED], state[_OLD]
-    if pairs == 0:
-        for position in range(len(data)):
-            place[data[position]] = position
-    for known in range(pairs):
-        table[_slot(table, left, right, left[known], right[known])] = known
-    while True:
-        while linked < touches:
-            at = touched[linked]
-            if pair_at[at] < 0 and after[at] >= 0:  # it may have been touched twice, or be swallowed
-                a, b = symbol[at], symbol[after[at]]
-                slot = _slot(table, left, right, a, b)
-                pair = table[slot]
-                if pair < 0:
-                    if pairs == len(left):
-                        state[_PAIRS], state[_HEAPED], state[_MERGES] = pairs, heaped, done
-                        state[_TOUCHES], state[_LINKED], state[_OLD] = touches, linked, old
-                        return False
-                    pair = np.int32(pairs)
-                    table[slot] = pair
-                    left[pair], right[pair], total[pair], head[pair] = a, b, 0, -1
+    pairs, heaped, known = state[_PAIRS], state[_HEAPED], state[_KNOWN]
+    done, used = state[_MERGES], state[_USED]
+    for pair in range(pairs):
+        table[_slot(table, left, right, left[pair], right[pair])] = pair
+    for filling in range(0 if pairs else 2):  # the pairs of bytes: counted, then listed
+        for pair in range(pairs):
+            start[pair], held[pair], used = used, 0, used + held[pair]
+        for word in range(len(counts)):
+            place[data[offsets[word]]] = offsets[word]
+            for at in range(offsets[word], offsets[word + 1] - 1):
+                place[data[at + 1]] = at + 1
+                slot = _slot(table, left, right, symbol[at], symbol[at + 1])
+                if table[slot] < 0:
+                    table[slot] = pairs
+                    left[pairs], right[pairs], total[pairs], held[pairs] = symbol[at], symbol[at + 1], 0, 0
                     pairs += 1
-                total[pair] += counts[word[at]]
-                pair_at[at], following[at], preceding[at] = pair, head[pair], -1
-                if head[pair] >= 0:
-                    preceding[head[pair]] = at
-                head[pair] = at
-            linked += 1
-        while old < pairs:
-            _push(heap, bound, heaped, np.int32(old), total[old], left, right, data, place, length)
+                pair = table[slot]
+                if filling:
+                    positions[start[pair] + held[pair]] = at
+                else:
+                    total[pair] += counts[word]
+                held[pair] += 1
+    while True:
+        while known < pairs:
+            _push(heap, bound, heaped, np.int32(known), total[known], left, right, data, place, length)
             heaped += 1
-            old += 1
-
+            known += 1
         best = np.int32(-1)
         while heaped > 0 and best < 0 and done < limit:
             pair, count = heap[0], total[heap[0]]
             if count == bound[0]:
                 best = pair
+                # Each site and each symbol, the new one among them, brings two pairs at most.
+                if pairs + 2 * min(np.int64(held[best]), 257 + done) > len(left):
+                    state[_PAIRS], state[_HEAPED], state[_KNOWN] = pairs, heaped, known
+                    state[_MERGES], state[_USED] = done, used
+                    return False
             if best >= 0 or count == 0:
                 heaped -= 1
                 pair, count = heap[heaped], bound[heaped]
@@ -190,33 +204,68 @@ def _learn(  # type: ignore[no-untyped-def]
         a, b, new = left[best], right[best], np.int32(256 + done)
         merged_left[done], merged_right[done] = a, b
         done += 1
-        place[new], length[new] = head[best], length[a] + length[b]
 
-        # Collect first, at the far end: merging relinks the very list that is walked. Of "aaaa" only the start counts.
-        first = len(touched)
-        at = head[best]
-        while at >= 0:
-            if a != b or before[at] < 0 or symbol[before[at]] != a:
-                first -= 1
-                touched[first] = at
-            at = following[at]
-        touches = linked = 0
-        for site in range(first, len(touched)):
-            at = touched[site]
-            while at >= 0 and symbol[at] == a and after[at] >= 0 and symbol[after[at]] == b:
-                partner = after[at]
-                weight = counts[word[at]]
-                beyond, ahead = after[partner], before[at]
-                _unlink(at, weight, pair_at, following, preceding, head, total)
-                _unlink(partner, weight, pair_at, following, preceding, head, total)
-                symbol[at], symbol[partner] = new, -1
-                after[at], after[partner] = beyond, -1
-                if ahead >= 0:
-                    _unlink(ahead, weight, pair_at, following, preceding, head, total)
-                    touched[touches] = ahead
-                    touches += 1
-                if beyond >= 0:
-                    before[beyond] = at
-                    touched[touches] = at
-                    touches += 1
-                at = beyond if a == b else np.int32(-1)
+        # In ascending order: of "aaaa" the first two are merged, then the last two.
+        sites = 0
+        for i in range(start[best], start[best] + held[best]):
+            at = positions[i]
+            partner = at + length[a]
+            if symbol[at] != a or symbol[partner] != b:
+                continue
+            after = partner + length[b]
+            word = _word(at, word_near, offsets)
+            if at > offsets[word]:
+                x = symbol[_ahead(at, symbol)]
+                if x != new:  # else the pair between is none yet
+                    total[table[_slot(table, left, right, x, a)]] -= counts[word]
+            if after < offsets[word + 1]:
+                total[table[_slot(table, left, right, b, symbol[after])]] -= counts[word]
+            symbol[at], symbol[partner], symbol[after - 1] = new, -1, at - after
+            positions[start[best] + sites] = at
+            sites += 1
+        held[best] = sites
+        place[new], length[new] = positions[start[best]], length[a] + length[b]
+
+        born = pairs
+        for filling in range(2):  # the pairs of the new symbol: counted, then listed
+            if filling:
+                needed = np.int64(0)
+                for pair in range(born, pairs):
+                    needed += held[pair]
+                if used + needed > len(positions):
+                    used = _compact(born, best, symbol, length, left, right, start, held, positions)
+                for pair in range(born, pairs):
+                    start[pair], held[pair], used = used, 0, used + held[pair]
+            for i in range(start[best], start[best] + sites):
+                at = positions[i]
+                after = at + length[new]
+                word = _word(at, word_near, offsets)
+                for side in range(2):
+                    if side == 0:
+                        if at == offsets[word]:
+                            continue
+                        first = _ahead(at, symbol)
+                        other = symbol[first]
+                        if other == new:  # seen from there
+                            continue
+                        pair = left_beside[other]
+                    else:
+                        if after == offsets[word + 1]:
+                            continue
+                        first, other = at, symbol[after]
+                        pair = right_beside[other]
+                    if pair < born:
+                        pair = pairs
+                        if side:
+                            right_beside[other], left[pair], right[pair] = pair, new, other
+                        else:
+                            left_beside[other], left[pair], right[pair] = pair, other, new
+                        total[pair], held[pair] = 0, 0
+                        table[_slot(table, left, right, left[pair], right[pair])] = pair
+                        pairs += 1
+                    if filling:
+                        positions[start[pair] + held[pair]] = first
+                    else:
+                        total[pair] += counts[word]
+                    held[pair] += 1
+        held[best] = 0

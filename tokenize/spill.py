@@ -15,9 +15,9 @@ from pipeline.errors import UserError
 from pipeline.tokenize.pretokens import PreTokens, Table
 
 PARTITIONS = 64
-LEARNING_BYTES = 64
-"""Of memory for a byte of distinct pre-tokens while merges are learned: 32 in eight arrays, and the pairs. 40 were measured at
-6 MB of them and 32,000 merges; fewer bytes have more pairs to each."""
+LEARNING_BYTES = 32
+"""Of memory for a byte of distinct pre-tokens while merges are learned: 11 in arrays, and what the pairs take. With these
+17 were measured at 7 MB and 32,000 merges; at 2.6 MB and 100,000 it is 31, for fewer bytes have more pairs to each."""
 
 _RARE = 1 << 16  # counts are told apart up to this
 
