@@ -117,9 +117,13 @@ class Extract(Section):
     main_content: bool = True
     """False keeps navigation and boilerplate too."""
     format: Literal["text", "markdown"] = "text"
-    """Markdown marks headings, quotes, code and tables; not with resiliparse."""
+    """Markdown marks headings, quotes, code, tables and emphasis; not with resiliparse."""
     comments: bool = False
     """True keeps readers' comments below the main content."""
+    captions: bool | None = None
+    """True keeps captions beside kept text, False leaves all out, and without it they are judged like all text; native's."""
+    links: bool = False
+    """True gives links their addresses, in Markdown, absolute where the page has a URL."""
     tables: bool = True
     """False leaves the rows of tables out; not with resiliparse."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)

@@ -103,7 +103,9 @@ def check_extract(extract: Extract, where: str) -> None:
     from pipeline.extract.markup import check_offer
 
     try:
-        check_offer(extract.extractor, extract.main_content, extract.format, extract.tables)
+        check_offer(
+            extract.extractor, extract.main_content, extract.format, extract.captions, extract.tables, extract.links
+        )
     except UserError as error:
         raise UserError(f"{where}: extract.{error}") from None
 

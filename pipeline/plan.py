@@ -217,7 +217,7 @@ MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
 SCORERS = ("fasttext-community", "skops", "scikit-learn", "unicode")
 
 STEPS = (
-    Step("extract", 3, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
+    Step("extract", 4, (), extract_options, part=extract.extract, libraries=EXTRACTORS),
     Step(URLS, 1, ("extract",), lambda c: c.url.duplicates, whole=drop_repeated, needed=lambda c: gate(c) == URLS),
     Step("language", 1, ("extract", URLS), language_options, part=measure.language, libraries=IDENTIFIERS),
     Step("language.decide", 1, ("language",), lambda c: c.language, part=decide.decide_language, quick=True),

@@ -61,6 +61,10 @@ def test_markdown_comments_and_tables(extractor: Extractor) -> None:
     assert "\n## Boats\n" in html_to_text(page, extractor=extractor, format="markdown")
     assert "\nBoats\n" in html_to_text(page, extractor=extractor)
     assert "Anna" not in html_to_text(page, extractor=extractor, tables=False)
+    linked = page.replace(WORDS * 3, f"<a href='/x'>{WORDS}</a>{WORDS * 2}")
+    assert "](" not in html_to_text(linked, extractor=extractor, format="markdown")
+    found = html_to_text(linked, extractor=extractor, format="markdown", links=True, url="http://h.example/y")
+    assert "](http://h.example/x)" in found
 
 
 def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
@@ -70,6 +74,10 @@ def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
         UserError, match='"trafilatura" with main_content = false, .* has no tables = false; "native" has'
     ):
         html_to_text("<p>x", extractor="trafilatura", main_content=False, tables=False)
+    with pytest.raises(UserError, match='^captions: "trafilatura" has no choice of them; "native" has$'):
+        html_to_text("<p>x", extractor="trafilatura", captions=False)
+    with pytest.raises(UserError, match='^links: needs format = "markdown"$'):
+        html_to_text("<p>x", links=True)
     with pytest.raises(UserError, match="^format: 'html' is not one of text, markdown$"):
         html_to_text("<p>x", format="html")  # type: ignore[arg-type]
 

@@ -54,25 +54,40 @@ def html_to_text(
     encoding: str | None = None,
     format: Format = "text",
     comments: bool = False,
+    captions: bool | None = None,
     tables: bool = True,
+    links: bool = False,
+    url: str | None = None,
 ) -> str:
     """The text of an HTML page; "" where there is none or the page is beyond what the extractor can take.
 
     Bytes are decoded by `encoding` if given (a label as in an HTTP header, believed unless the bytes say otherwise), else
     by what the page declares or by detection. `main_content=False` keeps navigation and boilerplate: all that is visible,
-    by resiliparse where trafilatura is named. `comments` are readers' below the main content.
+    by resiliparse where trafilatura is named. `comments` are readers' below the main content; `captions` of figures and
+    tables are kept or left out, or, without a choice, judged like all text. Markdown may have `links`, absolute where the
+    page's `url` is given or it says so itself.
 
     Raises UserError for what an extractor does not offer, as Markdown is with resiliparse.
     """
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8
     page = extract_page(
-        html, extractor=extractor, main_content=main_content, format=format, comments=comments, tables=tables
+        html,
+        extractor=extractor,
+        main_content=main_content,
+        format=format,
+        comments=comments,
+        captions=captions,
+        tables=tables,
+        links=links,
+        url=url,
     )
     return page.text or ""
 
 
-def check_offer(extractor: str, main_content: bool, format: str, tables: bool) -> None:
+def check_offer(
+    extractor: str, main_content: bool, format: str, captions: bool | None, tables: bool, links: bool
+) -> None:
     """UserError where the extractor does not offer what is asked of it."""
     if extractor not in EXTRACTORS:
         raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
@@ -83,6 +98,10 @@ def check_offer(extractor: str, main_content: bool, format: str, tables: bool) -
         asked = 'format = "markdown"' if format == "markdown" else "tables = false"
         whole = "" if extractor == "resiliparse" else " with main_content = false, which is resiliparse's"
         raise UserError(f'extractor: "{extractor}"{whole} has no {asked}; "native" has')
+    if captions is not None and extractor != "native":
+        raise UserError(f'captions: "{extractor}" has no choice of them; "native" has')
+    if links and format != "markdown":
+        raise UserError('links: needs format = "markdown"')
 
 
 def extract_page(
@@ -93,18 +112,21 @@ def extract_page(
     max_depth: int = MAX_DEPTH,
     format: Format = "text",
     comments: bool = False,
+    captions: bool | None = None,
     tables: bool = True,
+    links: bool = False,
+    url: str | None = None,
 ) -> Page:
     """Text and title of an HTML page, decoded or in UTF-8, or the reason why there is none. Same page, same result; no network.
 
     Pages with more than 200,000 tags or nested beyond `max_depth` are not handed to the extractor at all: the time that
     they take has no bound, and one that ran out of it would make the result depend on the machine.
     """
-    check_offer(extractor, main_content, format, tables)
+    check_offer(extractor, main_content, format, captions, tables, links)
     markdown = format == "markdown"
     if extractor == "native":
         utf8 = clean(html).encode() if isinstance(html, str) else html
-        return _native(utf8, main_content, max_depth, markdown, comments, tables)
+        return _native(utf8, main_content, max_depth, markdown, comments, captions, tables, links, url)
     html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
     title = page_title(html)
     tags = html.count("<")
@@ -115,7 +137,7 @@ def extract_page(
     try:
         # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
         if extractor == "trafilatura" and main_content:
-            found = _trafilatura(html, markdown, comments, tables)
+            found = _trafilatura(html, markdown, comments, tables, url if links else None, links)
         else:
             found = _resiliparse(html, main_content, comments)
     except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
@@ -124,7 +146,17 @@ def extract_page(
     return Page(text, title) if text else Page(None, title, "empty_text", "the extractor found no text")
 
 
-def _native(html: bytes, main_content: bool, max_depth: int, markdown: bool, comments: bool, tables: bool) -> Page:
+def _native(
+    html: bytes,
+    main_content: bool,
+    max_depth: int,
+    markdown: bool,
+    comments: bool,
+    captions: bool | None,
+    tables: bool,
+    links: bool,
+    url: str | None,
+) -> Page:
     from pipeline.extract.native.extract import extract  # Numba and a second of start-up
 
     found = extract(
@@ -134,7 +166,10 @@ def _native(html: bytes, main_content: bool, max_depth: int, markdown: bool, com
         max_tags=MAX_TAGS,
         markdown=markdown,
         with_comments=comments,
+        with_captions=captions,
         tables=tables,
+        links=links,
+        url=url,
     )
     title = _one_line(found.title)
     if found.problem == "too_large":
@@ -189,7 +224,7 @@ def _quiet() -> None:
         logger.propagate = False
 
 
-def _trafilatura(html: str, markdown: bool, comments: bool, tables: bool) -> str:
+def _trafilatura(html: str, markdown: bool, comments: bool, tables: bool, url: str | None, links: bool) -> str:
     import trafilatura
 
     _quiet()
@@ -197,9 +232,11 @@ def _trafilatura(html: str, markdown: bool, comments: bool, tables: bool) -> str
     # 0.846, fast 0.831; it gains on articles (0.981 against 0.968) and loses on product and list pages (0.791, 0.848).
     found = trafilatura.extract(
         html,
+        url=url,
         output_format="markdown" if markdown else "txt",
         include_comments=comments,
         include_tables=tables,
+        include_links=links,
         favor_precision=True,
         deduplicate=False,
     )

@@ -68,7 +68,9 @@ class ExtractOptions:
     main_content: bool = True
     format: Format = "text"
     comments: bool = False
+    captions: bool | None = None
     tables: bool = True
+    links: bool = False
     max_record_bytes: int = 10_000_000
     max_html_bytes: int | None = None
     """Bytes of a decoded page; by default as `max_record_bytes`."""
@@ -249,7 +251,10 @@ def _read(
         max_depth=options.max_depth,
         format=options.format,
         comments=options.comments,
+        captions=options.captions,
         tables=options.tables,
+        links=options.links,
+        url=row.url,
     )
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
     row.published = published(decoded.utf8)

@@ -126,7 +126,7 @@ def labels(texts: list[str], gold: str) -> tuple[NDArray[np.float32], NDArray[np
 
 def prepare(sample: Sample) -> Page | None:
     html = decode(sample.body, sample.content_type).utf8
-    parsed = parse(np.frombuffer(html, np.uint8), MAX_DEPTH, MAX_TAGS)
+    parsed = parse(np.frombuffer(html, np.uint8), MAX_DEPTH, MAX_TAGS, False)
     if parsed.status or not len(parsed.home):
         return None
     table, around = describe(parsed)

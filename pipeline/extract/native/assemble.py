@@ -1,21 +1,23 @@
 """Kept blocks to text that reads well, plain or as Markdown.
 
 Plain: a paragraph a line; list items after "- " or their number, nested ones indented; a table's row a line, its cells
-between " | ". Markdown adds what marks headings, quotes, code and tables. What the words themselves look like is left
-alone: an asterisk in a sentence stays one.
+between " | ". Markdown adds what marks headings, quotes, code, tables and, inside a line, what `marks` found. What the words
+themselves look like is left alone: an asterisk in a sentence stays one.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.extract.native.blocks import LINK_SHARE, Parsed
+from pipeline.extract.native.blocks import LINK, LINK_SHARE, STRONG, Parsed
+from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
 from pipeline.extract.native.outline import outline
 from pipeline.extract.native.words import WORDS
 
 _ARTICLE, _MAIN, _NOSCRIPT, _OL, _P, _H1 = (TAG[t] for t in "article main noscript ol p h1".split())
-_SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH = 32, 10, 124, 96, 45, 62, 35
+_CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
+_SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH, _STAR = 32, 10, 124, 96, 45, 62, 35, 42
 
 _CELL = 200
 """Bytes of a cell whose line breaks become spaces. A table with longer ones lays out a page, and its rows are no lines."""
@@ -50,6 +52,24 @@ def comments(page: Parsed) -> NDArray[np.bool_]:
         row = page.stats[i]
         found[i] = inside[page.home[i]] and row[WORDS] >= 5 and row[LINK_SHARE] < 0.3
     return found
+
+
+def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.bool_]:
+    """`keep` without the captions of figures and tables, or with those beside a kept block that is none."""
+    inside = np.isin(page.tag, _CAPTIONS)
+    count = -1
+    while count != (count := int(inside.sum())):
+        inside[1:] |= inside[page.parent[1:]]
+    found = inside[page.home]
+    if not wanted:
+        return np.asarray(keep & ~found)
+    others = np.flatnonzero(~found)
+    if not len(others):
+        return keep
+    place = np.searchsorted(others, np.flatnonzero(found))
+    beside = np.zeros_like(found)
+    beside[found] = keep[others[np.maximum(place - 1, 0)]] | keep[others[np.minimum(place, len(others) - 1)]]
+    return np.asarray(keep | (beside & visible(page)))
 
 
 @njit(nogil=True)
@@ -132,9 +152,27 @@ def _rows(page, keep, cell, row, item, code, width, widest, table):  # type: ign
     return good
 
 
+@njit(nogil=True)
+def _mark(text, o, row, addresses):  # type: ignore[no-untyped-def]
+    """A mark's beginning or end."""
+    kind = row[1]
+    if kind == LINK:
+        text[o] = 91  # "["
+        return o + 1
+    if kind == LINK + ENDS:
+        text[o], text[o + 1] = 93, 40
+        o += 2
+        for z in range(row[2], row[3]):
+            text[o] = addresses[z]
+            o += 1
+        text[o] = 41
+        return o + 1
+    return _fill(text, o, _STAR, 2 if kind == STRONG or kind == STRONG + ENDS else 1)
+
+
 @njit(nogil=True, cache=True)
-def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool) -> NDArray[np.uint8]:
-    """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out."""
+def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool, marks: Marks) -> NDArray[np.uint8]:
+    """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out. Marks are Markdown's."""
     item, number, list_, cell, column, row, table, quote, quotes, heading, code, width, widest = outline(page)
     good = _rows(page, keep, cell, row, item, code, width, widest, table)
     begun = np.zeros(len(page.tag), np.bool_)  # items whose mark is written, and what their text is indented by
@@ -148,8 +186,9 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
     text = np.empty(size, np.uint8)
     o = 0
     last_row = last_item = last_quote = last_code = last_table = 0
-    columns = fence = 0
+    columns = fence = mark_at = 0
     header = False
+    rows, addresses = marks
     for i in range(len(page.home) + 1):
         end = i == len(page.home)
         if not end and not keep[i]:
@@ -250,7 +289,22 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
             o = _fill(text, o, _HASH, head)
             text[o] = _SPACE
             o += 1
-        for k in range(page.start[i], page.stop[i]):
+        marked = -1  # the place of the next mark
+        while mark_at < len(rows) and marked < 0:
+            marked = rows[mark_at, 0]
+            if marked < page.start[i] or (marked == page.start[i] and rows[mark_at, 1] >= ENDS):  # of a block before
+                mark_at, marked = mark_at + 1, -1
+        for k in range(page.start[i], page.stop[i] + 1):
+            while marked == k and (k < page.stop[i] or rows[mark_at, 1] >= ENDS):
+                row_ = rows[mark_at]
+                kind = row_[1] - ENDS if row_[1] >= ENDS else row_[1]
+                if its_code == 0 and (head == 0 or kind == LINK):
+                    text = _room(text, o, 2 * (page.stop[i] - k) + row_[3] - row_[2] + 16 * _WIDTH)
+                    o = _mark(text, o, row_, addresses)
+                mark_at += 1
+                marked = rows[mark_at, 0] if mark_at < len(rows) else -1
+            if k == page.stop[i]:
+                break
             c = page.out[k]
             if c == _BREAK and (r > 0 or head > 0):
                 c = np.uint8(_SPACE)

@@ -24,6 +24,7 @@ from pipeline.extract.native.syntax import (
     name,
     next_line_break,
     put,
+    shows,
 )
 from pipeline.extract.native.words import COLUMNS, measure
 
@@ -38,9 +39,15 @@ _SCAN = 48  # open elements that are searched for the one that a tag ends
 _A, _B, _BR, _DD, _DIV, _DL, _DT, _IMG, _LI, _OL, _P, _PRE, _STRONG, _TABLE, _TBODY, _TD, _TH, _TITLE, _TR, _UL = (
     TAG[name] for name in "a b br dd div dl dt img li ol p pre strong table tbody td th title tr ul".split()
 )
-_HTML, _HEAD, _BODY, _NOSCRIPT, _OPTION, _SCRIPT, _STYLE = (
-    TAG[name] for name in "html head body noscript option script style".split()
+_BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _OPTION, _SCRIPT, _STYLE = (
+    TAG[name] for name in "base html head body noscript option script style".split()
 )
+
+STRONG, EMPHASIS, LINK = range(3)
+"""Kinds of marks."""
+_MARK = np.full(len(TAGS), -1, np.int64)
+for _names, _kind in (("b strong", STRONG), ("i em", EMPHASIS), ("a", LINK)):
+    _MARK[[TAG[name] for name in _names.split()]] = _kind
 
 
 class Parsed(NamedTuple):
@@ -50,16 +57,23 @@ class Parsed(NamedTuple):
     status: int
     title: tuple[int, int]
     """First and last byte of the page's title in the page."""
+    base: tuple[int, int]
+    """The same of the address that its links are relative to, if it states one."""
     parent: NDArray[np.int32]
     tag: NDArray[np.int32]
     hints: NDArray[np.int64]
     path: NDArray[np.uint64]
+    number: NDArray[np.int32]
+    """Of a list where it starts to count, less one; of an item its value; 0 where the page gives none."""
     out: NDArray[np.uint8]
     home: NDArray[np.int32]
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
     stats: NDArray[np.float32]
     print: NDArray[np.uint64]
+    marks: NDArray[np.int64]
+    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and of a
+    link first and last byte of its target in the page. None crosses another or leaves its block."""
 
 
 @njit(nogil=True)
@@ -70,6 +84,8 @@ def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
     found, z = depth, depth - 1
     while z > 0 and z > depth - _SCAN:
         it = tag[open_[z]]
+        if it == _NOSCRIPT:
+            break
         if it == _P:
             found = z
         elif new == _LI:
@@ -116,9 +132,24 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
     return depth
 
 
+@njit(nogil=True)
+def _marked(marks, count, since, kind, end, target):  # type: ignore[no-untyped-def]
+    """How many marks there are once the open one of this kind has ended; those begun inside it are given up."""
+    begin = since[kind]
+    if begin < 0:
+        return count
+    for other in range(len(since)):
+        if since[other] > begin:
+            since[other] = -1
+    since[kind] = -1
+    marks[count, 0], marks[count, 1], marks[count, 2] = begin, end, kind
+    marks[count, 3], marks[count, 4] = target
+    return count + 1
+
+
 @njit(nogil=True, cache=True)
-def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
-    """Parse a page in UTF-8.
+def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
+    """Parse a page in UTF-8, with marks if `inline`.
 
     Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`: what was parsed until
     then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
@@ -136,6 +167,11 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
     stop = np.empty(tags + 2, np.int64)
     stats = np.empty((tags + 2, STATS), np.float32)
     prints = np.empty(tags + 2, np.uint64)
+    number = np.zeros(tags + 1, np.int32)
+    marks = np.empty((tags + 1 if inline else 0, 5), np.int64)
+    since = np.full(3, -1, np.int64)  # where the open mark of a kind begins
+    marked = first_mark = 0
+    link = (0, 0)
     open_ = np.empty(max_depth + 2, np.int32)
     endless = np.zeros(256, np.bool_)  # by tag, and quotes by their byte: never ends from here on
     never = np.zeros(len(TAGS) + 1, np.bool_)
@@ -147,12 +183,14 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
     link_bytes = bold_bytes = links = images = breaks = 0
     space = True
     title = (0, 0)
-    noscript_end = -1
+    base = (0, 0)
+    noscript_end, apart = -1, False
     i = 0
     while True:
         flush = i >= n
         new, closing, k, kind = 0, False, i, 0
-        own, own_path, closed, target = np.int64(0), np.uint64(0), False, False
+        own, own_path, closed = np.int64(0), np.uint64(0), False
+        target = target_end = given = -1
         if not flush and page[i] != 60:  # text
             before = o
             while i < n:
@@ -251,9 +289,11 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
             kind = KIND[new]
             own_path = np.uint64(h)
             if k < n and page[k] != 62:
-                wanted = not closing and not kind & (VOID | OPAQUE)
-                k, own, own_path, closed, target = attributes(page, k, wanted, own_path, endless)
+                wanted = not closing and (not kind & (VOID | OPAQUE) or new == _BASE)
+                k, own, own_path, closed, target, target_end, given = attributes(page, k, wanted, own_path, endless)
             i = k + 1
+            if new == _BASE and target >= 0 and base[0] == base[1]:
+                base = (target, target_end)
             if new == _HTML or new == _HEAD or new == _BODY:
                 if not closing:
                     hints[0] |= own
@@ -272,12 +312,17 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                 elif new == _SCRIPT or new == _STYLE:
                     i = next_line_break(page, i)
                 continue
+            ends = False
             if new == _NOSCRIPT and not closing:  # it hides what is in it, if it ends
                 if noscript_end < i and not never[new]:
                     noscript_end = end_tag(page, i, new)
                     never[new] = noscript_end < 0
+                    apart = not never[new] and shows(page, i, noscript_end)
+                    ends = apart and o > begun
                 if never[new]:
                     continue
+            elif new == _NOSCRIPT:
+                ends, apart = apart, False
             if new == _BR:
                 breaks += 1
                 if breaks < 2:
@@ -292,8 +337,10 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                     o += 1
                 flush = breaks >= 2 and not pre
             else:
-                flush = (kind & BLOCK) != 0
+                flush = ends or (kind & BLOCK) != 0
         if flush:
+            while inline and since.max() >= 0:
+                marked = _marked(marks, marked, since, np.argmax(since), o, link)
             end = o
             while end > begun and out[end - 1] <= 32:
                 end -= 1
@@ -311,8 +358,12 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                 blocks += 1
                 o = end
                 images = 0
+                for m in range(first_mark, marked):
+                    marks[m, 1] = min(marks[m, 1], end)
             else:
                 o = begun
+                marked = first_mark
+            first_mark = marked
             begun = o
             link_bytes = bold_bytes = links = breaks = 0
             space = True
@@ -329,6 +380,8 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
                 bold = False
             elif new == _PRE:
                 pre = False
+            if _MARK[new] >= 0:
+                marked = _marked(marks, marked, since, _MARK[new], o, link)
             depth = _end(open_, depth, tag, new)
             continue
         if kind & BLOCK:
@@ -341,27 +394,38 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int) -> Parsed:
         above = open_[depth - 1]
         parent[elements], tag[elements], hints[elements] = above, new, own
         path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
+        if given > 0 and (new == _OL or new == _LI):
+            number[elements] = given - (new == _OL)
         open_[depth] = elements
         depth += 1
         elements += 1
-        if new == _A and target:
+        if new == _A and target >= 0:
             in_link = True
             links += 1
         elif new == _B or new == _STRONG:
             bold = True
         elif new == _PRE:
             pre = True
+        if inline and _MARK[new] >= 0 and not pre:
+            if new == _A:  # the one before ends
+                marked = _marked(marks, marked, since, LINK, o, link)
+                link = (target, target_end)
+            if since[_MARK[new]] < 0 and (new != _A or target >= 0):
+                since[_MARK[new]] = o
     return Parsed(
         status,
         title,
+        base,
         parent[:elements],
         tag[:elements],
         hints[:elements],
         path[:elements],
+        number[:elements],
         out,
         home[:blocks],
         start[:blocks],
         stop[:blocks],
         stats[:blocks],
         prints[:blocks],
+        marks[:marked],
     )

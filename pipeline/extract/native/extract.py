@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native import MODEL_FILE, trees
-from pipeline.extract.native.assemble import assemble, comments, visible
+from pipeline.extract.native.assemble import assemble, captions, comments, visible
 from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
 from pipeline.extract.native.features import describe
+from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.words import CHARS
 
 
@@ -36,11 +37,17 @@ def extract(
     max_tags: int,
     markdown: bool = False,
     with_comments: bool = False,
+    with_captions: bool | None = None,
     tables: bool = True,
+    links: bool = False,
+    url: str | None = None,
     model: trees.Model | None = None,
 ) -> Found:
-    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it; all that is visible unless `main_content`."""
-    page = parse(np.frombuffer(html, np.uint8), max_depth, max_tags)
+    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it; all that is visible unless `main_content`.
+
+    Captions are as the model decides where `with_captions` is None. `links` are Markdown's; `url` is the page's own.
+    """
+    page = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
     first, last = page.title
     title = html[first:last].decode()
     if page.status != OK:
@@ -50,7 +57,10 @@ def extract(
     keep = choose(page, model or shipped_model()) if main_content else visible(page)
     if main_content and with_comments:
         keep |= comments(page)
-    return Found(assemble(page, keep, markdown, tables).tobytes().decode(), title, None)
+    if with_captions is not None:
+        keep = captions(page, keep, with_captions)
+    marks = find_marks(page, html, links, url) if markdown else NONE
+    return Found(assemble(page, keep, markdown, tables, marks).tobytes().decode(), title, None)
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:

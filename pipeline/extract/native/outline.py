@@ -37,11 +37,12 @@ def outline(page):  # type: ignore[no-untyped-def]
         item[e], list_[e], cell[e], row[e], table[e] = item[p], list_[p], cell[p], row[p], table[p]
         quote[e], quotes[e], heading[e], code[e] = quote[p], quotes[p], heading[p], code[p]
         if tag == _LI:
-            items[list_[p]] += 1
+            items[list_[p]] = page.number[e] if page.number[e] > 0 else items[list_[p]] + 1
             number[e] = items[list_[p]]
             item[e] = e
         elif tag == _UL or tag == _OL or tag == _MENU:
             list_[e] = e
+            items[e] = page.number[e]
         elif tag == _TABLE:
             item[e] = list_[e] = cell[e] = row[e] = 0
             table[e] = e

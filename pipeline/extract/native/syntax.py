@@ -159,17 +159,31 @@ def _is(page, a, b, word):  # type: ignore[no-untyped-def]
     return True
 
 
-_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF = (
-    np.frombuffer(word, np.uint8) for word in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"href")
+_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE = (
+    np.frombuffer(word, np.uint8)
+    for word in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"href", b"start", b"value")
 )
 
 
 @njit(nogil=True)
+def _whole(page, a, b):  # type: ignore[no-untyped-def]
+    """An attribute's value as a number of up to nine digits, CommonMark's most for a list; -1 where it is none."""
+    value = 0
+    for k in range(a, b):
+        if not 48 <= page[k] <= 57 or b - a > 9:
+            return -1
+        value = 10 * value + page[k] - 48
+    return value if b > a else -1
+
+
+@njit(nogil=True)
 def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
-    """Read a tag from behind its name: (position of its ">", hints, path, closes itself, has a link's target)."""
+    """Read a tag from behind its name: (position of its ">", hints, path, closes itself, where a link's target begins
+    and ends, a number given to a list or an item); -1 for none."""
     n = len(page)
     hints = np.int64(0)
-    closed = target = False
+    closed = False
+    target = target_end = number = -1
     while k < n:
         c = page[k]
         if c <= 32:
@@ -218,12 +232,17 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
                 hints, path = _class_words(page, va, vb, hints, path, False)
         elif first == 104:
             if _is(page, a, b, _HREF):
-                target = True
+                target, target_end = va, vb
             elif _is(page, a, b, _HIDDEN):
                 hints |= np.int64(1) << HIDDEN
-        elif first == 115 and _is(page, a, b, _STYLED) and _hides(page, va, vb):
-            hints |= np.int64(1) << HIDDEN
-    return k, hints, path, closed, target
+        elif first == 115:
+            if _is(page, a, b, _START):
+                number = _whole(page, va, vb)
+            elif _is(page, a, b, _STYLED) and _hides(page, va, vb):
+                hints |= np.int64(1) << HIDDEN
+        elif first == 118 and _is(page, a, b, _VALUE):
+            number = _whole(page, va, vb)
+    return k, hints, path, closed, target, target_end, number
 
 
 @njit(nogil=True)
@@ -243,6 +262,22 @@ def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
                 return i
         i = find(page, i + 1, 60)
     return -1
+
+
+@njit(nogil=True)
+def shows(page, i, end):  # type: ignore[no-untyped-def]
+    """Whether there is text, or a tag that breaks the line, between here and there."""
+    while i < end:
+        if page[i] > 32:
+            if page[i] != 60:
+                return True
+            k, h = name(page, i + 2 if page[i + 1] == 47 else i + 1)
+            tag = look_up(TAG_TABLE, h)
+            if tag >= 0 and KIND[tag] & BLOCK:
+                return True
+            i = find(page, k, 62)
+        i += 1
+    return False
 
 
 @njit(nogil=True)

@@ -1,0 +1,117 @@
+"""What Markdown marks inside a line: strong and emphasised text, and links with their addresses.
+
+A mark is written where CommonMark reads it as what the page meant, and else left out: the words stay as they are.
+"""
+
+import unicodedata
+from html import unescape
+from typing import NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.extract.native.blocks import LINK, Parsed
+
+ENDS = 3
+"""Added to the kind of a mark where it ends."""
+_SAFE = "!#$%&'*+,/:;=?@[]~"
+"""Characters that an address keeps; "%" because what must be escaped in one is so already."""
+_LONGEST = 2000
+"""Characters of an address that is written; browsers and servers take as many."""
+_READ_OTHERWISE = (b"*`<\\", b"[]`<\\")
+"""What Markdown may read across the end of a mark: of emphasis, of a link."""
+_SPACE, _PUNCTUATION, _OTHER = range(3)
+_BANG = ord("!")
+
+
+class Marks(NamedTuple):
+    """Where a mark is written, in order: rows of (place in `Parsed.out`, kind, plus ENDS where it ends, first and last
+    byte of its address in `addresses`)."""
+
+    rows: NDArray[np.int64]
+    addresses: NDArray[np.uint8]
+
+
+NONE = Marks(np.empty((0, 4), np.int64), np.empty(0, np.uint8))
+
+
+def find_marks(page: Parsed, html: bytes, links: bool, url: str | None) -> Marks:
+    """The marks of a page that was parsed with them. `url` is the page's own, which its links are relative to."""
+    out = page.out.data
+    blocks = np.searchsorted(page.start, page.marks[:, 0], "right") - 1
+    found = []  # without the space at their edges
+    for (start, stop, kind, *target), block in zip(page.marks.tolist(), blocks.tolist(), strict=True):
+        while start < stop and out[start] <= 32:
+            start += 1
+        while start < stop and out[stop - 1] <= 32:
+            stop -= 1
+        text = bytes(out[start:stop])
+        if text and not any(byte in text for byte in _READ_OTHERWISE[kind == LINK]):
+            before, behind = out[max(start - 4, page.start[block]) : start], out[stop : min(stop + 4, page.stop[block])]
+            found.append((start, stop, kind, target, _kinds(before)[1], *_kinds(text), _kinds(behind)[0]))
+    written: dict[int, tuple[int, int]] = {}  # by its place in `found`: first and last byte of its address
+    addresses, edges = bytearray(), set()
+    base = _join(url or "", _text(html, page.base)) or url or ""
+    for order, (start, stop, kind, target, *_) in enumerate(found):
+        address = _address(_text(html, target), base) if links and kind == LINK else None
+        # Many links with a long base would be far more than the page; "!" in front makes an image.
+        if address is not None and len(addresses) + len(address) <= len(html) + _LONGEST and out[start - 1] != _BANG:
+            written[order] = len(addresses), len(addresses) + len(address)
+            addresses += address.encode()
+            edges |= {start, stop}
+    around: list[int] = []
+    begins = set()
+    for order, (start, stop, kind, _, before, first, last, behind) in reversed([*enumerate(found)]):  # outer ones first
+        if kind == LINK:
+            continue
+        while around and start < around[-1]:
+            around.pop()
+        # CommonMark 6.2: left- and right-flanking; within other emphasis a beginning must not be able to end it
+        opens = before < _OTHER or (first == _OTHER and start not in edges)
+        closes = behind < _OTHER or (last == _OTHER and stop not in edges)
+        if around:
+            opens = start not in edges and (before == _SPACE or (before == _PUNCTUATION and first == _OTHER))
+            closes = stop not in edges and (behind == _SPACE or (behind == _PUNCTUATION and last == _OTHER))
+        if opens and closes and stop not in begins:
+            written[order] = 0, 0
+            begins.add(start)
+            around.append(start)
+    # At one place what ends comes before what begins; the inner mark ends first and begins last.
+    rows = [(found[order][0], 1, -order, found[order][2], *place) for order, place in written.items()]
+    rows += [(found[order][1], 0, order, found[order][2] + ENDS, *place) for order, place in written.items()]
+    if not rows:
+        return NONE
+    table = np.array(sorted(rows), np.int64)[:, (0, 3, 4, 5)]
+    return Marks(np.ascontiguousarray(table), np.frombuffer(addresses, np.uint8))
+
+
+def _kinds(text: bytes | memoryview) -> tuple[int, int]:
+    """What CommonMark takes the first and the last character for; the edge of a line is white space."""
+    edges = [bytes(text[:4]).decode(errors="ignore")[:1], bytes(text[-4:]).decode(errors="ignore")[-1:]]
+    first, last = (
+        _SPACE if not c or c.isspace() else _PUNCTUATION if unicodedata.category(c)[0] in "PS" else _OTHER
+        for c in edges
+    )
+    return first, last
+
+
+def _text(html: bytes, place: tuple[int, ...] | list[int]) -> str:
+    """An attribute's value as browsers read an address: no white space around, no line breaks in it."""
+    value = unescape(html[slice(*place)].decode())
+    return "".join(c for c in value if c >= " ").strip()
+
+
+def _join(base: str, url: str) -> str | None:
+    try:
+        joined = urljoin(base, url)
+        return joined if urlsplit(joined).scheme in ("http", "https", "") else None
+    except ValueError:
+        return None
+
+
+def _address(url: str, base: str) -> str | None:
+    """A link's address as Markdown takes it, absolute where the base is known; None where it leads to no other page."""
+    joined = None if url.startswith("#") else _join(base, url)
+    address = quote(joined or "", safe=_SAFE)
+    return address if 0 < len(address) <= _LONGEST else None
