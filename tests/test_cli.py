@@ -155,7 +155,7 @@ def test_recipes_are_listed_shown_and_run_by_name(
     assert call(capsys, "recipes", "c4", "--file")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
     explained = call(capsys, "recipes", "c4-datatrove")[1]
     assert "min_line_words = 3" in explained
-    assert "edited.sentences" in explained
+    assert "edited.datatrove_sentences" in explained
     assert "≥ 5" in explained
     code, _, err = call(capsys, "run", "finweb")
     assert (code, err[:54]) == (2, "error: finweb: no such recipe (did you mean fineweb?);")

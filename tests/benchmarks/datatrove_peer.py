@@ -1,17 +1,21 @@
 """datatrove's side of the comparisons, run by a Python that has datatrove (and nltk, spacy) and not this project.
 
     python datatrove_peer.py time < texts.jsonl       {"seconds": CPU seconds of the four filters, one core}
-    python datatrove_peer.py measure < texts.jsonl    a line a text: {"values": {signal: number}, "dropped": [rule, …]}
+    python datatrove_peer.py tokens < pieces.jsonl    a line a piece: spaCy's English tokens
+    python datatrove_peer.py measure < rows.jsonl     a line a {"text", "language"}: {"values": {signal: number}, "dropped": [rule, …],
+                                                      "c4": the text as C4QualityFilter leaves it, or null}, or null without a tokenizer
 
 `measure` computes the numbers with datatrove's own functions and expressions, and takes each rule's verdict from
-datatrove's own filter with all its other rules switched off.
+datatrove's own filter with all its other rules switched off. A signal's name is ours.
 """
 
 import json
+import math
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,12 +61,14 @@ C4_OFF: dict[str, Any] = {
 }
 
 
-def rules() -> dict[str, tuple[Any, str | None]]:
+@cache
+def rules(language: str) -> dict[str, tuple[Any, str | None]]:
     """Our name of each bound: a filter with that rule alone, and the reason to look for where it holds two."""
     table: dict[str, tuple[Any, str | None]] = {}
 
     def add(name: str, make: Callable[..., Any], off: dict[str, Any], reason: str | None = None, **on: Any) -> None:
-        table[name] = make(**{**off, **on}), reason
+        family = "" if name.startswith(("lorem", "curly")) else "datatrove_"
+        table[family + name] = make(**{**off, **on, "language": language}), reason
 
     add("words.min", GopherQualityFilter, QUALITY_OFF, min_doc_words=50)
     add("words.max", GopherQualityFilter, QUALITY_OFF, max_doc_words=100_000)
@@ -73,7 +79,7 @@ def rules() -> dict[str, tuple[Any, str | None]]:
     add("ellipsis_word_ratio.max", GopherQualityFilter, QUALITY_OFF, "gopher_too_many_ellipsis", **symbols)
     add("bullet_line_ratio.max", GopherQualityFilter, QUALITY_OFF, max_bullet_lines_ratio=0.9)
     add("ellipsis_line_ratio.max", GopherQualityFilter, QUALITY_OFF, max_ellipsis_lines_ratio=0.3)
-    add("alpha_token_ratio.min", GopherQualityFilter, QUALITY_OFF, max_non_alpha_words_ratio=0.8)
+    add("alpha_word_ratio.min", GopherQualityFilter, QUALITY_OFF, max_non_alpha_words_ratio=0.8)
     add("stop_words.min", GopherQualityFilter, QUALITY_OFF, min_stop_words=2)
     add("duplicate_line_ratio.max", GopherRepetitionFilter, REPETITION_OFF, dup_line_frac=0.3)
     add("duplicate_paragraph_ratio.max", GopherRepetitionFilter, REPETITION_OFF, dup_para_frac=0.3)
@@ -85,27 +91,28 @@ def rules() -> dict[str, tuple[Any, str | None]]:
         add(f"duplicate_{n}gram_char_ratio.max", GopherRepetitionFilter, REPETITION_OFF, dup_n_grams=((n, limit),))
     add("line_punct_ratio.min", FineWebQualityFilter, FINEWEB_OFF, "line_punct_ratio", line_punct_thr=0.12)
     add("short_line_ratio.max", FineWebQualityFilter, FINEWEB_OFF, "short_line_ratio", short_line_thr=0.67)
-    add("fineweb_duplicate_line_char_ratio.max", FineWebQualityFilter, FINEWEB_OFF, "char_dup_ratio", char_duplicates_ratio=0.01)  # fmt: skip
+    add("duplicate_char_ratio.max", FineWebQualityFilter, FINEWEB_OFF, "char_dup_ratio", char_duplicates_ratio=0.01)
     add("line_break_word_ratio.max", FineWebQualityFilter, FINEWEB_OFF, "list_ratio", new_line_ratio=0.3)
     add("lorem_ipsum.max", C4QualityFilter, C4_OFF, "lorem_ipsum", filter_lorem_ipsum=True)
     add("curly_brackets.max", C4QualityFilter, C4_OFF, "curly_bracket", filter_curly_bracket=True)
-    add("sentences.min", C4QualityFilter, C4_OFF, "too_few_sentences", min_num_sentences=3, min_words_per_line=5)
+    add("sentences.min", C4QualityFilter, C4_OFF, "too_few_sentences", min_num_sentences=5)
     return table
 
 
-def values(text: str) -> dict[str, float]:
-    """datatrove's numbers under our names, by the expressions of its four filters."""
-    words = split_into_words(text)
+def values(text: str, language: str, edited: str) -> dict[str, float]:
+    """datatrove's numbers under our names, by the expressions of its four filters; C4's of what its lines leave."""
+    words = split_into_words(text, language)
+    number = len(words) or math.nan
     plain = [word for word in words if any(ch not in PUNCTUATION_SET for ch in word)]
     lines = text.splitlines()
     found: dict[str, float] = {
         "words": len(plain),
-        "mean_word_length": float(np.mean([len(word) for word in plain])) if plain else float("nan"),
-        "hash_word_ratio": text.count("#") / len(words),
-        "ellipsis_word_ratio": (text.count("...") + text.count("…")) / len(words),
+        "mean_word_length": float(np.mean([len(word) for word in plain])) if plain else math.nan,
+        "hash_word_ratio": text.count("#") / number,
+        "ellipsis_word_ratio": (text.count("...") + text.count("…")) / number,
         "bullet_line_ratio": sum(line.lstrip().startswith(("•", "-")) for line in lines) / len(lines),
         "ellipsis_line_ratio": sum(line.rstrip().endswith(("...", "…")) for line in lines) / len(lines),
-        "alpha_token_ratio": sum(any(c.isalpha() for c in word) for word in words) / len(words),
+        "alpha_word_ratio": sum(any(c.isalpha() for c in word) for word in words) / number,
         "stop_words": len({"the", "be", "to", "of", "and", "that", "have", "with"} & set(words)),
     }
     paragraphs = re.split(r"\n{2,}", text.strip())
@@ -125,24 +132,33 @@ def values(text: str) -> dict[str, float]:
     found["line_punct_ratio"] = sum(line.endswith(tuple(TERMINAL_PUNCTUATION)) for line in visible) / len(visible)
     found["short_line_ratio"] = sum(len(line) <= 30 for line in visible) / len(visible)
     share = repetition.find_duplicates(visible)[1] / len(text.replace("\n", ""))
-    found["fineweb_duplicate_line_char_ratio"] = share
-    found["line_break_word_ratio"] = text.count("\n") / len(words)
-    found["lorem_ipsum"] = text.lower().count("lorem ipsum")
-    found["curly_brackets"] = text.count("{")
-    ended = [line.strip() for line in lines if line.strip().endswith((".", "?", "!", '"', "'"))]
-    found["sentences"] = sum(len(split_into_sentences(line)) for line in ended if not line.endswith("..."))
-    return found
+    found["duplicate_char_ratio"] = share
+    found["line_break_word_ratio"] = text.count("\n") / number
+    found["sentences"] = sum(len(split_into_sentences(line, language)) for line in edited.split("\n") if line)
+    found = {f"datatrove_{name}": value for name, value in found.items()}
+    return found | {"lorem_ipsum": edited.lower().count("lorem ipsum"), "curly_brackets": edited.count("{")}
 
 
-def measured(texts: list[str]) -> Iterator[dict[str, Any]]:
-    table = rules()
-    for text in texts:
+def measured(rows: list[dict[str, str]]) -> Iterator[dict[str, Any] | None]:
+    for row in rows:
+        text, language = row["text"], row["language"]
+        try:
+            split_into_words(text, language)
+        except (ImportError, ValueError):  # the library is not there, or no tokenizer is assigned
+            yield None
+            continue
         dropped = []
-        for name, (rule, reason) in table.items():
-            verdict = rule.filter(Document(text=text, id="0"))
+        for name, (rule, reason) in rules(language).items():
+            try:
+                verdict = rule.filter(Document(text=text, id="0"))
+            except ZeroDivisionError:  # a text without tokens
+                continue
             if isinstance(verdict, tuple) and (reason is None or verdict[1] == reason):
                 dropped.append(name)
-        yield {"values": values(text), "dropped": dropped}
+        lines, whole = Document(text=text, id="0"), Document(text=text, id="0")
+        C4QualityFilter(**C4_OFF, language=language).filter(lines)
+        kept = C4QualityFilter(language=language).filter(whole) is True
+        yield {"values": values(text, language, lines.text), "dropped": dropped, "c4": whole.text if kept else None}
 
 
 def main() -> None:
@@ -150,6 +166,10 @@ def main() -> None:
     if sys.argv[1] == "measure":
         for row in measured(texts):
             print(json.dumps(row))
+        return
+    if sys.argv[1] == "tokens":
+        for piece in texts:
+            print(json.dumps(split_into_words(piece)))
         return
     # C4 last: it edits the text, and the others would have to find the words again (they share them through a cache).
     filters = [GopherRepetitionFilter(), GopherQualityFilter(), FineWebQualityFilter(), C4QualityFilter()]

@@ -1,155 +1,163 @@
-"""Our signals and verdicts beside datatrove 0.10's own code, on real English pages.
+"""Our *-datatrove recipes beside datatrove 0.10's own code, on real documents of many languages: per bound, how many each drops.
 
-    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install "datatrove==0.10.*" "xxhash<4" nltk spacy tokenizers
-    python tests/benchmarks/conformance/datatrove.py --peer-python /tmp/datatrove/bin/python [--whole-page]
+    python -m venv /tmp/datatrove
+    /tmp/datatrove/bin/pip install "datatrove==0.10.*" "xxhash<4" nltk spacy tokenizers
+    python tests/benchmarks/conformance/datatrove.py --peer-python /tmp/datatrove/bin/python --cache /tmp/texts [--whole-page]
 
-For each bound: how many pages each side drops, the share of equal verdicts, the mean and largest difference of the
-numbers, and why they differ, if they do. `--whole-page` takes menus and footers along, so that more rules fire.
+Bounds are those of configs/recipes/gopher-datatrove.toml, fineweb-datatrove.toml and c4-datatrove.toml; each verdict of datatrove's is
+its own filter's, with all other rules off. FineWeb's rules judge the text as it is here, C4's what their lines leave of it.
+First, the tokens: of all different pieces between white space, how many are divided otherwise than by spaCy.
+
+--languages: datatrove is told each document's language (by our identification), as for FineWeb-2, and takes that language's
+tokenizer where it can (pip install jieba sudachipy sudachidict_core pythainlp kiwipiepy pyvi); ours stays the English one.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pages import english_pages
+from documents import documents
+from families import recipe
 
-from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.rules import Rule, decide
 from pipeline.filters.signals import measure
+from pipeline.filters.spacy import tokenize
 
-# datatrove's numbers are compared: FineWeb's rules are those of its code, not the paper's, and the share with a letter is
-# taken among all tokens, not among words.
-THEIRS = {
-    "alpha_word_ratio": "datatrove_alpha_word_ratio",
-    "fineweb_duplicate_line_char_ratio": "datatrove_duplicate_char_ratio",
-    **{
-        name: f"datatrove_{name}"
-        for name in (
-            *("bullet_line_ratio", "ellipsis_line_ratio", "line_punct_ratio", "short_line_ratio"),
-            *("duplicate_line_ratio", "duplicate_line_char_ratio", "line_break_word_ratio"),
-            *("duplicate_paragraph_ratio", "duplicate_paragraph_char_ratio"),
-        )
-    },
-}
-"""The signals that count as datatrove does, where the paper's do not."""
-
-
-def as_datatrove(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The same bounds on datatrove's numbers."""
-    return tuple(replace(rule, signal=THEIRS.get(rule.signal, rule.signal)) for rule in rules)
-
-
-QUALITY = as_datatrove(gopher.GOPHER_QUALITY)
-REPETITION = as_datatrove(gopher.GOPHER_REPETITION)
-FINEWEB = as_datatrove(fineweb.DATATROVE_RULES)
-RULES = QUALITY + REPETITION + FINEWEB + c4.RULES
-LINES = LineRules(
-    citations=True,
-    blank_lines=True,
-    max_word_characters=1000,
-    end_marks=(".", "?", "!", '"', "'"),
-    phrases=(
-        "javascript",
-        "terms of use",
-        "privacy policy",
-        "cookie policy",
-        "uses cookies",
-        "use of cookies",
-        "use cookies",
-    ),
-)
-"""C4's line rules as datatrove has them; the peer judges sentences with 5 words a line, the other two with 3."""
-
-
-def their_name(signal: str) -> str:
-    """What datatrove_peer.py calls a signal."""
-    for ours, theirs in (
-        ("duplicate_char_ratio", "fineweb_duplicate_line_char_ratio"),
-        ("alpha_word_ratio", "alpha_token_ratio"),
-    ):
-        if signal.removeprefix("datatrove_").partition(".")[0] == ours:
-            return signal.replace(f"datatrove_{ours}", theirs)
-    return signal.removeprefix("datatrove_")
-
-
-_TOKENS = "spaCy's tokens: do|n't, 's apart; URLs in one piece; © € → count as words"
-_NGRAM = "other tokens, so other n-grams"
+PEER = Path(__file__).parents[1] / "datatrove_peer.py"
+_TERMINALS = "Unicode's sentence terminals there less some, with some Khmer signs"
 WHY = {
-    "words": _TOKENS,
-    "mean_word_length": _TOKENS,
-    "hash_word_ratio": _TOKENS,
-    "ellipsis_word_ratio": _TOKENS,
-    "datatrove_alpha_word_ratio": f"{_TOKENS}; the bound lies where most pages do",
-    "datatrove_line_break_word_ratio": _TOKENS,
-    "stop_words": "equal but for tokens such as have|n't",
-    "datatrove_line_punct_ratio": "other lists of terminal marks",
+    "datatrove_line_punct_ratio": _TERMINALS,
+    "datatrove_bullet_line_ratio": "there a form feed or a line separator also ends a line",
+    "datatrove_ellipsis_line_ratio": "there a form feed or a line separator also ends a line",
     "datatrove_duplicate_line_ratio": "an empty first or last line is a line there",
-    "lorem_ipsum": "after the line rules on both sides",
-    "curly_brackets": "after the line rules; datatrove looks before it drops a line for its policy phrase",
-    "sentences": "after the line rules; punkt's sentences there",
+    "curly_brackets": "datatrove looks before it drops a line for its policy phrase",
+    "lorem_ipsum": "datatrove looks before it drops a line for its phrase",
 }
+
+
+def ask(python: str, mode: str, rows: list[Any]) -> list[Any]:
+    """The peer's answers, a line a row."""
+    given = "".join(json.dumps(row) + "\n" for row in rows)
+    done = subprocess.run([python, str(PEER), mode], input=given, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def compare_tokens(python: str, texts: list[str]) -> None:
+    """How many different pieces are divided otherwise."""
+    pieces = list(dict.fromkeys(piece for text in texts for piece in text.split()))
+    other = [
+        (piece, theirs)
+        for piece, theirs in zip(pieces, ask(python, "tokens", pieces), strict=True)
+        if tokenize(piece) != theirs
+    ]
+    print(f"{len(pieces):,} different pieces between white space, {len(other):,} divided otherwise than by spaCy")
+    for piece, theirs in other[:10]:
+        print(f"    {theirs} here {tokenize(piece)}")
+
+
+def show(rules: tuple[Rule, ...], signals: dict[str, pa.Array], theirs: list[Any], told: bool) -> None:
+    """A line a bound: drops, agreement, and why they differ, if they do."""
+    ours = decide(rules, signals).to_pylist()
+    for rule in rules:
+        mine = signals[rule.signal].to_numpy()
+        other = np.array([row["values"][rule.signal] for row in theirs], dtype=float)
+        apart = np.abs(mine - other)
+        for name in rule.names:
+            a = np.array([name in failed for failed in ours])
+            b = np.array([name in row["dropped"] for row in theirs])
+            same = not (a != b).any() and not (apart > 1e-9).any()
+            why = "equal" if same else "another tokenizer" if told else WHY.get(rule.signal, "")
+            print(
+                f"{name:<46}{a.sum():>7}{b.sum():>8}{(a & b).sum():>7}{100 * (a == b).mean():>9.2f}"
+                f"{np.nansum(apart > 1e-9):>9.0f}{np.nanmax(apart):>10.4f}  {why}"
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", required=True, help="a Python that has datatrove 0.10, nltk and spacy")
-    parser.add_argument("--pages", type=int, default=1000)
-    parser.add_argument("--whole-page", action="store_true", help="not only the main content")
-    options = parser.parse_args()
-    texts, source = english_pages(main_content=not options.whole_page)
-    texts = texts[: options.pages]
-    peer = subprocess.run(
-        [options.peer_python, str(Path(__file__).parents[1] / "datatrove_peer.py"), "measure"],
-        input="".join(json.dumps(text) + "\n" for text in texts),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for the extracted texts")
+    parser.add_argument("--documents", type=int, help="so many of them, evenly taken")
+    parser.add_argument("--whole-page", action="store_true", help="menus and footers too, so that more rules fire")
+    parser.add_argument(
+        "--languages", action="store_true", help="datatrove takes the tokenizer of each document's language"
     )
-    theirs = [json.loads(line) for line in peer.stdout.splitlines()]
-    array = pa.array(texts)
-    signals = measure(array, [rule.signal for rule in RULES])
-    for words, names in ((5, ["sentences"]), (3, ["lorem_ipsum", "curly_brackets"])):
-        left = edit_lines(array, replace(LINES, min_line_words=words)).texts
-        signals |= measure(pc.coalesce(left, array), names)
-    ours = decide(RULES, signals).to_pylist()
+    options = parser.parse_args()
+    texts = documents(options.cache, main_content=not options.whole_page)
+    if options.documents:
+        texts = [texts[int(place)] for place in np.linspace(0, len(texts) - 1, min(options.documents, len(texts)))]
+    labels = LanguageIdentifier().predict_columns(pa.array(texts))[0].to_pylist()
+    if not options.languages:
+        compare_tokens(options.peer_python, texts)
+    rows = [
+        {"text": text, "language": label if options.languages else "en"}
+        for text, label in zip(texts, labels, strict=True)
+    ]
+    theirs = ask(options.peer_python, "measure", rows)
+    places = [place for place, row in enumerate(theirs) if row is not None]
+    missing = Counter(labels[place] for place, row in enumerate(theirs) if row is None)
+    if missing:
+        print(f"without a tokenizer there: {sum(missing.values()):,} documents ({', '.join(sorted(missing))})")
+    texts, labels, theirs = ([column[place] for place in places] for column in (texts, labels, theirs))
 
-    print(f"{source}; the first {len(texts):,}\n")
-    print(f"{'bound':<40}{'drop: ours':>11}{'theirs':>8}{'both':>6}{'agree %':>9}{'mean |d|':>11}{'max |d|':>10}  why")
-    for rule in RULES:
-        mine = signals[rule.signal].to_numpy()
-        other = np.array([row["values"][their_name(rule.signal)] for row in theirs], dtype=float)
-        difference = np.abs(mine - other)
-        for name in rule.names:
-            a = np.array([name in failed for failed in ours])
-            b = np.array([their_name(name) in row["dropped"] for row in theirs])
-            why = WHY.get(rule.signal, _NGRAM) if difference.max() > 0 or (a != b).any() else "equal"
-            print(
-                f"{name:<40}{a.sum():>11}{b.sum():>8}{(a & b).sum():>6}{100 * (a == b).mean():>9.2f}"
-                f"{np.nanmean(difference):>11.5f}{np.nanmax(difference):>10.4f}  {why}"
-            )
-    groups = {
-        "Gopher quality": QUALITY,
-        "Gopher repetition": REPETITION,
-        "FineWeb (datatrove's numbers)": FINEWEB,
-        "C4 page rules": c4.RULES,
-    }
-    print(f"\n{'page dropped by any rule of':<40}{'drop: ours':>11}{'theirs':>8}{'both':>6}{'agree %':>9}")
-    for title, rules in groups.items():
+    array = pa.array(texts)
+    gopher, fineweb, c4 = recipe("gopher-datatrove"), recipe("fineweb-datatrove"), recipe("c4-datatrove")
+    own = tuple(
+        Rule(**{**vars_of(rule), "signal": rule.signal.removeprefix("edited.")}) for rule in fineweb.edited_rules
+    )
+    page = tuple(Rule(**{**vars_of(rule), "signal": rule.signal.removeprefix("edited.")}) for rule in c4.edited_rules)
+    own = tuple(rule for rule in own if rule.signal not in {other.signal for other in page})
+    signals = measure(array, [rule.signal for rule in (*gopher.rules, *own)])
+    edited = edit_lines(array, LineRules(**c4.edit.model_dump()))
+    left = measure(pc.coalesce(edited.texts, array), [rule.signal for rule in page])
+
+    many = Counter(labels)
+    print(
+        f"{len(texts):,} documents, {sum(map(len, texts)):,} characters; {len(many)} languages: {dict(many.most_common(12))}\n"
+    )
+    print(
+        f"{'bound':<46}{'ours':>7}{'theirs':>8}{'both':>7}{'agree %':>9}{'numbers':>9}{'max |d|':>10}  why, if they differ"
+    )
+    show((*gopher.rules, *own), signals, theirs, options.languages)
+    show(page, left, theirs, options.languages)
+    kept = [text if new is None else new for text, new in zip(texts, edited.texts.to_pylist(), strict=True)]
+    whole = [place for place, row in enumerate(theirs) if row["c4"] is not None]
+    same = sum(kept[place] == theirs[place]["c4"] for place in whole)
+    print(f"\nC4's lines: of {len(whole):,} texts that datatrove keeps, {same:,} are left the same, to the character")
+
+    print(f"\n{'page dropped by any rule of':<46}{'ours':>7}{'theirs':>8}{'both':>7}{'agree %':>9}")
+    for title, rules, columns in (
+        ("gopher-datatrove", gopher.rules, signals),
+        ("FineWeb's own", own, signals),
+        ("c4-datatrove", page, left),
+    ):
         bounds = {name for rule in rules for name in rule.names}
-        a = np.array([bool(bounds.intersection(failed)) for failed in ours])
-        b = np.array([bool({their_name(name) for name in bounds}.intersection(row["dropped"])) for row in theirs])
-        print(f"{title:<40}{a.sum():>11}{b.sum():>8}{(a & b).sum():>6}{100 * (a == b).mean():>9.2f}")
+        a = np.array([bool(failed) for failed in decide(rules, columns).to_pylist()])
+        b = np.array([bool(bounds.intersection(row["dropped"])) for row in theirs])
+        print(f"{title:<46}{a.sum():>7}{b.sum():>8}{(a & b).sum():>7}{100 * (a == b).mean():>9.2f}")
+        if options.languages:
+            for label, number in many.most_common(16):
+                mine = np.array([other == label for other in labels])
+                print(
+                    f"    {label:<42}{(a & mine).sum():>7}{(b & mine).sum():>8}{'':>7}{100 * (a == b)[mine].mean():>9.2f}  of {number}"
+                )
+
+
+def vars_of(rule: Rule) -> dict[str, Any]:
+    """A rule's fields."""
+    return {name: getattr(rule, name) for name in Rule.__slots__}
 
 
 if __name__ == "__main__":
