@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,23 @@ from pipeline.errors import UserError
 from pipeline.mix import load_mix, mix
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.mixing import Mixture, Source
+from pipeline.tokenize.mixing import Mixture, Source, _mixed
+from pipeline.tokenize.parts import ROW_BYTES
 
 
 def index_of(*sources: list[tuple[str, int, str]]) -> pa.Table:
     """An index of documents (id, tokens, language), one file a source."""
     rows = [
         {"key": random.Random(name).getrandbits(64), "id": name, "file": file, "length": tokens, "language": language}
+        | {"part": 0, "row": row}
         for file, documents in enumerate(sources)
-        for name, tokens, language in documents
+        for row, (name, tokens, language) in enumerate(documents)
     ]
     types = [
         ("key", pa.uint64()),
         ("id", pa.string()),
+        ("part", pa.int32()),
+        ("row", pa.int64()),
         ("file", pa.int32()),
         ("length", pa.int64()),
         ("language", pa.string()),
@@ -43,9 +48,24 @@ def corpus(name: str, count: int, languages: str = "en", most: int = 200) -> lis
 
 
 def choose(table: pa.Table, mixture: Mixture, **options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    held_out = options.get("held_out", np.zeros(len(table), bool))
-    chosen, held, told = mixture.select(table, held_out, options.get("validation", 0.0))
-    return chosen.append_column("held", pa.array(held)).to_pylist(), told
+    """The rows chosen, with whether they are held out, and what was told; read in two pieces, within `memory` bytes."""
+    names = options.get("held_out", set())
+
+    def held_out(rows: pa.Table) -> np.ndarray:
+        return np.array([name in names for name in rows["id"].to_pylist()], bool)
+
+    pieces = [table.slice(0, len(table) // 3), table.slice(len(table) // 3)]
+    with tempfile.TemporaryDirectory() as folder:
+        documents, told = mixture.select(
+            lambda: iter(pieces), held_out, options.get("validation", 0.0), Path(folder), options.get("memory", 2**28)
+        )
+        rows = [
+            row | {"held": split == "validation"}
+            for split, tables in documents.items()
+            for some in tables()
+            for row in some.to_pylist()
+        ]
+    return rows, told
 
 
 def test_weights_are_shares_of_tokens() -> None:
@@ -112,6 +132,39 @@ def test_half_an_epoch_takes_other_documents_by_another_seed() -> None:
     assert taken[0] != taken[1]
 
 
+def test_the_same_rows_within_any_memory() -> None:
+    table = index_of(corpus("a", 500, "en en en de fr"), corpus("b", 200))
+    sources = (
+        Source(name="a", files=(0,), weight=2, epochs=1.5, temperature=3),
+        Source(name="b", files=(1,), epochs=2.5),
+    )
+    mixture = Mixture(sources=sources, seed=3)
+    options: dict[str, Any] = {"held_out": {f"a-{n}" for n in range(0, 500, 5)} | {"b-7"}, "validation": 0.1}
+    expected = choose(table, mixture, **options)
+    assert {row["held"] for row in expected[0]} == {True, False}
+    backwards = table.take(pa.array(range(len(table) - 1, -1, -1)))
+    for memory in (10 * ROW_BYTES, 100 * ROW_BYTES):
+        assert choose(backwards, mixture, **options, memory=memory) == expected
+
+
+def test_a_draw_takes_in_hashed_order_what_fits() -> None:
+    table = index_of(corpus("a", 300))
+    mixture = Mixture(sources=(Source(name="a", files=(0,), epochs=2),), tokens=40_000)
+    rows, _ = choose(table, mixture, memory=50 * ROW_BYTES)
+    left = 40_000 - sum(row["length"] for row in table.to_pylist())
+    places = _mixed(table["key"].to_numpy(), np.ones(300, np.int64), mixture._salt("a", "train")).tolist()
+    again = set()
+    for _, row in sorted(zip(places, table.to_pylist(), strict=True), key=lambda pair: pair[0]):
+        if row["length"] <= left:
+            again.add(row["id"])
+            left -= row["length"]
+    assert 0 < len(again) < 300
+    assert Counter(row["id"] for row in rows) == Counter(table["id"].to_pylist()) + Counter(again)
+    keys, epochs = (np.array([row[name] for row in rows], np.uint64) for name in ("key", "epoch"))
+    order = _mixed(keys, epochs, mixture._salt("", "order")).tolist()
+    assert order == sorted(order)
+
+
 def test_temperature_raises_small_languages() -> None:
     table = index_of(corpus("a", 4000, "en en en en en en en de"))
     have = Counter[str]()
@@ -135,10 +188,9 @@ def test_temperature_raises_small_languages() -> None:
 
 def test_held_out_documents_stay_out_and_come_once() -> None:
     table = index_of(corpus("a", 400), corpus("b", 400))
-    held_out = np.arange(800) % 4 == 0
-    names = {row["id"] for row, held in zip(table.to_pylist(), held_out, strict=True) if held}
+    names = {row["id"] for n, row in enumerate(table.to_pylist()) if n % 4 == 0}
     sources = (Source(name="a", files=(0,), epochs=3), Source(name="b", files=(1,), weight=2, epochs=3))
-    rows, told = choose(table, Mixture(sources=sources), held_out=held_out, validation=0.05)
+    rows, told = choose(table, Mixture(sources=sources), held_out=names, validation=0.05)
     assert {row["id"] in names for row in rows if row["held"]} == {True}
     assert {row["id"] in names for row in rows if not row["held"]} == {False}
     assert set(Counter(row["id"] for row in rows if row["held"]).values()) == {1}

@@ -266,8 +266,9 @@ def merge_parts(
 
     A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
     one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
-    smallest hash into validation, or of the largest into train. The index is read in pieces of `memory` bytes (under a
-    mixture it is held whole), which change nothing in what is written; beside them there are blocks of some tens of megabytes.
+    smallest hash into validation, or of the largest into train. The index is read in pieces of `memory` bytes, which change
+    nothing in what is written; beside them there are blocks of some tens of megabytes. A mixture's documents are put in
+    order on disk, beside `out_dir`.
     The directory appears whole under its name, in the place of an older one; UserError for parts that are missing, cut or of
     different tokenizers or seeds.
     """
@@ -290,17 +291,17 @@ def merge_parts(
         "splits": {name: {"tokens": 0, "documents": 0, "bytes": 0, "shards": []} for name in SPLITS},
     }
     documents = _by_split(parts, border)
-    if mixture is not None:
-        index = pa.concat_tables(parts.ranges())
-        index, held_out, told = mixture.select(index, _held_out(index, border), validation)
-        documents = {"train": _whole(index, ~held_out), "validation": _whole(index, held_out)}
-        manifest["mixture"] = told | dict(about or {})
-
-    building = out_dir.with_name(f".{out_dir.name}.building")
-    replaced = out_dir.with_name(f".{out_dir.name}.replaced")
+    building, replaced, mixing = (
+        out_dir.with_name(f".{out_dir.name}.{kind}") for kind in ("building", "replaced", "mixing")
+    )
     shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(mixing, ignore_errors=True)
     building.mkdir(parents=True)
     try:
+        if mixture is not None:
+            held_out = partial(_held_out, border=border)
+            documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
+            manifest["mixture"] = told | dict(about or {})
         _write_manifest(building, build(building, manifest, documents, parts))
         shutil.rmtree(replaced, ignore_errors=True)
         if out_dir.exists():
@@ -308,6 +309,7 @@ def merge_parts(
         os.rename(building, out_dir)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(mixing, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -409,7 +411,3 @@ def _by_split(parts: Parts, border: int) -> dict[str, Documents]:
             yield index.filter(pa.array(_held_out(index, border) == held_out))
 
     return {"train": partial(rows, False), "validation": partial(rows, True)}
-
-
-def _whole(index: pa.Table, chosen: np.ndarray) -> Documents:
-    return lambda: iter([index.filter(pa.array(chosen))])
