@@ -348,24 +348,49 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory, where SOURCE is a config.")] = None,
 ) -> None:
     """Train the model on a run's shards (again, if settings changed): --set train.steps=2000."""
-    from pipeline.loading import apply_setting, check, load
-    from pipeline.plan import open_run
+    from pipeline.loading import load
+    from pipeline.plan import retrained
     from pipeline.stats import collect, show_summary
 
     if source.is_dir():
-        raw = open_run(source).config.model_dump(mode="json", exclude_none=True)
-        for setting in set_ or []:
-            if not setting.startswith("train."):
-                raise UserError(
-                    f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest"
-                )
-            apply_setting(raw, setting)
-        root, config = source, check(raw, str(source))
+        root, config = source, retrained(source, set_ or [])
     else:
         config = load(source, set_ or [])
         root = out or Path(config.out or Path("runs") / source.stem)
     done = _run(root, config, "train", None, "local")
     show_summary(done, collect(done), _console())
+
+
+@app.command()
+def ablate(
+    out: Annotated[Path, typer.Argument(help="The directory for models, ablation.json and ablation.png.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs that have shards.")],
+    on: Annotated[list[str], typer.Option(metavar="SOURCE", help="Texts that no run has seen. Repeatable.")],
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="Trainings of each; with one no interval is known.")] = 3,
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on so much of the texts.")] = "250kB",
+    set_: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Did a filter help the model? Train the same small model on each run's shards, and compare it on the same texts.
+
+    All models see as many tokens, from the same seeds; RUN_A's [train] says how (--set train.steps=2000). What is told is
+    bits a byte of the texts, the difference to RUN_A, and whether it is more than the seeds' noise.
+
+    A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
+    """
+    from pipeline.ablate import ablate as make
+    from pipeline.ablate import show_ablation
+    from pipeline.config import parse_bytes
+    from pipeline.plan import retrained
+    from pipeline.progress import Display
+
+    config = retrained(runs[0], set_ or []).train
+    display = Display(_console(stderr=as_json))
+    try:
+        account = make(out, runs, on, seeds=seeds, size=parse_bytes(size, "--size"), config=config, reporter=display)
+    finally:
+        display.close()
+    _tell(account, show_ablation, as_json=as_json)
 
 
 @app.command()
@@ -479,10 +504,10 @@ def _tell(
         show(found, _console())
 
 
-def _console() -> "Console":
+def _console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(stderr=stderr, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
 
 
 def main(arguments: list[str] | None = None) -> Any:

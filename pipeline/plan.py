@@ -7,7 +7,7 @@ a changed threshold decides again and measures nothing again, and the result nev
 
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from pipeline.config import STAGES, Config
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
-from pipeline.loading import one_line
+from pipeline.loading import apply_setting, check, one_line
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder
@@ -363,3 +363,15 @@ def open_run(root: Path) -> Run:
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:
     """A line of parts.json as a Part."""
     return Part(index, *(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+
+
+def retrained(root: Path, settings: Sequence[str]) -> Config:
+    """A run's config with other train.* settings; UserError for any other key."""
+    raw = open_run(root).config.model_dump(mode="json", exclude_none=True)
+    for setting in settings:
+        if not setting.startswith("train."):
+            raise UserError(
+                f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest"
+            )
+        apply_setting(raw, setting)
+    return check(raw, str(root))

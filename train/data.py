@@ -3,6 +3,8 @@
 So a run resumes at any step without replaying, and there is no sampler whose state must be kept.
 """
 
+import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -30,6 +32,28 @@ class Split(Protocol):
     def read(self, start: int, length: int) -> NDArray[Any]:
         """`length` token ids from `start` on."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """A split held in memory: texts to measure on that no shards hold."""
+
+    ids: NDArray[np.integer[Any]]  # [tokens], an end-of-text behind each document as in the shards
+    bytes: int  # UTF-8 bytes of the texts
+
+    @property
+    def tokens(self) -> int:
+        """Tokens, those of end-of-text included."""
+        return self.ids.size
+
+    def read(self, start: int, length: int) -> NDArray[Any]:
+        """`length` token ids from `start` on."""
+        return self.ids[start : start + length]
+
+    @property
+    def sha256(self) -> str:
+        """Of the ids, as little-endian 64-bit numbers."""
+        return hashlib.sha256(self.ids.astype("<i8").tobytes()).hexdigest()
 
 
 def window_count(tokens: int, context: int) -> int:

@@ -31,7 +31,7 @@ from pipeline.errors import UserError
 from pipeline.tokenize import shards as token_shards
 from pipeline.train import checkpoint
 from pipeline.train.config import TrainConfig
-from pipeline.train.data import batch, check_size
+from pipeline.train.data import Tokens, batch, check_size
 from pipeline.train.evaluation import Evaluation, evaluate
 from pipeline.train.export import export_model
 from pipeline.train.files import write_text
@@ -71,10 +71,13 @@ def train(
     shards: Path,
     out: Path,
     *,
+    validation: Tokens | None = None,
     progress: Callable[[Progress], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train a model on the shards in directory `shards`, into directory `out`; go on from a checkpoint found there.
+
+    Its loss is measured on the shards' validation split, or on `validation`.
 
     A finished run of the same config and shards is left as it is; what another config or other shards left in `out`
     is replaced, and `note` is told. An exception, Ctrl-C too, leaves the last checkpoint. `UserError` on shards that
@@ -82,14 +85,14 @@ def train(
     """
     began = time.perf_counter()
     corpus = token_shards.open(shards)
-    key = fingerprint(config, shards)
+    key = fingerprint(config, shards, validation)
     checkpoint_file = out / "checkpoint.safetensors"
     if (done := finished(out, key)) is not None:
         checkpoint_file.unlink(missing_ok=True)  # killed right before its last act
         return done
     device = find_device(config.device)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    train_split, validation_split = corpus.splits["train"], corpus.splits["validation"]
+    train_split, validation_split = corpus.splits["train"], validation or corpus.splits["validation"]
     check_size(train_split, config.context)
     out.mkdir(parents=True, exist_ok=True)
 
@@ -170,11 +173,12 @@ def train(
     return result
 
 
-def fingerprint(config: TrainConfig, shards: Path) -> str:
-    """What decides the weights: the config, the shards' manifest (it holds their digests), this code and torch."""
+def fingerprint(config: TrainConfig, shards: Path, validation: Tokens | None = None) -> str:
+    """What decides the weights and figures: config, the shards' manifest (it holds their digests), what the loss is
+    measured on, this code and torch."""
     settings = {name: value for name, value in asdict(config).items() if name != "checkpoint_every"}
     manifest = hashlib.sha256((shards / "manifest.json").read_bytes()).hexdigest()
-    parts = [VERSION, str(torch.__version__), settings, manifest]
+    parts = [VERSION, str(torch.__version__), settings, manifest, *([validation.sha256] if validation else [])]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

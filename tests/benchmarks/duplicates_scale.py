@@ -7,7 +7,7 @@ would: content hashes and 14 band keys in Parquet (about 155 bytes a document), 
 seeded generator: groups of 1 to 2,000 documents (half of them of one, sizes as 1 / k**2), shuffled over all parts; a
 group hangs together by a chain of band keys, one shared key a link; one document in ten is an exact copy of another, one in
 sixty is not alive and must join nothing. Then the very step of a run, `find_candidates`, works on it in a process of its
-own, whose peak memory getrusage tells.
+own, which tells its peak memory.
 
 With --decide the next step is measured too, unverified or verified: documents have ids of 45 characters and texts of 25
 words, of which all but the last are their group's (nine in ten shingles are shared). Unverified, every cluster must have its
@@ -37,7 +37,6 @@ take 0.9 kB a document, 450 GB a dump, and no text is read a second time.
 import argparse
 import hashlib
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -51,11 +50,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
-sys.path[0] = str(ROOT)
+sys.path.insert(1, str(ROOT))
 
 from pipeline.kernels import use_kernel_cache  # noqa: E402
 
 use_kernel_cache()
+
+from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import Config  # noqa: E402
 from pipeline.filters import stars  # noqa: E402
@@ -205,8 +206,7 @@ def work(view: View) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     step = find_candidates if view.step == "duplicates.candidates" else decide
     step(view, lambda rows, units: None)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))
+    print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak_bytes()]))
 
 
 def wrong_roots(view: View, n: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import brotli
 import zstandard
+from memory import peak_bytes
 
 from pipeline.extract.archive import read_records
 from pipeline.extract.native.extract import warm_up
@@ -94,18 +95,12 @@ def work(path: str, extractor: str, results: "mp.Queue[tuple[float, float, str]]
     options = ExtractOptions(extractor=extractor)  # type: ignore[arg-type]
     simple = Path(path).with_name("simple.warc.gz")
     list(rows(read_records(simple, max_record_bytes=1000), options, archive="x"))
-    before = peak()
+    before = peak_bytes() / 2**20
     began = time.perf_counter()
     records = read_records(path, max_record_bytes=options.max_record_bytes)
     found = [", ".join(row.dropped) or "kept" for row in rows(records, options, archive=path)]
     spent = time.perf_counter() - began
-    results.put((spent, peak() - before, " | ".join(found[:3])))
-
-
-def peak() -> float:
-    """This process's largest resident memory so far, in MiB (Linux)."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    results.put((spent, peak_bytes() / 2**20 - before, " | ".join(found[:3])))
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ tokens, or of as many bytes as 50 tokens have on average, that occur again.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from pipeline.kernels import use_kernel_cache  # noqa: E402
 use_kernel_cache()
 
 from duplicates_quality import pages  # noqa: E402
+from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import parse_bytes  # noqa: E402
 from pipeline.filters import bloom, cuts, lines, repeats, substrings, tokens  # noqa: E402
@@ -40,7 +40,7 @@ from pipeline.filters import bloom, cuts, lines, repeats, substrings, tokens  # 
 CHUNK = 1_000_000
 
 SUFFIX_ARRAY = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
 from pydivsufsort import divsufsort, kasai
 data = np.fromfile(sys.argv[1], np.uint8)
@@ -54,7 +54,8 @@ for places in (order[:-1][shared[:-1] >= least], order[1:][shared[:-1] >= least]
     np.add.at(covered, places, 1)
     np.add.at(covered, np.minimum(places + least, data.size), -1)
 found = int((np.cumsum(covered) > 0).sum())
-print(json.dumps([time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, found]))
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([time.process_time() - start, int(peak) * 1024, found]))
 """
 
 
@@ -91,7 +92,7 @@ def at_scale(millions: int, memory: str, keep: repeats.Keep) -> None:
 
         repeats.mark_repeats(read, marks, at_most=millions * CHUNK, memory=parse_bytes(memory), keep=keep)
         seconds = time.process_time() - began - reading
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_bytes()
         total = np.zeros(CHUNK * millions // 10, np.int32)
         for _, _, place in planted(millions):
             np.add.at(total, place[place >= 0], 1)
@@ -134,7 +135,7 @@ def on_pages(kind: str, texts: list[str]) -> None:
     began = time.process_time()
     ranges = work(array)
     seconds = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     print(json.dumps([seconds, peak, int((ranges.ends - ranges.starts).sum())]))
 
 

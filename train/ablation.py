@@ -1,0 +1,129 @@
+"""Which data makes the better model: the same model trained on each corpus from the same seeds, measured on the same texts.
+
+As DCLM (Li et al. 2024, arXiv 2406.11794, section 3) and FineWeb (arXiv 2406.17557, section 3.1) compare their filters: all
+but the data is held fixed. Two corpora of one seed share first weights and order of windows, so that their difference is taken
+seed by seed. Losses are in bits a byte: of the same texts, whatever tokenizer a corpus has.
+"""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.train.config import TrainConfig
+from pipeline.train.data import Tokens
+from pipeline.train.loop import Progress, TrainResult, train
+
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""Student's t at 97.5 % for 1 to 9 degrees of freedom (Student 1908, Biometrika 6; any table of it)."""
+MOST_SEEDS = len(T_975) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One corpus of the comparison."""
+
+    name: str
+    shards: Path
+    held_out: Tokens  # the texts to measure on, by this corpus's tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Bits a byte of one corpus less those of another: below 0 the one is better."""
+
+    mean: float
+    low: float  # of the 95 % confidence interval, over seeds; -inf with one seed
+    high: float
+
+    @property
+    def seen(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+
+def compare(one: Sequence[float], other: Sequence[float]) -> Difference:
+    """The mean of one[k] - other[k] over seeds k, and its confidence interval by Student's t."""
+    differences = [a - b for a, b in zip(one, other, strict=True)]
+    mean = statistics.fmean(differences)
+    if len(differences) == 1:
+        return Difference(mean=mean, low=-math.inf, high=math.inf)
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    reach = T_975[len(differences) - 2] * error
+    return Difference(mean=mean, low=mean - reach, high=mean + reach)
+
+
+def train_all(
+    arms: Sequence[Arm],
+    config: TrainConfig,
+    out: Path,
+    *,
+    seeds: int,
+    training: Callable[[str], AbstractContextManager[None]],
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, list[TrainResult]]:
+    """Train each arm `seeds` times, from config.seed on, into out/NAME/seed-N; what is finished is left as it is.
+
+    Seed by seed, so that a comparison that is stopped has compared something. Each is done within
+    `training(its name)`. UserError for
+    texts that have no bytes, and for more seeds than `MOST_SEEDS`.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UserError(f"ablate: {seeds} seeds; 1 to {MOST_SEEDS} are possible")
+    if any(not arm.held_out.bytes for arm in arms):
+        raise UserError("ablate: the held-out texts are empty")
+    results: dict[str, list[TrainResult]] = {arm.name: [] for arm in arms}
+    for seed in range(config.seed, config.seed + seeds):
+        for arm in arms:
+            with training(f"{arm.name}, seed {seed}"):
+                found = train(
+                    replace(config, seed=seed, evaluation_tokens=None),
+                    arm.shards,
+                    out / arm.name / f"seed-{seed}",
+                    validation=arm.held_out,
+                    progress=progress,
+                )
+            results[arm.name].append(found)
+    return results
+
+
+def curves(folder: Path) -> tuple[list[int], list[list[float]]]:
+    """The tokens at which an arm was measured, and for each seed its bits a byte there."""
+    tokens: list[int] = []
+    found = []
+    for file in sorted(folder.glob("seed-*/metrics.jsonl")):
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        checks = [line for line in lines if line.get("bits_per_byte") is not None]
+        tokens = [line["tokens"] for line in checks]
+        found.append([line["bits_per_byte"] for line in checks])
+    return tokens, found
+
+
+def plot_curves(folders: Mapping[str, Path], picture: Path) -> None:
+    """Bits a byte of the held-out texts over the tokens seen: each arm's mean, and the range of its seeds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, folder in folders.items():
+        tokens, found = curves(folder)
+        seeds = np.array(found)[:, 1:]  # before the first step all are alike
+        [line] = axes.plot(tokens[1:], seeds.mean(axis=0), linewidth=1.8, marker="o", markersize=4, label=name)
+        axes.fill_between(tokens[1:], seeds.min(axis=0), seeds.max(axis=0), color=line.get_color(), alpha=0.15)
+    axes.set_xlabel("tokens seen")
+    axes.set_ylabel("held-out texts, bits a byte")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    scratch = picture.with_name(picture.name + ".tmp")
+    figure.savefig(scratch, format="png", metadata={"Software": None})
+    os.replace(scratch, picture)
