@@ -65,6 +65,7 @@ def everything(page: str) -> str:
         ("a<select><option>b</select>c<textarea><p>d</textarea>", ["ac"]),
         ("a<svg><title>b</title><text>c</text></svg>d", ["ad"]),
         ("<title>t</title><p>a", ["a"]),
+        ("<p>a<noscript>&lt;img src=x&gt;</noscript>&lt;b&gt;<noscript>c<p>d</noscript>", ["a", "<b>", "c", "d"]),
         ("a<!-- <p>b --> c<!-->d<!--->e<![CDATA[f]]>g<?h?>i", ["a cdegi"]),
         ("a<!-- b --!>c", ["ac"]),
         ("1 < 2 <3 </ > &lt;b&gt;", ["1 < 2 <3 <b>"]),
@@ -116,7 +117,8 @@ def test_entities_are_read_as_python_reads_them() -> None:
     ):
         assert blocks(f"<p>{page}") == [html.unescape(page)], page
     assert blocks("<p>&#0;&#xD800;&#99999999999999999999;") == ["\ufffd" * 3]
-    assert blocks("<p>a&shy;b&zwnj;c&#8203;d&nbsp;&nbsp;e") == ["abc d e"]
+    assert blocks("<p>a&shy;b\u00adc&#8203;d&nbsp;&nbsp;e&zwj; &zwnj;&nbsp;") == ["abc d e\u200d"]
+    assert blocks("<p>\u0645\u06cc&zwnj;\u0634\u0648\u062f") == ["\u0645\u06cc\u200c\u0634\u0648\u062f"]
 
 
 def test_the_tree_and_the_counts() -> None:

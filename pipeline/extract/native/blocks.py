@@ -231,6 +231,9 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                 elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xA0:
                     point = np.int64(32)
                     i += 2
+                elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xAD:  # a soft hyphen
+                    i += 2
+                    continue
                 else:
                     out[o] = c
                     o += 1
@@ -250,7 +253,10 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                         out[o] = 32
                         o += 1
                     space = True
-                elif point != 0xAD and point != 0x200C and point != 0x200D:
+                elif point == 0x200C or point == 0x200D:  # between letters they decide on their shape
+                    if not space:
+                        o = put(out, o, point)
+                elif point != 0xAD:
                     o = put(out, o, point)
                     if second:
                         o = put(out, o, second)
@@ -344,7 +350,7 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
             end = o
             while end > begun and out[end - 1] <= 32:
                 end -= 1
-            if end > begun:
+            if end > begun and not (out[begun] == 60 and tag[open_[depth - 1]] == _NOSCRIPT):  # a picture, as text
                 if blocks > tags:
                     status = TOO_LARGE
                     break
