@@ -157,18 +157,22 @@ class Parts:
     def ranges(self) -> Iterator[pa.Table]:
         """The index, with the number of the file that each document lies in, in tables of `memory` / ROW_BYTES rows or so."""
         count = max(1, -(-self.documents * ROW_BYTES // max(ROW_BYTES, self.memory)))
-        bounds = [pa.scalar((number << 64) // count, pa.uint64()) for number in range(count)]
+        for number in range(count):
+            yield self._range(number, count)
+
+    def _range(self, number: int, count: int) -> pa.Table:
         key = pc.field("key")
-        for number, low in enumerate(bounds):
-            wanted = key >= low if number + 1 == count else (key >= low) & (key < bounds[number + 1])
-            tables = []
-            for file, path in enumerate(self.files):
-                table = pq.read_table(path, filters=wanted, partitioning=None)
-                place = pa.repeat(pa.scalar(file, pa.int32()), len(table))
-                tables.append(table.cast(_PART_SCHEMA).append_column("file", place))
-            table = pa.concat_tables(tables)
-            order = [(name, "ascending") for name in ("key", "id", "part", "row")]
-            yield table.take(pc.sort_indices(table, order))
+        low, high = (
+            pa.scalar((bound << 64) // count - (bound == count), pa.uint64()) for bound in (number, number + 1)
+        )
+        wanted = (key >= low) & (key <= high if number + 1 == count else key < high)
+        tables = []
+        for file, path in enumerate(self.files):
+            table = pq.read_table(path, filters=wanted, partitioning=None)
+            place = pa.repeat(pa.scalar(file, pa.int32()), len(table))
+            tables.append(table.cast(_PART_SCHEMA).append_column("file", place))
+        table = pa.concat_tables(tables)
+        return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "part", "row")]))
 
 
 def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:

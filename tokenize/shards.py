@@ -406,8 +406,10 @@ def _held_out(index: pa.Table, border: int) -> np.ndarray:
 def _by_split(parts: Parts, border: int) -> dict[str, Documents]:
     """The documents of each split, range by range."""
 
+    def chosen(held_out: bool, index: pa.Table) -> pa.Table:
+        return index.filter(pa.array(_held_out(index, border) == held_out))
+
     def rows(held_out: bool) -> Iterator[pa.Table]:
-        for index in parts.ranges():
-            yield index.filter(pa.array(_held_out(index, border) == held_out))
+        return map(partial(chosen, held_out), parts.ranges())  # map holds no range while the next is read
 
     return {"train": partial(rows, False), "validation": partial(rows, True)}
