@@ -9,6 +9,8 @@ kernels do not have. Nothing of it is counted unless one of their signals is ask
   two line feeds) are without white space at their ends, and blank ones do not count.
 """
 
+import unicodedata
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba as nb
@@ -61,7 +63,10 @@ class PieceStatistics(NamedTuple):
     worded: _Counts  # pieces that begin with a letter or number
     stop_words: _Counts  # pieces that are one of Gopher's eight, in lower case
     stop_words_any_case: _Counts
-    capitals: _Counts  # pieces with upper-case letters and no lower-case ones
+    runs: _Counts  # runs of letters, digits and _, and runs of other signs
+    latin_runs: _Counts  # … with a letter from A to Z
+    capital_runs: _Counts  # … with upper-case letters and no other ones
+    clauses: _Counts  # what stands between runs of . ! ? and has a letter, a digit or _ in it
     distinct: _Counts  # different pieces
     raw_lines: _Counts
     raw_bullets: _Counts  # raw lines that begin with * or -
@@ -113,7 +118,8 @@ def _ngrams(n: int) -> NgramStatistics:
 def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> Statistics:
     """Count pieces, lines and the n-grams of pieces of the documents `data[starts[i]:ends[i]]`.
 
-    fold: as RedPajama does, in lower case and without ASCII punctuation; a piece of which nothing is left is none.
+    fold: as RedPajama does, in lower case and without ASCII punctuation, marks of letters counted apart; a piece of which
+    nothing is left is none.
     """
     out = _statistics(len(starts))
     _count(
@@ -122,6 +128,7 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
         ends,
         character_classes(),
         _lower_case(),
+        _decomposed_lengths() if fold else np.zeros(1, np.int64),
         words._STOP_CODES,
         fold,
         out.counts,
@@ -166,6 +173,15 @@ def _lower_case() -> npt.NDArray[np.int32]:
     return _LOWER[0]
 
 
+@cache
+def _decomposed_lengths() -> npt.NDArray[np.int64]:
+    """How many code points each is in Unicode's form D."""
+    table = np.ones(0x110000, np.int64)
+    for first, last in ((0xC0, 0x3100), (0xAC00, 0xD7A4), (0xFB00, 0xFE00), (0x11000, 0x12000), (0x1D100, 0x1D200)):
+        table[first:last] = [len(unicodedata.normalize("NFD", chr(code))) for code in range(first, last)]
+    return table
+
+
 @nb.njit(nogil=True)
 def _most(data: Any, start: Any, end: Any) -> Any:
     """At most so many pieces, lines and paragraphs: one more than bytes that are, or may begin, white space."""
@@ -182,6 +198,7 @@ def _count(
     ends: Any,
     classes: Any,
     lower: Any,
+    sizes: Any,
     stops: Any,
     fold: Any,
     out: Any,
@@ -196,7 +213,7 @@ def _count(
     histogram = np.zeros(1 << 12, np.int64)
     for document in range(starts.shape[0]):
         start, end = starts[document], ends[document]
-        n = _pieces(data, start, end, classes, lower, stops, fold, hashes, lengths, histogram, out, document)
+        n = _pieces(data, start, end, classes, lower, sizes, stops, fold, hashes, lengths, histogram, out, document)
         keys, slots, ids, counts, first = arrays
         distinct = number(hashes, n, keys, slots, ids, counts, first)
         out.distinct[document] = distinct
@@ -213,13 +230,15 @@ def _count(
 
 @nb.njit(nogil=True)
 def _pieces(
-    data: Any, start: Any, end: Any, classes: Any, lower: Any, stops: Any, fold: Any,
+    data: Any, start: Any, end: Any, classes: Any, lower: Any, sizes: Any, stops: Any, fold: Any,
     hashes: Any, lengths: Any, histogram: Any, out: Any, document: Any,
 ) -> Any:  # fmt: skip
     """Fill a hash and the characters so far for each piece, and the counts."""
     n, total, length, value = 0, 0, 0, HASH_SEED
-    symbol, alphabetic, worded, upper, small = False, False, False, False, False
-    with_symbol, letters, begin_well, found, found_any, capitals = 0, 0, 0, 0, 0, 0
+    symbol, alphabetic, worded = False, False, False
+    with_symbol, letters, begin_well, found, found_any = 0, 0, 0, 0, 0
+    run, latin, upper, small, clause = 0, False, False, False, False  # run: 1 of letters, 2 of signs
+    runs, latin_runs, capital_runs, clauses = 0, 0, 0, 0
     code_raw, bytes_read = 0, 0
     longest = 0
     code: Any
@@ -236,7 +255,23 @@ def _pieces(
                 code, size = packed >> 3, packed & 7
         cls = classes[code]
         kind = cls & KIND
-        if kind == SPACE or 0x1C <= code <= 0x1F:
+        space = kind == SPACE or 0x1C <= code <= 0x1F
+        folded = np.int64(lower[code])
+        is_letter = kind in (LETTER, IDEOGRAPH)
+        in_run = 0 if space else 1 if is_letter or kind == NUMBER or code == 0x5F else 2
+        if in_run != run:
+            runs += run != 0
+            latin_runs += latin
+            capital_runs += upper and not small
+            run, latin, upper, small = in_run, False, False, False
+        latin |= 0x61 <= (code | 0x20) <= 0x7A
+        upper |= folded != code
+        small |= kind == LETTER and folded == code
+        clause |= in_run == 1
+        if clause and (code in (0x21, 0x2E, 0x3F) or i == end):
+            clauses += 1
+            clause = False
+        if space:
             if length:
                 total += length
                 hashes[n] = mix(value)
@@ -247,23 +282,18 @@ def _pieces(
                 with_symbol += symbol
                 letters += alphabetic
                 begin_well += worded
-                capitals += upper and not small
                 if bytes_read <= 4:
                     for k in range(stops.shape[0]):
                         found += stops[k] == code_raw
                         found_any += stops[k] == code_any
             length, value, code_any, code_raw, bytes_read = 0, HASH_SEED, 0, 0, 0
-            symbol, alphabetic, worded, upper, small = False, False, False, False, False
+            symbol, alphabetic, worded = False, False, False
         elif not (fold and code < 0x80 and kind == 0):
-            folded = np.int64(lower[code])
-            is_letter = kind in (LETTER, IDEOGRAPH)
             if length == 0:
                 worded = is_letter or kind == NUMBER
             symbol |= code in (0x23, 0x2026)
             alphabetic |= is_letter
-            upper |= folded != code
-            small |= kind == LETTER and folded == code
-            length += 1
+            length += sizes[folded] if fold else 1
             bytes_read += size
             code_raw = (code_raw << 8 | code) & 0xFFFFFFFFFF
             code_any = (code_any << 8 | folded) & 0xFFFFFFFFFF
@@ -283,7 +313,10 @@ def _pieces(
     out.worded[document] = begin_well
     out.stop_words[document] = found
     out.stop_words_any_case[document] = found_any
-    out.capitals[document] = capitals
+    out.runs[document] = runs
+    out.latin_runs[document] = latin_runs
+    out.capital_runs[document] = capital_runs
+    out.clauses[document] = clauses
     return n
 
 

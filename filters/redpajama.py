@@ -1,6 +1,7 @@
 """RedPajama-Data v2's signals (Weber et al. 2024; app/src/core/quality_signals) that no other module has; v2 filters nothing.
 
-Its normalized words are pieces between white space in lower case without ASCII punctuation. Its models' scores (CCNet's
+Its normalized words are pieces between white space in lower case without ASCII punctuation, of whose letters the marks count as
+characters of their own; its raw words are runs of letters, digits and _, and runs of other signs. Its models' scores (CCNet's
 perplexity, fastText, DSIR weights) come from model files.
 """
 
@@ -32,24 +33,30 @@ def redpajama_unigram_entropy(docs: Batch) -> FloatArray:
     return np.where(docs.folded.counts.pieces > 0, docs.folded.entropy, np.nan)
 
 
+def redpajama_sentences(docs: Batch) -> FloatArray:
+    """What stands between runs of . ! ? and has a letter or digit in it (rps_doc_num_sentences)."""
+    return docs.pieces.counts.clauses.astype(np.float64)
+
+
 def redpajama_symbol_word_ratio(docs: Batch) -> FloatArray:
-    """ "#", "..." and "…" per piece (rps_doc_symbol_to_word_ratio); NaN without pieces."""
-    return ratio(docs.words.hashes + docs.words.ellipses, docs.pieces.counts.pieces)
+    """ "#", "..." and "…" per raw word (rps_doc_symbol_to_word_ratio); NaN without any."""
+    return ratio(docs.words.hashes + docs.words.ellipses, docs.pieces.counts.runs)
 
 
 def redpajama_capital_word_ratio(docs: Batch) -> FloatArray:
-    """Share of pieces in upper case (rps_doc_frac_all_caps_words); NaN without pieces."""
-    return ratio(docs.pieces.counts.capitals, docs.pieces.counts.pieces)
-
-
-def redpajama_ellipsis_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that end with "..." or "…" (rps_doc_frac_lines_end_with_ellipsis)."""
-    return ratio(docs.pieces.counts.plain_ellipses, docs.pieces.counts.raw_lines)
+    """Share of raw words in upper case (rps_doc_frac_all_caps_words); NaN without any."""
+    return ratio(docs.pieces.counts.capital_runs, docs.pieces.counts.runs)
 
 
 def redpajama_no_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of pieces without a letter (rps_doc_frac_no_alph_words; there only A to Z are letters); NaN without pieces."""
-    return ratio(docs.pieces.counts.pieces - docs.pieces.counts.alphabetic, docs.pieces.counts.pieces)
+    """Share of raw words without a letter from A to Z (rps_doc_frac_no_alph_words); NaN without any."""
+    return ratio(docs.pieces.counts.runs - docs.pieces.counts.latin_runs, docs.pieces.counts.runs)
+
+
+def redpajama_ellipsis_line_ratio(docs: Batch) -> FloatArray:
+    """Share of lines, blank ones too, that end with "..." or "…" (rps_doc_frac_lines_end_with_ellipsis); NaN without text."""
+    counts = docs.pieces.counts
+    return ratio(counts.plain_ellipses, counts.raw_lines - 1 + counts.unclosed * (docs.words.characters > 0))
 
 
 def _top(n: int) -> Callable[[Batch], FloatArray]:
@@ -79,6 +86,7 @@ SIGNALS = (
     redpajama_mean_word_length,
     redpajama_unique_word_ratio,
     redpajama_unigram_entropy,
+    redpajama_sentences,
     redpajama_symbol_word_ratio,
     redpajama_capital_word_ratio,
     redpajama_ellipsis_line_ratio,

@@ -203,9 +203,11 @@ def sentences(line: str) -> int:
 
 
 def redpajama(text: str) -> dict[str, float]:
-    words = re.sub("[!-/:-@\\[-`{-~]", "", text).lower().split()
-    number, pieces = len(words) or math.nan, len(text.split()) or math.nan
+    folded = re.sub("[!-/:-@\\[-`{-~]", "", text).lower()
+    words, raw = unicodedata.normalize("NFD", folded).split(), re.findall(r"\w+|[^\w\s]+", text)
+    number, pieces = len(words) or math.nan, len(raw) or math.nan
     counts = Counter(words).values()
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", text)
     return ngrams(words, "redpajama", longest=False) | {
         "redpajama_word_count": len(words),
         "redpajama_mean_word_length": sum(map(len, words)) / number,
@@ -213,11 +215,12 @@ def redpajama(text: str) -> dict[str, float]:
         "redpajama_unigram_entropy": -sum(c / len(words) * math.log(c / len(words)) for c in counts)
         if words
         else math.nan,
+        "redpajama_sentences": len(re.findall(r"\b[^.!?]+[.!?]*", text)),
         "redpajama_symbol_word_ratio": sum(map(text.count, ("#", "...", "…"))) / pieces,
-        "redpajama_capital_word_ratio": sum(map(str.isupper, text.split())) / pieces,
-        "redpajama_ellipsis_line_ratio": sum(s.rstrip().endswith(("...", "…")) for s in text.split("\n"))
-        / len(text.split("\n")),
-        "redpajama_no_alpha_word_ratio": sum(not any(map(str.isalpha, p)) for p in text.split()) / pieces,
+        "redpajama_capital_word_ratio": sum(map(str.isupper, raw)) / pieces,
+        "redpajama_ellipsis_line_ratio": sum(line.rstrip().endswith(("...", "…")) for line in lines)
+        / (len(lines) or math.nan),
+        "redpajama_no_alpha_word_ratio": sum(not re.search("[a-zA-Z]", word) for word in raw) / pieces,
     }
 
 

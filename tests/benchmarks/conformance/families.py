@@ -1,8 +1,9 @@
-"""Our dolma and DCLM variants beside these peers' own numbers: per rule, how many documents each drops, and the share of equal verdicts.
+"""Our dolma, DCLM and RedPajama variants beside these peers' numbers: per rule, how many documents each drops, and the share of equal
+verdicts; of RedPajama, which drops nothing, the share of equal numbers.
 
     python -m venv /tmp/dolma && /tmp/dolma/bin/pip install --no-deps dolma && /tmp/dolma/bin/pip install msgspec smart-open …
     python -m venv /tmp/dclm && /tmp/dclm/bin/pip install uniseg
-    python tests/benchmarks/conformance/families.py --dolma /tmp/dolma/bin/python --dclm /tmp/dclm/bin/python --cache /tmp/texts
+    python tests/benchmarks/conformance/families.py --dolma /tmp/dolma/bin/python --dclm /tmp/dclm/bin/python --redpajama --cache /tmp/texts
 
 Verdicts are taken at the bounds of configs/recipes/gopher-dolma.toml and gopher-dclm.toml.
 """
@@ -26,7 +27,7 @@ from documents import documents
 from pipeline.config import Config
 from pipeline.filters.edits import LineRules, edit_lines
 from pipeline.filters.rules import Rule
-from pipeline.filters.signals import measure
+from pipeline.filters.signals import all_signals, measure
 from pipeline.loading import load
 from pipeline.recipes import find
 
@@ -55,6 +56,11 @@ def ask(python: str, script: str, texts: list[str]) -> list[dict[str, Any]]:
         check=True,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def stored_signals_of(family: str) -> list[str]:
+    """The signals of one family."""
+    return [name for name, signal in all_signals().items() if signal.module == family]
 
 
 def fails(
@@ -88,6 +94,21 @@ def compare(
                 print(f"    {mine[place]:.4f} {other[place]:.4f} {texts[place][:200]!r}")
 
 
+def compare_numbers(
+    ours: dict[str, Any], theirs: list[dict[str, float]], texts: Sequence[str], shown: str | None
+) -> None:
+    """A line for each signal: the share of documents with the same number, and the largest difference."""
+    print("\nRedPajama's signals")
+    print(f"{'signal':<44}{'equal %':>9}{'max |d|':>10}")
+    for name, column in ours.items():
+        mine = column.to_numpy(zero_copy_only=False)
+        other = np.array([row[name] for row in theirs], dtype=float)
+        same = np.isclose(mine, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+        print(f"{name:<44}{100 * same.mean():>9.2f}{np.nanmax(np.abs(mine - other)):>10.4f}")
+        for place in np.nonzero(~same)[0][:10] if name == shown else ():
+            print(f"    {mine[place]:.4f} {other[place]:.4f} {texts[place][:200]!r}")
+
+
 def recipe(name: str) -> Config:
     """A recipe's config, over no input."""
     return load(find(name), ['input.paths=["-"]'])
@@ -97,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dolma", help="a Python that has dolma")
     parser.add_argument("--dclm", help="a Python that has uniseg")
+    parser.add_argument("--redpajama", action="store_true", help="RedPajama's signals, written again here")
     parser.add_argument("--cache", type=Path, required=True, help="a folder for the extracted texts")
     parser.add_argument("--whole-page", action="store_true", help="menus and footers too, so that more rules fire")
     parser.add_argument("--documents", type=int, help="so many of them, evenly taken")
@@ -122,6 +144,9 @@ def main() -> None:
             options.show,
             texts,
         )
+    if options.redpajama:
+        rows = ask(sys.executable, "redpajama_peer.py", texts)
+        compare_numbers(measure(array, stored_signals_of("redpajama")), rows, texts, options.show)
     if options.dclm:
         rows = ask(options.dclm, "dclm_peer.py", texts)
         config = recipe("gopher-dclm")
