@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
 
 KINDS = ("email", "phone", "ip")
@@ -67,7 +67,9 @@ def mask_texts(
     """`mask` for documents, a string or large_string array: the texts, and counts a document for each kind."""
     for kind in (*kinds, *(placeholders or {})):
         if kind not in KINDS:
-            raise UserError(f"{kind}: unknown kind of personal data; known: {', '.join(KINDS)}")
+            raise UserError(
+                f"{kind}: unknown kind of personal data{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}"
+            )
     batch = Batch.from_arrow(array)
     found = find_spans(batch, public_ips_only)
     wanted = np.isin(found.kind, [KINDS.index(kind) for kind in kinds])

@@ -8,7 +8,6 @@ A failed bound is named `signal.bound` ("words.min"). NaN, a signal that is unde
 This module is light: it loads neither Numba nor a kernel.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 FAMILIES = ("datatrove", "dolma", "dclm", "redpajama", "olmo", "text")
 """Signals whose names begin so ("dolma_words") are measured only where a rule or `measure.families` asks for the family: each
@@ -98,7 +97,7 @@ def parse_rule(signal: str, table: Mapping[str, Any]) -> Rule:
         raise UserError(f"{signal}: a table is needed, such as {{ min = 1 }}; its keys: {', '.join(_KEYS)}")
     for key in table:
         if key not in _KEYS:
-            raise UserError(f"{signal}.{key}: unknown key{_guess(str(key), _KEYS)}; accepted: {', '.join(_KEYS)}")
+            raise UserError(f"{signal}.{key}: unknown key{did_you_mean(str(key), _KEYS)}; accepted: {', '.join(_KEYS)}")
     languages = table.get("languages")
     if isinstance(languages, list):
         languages = tuple(languages)
@@ -110,7 +109,7 @@ def check_signals(rules: Iterable[OnSignal], known: Iterable[str]) -> None:
     names = sorted(known)
     for rule in rules:
         if rule.signal not in names:
-            hint = _guess(rule.signal, names)
+            hint = did_you_mean(rule.signal, names)
             raise UserError(f"{rule.signal}: unknown signal{hint}; known: {', '.join(names)}")
 
 
@@ -163,8 +162,3 @@ def labelled(languages: pa.Array | None, wanted: tuple[str, ...] | None) -> npt.
         return np.True_
     labels = np.asarray(languages.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
     return np.isin(labels, np.array(wanted, dtype=object)) if len(labels) else np.zeros(0, bool)
-
-
-def _guess(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters import basic, c4, datatrove, dclm, dolma, fineweb, gopher, olmo, pii, redpajama, text
 from pipeline.filters.batch import Batch
 from pipeline.filters.rules import FAMILIES
@@ -71,7 +71,7 @@ def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = Non
     wanted = stored_signals() if names is None else names
     for name in wanted:
         if name not in signals:
-            raise UserError(f"{name}: unknown signal; known: {', '.join(sorted(signals))}")
+            raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array)
     null = np.asarray(batch.array.is_null()) if array.null_count else None
     return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}

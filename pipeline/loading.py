@@ -4,7 +4,7 @@
 A mistake is one `UserError` that names the key and what is accepted.
 """
 
-import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 
 from pipeline.config import Config, Extract, Score, Section, parse_bytes
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.rules import check_signals
 
 Model = TypeVar("Model", bound=Section)
@@ -193,13 +193,17 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     path = ".".join(place)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(model, place[:-1])
-        return f"{path}: unknown key{_suggest(place[-1], known)}; known: {', '.join(known)}"
+        return f"{path}: unknown key{did_you_mean(place[-1], known)}; known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
         return f"{path}: must be a table with keys {', '.join(_known_keys(model, place))}, not {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        message += f", not {first['input']!r}"
+        near = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
+        return f"{path}: {message}{near}"
     given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
     return f"{path}: {message}{given}" if path else f"{message}{given}"
 
@@ -217,8 +221,3 @@ def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
         return []
     names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)
     return [*names, "base"] if model is root else names
-
-
-def _suggest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""

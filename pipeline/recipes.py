@@ -1,19 +1,18 @@
 """The recipes in configs/recipes: published sets of rules, each a config file that says where its numbers are from."""
 
-import difflib
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Config
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.rules import Rule
 from pipeline.loading import load
 from pipeline.progress import safe
 
-FOLDER = Path(__file__).parents[1] / "configs" / "recipes"
-"""There in a checkout; a wheel carries code only."""
+FOLDER = (Path(__file__).parent / "configs" / "recipes").resolve()
+"""pipeline/configs is a link in a checkout, and a folder in a wheel."""
 
 
 def recipes() -> dict[str, Path]:
@@ -25,11 +24,7 @@ def find(name: str) -> Path:
     """The file of a recipe; UserError names those there are."""
     known = recipes()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UserError(
-            f"{name}: no such recipe{hint}; known: {', '.join(known) or 'none (they come with a checkout)'}"
-        )
+        raise UserError(f"{name}: no such recipe{did_you_mean(name, known)}; known: {', '.join(known)}")
     return known[name]
 
 

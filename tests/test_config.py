@@ -48,6 +48,14 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             "c.toml: extract.extractor: input should be 'native', 'trafilatura' or 'resiliparse', not 'x'",
         ),
         (
+            MINIMAL + '[mask]\nkinds = ["emial"]',
+            "c.toml: mask.kinds.0: input should be 'email', 'phone' or 'ip', not 'emial' (did you mean email?)",
+        ),
+        (
+            MINIMAL + '[measure]\nfamilies = ["dloma"]',
+            "'text', not 'dloma' (did you mean dolma?)",
+        ),
+        (
             MINIMAL + '[extract]\nextractor = "resiliparse"\nformat = "markdown"',
             'c.toml: extract.extractor: "resiliparse" has no format = "markdown"; "native" has',
         ),

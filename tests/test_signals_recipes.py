@@ -197,7 +197,7 @@ def test_measuring_some_and_unknown_signals() -> None:
     array = pa.array(["one two", None])
     assert list(measure(array, ["words", "lines"])) == ["words", "lines"]
     assert measure(array, []) == {}
-    with pytest.raises(UserError, match="word: unknown signal; known: "):
+    with pytest.raises(UserError, match=r"word: unknown signal \(did you mean words\?\); known: "):
         measure(array, ["word"])
     with pytest.raises(UserError, match="unknown signal"):
         gopher.evaluate(["x"], [Rule(signal="sentences", min=1)])
