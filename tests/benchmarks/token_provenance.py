@@ -24,7 +24,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     draw = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     splits = shards.open(run.root / "shards").splits
-    options = ExtractOptions(**run.config.extract.model_dump())
+    options = ExtractOptions(**run.config.extract.model_dump(exclude={"prescreen"}))
     sizes = [split.tokens for split in splits.values()]
     right = ends = 0
     documents = set()
