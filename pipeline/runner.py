@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
 from pipeline.stages.models import check_scores, undefined_scores
 from pipeline.stages.products import check_tokens
+from pipeline.warmup import compiled_ahead, warm_up
 
 
 class Reporter(Protocol):
@@ -93,33 +95,29 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         raise UserError(f"--engine {engine}: unknown; known: local, ray")
     if any(step.name == "tokenizer" for step in wanted):
         check_tokens(config)
-    with lock(root):
+    with lock(root), ExitStack() as stack:
         planned = plan(root, config, reporter.note)
         sweep(root)
         crew: Engine | None = None
-        try:
-            finished = [step.name for step in wanted if planned.is_done(step)]
-            if finished:
-                reporter.note(f"up to date, not done again: {', '.join(finished)}")
-            if len(finished) < len(wanted) and none_compiled():
-                reporter.note(
-                    "the first run of this version here compiles its kernels on the way: a minute of one core"
-                )
-            for step in wanted:
-                if step.name in finished:
-                    continue
-                if step.whole:
-                    _run_whole(planned, step, workers, reporter)
-                    continue
-                if crew is None and not step.quick:
-                    crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
-                _run_parts(planned, step, crew or InlineEngine(), reporter)
-                if step.name == "quality.scores":
-                    for line in undefined_scores(config, (planned.file(step.name, part) for part in planned.parts)):
-                        reporter.note(line)
-        finally:
-            if crew:
-                crew.close()
+        finished = [step.name for step in wanted if planned.is_done(step)]
+        if finished:
+            reporter.note(f"up to date, not done again: {', '.join(finished)}")
+        todo = [step for step in wanted if step.name not in finished]
+        if todo and none_compiled():
+            reporter.note("the first run of this version here compiles its kernels on the way: a minute of one core")
+            if workers > 1:
+                stack.enter_context(compiled_ahead([step.name for step in todo[1:]], config))
+        for step in todo:
+            if step.whole:
+                _run_whole(planned, step, workers, reporter)
+                continue
+            if crew is None and not step.quick:
+                crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
+                stack.callback(crew.close)
+            _run_parts(planned, step, crew or InlineEngine(), reporter)
+            if step.name == "quality.scores":
+                for line in undefined_scores(config, (planned.file(step.name, part) for part in planned.parts)):
+                    reporter.note(line)
     return planned
 
 
@@ -190,24 +188,3 @@ def _run_whole(run: Run, step: Step, workers: int, reporter: Reporter) -> None:
 def _log(run: Run, step: Step, part: int | None, seconds: float) -> None:
     record = {"step": step.name, "part": part, "key": run.keys[step.name, part], "seconds": round(seconds, 3)}
     append_json(run.root / "timings.jsonl", record)
-
-
-def warm_up(step: str, config: Config) -> None:
-    """Compile a step's kernels here, once, so that workers load them from the cache instead of each compiling them."""
-    if step in ("quality", "quality.edit"):
-        from pipeline.filters.signals import warm_up as warm_signals
-
-        warm_signals(config.families)
-    if step in ("quality.scores", "quality.contamination"):
-        from pipeline.stages.models import warm_up as warm_models
-
-        warm_models(step, config)
-    if step == "quality.edit":
-        from pipeline.filters.edits import warm_up as warm
-    elif step == "duplicates.signatures":
-        from pipeline.filters.minhash import warm_up as warm
-    elif step == "extract" and (config.extract.extractor == "native" or config.extract.prescreen is not None):
-        from pipeline.extract.native.extract import warm_up as warm
-    else:
-        return
-    warm()
