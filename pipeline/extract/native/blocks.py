@@ -133,18 +133,33 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _marked(marks, count, since, kind, end, target):  # type: ignore[no-untyped-def]
-    """How many marks there are once the open one of this kind has ended; those begun inside it are given up."""
-    begin = since[kind]
-    if begin < 0:
-        return count
-    for other in range(len(since)):
-        if since[other] > begin:
-            since[other] = -1
-    since[kind] = -1
-    marks[count, 0], marks[count, 1], marks[count, 2] = begin, end, kind
-    marks[count, 3], marks[count, 4] = target
-    return count + 1
+def _mark_ends(marks, state, kind, o):  # type: ignore[no-untyped-def]
+    """End the open mark of a kind, if there is one; those begun inside it are given up. `state`: where the open mark of
+    each kind begins, or -1; how many marks there are, and were before this block; a link's target."""
+    begin = state[kind]
+    if begin >= 0:
+        for other in range(3):
+            if state[other] >= (begin if other == kind else begin + 1):
+                state[other] = -1
+        m = state[3]
+        marks[m, 0], marks[m, 1], marks[m, 2], marks[m, 3], marks[m, 4] = begin, o, kind, state[5], state[6]
+        state[3] += 1
+
+
+@njit(nogil=True)
+def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
+    """End all open marks with their block, the inner first; a block without text has none."""
+    for _ in range(3):
+        inner = 0
+        for kind in range(1, 3):
+            if state[kind] > state[inner]:
+                inner = kind
+        _mark_ends(marks, state, inner, o)
+    if end == begun:
+        state[3] = state[4]
+    for m in range(state[4], state[3]):
+        marks[m, 1] = min(marks[m, 1], end)
+    state[4] = state[3]
 
 
 @njit(nogil=True, cache=True)
@@ -169,9 +184,8 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     prints = np.empty(tags + 2, np.uint64)
     number = np.zeros(tags + 1, np.int32)
     marks = np.empty((tags + 1 if inline else 0, 5), np.int64)
-    since = np.full(3, -1, np.int64)  # where the open mark of a kind begins
-    marked = first_mark = 0
-    link = (0, 0)
+    state = np.zeros(7, np.int64)  # of the marks
+    state[0] = state[1] = state[2] = -1
     open_ = np.empty(max_depth + 2, np.int32)
     endless = np.zeros(256, np.bool_)  # by tag, and quotes by their byte: never ends from here on
     never = np.zeros(len(TAGS) + 1, np.bool_)
@@ -345,12 +359,14 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
             else:
                 flush = ends or (kind & BLOCK) != 0
         if flush:
-            while inline and since.max() >= 0:
-                marked = _marked(marks, marked, since, np.argmax(since), o, link)
             end = o
             while end > begun and out[end - 1] <= 32:
                 end -= 1
-            if end > begun and not (out[begun] == 60 and tag[open_[depth - 1]] == _NOSCRIPT):  # a picture, as text
+            if end > begun and out[begun] == 60 and tag[open_[depth - 1]] == _NOSCRIPT:  # a picture's tag as text
+                end = begun
+            if inline:
+                _marks_end(marks, state, o, begun, end)
+            if end > begun:
                 if blocks > tags:
                     status = TOO_LARGE
                     break
@@ -364,12 +380,8 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                 blocks += 1
                 o = end
                 images = 0
-                for m in range(first_mark, marked):
-                    marks[m, 1] = min(marks[m, 1], end)
             else:
                 o = begun
-                marked = first_mark
-            first_mark = marked
             begun = o
             link_bytes = bold_bytes = links = breaks = 0
             space = True
@@ -386,8 +398,8 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                 bold = False
             elif new == _PRE:
                 pre = False
-            if _MARK[new] >= 0:
-                marked = _marked(marks, marked, since, _MARK[new], o, link)
+            if inline and _MARK[new] >= 0:
+                _mark_ends(marks, state, _MARK[new], o)
             depth = _end(open_, depth, tag, new)
             continue
         if kind & BLOCK:
@@ -414,10 +426,10 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
             pre = True
         if inline and _MARK[new] >= 0 and not pre:
             if new == _A:  # the one before ends
-                marked = _marked(marks, marked, since, LINK, o, link)
-                link = (target, target_end)
-            if since[_MARK[new]] < 0 and (new != _A or target >= 0):
-                since[_MARK[new]] = o
+                _mark_ends(marks, state, _MARK[new], o)
+                state[5], state[6] = target, target_end
+            if state[_MARK[new]] < 0 and (new != _A or target >= 0):
+                state[_MARK[new]] = o
     return Parsed(
         status,
         title,
@@ -433,5 +445,5 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         stop[:blocks],
         stats[:blocks],
         prints[:blocks],
-        marks[:marked],
+        marks[: state[3]],
     )

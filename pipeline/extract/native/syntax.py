@@ -235,12 +235,10 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
                 target, target_end = va, vb
             elif _is(page, a, b, _HIDDEN):
                 hints |= np.int64(1) << HIDDEN
-        elif first == 115:
-            if _is(page, a, b, _START):
-                number = _whole(page, va, vb)
-            elif _is(page, a, b, _STYLED) and _hides(page, va, vb):
+        elif first == 115 and _is(page, a, b, _STYLED):
+            if _hides(page, va, vb):
                 hints |= np.int64(1) << HIDDEN
-        elif first == 118 and _is(page, a, b, _VALUE):
+        elif (first == 115 and _is(page, a, b, _START)) or (first == 118 and _is(page, a, b, _VALUE)):
             number = _whole(page, va, vb)
     return k, hints, path, closed, target, target_end, number
 
