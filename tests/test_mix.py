@@ -186,6 +186,16 @@ def test_temperature_raises_small_languages() -> None:
     assert abs(told["train"]["a"]["tokens"] - 3 * have["de"]) < 10
 
 
+def test_what_fits_in_no_document_of_a_language_goes_to_others() -> None:
+    table = index_of([(f"a-{n}", 100, f"l{n % 30}") for n in range(90)])
+    source = Source(name="a", files=(0,), temperature=1)
+    rows, told = choose(table, Mixture(sources=(source,), tokens=4550), memory=20 * ROW_BYTES)
+    assert told["train"]["a"]["tokens"] == 4500  # one document a language, and 15 for what they all lacked
+    assert len({row["id"] for row in rows}) == len(rows) == 45
+    assert set(told["train"]["a"]["languages"].values()) <= {100, 200, 300}
+    assert len(told["train"]["a"]["languages"]) == 30
+
+
 def test_held_out_documents_stay_out_and_come_once() -> None:
     table = index_of(corpus("a", 400), corpus("b", 400))
     names = {row["id"] for n, row in enumerate(table.to_pylist()) if n % 4 == 0}

@@ -146,20 +146,19 @@ class Mixture:
     def _draw(self, drawn: Shuffle, pools: Sequence[_Pool], chosen: Shuffle) -> dict[int, Sizes]:
         """Choose documents in hashed order as long as they fit; returns what was taken of each pool.
 
-        What no whole document of a language fits in goes to those languages of its source that may have as much more.
+        What no whole document of a language fitted in goes to its source's others, as far as their epochs allow.
         """
         left = np.array([pool.left for pool in pools], np.int64)
-        short = np.zeros(len(self.sources), np.int64)
-        shares = left.copy()
+        over = left.copy()
         for rows in drawn.tables():
-            _take(rows, rows["pool"].to_numpy(), shares)
-        np.add.at(short, [pool.source for pool in pools], shares)
-        takers = np.array([pool.source if pool.spare >= short[pool.source] else -1 for pool in pools], np.int64)
+            _take(rows, over)
+        sources = np.array([pool.source for pool in pools], np.int64)
+        short = np.bincount(sources, over, len(self.sources)).astype(np.int64)
+        room = over + np.array([pool.spare for pool in pools], np.int64)
         found: dict[int, Sizes] = defaultdict(dict)
         for rows in drawn.tables():
-            pool = rows["pool"].to_numpy()
-            taken = _take(rows, pool, left)
-            taken |= _take(rows, np.where(taken, -1, takers[pool]), short)
+            taken = _take(rows, left)
+            _take_more(rows, taken, sources, short, room)
             rows = rows.filter(pa.array(taken)).drop_columns("place")
             self._choose(rows, chosen)
             _add(found, rows["pool"], rows)
@@ -254,12 +253,12 @@ def _add(found: dict[int, Sizes], group: Any, rows: pa.Table) -> None:
         found[row["group"]][row["language"]] = documents + row["length_count"], tokens + row["length_sum"]
 
 
-def _take(rows: pa.Table, group: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Which of the rows, in their order, fit in what is left (which they then lessen) of their group, -1 being none."""
-    lengths = rows["length"].to_numpy()
+def _take(rows: pa.Table, left: np.ndarray) -> np.ndarray:
+    """Which of the rows, in their order, fit in what is left of their pools, which they then lessen."""
+    lengths, pool = rows["length"].to_numpy(), rows["pool"].to_numpy()
     taken = np.zeros(len(rows), bool)
-    for number in np.unique(group[group >= 0]).tolist():
-        some = np.flatnonzero(group == number)
+    for number in np.unique(pool).tolist():
+        some = np.flatnonzero(pool == number)
         while len(some):
             fitting = int(np.searchsorted(np.cumsum(lengths[some]), left[number], side="right"))
             taken[some[:fitting]] = True
@@ -267,6 +266,17 @@ def _take(rows: pa.Table, group: np.ndarray, left: np.ndarray) -> np.ndarray:
             some = some[fitting + 1 :]
             some = some[lengths[some] <= left[number]]
     return taken
+
+
+def _take_more(rows: pa.Table, taken: np.ndarray, sources: np.ndarray, short: np.ndarray, room: np.ndarray) -> None:
+    """Take further rows, in their order, that fit both in what their source is short of and in the room of their pool."""
+    lengths, pool = rows["length"].to_numpy(), rows["pool"].to_numpy()
+    for row in np.flatnonzero(~taken & (lengths <= np.minimum(short[sources[pool]], room[pool]))).tolist():
+        length, number = lengths[row], pool[row]
+        if length <= min(short[sources[number]], room[number]):
+            taken[row] = True
+            short[sources[number]] -= length
+            room[number] -= length
 
 
 def _mixed(keys: np.ndarray, epochs: np.ndarray, salt: int | np.ndarray) -> np.ndarray:
