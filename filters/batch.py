@@ -28,10 +28,14 @@ class Batch:
     starts: npt.NDArray[np.int64]  # document i is data[starts[i]:ends[i]]
     ends: npt.NDArray[np.int64]
     shared: dict[str, Any] = field(default_factory=dict)  # what a module has found in them, for its several signals
+    languages: pa.Array | None = None  # a label a document, where they are known
 
     @classmethod
-    def from_arrow(cls, array: pa.Array | pa.ChunkedArray) -> "Batch":
-        """A batch over a string or large_string array, sliced or with nulls if you like. Only chunks cost a copy."""
+    def from_arrow(cls, array: pa.Array | pa.ChunkedArray, languages: pa.Array | None = None) -> "Batch":
+        """A batch over a string or large_string array, sliced or with nulls if you like. Only chunks cost a copy.
+
+        languages: a label a document.
+        """
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         if pa.types.is_string(array.type):
@@ -52,7 +56,7 @@ class Batch:
             ends[nulls] = starts[nulls]  # Arrow lets a null row own bytes
         data = np.frombuffer(data_buffer if data_buffer is not None and data_buffer.size else b"\0", dtype=np.uint8)
         data.flags.writeable = False  # some Arrow buffers are mutable: without this, kernels compile once for each kind
-        return cls(array, data, starts, ends)
+        return cls(array, data, starts, ends, languages=languages)
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
 
-FAMILIES = ("datatrove", "dolma", "dclm", "redpajama", "olmo", "text")
+FAMILIES = ("datatrove", "dolma", "dclm", "redpajama", "olmo", "text", "stopwords")
 """Signals whose names begin so ("dolma_words") are measured only where a rule or `measure.families` asks for the family: each
 goes over the text again, and together they take longer than all others."""
 

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters import basic, c4, datatrove, dclm, dolma, fineweb, gopher, olmo, pii, redpajama, text
+from pipeline.filters import basic, c4, datatrove, dclm, dolma, fineweb, gopher, olmo, pii, redpajama, stopwords, text
 from pipeline.filters.batch import Batch
 from pipeline.filters.rules import FAMILIES
 from pipeline.filters.verdicts import SignalFunction
 
-_MODULES = (basic, gopher, c4, fineweb, pii, datatrove, dolma, dclm, redpajama, olmo, text)
+_MODULES = (basic, gopher, c4, fineweb, pii, datatrove, dolma, dclm, redpajama, olmo, text, stopwords)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +62,20 @@ def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
     )
 
 
-def measure(array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None) -> dict[str, pa.Array]:
+def measure(
+    array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None, languages: pa.Array | None = None
+) -> dict[str, pa.Array]:
     """Measure documents: a float64 array for each of `names` (default: `stored_signals()`), as long as `array`.
 
-    array: string or large_string. Null where the document is null; NaN where the signal is undefined for it.
+    array: string or large_string. languages: a label a document, for the signals that look at it.
+    Null where the document is null; NaN where the signal is undefined for it.
     """
     signals = _signals()
     wanted = stored_signals() if names is None else names
     for name in wanted:
         if name not in signals:
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
-    batch = Batch.from_arrow(array)
+    batch = Batch.from_arrow(array, languages)
     null = np.asarray(batch.array.is_null()) if array.null_count else None
     return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}
 

@@ -217,7 +217,7 @@ class Decontaminate(Section):
 class Measure(Section):
     """What is measured beside the signals that always are."""
 
-    families: tuple[Literal["datatrove", "dolma", "dclm", "redpajama", "olmo", "text"], ...] = ()
+    families: tuple[Literal["datatrove", "dolma", "dclm", "redpajama", "olmo", "text", "stopwords"], ...] = ()
     """Families of signals to measure though no rule names one: other implementations' numbers, for analysis."""
 
 

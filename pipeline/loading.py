@@ -56,6 +56,7 @@ def check_rules(config: Config, where: str) -> None:
         return
     from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
     from pipeline.filters.signals import all_signals
+    from pipeline.filters.stopwords import LISTS
 
     place = "scores."
     try:
@@ -71,6 +72,13 @@ def check_rules(config: Config, where: str) -> None:
         check_signals(plain, known)
         place = ""
         check_signals([rule for rule in config.relative_rules if rule not in plain], edited)
+        place = "quality."
+        for rule in (*config.rules, *config.edited_rules):
+            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
+                for label in set(rule.languages or ()) - LISTS.keys():
+                    raise UserError(
+                        f"{rule.signal}.languages: no list of stop words for {label!r}; there are: {', '.join(LISTS)}"
+                    )
         place = "edit."
         LineRules(**config.edit.model_dump())
     except UserError as error:

@@ -53,7 +53,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
-            "'text', not 'dloma' (did you mean dolma?)",
+            "not 'dloma' (did you mean dolma?)",
         ),
         (
             MINIMAL + '[extract]\nextractor = "resiliparse"\nformat = "markdown"',

@@ -65,7 +65,8 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:
     """Every rule of the config on its signal, and the evaluation texts a document may not hold."""
     from pipeline.filters.relative import failures
-    from pipeline.filters.rules import decide
+    from pipeline.filters.rules import decide, labelled
+    from pipeline.filters.stopwords import without_list
 
     config = job.config
     rules = (*config.rules, *config.edited_rules)
@@ -85,6 +86,11 @@ def decide_quality(job: Job, tick: Tick, care: Care) -> int:
         if config.contamination == "drop":
             ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
             others.append(("contamination", (ngrams > 0) & (share >= (config.decontaminate.threshold or 0))))
+        for rule in rules:
+            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
+                others.append(
+                    (f"{rule.signal}.language", without_list(labels, len(table)) & labelled(labels, rule.languages))
+                )
         signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
         return decide(rules, signals, labels, others)
 

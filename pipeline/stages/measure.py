@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pipeline.filters.edits import LineRules
 
 
+STOPWORDS = "stopwords"
+"""The family of signals that asks for a document's language."""
+
+
 def measure(
     job: Job,
     gate: str,
@@ -80,7 +84,11 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
 
     names = stored_signals(job.config.families)
     schema = pa.schema([(name, pa.float64()) for name in names])
-    return measure(job, "language.decide", schema, lambda text: list(signals(text, names).values()), tick, care)
+
+    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
+        return list(signals(text, names, *languages).values())
+
+    return measure(job, "language.decide", schema, compute, tick, care, labels=STOPWORDS in job.config.families)
 
 
 def edit(job: Job, tick: Tick, care: Care) -> int:
@@ -93,18 +101,18 @@ def edit(job: Job, tick: Tick, care: Care) -> int:
     names = stored_signals(job.config.families)
     schema = edit_schema(rules, names)
 
-    def compute(text: pa.Array) -> list[pa.Array]:
+    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
         found = edit_lines(text, rules)
         null = text.is_null().to_numpy(zero_copy_only=False)
         removed = [counts[name] for name in rules.reasons for counts in (found.lines, found.words)]
-        measured = signals(pc.coalesce(found.texts, text), names)
+        measured = signals(pc.coalesce(found.texts, text), names, *languages)
         return [
             found.texts,
             *(pa.array(values, mask=null) for values in (*removed, *found.measures.values())),
             *measured.values(),
         ]
 
-    return measure(job, "language.decide", schema, compute, tick, care)
+    return measure(job, "language.decide", schema, compute, tick, care, labels=STOPWORDS in job.config.families)
 
 
 def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
