@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numba as nb
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from pipeline.errors import UserError
 from pipeline.filters.characters import HASH_FACTOR, HASH_SEED, mix
@@ -80,6 +81,27 @@ class NgramModel:
         rate = np.full(len(tokens), np.nan)
         np.divide(-scores.log10, tokens, out=rate, where=scores.words > 0)
         return np.asarray(10.0**rate)
+
+    def divergence(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """The Kullback-Leibler divergence of each text's distribution of words from the model's, which is of order 1.
+
+        In nats a word or line end; NaN for a text without words. Llama 3 (2024, arXiv 2407.21783, section 3.1.1) drops
+        documents with too many tokens that are outliers in the corpus by it.
+        """
+        scores = self.score(texts)
+        tokens = scores.words + scores.lines
+        parts = pc.utf8_split_whitespace(normalize(as_text_array(texts), self.spelling, keep_lines=True)).fill_null([])
+        numbers = parts.flatten().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        owners = np.repeat(np.arange(len(parts)), pc.list_value_length(parts).to_numpy(zero_copy_only=False))
+        pairs, counts = np.unique(owners << 32 | numbers, return_counts=True)
+        # sum of -n log n over a text's different words and its line ends; its entropy is log(tokens) + that / tokens
+        spread = np.bincount(pairs >> 32, -counts * np.log(counts), len(parts))
+        spread -= scores.lines * np.log(np.maximum(scores.lines, 1))
+        found = np.full(len(tokens), np.nan)
+        there = scores.words > 0
+        cross = -scores.log10[there] * np.log(10) / tokens[there]
+        found[there] = cross - np.log(tokens[there]) - spread[there] / tokens[there]
+        return found
 
     def save(self, path: Path) -> None:
         """Write magic, length of the header, header (JSON) and, from a multiple of 64 bytes on, the table."""

@@ -7,7 +7,7 @@ only where they are made of types that skops trusts.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.filters.perplexity import NgramModel
 
 Scorer = Callable[[pa.Array, pa.Array], npt.NDArray[np.float64]]
 """Texts and their languages to a number each; NaN where there is none."""
@@ -43,15 +46,28 @@ def _fasttext(path: str, label: str | None, spelling: str | None, share: bool) -
 
 
 def _perplexity(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    model = _model(path, spelling)
+    return lambda texts, languages: model.perplexity(texts)
+
+
+def _model(path: str, spelling: str | None) -> "NgramModel":
     from pipeline.filters.perplexity import NgramModel, read_arpa
 
     if path.endswith((".arpa", ".arpa.gz")):
-        model = read_arpa(path, spelling or "lines")
-    else:
-        model = NgramModel.load(path, verify=False)  # the step's key is the hash of the file
-        if spelling not in (None, model.spelling):
-            raise UserError(f"{path}: was trained on the spelling {model.spelling}, not {spelling}")
-    return lambda texts, languages: model.perplexity(texts)
+        return read_arpa(path, spelling or "lines")
+    model = NgramModel.load(path, verify=False)  # the step's key is the hash of the file
+    if spelling not in (None, model.spelling):
+        raise UserError(f"{path}: was trained on the spelling {model.spelling}, not {spelling}")
+    return model
+
+
+def _divergence(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    model = _model(path, spelling)
+    if model.order != 1:
+        raise UserError(
+            f"{path}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
+        )
+    return lambda texts, languages: model.divergence(texts)
 
 
 def _words(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
@@ -99,6 +115,7 @@ def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) ->
 _KINDS: dict[str, Callable[[str, str | None, str | None, bool], Scorer]] = {
     "fasttext": _fasttext,
     "perplexity": _perplexity,
+    "divergence": _divergence,
     "words": _words,
     "sklearn": _sklearn,
 }

@@ -184,8 +184,9 @@ class Range(Section):
 class Score(Section):
     """A signal that comes from a model file: [scores.NAME], and NAME in [quality]. Of the text as edits leave it."""
 
-    kind: Literal["fasttext", "perplexity", "words", "sklearn"]
-    """fasttext: the probability of a label. perplexity: of a model of n-grams. words: how many listed ones there are.
+    kind: Literal["fasttext", "perplexity", "divergence", "words", "sklearn"]
+    """fasttext: the probability of a label. perplexity: of a model of n-grams. divergence: of the
+    distribution of its words from that of a model of order 1 (Llama 3). words: how many listed ones there are.
     sklearn: the probability of a class, of a model that skops has saved."""
     model: str
     """The model file, or the list, or a directory of lists by language."""

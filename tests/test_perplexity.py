@@ -251,3 +251,23 @@ def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> No
 def test_no_words() -> None:
     with pytest.raises(UserError, match="no word"):
         train([pa.array(["...", ""])])
+
+
+def test_the_divergence_of_words() -> None:
+    """From the definition: p over the text's words and line ends, q the model's."""
+    model = train([TEXTS], Options(order=1, min_count=1)).model()
+    grams = spelt(train([TEXTS], Options(order=1, min_count=1)))
+    texts = ["river garden\nriver winter", "river river river river", "zebra river zebra", "", None]
+    expected = []
+    for text in texts[:3]:
+        assert text is not None
+        tokens = [word if (word,) in grams else "<unk>" for word in text.split()] + ["</s>"] * len(text.split("\n"))
+        spelt_tokens = text.split() + ["</s>"] * len(text.split("\n"))
+        counts = Counter(spelt_tokens)
+        cross = -sum(grams[(token,)][0] for token in tokens) * math.log(10) / len(tokens)
+        entropy = -sum(n / len(tokens) * math.log(n / len(tokens)) for n in counts.values())
+        expected.append(cross - entropy)
+    found = model.divergence(texts).tolist()
+    assert found[:3] == pytest.approx(expected, abs=1e-6)
+    assert found[1] > found[0]
+    assert all(map(math.isnan, found[3:]))

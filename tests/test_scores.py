@@ -254,6 +254,7 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
             '[scores.x]\nkind = "perplexity"\nmodel = "{}/good.ngrams"\nspelling = "lower"',
             "was trained on the spelling",
         ),
+        ('[scores.x]\nkind = "divergence"\nmodel = "{}/good.ngrams"', "a model of single words is needed"),
         ('[scores.x]\nkind = "sklearn"\nmodel = "{}/model.pkl"', "a pickle, which may run any code"),
         ('[scores.x]\nkind = "words"\nmodel = "{}/lists"\n[language]\nkeep = ["de", "fr"]', "no list for de, fr"),
         ('[decontaminate]\nagainst = ["{}/none.jsonl"]', "decontaminate.against: .*no such file"),
