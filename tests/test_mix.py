@@ -286,12 +286,20 @@ def test_a_mixture_of_files(files: Path, capsys: pytest.CaptureFixture[str]) -> 
             assert row["language"] == json.loads(text)["language"]
 
 
-def test_a_run_is_mixed_from_its_tokens_as_they_lie(config_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
-        main(["run", str(config_file), "--out", str(tmp_path / "run"), "--until", "shards", "--workers", "1"])
-    (tmp_path / "mix.toml").write_text(f'[mix]\nvalidation = 0.2\n[mix.sources.web]\nrun = "{tmp_path}/run"\n')
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, config_file: Path) -> Path:
+    """A run that has its shards."""
+    root = tmp_path_factory.mktemp("mix") / "run"
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", str(config_file), "--out", str(root), "--until", "shards", "--workers", "1"])
+    assert not exit_.value.code
+    return root
+
+
+def test_a_run_is_mixed_from_its_tokens_as_they_lie(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "mix.toml").write_text(f'[mix]\nvalidation = 0.2\n[mix.sources.web]\nrun = "{finished}"\n')
     opened = mix(load_mix(tmp_path / "mix.toml"), tmp_path / "as-it-is", workers=1, note=print)
-    of_run = json.loads((tmp_path / "run" / "shards" / "manifest.json").read_text())
+    of_run = json.loads((finished / "shards" / "manifest.json").read_text())
     assert opened.manifest["tokenizer"] == of_run["tokenizer"]
     entry = opened.splits["train"]
     assert (entry.tokens, entry.documents) == tuple(of_run["splits"]["train"][key] for key in ("tokens", "documents"))
@@ -304,9 +312,7 @@ def test_a_run_is_mixed_from_its_tokens_as_they_lie(config_file: Path, tmp_path:
     assert set(again.documents("train")["id"].to_pylist()) == set(opened.documents("train")["id"].to_pylist())
 
 
-def test_a_mixture_grows_by_files_and_runs(
-    files: Path, config_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_mixture_grows_by_files_and_runs(files: Path, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def command(*words: str) -> str:
         with pytest.raises(SystemExit) as exit_:
             main([*words])
@@ -340,13 +346,12 @@ def test_a_mixture_grows_by_files_and_runs(
         "append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json")
     )
     # A run's clean text, encoded anew with the mixture's tokenizer; its own shards are not for appending.
-    command("run", str(config_file), "--out", str(tmp_path / "run"), "--until", "shards", "--workers", "1")
-    assert "of another tokenizer" in command("append", str(out), str(tmp_path / "run"))
-    assert "belongs to a run" in command("append", str(tmp_path / "run" / "shards"), str(files / "new.jsonl"))
-    command("append", str(out), str(tmp_path / "run"), "--tokenizer", str(files / "tokenizer.json"))
+    assert "of another tokenizer" in command("append", str(out), str(finished))
+    assert "belongs to a run" in command("append", str(finished / "shards"), str(files / "new.jsonl"))
+    command("append", str(out), str(finished), "--tokenizer", str(files / "tokenizer.json"))
     opened = shards.open(out)
     opened.verify()
-    of_run = json.loads((tmp_path / "run" / "shards" / "manifest.json").read_text())["splits"]
+    of_run = json.loads((finished / "shards" / "manifest.json").read_text())["splits"]
     assert opened.manifest["appended"][1]["documents"] == sum(split["documents"] for split in of_run.values())
     assert sorted(path.name for path in files.iterdir() if path.name.startswith(".")) == []
 
