@@ -3,7 +3,7 @@
     python datatrove_peer.py time < texts.jsonl       {"seconds": CPU seconds of the four filters, one core}
     python datatrove_peer.py tokens < pieces.jsonl    a line a piece: spaCy's English tokens
     python datatrove_peer.py measure < rows.jsonl     a line a {"text", "language"}: {"values": {signal: number}, "dropped": [rule, …],
-                                                      "c4": the text as C4QualityFilter leaves it, or null}, or null without a tokenizer
+                                                      "c4": the text as the lines of C4QualityFilter leave it}, or null without a tokenizer
 
 `measure` computes the numbers with datatrove's own functions and expressions, and takes each rule's verdict from
 datatrove's own filter with all its other rules switched off. A signal's name is ours.
@@ -155,10 +155,9 @@ def measured(rows: list[dict[str, str]]) -> Iterator[dict[str, Any] | None]:
                 continue
             if isinstance(verdict, tuple) and (reason is None or verdict[1] == reason):
                 dropped.append(name)
-        lines, whole = Document(text=text, id="0"), Document(text=text, id="0")
-        C4QualityFilter(**C4_OFF, language=language).filter(lines)
-        kept = C4QualityFilter(language=language).filter(whole) is True
-        yield {"values": values(text, language, lines.text), "dropped": dropped, "c4": whole.text if kept else None}
+        left = Document(text=text, id="0")
+        C4QualityFilter(**C4_OFF, language=language).filter(left)
+        yield {"values": values(text, language, left.text), "dropped": dropped, "c4": left.text}
 
 
 def main() -> None:

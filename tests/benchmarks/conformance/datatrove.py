@@ -133,9 +133,8 @@ def main() -> None:
     show((*gopher.rules, *own), signals, theirs, options.languages)
     show(page, left, theirs, options.languages)
     kept = [text if new is None else new for text, new in zip(texts, edited.texts.to_pylist(), strict=True)]
-    whole = [place for place, row in enumerate(theirs) if row["c4"] is not None]
-    same = sum(kept[place] == theirs[place]["c4"] for place in whole)
-    print(f"\nC4's lines: of {len(whole):,} texts that datatrove keeps, {same:,} are left the same, to the character")
+    same = sum(mine == row["c4"] for mine, row in zip(kept, theirs, strict=True))
+    print(f"\nC4's lines: {same:,} of {len(texts):,} texts are left the same, to the character")
 
     print(f"\n{'page dropped by any rule of':<46}{'ours':>7}{'theirs':>8}{'both':>7}{'agree %':>9}")
     for title, rules, columns in (
