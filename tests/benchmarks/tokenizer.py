@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from memory import peak_bytes
+
 VOCAB_SIZE = 32_000
 TRAINING_BYTES = 110_000_000
 TOKENIZERS_SHARE = 4  # every fourth text: it is slow
@@ -29,12 +31,6 @@ def texts_of(corpus: str) -> Iterator[str]:
     with open(corpus, encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
-
-
-def peak() -> float:
-    """MB; not ru_maxrss, which begins with what the parent had."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 def now() -> float:
@@ -113,7 +109,7 @@ def child(job: dict[str, Any]) -> None:
         work, describe = encode(job["engine"], job["pattern"], job["corpus"], job["trained"], job["threads"])
     before, began, cpu = now(), time.perf_counter(), time.process_time()
     found = train(job["engine"], job["pattern"], job["corpus"], job["threads"]) if describe is None else work()
-    wall, cpu, memory = time.perf_counter() - began, time.process_time() - cpu, peak()
+    wall, cpu, memory = time.perf_counter() - began, time.process_time() - cpu, peak_bytes() / 1e6
     size, digest = (job["bytes"], "") if describe is None else describe(found)
     print(
         json.dumps({"bytes": size, "digest": digest, "wall": wall, "cpu": cpu, "peak": memory, "work": memory - before})

@@ -24,6 +24,7 @@ use_kernel_cache()
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
+from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import parse_bytes  # noqa: E402
 from pipeline.stages.products import LIBRARIES  # noqa: E402
@@ -94,8 +95,7 @@ def work(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> Non
         shards.encode_part(trained, batches(corpus, groups), part=0, out=folder / "part.parquet", seed=0)
     else:
         shards.merge_parts([folder / "part.parquet"], folder / "shards", 10_000_000, 0.01, memory=memory - LIBRARIES)
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(int(status["VmHWM"].split()[0]) * 1024, time.process_time())
+    print(peak_bytes(), time.process_time())
 
 
 def measured(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> tuple[float, float]:
