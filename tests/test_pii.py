@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters.pii import KINDS, MASKS, mask, mask_texts
+from pipeline.filters.pii import MASKS, mask, mask_texts
+from pipeline.filters.pii_patterns import KINDS
 from pipeline.filters.signals import measure
 from pipeline.loading import check
 from pipeline.plan import Run

@@ -1,0 +1,383 @@
+"""Where e-mail addresses, phone numbers and IP addresses are: the kernel behind `pipeline.filters.pii`.
+
+What counts, and what only looks like it:
+
+- **email**: a local part and a domain with a dot, in ASCII. Not: `image@2x.png` and its like (file endings), `git@host:path`,
+  and what stands before the host of a URL (`ftp://name:word@host`).
+- **ip**: four numbers up to 255 without leading zeros, or an IPv6 address with a group of three or more digits. Not: five
+  numbers, what "version", "v", "section" and their like stand before, single digits, numbers below 20 at the start of a line.
+- **phone**: `+` and 8 to 15 digits in groups; `00` and 10 to 15; North American numbers, 3-3-4; numbers with a leading
+  zero, 9 to 11 digits in groups (Europe, Asia); after "tel", "phone", "fax", … 7 to 15 digits. Not: dates, times, prices,
+  ISBNs, card numbers, identifiers (after # = / _ or a letter), and digits without groups, unless a word says "phone".
+"""
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+KINDS = ("email", "phone", "ip")
+EMAIL, PHONE, IP = range(3)
+
+
+def _words(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    words = [word.encode() for word in text.split()]
+    bounds = np.concatenate([[0], np.cumsum([len(word) for word in words])]).astype(np.int64)
+    return np.frombuffer(b"".join(words), np.uint8), bounds
+
+
+BEFORE_PHONE = _words(
+    "tel telephone phone phones fax telefax mobile mobil cell cellular call whatsapp hotline telefon telefono teléfono "
+    "téléphone telefone móvil celular handy rufnummer телефон тел факс 电话 電話 手机 传真 โทร 전화"
+)
+BEFORE_NUMBER = _words(
+    "v ver version versions release build firmware driver kernel section sections chapter paragraph table figure fig rule "
+    "clause article oid isbn issn doi isbn-10 isbn-13"
+)
+FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html php")
+
+_AT, _DOT, _COLON, _HYPHEN, _PLUS, _OPEN, _CLOSE, _SLASH, _SPACE = 0x40, 0x2E, 0x3A, 0x2D, 0x2B, 0x28, 0x29, 0x2F, 0x20
+_HASH, _EQUALS, _UNDERSCORE, _PERCENT, _DOLLAR, _COMMA, _AND = 0x23, 0x3D, 0x5F, 0x25, 0x24, 0x2C, 0x26
+
+
+@nb.njit(nogil=True)
+def _digit(byte: Any) -> Any:
+    return 0x30 <= byte <= 0x39
+
+
+@nb.njit(nogil=True)
+def _letter(byte: Any) -> Any:
+    return 0x61 <= (byte | 0x20) <= 0x7A
+
+
+@nb.njit(nogil=True)
+def _alnum(byte: Any) -> Any:
+    return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x7A
+
+
+@nb.njit(nogil=True)
+def _hex(byte: Any) -> Any:
+    return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66
+
+
+@nb.njit(nogil=True, cache=True)
+def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, rows: Any) -> Any:
+    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not."""
+    count = 0
+    groups = np.empty((10, 3), np.int64)  # start, end, separator before
+    for document in range(starts.shape[0]):
+        begin, end = starts[document], ends[document]
+        i, free = begin, begin  # nothing before `free` may be used again
+        while i < end:
+            byte = data[i]
+            kind, first, last = -1, i, i
+            if byte == _AT:
+                first, last = _email(data, free, i, end, files)
+                kind = EMAIL if last > first else -1
+            elif byte == _COLON and i + 1 < end:
+                first, last = _ipv6(data, free, i, end, public)
+                kind = IP if last > first else -1
+            elif _digit(byte) or (byte in (_PLUS, _OPEN) and i + 1 < end and _digit(data[i + 1])):
+                before = data[i - 1] if i > begin else _SPACE
+                if not (_alnum(before) or (before >= 0x80 and byte == _OPEN)):
+                    last = _ipv4(data, begin, i, end, numbers, public)
+                    kind = IP
+                    if last == i:
+                        last = _phone(data, begin, i, end, phones, numbers, groups)
+                        kind = PHONE
+                    if last == i:
+                        kind = -1
+                if kind < 0 and _digit(byte):  # the rest of these digits begins nothing
+                    while i + 1 < end and _digit(data[i + 1]):
+                        i += 1
+            if kind >= 0:
+                if count < rows.shape[0]:
+                    rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3] = document, kind, first, last
+                count += 1
+                i = free = last
+            else:
+                i += 1
+    return count
+
+
+@nb.njit(nogil=True)
+def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
+    """The address around the "@" at `at`; an empty range where there is none."""
+    first = at
+    while first > begin and at - first < 64 and (_alnum(data[first - 1]) or data[first - 1] in (
+        _DOT, _UNDERSCORE, _PERCENT, _PLUS, _HYPHEN, 0x27, _AND, 0x21, _HASH, 0x2A, 0x7E, _EQUALS)):  # fmt: skip
+        first -= 1
+    while first < at and not (_alnum(data[first]) or data[first] == _UNDERSCORE):
+        first += 1
+    if first == at or data[at - 1] == _DOT:
+        return at, at
+    i, labels, label, last = at + 1, 0, at + 1, at
+    while i <= end and i - at < 255:
+        if i < end and (_alnum(data[i]) or (data[i] == _HYPHEN and i > label)):
+            i += 1
+            continue
+        size = i - label
+        while size > 0 and data[label + size - 1] == _HYPHEN:
+            size -= 1
+        if size == 0:
+            break
+        labels += 1
+        if labels > 1 and size > 1 and _letter(data[label]) and _letter(data[label + size - 1]):
+            last = label + size
+            top = label
+        if i >= end or data[i] != _DOT or size < i - label:
+            break
+        i += 1
+        label = i
+    if last == at or _is_word(data, top, last, files):
+        return at, at
+    if last + 1 < end and data[last] == _COLON and (_letter(data[last + 1]) or data[last + 1] in (_SLASH, 0x7E)):
+        return at, at  # git@host:path
+    k = first
+    while k > begin and data[k - 1] > _SPACE and first - k < 80:
+        k -= 1
+        if data[k] == _SLASH and data[k + 1] == _SLASH and k > begin and data[k - 1] == _COLON:
+            return at, at  # scheme://name:word@host
+    return first, last
+
+
+@nb.njit(nogil=True)
+def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
+    """Whether the text, in any case of ASCII, is one of the words."""
+    pattern, bounds = words
+    for w in range(bounds.shape[0] - 1):
+        size = bounds[w + 1] - bounds[w]
+        if size == end - start:
+            k = 0
+            while k < size and _lower(data[start + k]) == pattern[bounds[w] + k]:
+                k += 1
+            if k == size:
+                return True
+    return False
+
+
+@nb.njit(nogil=True)
+def _lower(byte: Any) -> Any:
+    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
+
+
+@nb.njit(nogil=True)
+def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> Any:
+    """Whether one of the words is among the `most` words before `place` on its line."""
+    i = place
+    for _ in range(most):
+        while i > begin and data[i - 1] < 0x80 and not _letter(data[i - 1]) and data[i - 1] not in (0x0A, 0x0D):
+            if _digit(data[i - 1]) and i < place and words[1].shape[0] > 25 and place - i > 24:
+                return False
+            i -= 1
+        last = i
+        while i > begin and (_letter(data[i - 1]) or data[i - 1] >= 0x80 or (data[i - 1] == _HYPHEN and i < last)):
+            i -= 1
+        if last == i:
+            return False
+        if _is_word(data, i, last, words):
+            return True
+    return False
+
+
+@nb.njit(nogil=True)
+def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any) -> Any:
+    """The end of an IPv4 address at `start`; `start` where there is none."""
+    if start > begin and data[start - 1] in (_DOT, _HYPHEN, _UNDERSCORE):
+        return start
+    i, highest, lowest = start, 0, 256
+    a, b, c = 0, 0, 0
+    for part in range(4):
+        value, size = 0, 0
+        while i < end and _digit(data[i]) and size < 4:
+            value = 10 * value + data[i] - 0x30
+            size += 1
+            i += 1
+        if size == 0 or size > 3 or value > 255 or (size > 1 and data[i - size] == 0x30):
+            return start
+        highest, lowest = max(highest, value), min(lowest, value)
+        if part == 0:
+            a = value
+        elif part == 1:
+            b = value
+        elif part == 2:
+            c = value
+        if part < 3:
+            if i >= end or data[i] != _DOT:
+                return start
+            i += 1
+    if i < end and (_alnum(data[i]) or data[i] == _UNDERSCORE or data[i] >= 0x80):
+        return start
+    if i + 1 < end and data[i] in (_DOT, _HYPHEN, _COMMA) and _digit(data[i + 1]):
+        return start
+    k = start
+    while k > begin and data[k - 1] == _SPACE:
+        k -= 1
+    if highest < 20 and (lowest < highest < 10 or k == begin or data[k - 1] == 0x0A):
+        return start  # 1.2.3.4, anywhere, and 12.1.3.4 at the start of a line are numbers of sections
+    if _said_before(data, begin, start, numbers, 1):
+        return start
+    if public and not _is_public(a, b, c):
+        return start
+    return i
+
+
+@nb.njit(nogil=True)
+def _is_public(a: Any, b: Any, c: Any) -> Any:
+    """Whether a.b.c.x is an address of the public net (IANA's special-purpose registry)."""
+    if a in (0, 10, 127) or a >= 224:
+        return False
+    if (
+        (a == 100 and 64 <= b < 128)
+        or (a == 169 and b == 254)
+        or (a == 172 and 16 <= b < 32)
+        or (a == 192 and b == 168)
+    ):
+        return False
+    if (a == 192 and b == 0 and c in (0, 2)) or (a == 198 and b in (18, 19)) or (a == 198 and b == 51 and c == 100):
+        return False
+    return not (a == 203 and b == 0 and c == 113)
+
+
+@nb.njit(nogil=True)
+def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
+    """The IPv6 address around its first colon; an empty range where there is none."""
+    first = colon
+    while first > begin and _hex(data[first - 1]):
+        first -= 1
+    if first > begin and (_alnum(data[first - 1]) or data[first - 1] in (_COLON, _DOT, _HYPHEN, _UNDERSCORE)):
+        return colon, colon
+    i, groups, longest, gaps, has_digit = first, 0, 0, 0, False
+    while i < end:
+        size = 0
+        while i < end and _hex(data[i]):
+            has_digit |= _digit(data[i])
+            size += 1
+            i += 1
+        if size > 4:
+            return colon, colon
+        groups += size > 0
+        longest = max(longest, size)
+        if i + 1 < end and data[i] == _COLON and data[i + 1] == _COLON:
+            gaps += 1
+            i += 2
+        elif i + 1 < end and data[i] == _COLON and _hex(data[i + 1]) and size > 0:
+            i += 1
+        else:
+            break
+    if i < end and (_alnum(data[i]) or data[i] in (_UNDERSCORE, _COLON) or data[i] >= 0x80):
+        return colon, colon
+    whole = (groups == 8 and gaps == 0) or (gaps == 1 and 1 < groups < 8)
+    if not whole or not has_digit or longest < 3:
+        return colon, colon
+    if public and data[first] not in (0x32, 0x33):  # 2000::/3 is what the public net uses
+        return colon, colon
+    return first, i
+
+
+@nb.njit(nogil=True)
+def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: Any, groups: Any) -> Any:
+    """The end of a phone number at `start`; `start` where there is none."""
+    if start > begin:
+        before = data[start - 1]
+        if before in (_SLASH, _EQUALS, _UNDERSCORE, _HYPHEN, _HASH, _DOLLAR, _COMMA, _AND, _PERCENT, _PLUS, _AT, 0x5E):
+            return start
+        if before in (_DOT, _COLON) and start - 1 > begin and _digit(data[start - 2]):
+            return start
+        if start - 2 >= begin and data[start - 2] == 0xC2 and before in (0xA3, 0xA5):  # pound, yen
+            return start
+        if start - 3 >= begin and data[start - 3] == 0xE2 and data[start - 2] == 0x82:  # euro and its neighbours
+            return start
+        if before == _SPACE and start - 2 >= begin and data[start - 2] in (_DOLLAR, _HASH):
+            return start
+    plus = data[start] == _PLUS
+    i = start + plus
+    count, separator, open_bracket = 0, 0, -1
+    while i < end and count < groups.shape[0]:
+        if data[i] == _OPEN and open_bracket < 0:
+            open_bracket = count
+            i += 1
+        size = 0
+        while i + size < end and _digit(data[i + size]):
+            size += 1
+        if size == 0:
+            break
+        groups[count, 0], groups[count, 1], groups[count, 2] = i, i + size, separator
+        count += 1
+        i += size
+        closed = False
+        if i < end and data[i] == _CLOSE and open_bracket == count - 1:
+            i += 1
+            closed = True
+        separator = 0
+        if i + 1 < end and data[i] in (_SPACE, _DOT, _HYPHEN, _SLASH):
+            separator = data[i]
+            i += 1
+        elif i + 2 < end and data[i] == 0xC2 and data[i + 1] == 0xA0:  # no-break space
+            separator = _SPACE
+            i += 2
+        elif i < end and (data[i] == _OPEN or closed):
+            separator = _SPACE
+        else:
+            break
+    if count == 0 or _said_before(data, begin, start, numbers, 1):
+        return start
+    said = _said_before(data, begin, start, phones, 2)
+    best = start
+    digits = 0
+    first = groups[0, 1] - groups[0, 0]
+    zero = data[groups[0, 0]] == 0x30
+    double = zero and first >= 2 and data[groups[0, 0] + 1] == 0x30
+    dashes = False
+    for k in range(count):
+        size = groups[k, 1] - groups[k, 0]
+        digits += size
+        stop = groups[k, 1]
+        dashes |= k > 0 and groups[k, 2] in (_HYPHEN, _DOT, _SLASH)
+        if k + 1 < count and groups[k + 1, 2] != _SPACE:
+            continue  # a hyphen or full stop goes on
+        if stop < end and (_letter(data[stop]) or data[stop] in (_PERCENT, _UNDERSCORE, _DOLLAR, _EQUALS)):
+            continue
+        if stop + 1 < end and data[stop] in (_COMMA, _COLON, _DOT, _HYPHEN, _SLASH) and _digit(data[stop + 1]):
+            continue
+        if stop + 2 < end and data[stop] == 0xE2 and data[stop + 1] == 0x82:
+            continue
+        if plus:
+            fits = 8 <= digits <= 15 and not zero
+        elif double:
+            fits = 10 <= digits <= 15 and k > 0
+        elif _north_american(data, groups, k):
+            fits = True
+        elif zero:
+            fits = 9 <= digits <= 11 and k > 0 and 2 <= first <= 5 and _even(groups, k)
+        else:
+            fits = False
+        if fits or (said and 7 <= digits <= 15 and (k > 0 or first <= 12) and not (k == 2 and digits == 8 and dashes)):
+            best = stop
+            if not said and not plus:
+                break
+    return best
+
+
+@nb.njit(nogil=True)
+def _north_american(data: Any, groups: Any, k: Any) -> Any:
+    """Whether groups 0 … k are 3-3-4 digits, perhaps after a 1; area codes begin with 2 to 9."""
+    j = k - 2
+    if j not in (0, 1) or (j == 1 and (groups[0, 1] - groups[0, 0] != 1 or data[groups[0, 0]] != 0x31)):
+        return False
+    if groups[j, 1] - groups[j, 0] != 3 or groups[j + 1, 1] - groups[j + 1, 0] != 3 or groups[k, 1] - groups[k, 0] != 4:
+        return False
+    if groups[k, 2] == _SPACE and groups[j + 1, 2] not in (_SPACE,):
+        return False
+    return data[groups[j, 0]] >= 0x32
+
+
+@nb.njit(nogil=True)
+def _even(groups: Any, k: Any) -> Any:
+    """Whether groups 0 … k are as national numbers write them: two to eight digits each, not a date nor a time."""
+    for j in range(k + 1):
+        size = groups[j, 1] - groups[j, 0]
+        if size < 2 or size > 8 or (groups[j, 2] == _DOT and groups[0, 1] - groups[0, 0] != 2):
+            return False
+    return True
