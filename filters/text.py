@@ -1,4 +1,4 @@
-"""How much information a text holds: what general compression makes of it, and the entropy of its bytes."""
+"""How much information a text holds: what compression makes of it, the entropy of its bytes, and what models left in it."""
 
 import zlib
 
@@ -27,4 +27,27 @@ def text_byte_entropy(docs: Batch) -> FloatArray:
     return found
 
 
-SIGNALS = (text_compression_ratio, text_byte_entropy)
+SPECIAL_TOKENS = (
+    *(
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|begin_of_text|>",
+        "<|eot_id|>",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<pad>",
+        "<mask>",
+    ),
+    *("<bos>", "<eos>", "[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]", "[INST]", "[/INST]"),
+)
+"""Of GPT-2, ChatML, Llama 1 to 3, T5 and BERT: a text that holds them was a model's input or output."""
+
+
+def text_special_token_ratio(docs: Batch) -> FloatArray:
+    """Special tokens of language models ("<|endoftext|>", "</s>", "[MASK]"), in any case, per word; NaN without words."""
+    return ratio(np.sum([docs.count(token) for token in SPECIAL_TOKENS], axis=0), docs.words.words)
+
+
+SIGNALS = (text_compression_ratio, text_byte_entropy, text_special_token_ratio)

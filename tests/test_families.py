@@ -280,6 +280,9 @@ def test_information() -> None:
     assert found["text_compression_ratio"][0] == len(text) / len(zlib.compress(text.encode(), 1))
     assert found["text_byte_entropy"][1] == 2.0
     assert found["text_byte_entropy"][2] is None
+    tokens = ["one two <|endoftext|> three", "<S>one</s> [MASK]", "a < s > b [mark]", "[MASK]"]
+    special = measure(pa.array(tokens), ["text_special_token_ratio"])["text_special_token_ratio"].to_pylist()
+    assert special == [1 / 4, 3 / 4, 0, 1]  # the names within are words, too
     assert math.isnan(found["text_byte_entropy"][3])
 
 
