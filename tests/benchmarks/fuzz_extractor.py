@@ -11,7 +11,8 @@ import tempfile
 import time
 
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
-os.environ["NUMBA_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "checked-kernels")  # apart from the unchecked ones
+KERNELS = tempfile.TemporaryDirectory(prefix="checked-kernels")  # apart from the unchecked ones, and never old ones
+os.environ["NUMBA_CACHE_DIR"] = KERNELS.name
 
 from gold import samples
 
@@ -20,6 +21,7 @@ from pipeline.extract.native.names import TAGS
 
 PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "<!--", "-->", "<!", "<?", "&", "&#", "&#x1F600;", "&nGt;", "&amp", '"', "'", "=", "<a href=", "<p class='nav x", ">", "/>", "\n",
+    "<base href='http://b.example/x/'>", "<li value=9>", "<ol start=-3>", "<figcaption>", "<caption>", "<a href='../y?z#w'>k</a>",
     "\u00a0", "\u6771", "\U0001f600", "\ufffd", "\0", "\ud800", "<div style=display:none>", "<br><br>", "<", "</",
 ]  # fmt: skip
 
@@ -51,11 +53,15 @@ def main() -> None:
     for _ in range(count):
         page = mutate(rng, pages)
         start = time.process_time()
+        form = rng.choice(FORMATS)
         found = extract_page(
             page,
             extractor="native",
             main_content=rng.random() < 0.8,
-            format=rng.choice(FORMATS),
+            format=form,
+            captions=rng.choice((None, True, False)),
+            links=form == "markdown" and rng.random() < 0.5,
+            url=rng.choice((None, "http://a.example/b/c?d#e")),
             comments=rng.random() < 0.2,
             tables=rng.random() < 0.8,
         )
