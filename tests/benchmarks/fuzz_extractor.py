@@ -11,8 +11,7 @@ import tempfile
 import time
 
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
-KERNELS = tempfile.TemporaryDirectory(prefix="checked-kernels")  # apart from the unchecked ones, and never old ones
-os.environ["NUMBA_CACHE_DIR"] = KERNELS.name
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="checked-kernels")  # apart from others, and never old ones
 
 from gold import samples
 
@@ -48,7 +47,9 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     rng = random.Random(0)
     pages = [sample.body.decode(errors="replace") for sample in samples()]
-    extract_page("<p>x", extractor="native")
+    for form in FORMATS:  # compiles
+        with_links = form == "markdown"
+        extract_page("<p>x", extractor="native", format=form, captions=True, comments=True, links=with_links)
     began, worst, problems, size = time.perf_counter(), (0.0, ""), 0, 0
     for _ in range(count):
         page = mutate(rng, pages)
