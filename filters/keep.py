@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 NONE = "none"
 INDEX = "index"
@@ -67,11 +67,12 @@ def _parse(text: str, signals: Iterable[str]) -> Preference:
     if word in ("highest", "lowest") and rest:
         known = [*signals, "language_score"]
         if rest not in known:
-            raise UserError(f"{text!r}: unknown signal {rest}; known: {', '.join(known)}")
+            raise UserError(f"{text!r}: unknown signal {rest}{did_you_mean(rest, known)}; known: {', '.join(known)}")
         return Preference(column=rest, descending=word == "highest")
     if word in ("url", "file") and rest:
         return Preference(column=word, pattern=rest)
-    raise UserError(f"unknown policy {text!r} for the kept duplicate; known: {_KNOWN}")
+    near = did_you_mean(word, (*_WORDS, "highest", "lowest", "url", "file", NONE))
+    raise UserError(f"unknown policy {text!r}{near} for the kept duplicate; known: {_KNOWN}")
 
 
 def best_first(

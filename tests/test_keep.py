@@ -72,8 +72,9 @@ def test_none_stands_alone() -> None:
     ("keep", "message"),
     [
         ("best", "unknown policy 'best' .* known: longest, shortest"),
+        ("longst", r"unknown policy 'longst' \(did you mean longest\?\)"),
         ("highest", "unknown policy 'highest'"),
-        ("highest wrods", "unknown signal wrods; known: words, language_score"),
+        ("highest wrods", r"unknown signal wrods \(did you mean words\?\); known: words, language_score"),
         ("url", "unknown policy 'url'"),
     ],
 )
