@@ -6,6 +6,9 @@ verdicts; of RedPajama, which drops nothing, the share of equal numbers.
     python tests/benchmarks/conformance/families.py --dolma /tmp/dolma/bin/python --dclm /tmp/dclm/bin/python --redpajama --cache /tmp/texts
 
 Verdicts are taken at the bounds of configs/recipes/gopher-dolma.toml and gopher-dclm.toml.
+
+What remains apart from DCLM are words: uniseg takes a run of katakana, and letters around a colon ("Bu:unny"), for one word, ours
+for several; seven of the eight documents of 2,100 on which the 7-gram verdict differs are Japanese or full of such words.
 """
 
 import argparse
