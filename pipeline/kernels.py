@@ -27,9 +27,10 @@ def use_kernel_cache() -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(root / "corpus-pipeline" / f"kernels-{code.hexdigest()}")
 
 
-def none_compiled() -> bool:
-    """Whether this version of the code has yet to compile its first kernel here."""
-    return not Path(os.environ.get("NUMBA_CACHE_DIR", ".")).exists()
+def marker(step: str) -> Path | None:
+    """What lies in the cache folder once a step's kernels are compiled; None where Numba caches beside the code."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(folder) / f"{step}.compiled" if folder else None
 
 
 def _writable(place: Path) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from pipeline.config import Config
 from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
 from pipeline.errors import UserError
-from pipeline.kernels import none_compiled
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
@@ -20,7 +19,7 @@ from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
 from pipeline.stages.models import check_scores, undefined_scores
 from pipeline.stages.products import check_tokens
-from pipeline.warmup import compiled_ahead, warm_up
+from pipeline.warmup import cold, compiled_ahead, warm_up
 
 
 class Reporter(Protocol):
@@ -103,10 +102,10 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         if finished:
             reporter.note(f"up to date, not done again: {', '.join(finished)}")
         todo = [step for step in wanted if step.name not in finished]
-        if todo and none_compiled():
+        if waiting := cold(step.name for step in todo):
             reporter.note("the first run of this version here compiles its kernels on the way: a minute of one core")
             if workers > 1:
-                stack.enter_context(compiled_ahead([step.name for step in todo[1:]], config))
+                stack.enter_context(compiled_ahead(waiting[1:], config))
         for step in todo:
             if step.whole:
                 _run_whole(planned, step, workers, reporter)
@@ -175,6 +174,7 @@ def _run_whole(run: Run, step: Step, workers: int, reporter: Reporter) -> None:
         passes = 2 if step.stage == "tokenizer" else 1  # one to count the words, one to measure what it has learned
         total = passes * sum(rows_in(run.file(source, part)) for part in run.parts)
     reporter.begin(step.name, total, "rows", len(run.parts), len(run.parts))
+    warm_up(step.name, run.config)
     if step.makes_folder:
         (step_folder(run.root, step.name) / ".key").unlink(missing_ok=True)
     began, cpu = time.perf_counter(), time.process_time()

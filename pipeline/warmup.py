@@ -1,14 +1,39 @@
 """Kernels compiled before they are needed, so that workers load them from the cache instead of each compiling them."""
 
 import multiprocessing as mp
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline.config import Config
+from pipeline.kernels import marker
+
+COMPILED = (
+    "extract",
+    "quality",
+    "quality.edit",
+    "quality.scores",
+    "quality.contamination",
+    "duplicates.signatures",
+    "duplicates.candidates",
+    "duplicates.documents",
+)
+"""Steps that wait for kernels."""
+
+
+def cold(steps: Iterable[str]) -> list[str]:
+    """Those of the steps whose kernels this version has not compiled here yet."""
+    return [step for step in steps if step in COMPILED and (file := marker(step)) and not file.exists()]
 
 
 def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels, or load them where that is done."""
+    _warm_up(step, config)
+    if step in COMPILED and (file := marker(step)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def _warm_up(step: str, config: Config) -> None:
     if step in ("quality", "quality.edit"):
         from pipeline.filters.signals import warm_up as warm_signals
 

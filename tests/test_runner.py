@@ -102,11 +102,15 @@ def test_a_second_run_does_nothing(finished: Run, config_file: Path) -> None:
 
 
 def test_a_first_run_says_that_it_compiles(tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert not any("compiles" in note for note in go(tmp_path / "run", load(config_file), until="extract")[1].notes)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "none"))
-    assert not any("compiles" in note for note in go(tmp_path / "run", load(config_file), until="extract")[1].notes)
-    assert any("compiles" in note for note in go(tmp_path / "run", load(config_file), until="language")[1].notes)
+    def told(until: str) -> bool:
+        return any("compiles" in note for note in go(tmp_path / "run", load(config_file), until=until)[1].notes)
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    assert told("extract")
+    assert not told("language")  # which has none
+    assert told("quality")
+    shutil.rmtree(tmp_path / "run")
+    assert not told("quality")
 
 
 def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Run, config_file: Path) -> None:
