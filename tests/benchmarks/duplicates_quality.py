@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 ROOT = Path(__file__).parents[2]
-sys.path[0] = str(ROOT)
+sys.path.insert(0, str(ROOT))
 
 from pipeline.kernels import use_kernel_cache  # noqa: E402
 
