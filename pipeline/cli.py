@@ -162,6 +162,7 @@ def recipes(
     file: Annotated[bool, typer.Option("--file", help="Write its config file to stdout, to build on.")] = False,
 ) -> None:
     """List the published recipes; run one by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'."""
+    from pipeline.progress import safe
     from pipeline.recipes import about, find, show_recipe
     from pipeline.recipes import recipes as known
 
@@ -175,7 +176,7 @@ def recipes(
     if file:
         raise UserError("recipes --file: give the recipe's name")
     for recipe, place in known().items():
-        console.print(f"[bold]{recipe}[/]\n  {about(place)}", highlight=False)
+        console.print(f"[bold]{recipe}[/]\n  {safe(about(place))}", highlight=False)
 
 
 @app.command()
