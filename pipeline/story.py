@@ -317,7 +317,7 @@ def show_sample(run: Run, part: Part, row: int, console: Console) -> None:
     """A document in a few lines: where it is from, why it was dropped, how its text begins."""
     told = story(run, part, row)
     record = told["record"]
-    console.print(f"[bold]{safe(str(record['url']))}[/]   {record['id']}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{safe(str(record['url']))}[/]   {safe(str(record['id']))}", highlight=False, soft_wrap=True)
     for stage in told["stages"]:
         for failing in stage["dropped"] or []:
             value = "" if failing["value"] is None else f" = {_number(failing['value'])}"

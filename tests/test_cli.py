@@ -175,6 +175,19 @@ def test_recipes_are_listed_shown_and_run_by_name(
     assert "30 records: 30 pages" in out
 
 
+def test_names_from_the_web_reach_the_terminal_escaped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    document = {"id": "[red]\x1b[2Jx", "url": "http://a.example/\x1b[2J[red]", "text": "Some words of a page. " * 9}
+    (tmp_path / "a.jsonl").write_text(json.dumps(document) + "\n")
+    (tmp_path / "c.toml").write_text(f'[input]\npaths = ["{tmp_path}/a.jsonl"]\n')
+    root = str(tmp_path / "run")
+    assert call(capsys, "run", str(tmp_path / "c.toml"), "--out", root, "--until", "clean", "--workers", "1")[0] == 0
+    for command in (("sample", root), ("why", root, document["url"]), ("why", root, document["id"])):
+        code, out, _ = call(capsys, *command)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "[red]\ufffd[2Jx" in out
+
+
 def test_text_from_the_web_cannot_command_the_terminal() -> None:
     from pipeline.progress import safe
 
