@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.language import load_fasttext
 from pipeline.filters.normalize import normalize
 from pipeline.filters.shingles import Texts, as_text_array
@@ -74,8 +74,8 @@ class QualityClassifier:
         if label not in self._labels and f"__label__{label}" in self._labels:
             label = f"__label__{label}"
         if label not in self._labels:
-            known = ", ".join(name.removeprefix("__label__") for name in self._labels)
-            raise UserError(f"the model has no label {label.removeprefix('__label__')}; it has: {known}")
+            asked, known = (label.removeprefix("__label__"), [name.removeprefix("__label__") for name in self._labels])
+            raise UserError(f"the model has no label {asked}{did_you_mean(asked, known)}; it has: {', '.join(known)}")
         self.label = label
         self.spelling = spelling
         self.about = about or {}

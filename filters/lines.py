@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit, uint32, uint64
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.cuts import Ranges, cuts_of_marks, join
 from pipeline.filters.exact import encode
 from pipeline.filters.repeats import Keep, Marks, mark_repeats
@@ -209,7 +209,7 @@ def dedup_lines(
     must fit in memory. A missing "\\n" at the end of a file changes nothing; blank lines are lines.
     """
     if keep not in ("first", "none"):
-        raise UserError(f"keep must be first or none, not {keep!r}")
+        raise UserError(f"keep must be first or none, not {keep!r}{did_you_mean(keep, ('first', 'none'))}")
     files = [Path(path) for path in paths]
     names = [file.name for file in files]
     for file in files:

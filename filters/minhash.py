@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit, uint32, uint64
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters import exact, stars
 from pipeline.filters.clusters import cluster, members_of
 from pipeline.filters.keep import best_first, parse_keep
@@ -256,9 +256,11 @@ def dedup_documents(
     neither kept nor a copy.
     """
     if keep not in ("longest", "shortest", "first"):
-        raise UserError(f"keep must be longest, shortest or first, not {keep!r}")
+        raise UserError(
+            f"keep must be longest, shortest or first, not {keep!r}{did_you_mean(keep, ('longest', 'shortest', 'first'))}"
+        )
     if verify not in VERIFIERS:
-        raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}")
+        raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}{did_you_mean(verify, VERIFIERS)}")
     array = as_text_array(texts)
     signatures = MinHasher(bands * rows, ngram, seed, unit=unit).signatures(array)
     keys = band_keys(signatures, bands, rows)

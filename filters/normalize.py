@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit, uint8, uint32, uint64
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.characters import BREAK, DIGIT, EXTEND, IDEOGRAPH, KIND, LETTER, NUMBER, SPACE, character_classes
 from pipeline.filters.exact import encode
 from pipeline.filters.shingles import LOWER_BITS, Texts, as_text_array, character_table, decode, text_buffers
@@ -28,7 +28,9 @@ SPELLINGS = ("lines", "lower", "words")
 def normalize(texts: Texts, spelling: str, *, keep_lines: bool = False) -> pa.Array:
     """The texts in that spelling, as large_string; nulls stay. Raises UserError for a spelling that is not known."""
     if spelling not in SPELLINGS:
-        raise UserError(f"unknown spelling {spelling!r}; known: {', '.join(SPELLINGS)}")
+        raise UserError(
+            f"unknown spelling {spelling!r}{did_you_mean(spelling, SPELLINGS)}; known: {', '.join(SPELLINGS)}"
+        )
     array = as_text_array(texts)
     data, starts, ends = text_buffers(array)
     out = np.empty(int((3 * (ends - starts)).sum()), np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from pipeline.filters.perplexity import NgramModel
@@ -98,7 +98,10 @@ def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) ->
     classes = [str(name) for name in getattr(model, "classes_", [])]
     wanted = label if label is not None else classes[-1] if classes else ""
     if not hasattr(model, "predict_proba") or wanted not in classes:
-        raise UserError(f"{path}: gives no probability of {wanted!r}; its classes: {', '.join(classes) or 'none'}")
+        raise UserError(
+            f"{path}: gives no probability of {wanted!r}{did_you_mean(wanted, classes)}; "
+            f"its classes: {', '.join(classes) or 'none'}"
+        )
     column = classes.index(wanted)
 
     def score(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:

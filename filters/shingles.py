@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import int64, njit, uint32, uint64
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
@@ -320,7 +320,7 @@ def word_hashes(texts: Texts) -> list[npt.NDArray[np.uint64]]:
 def check_unit(unit: str) -> bool:
     """Whether the unit is characters; raises UserError for one that is not known."""
     if unit not in UNITS:
-        raise UserError(f"unknown unit {unit!r} of the n-grams; known: {', '.join(UNITS)}")
+        raise UserError(f"unknown unit {unit!r}{did_you_mean(unit, UNITS)} of the n-grams; known: {', '.join(UNITS)}")
     return unit == "characters"
 
 

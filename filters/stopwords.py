@@ -71,7 +71,7 @@ LISTS = {
     "sk": "a v sa na je že s do o to z ako aj ale za by pre som ktoré bol sú",
     "sl": "in je v na se da so za z ne ki pa kot bi sem tudi ali od po bil ni",
     "sn": "uye kuti ne pa kana asi zvakare iyi izvi ndi kwete uyu ari iye vanhu ano rwe",
-    "so": "iyo oo in ka ku ay waa ah la waxaa uu u aan waxa kale isku si lagu kale",
+    "so": "iyo oo in ka ku ay waa ah la waxaa uu u aan waxa kale isku si lagu",
     "sq": "të e në dhe i për që një me nga është se nuk do ka si por më u janë",
     "sr": "и је у на се да за су од са не као који što je u na se da za su od i",
     "sv": "och i att det som en på är av för med den till inte de har ett om jag var",
@@ -86,12 +86,10 @@ LISTS = {
     "vi": "và của là có không các được cho trong một những người đã với này để khi đến",
     "xh": "kwaye ukuba kunye le okanye ke ngokuba kuba nge na xa zonke oku loo ku ukuze umntu",
     "yo": "ti ni ó àti ń náà fún kan sí pé tí a ṣe rẹ̀ wọ́n bí lè ní",
-    "zh": "的 是 在 不 了 有 和 人 这 為 这 我 他 以 也 与 就 对 與 這 們 们 一",
+    "zh": "的 是 在 不 了 有 和 人 这 為 我 他 以 也 与 就 对 與 這 們 们 一",
     "zu": "ukuthi futhi noma ngoba kanye lo na uma le yini wonke kodwa ngi ku nge umuntu ukuba",
 }
-"""By fastText's label. Its words may end in marks of their own; they are compared as they are written here."""
-
-LISTS = {label: " ".join(dict.fromkeys(words.split())) for label, words in LISTS.items()}
+"""By fastText's label, each word once. Words may end in marks of their own; they are compared as they are written here."""
 ATTACHED = frozenset(("ja", "ko", "th", "zh"))
 """Languages written without spaces, or whose particles are joined to words: one counts wherever its letters stand."""
 

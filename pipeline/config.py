@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
 StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
+RecordType = Literal[
+    "warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"
+]  # WARC/1.1, section 6
 
 
 class Section(BaseModel):
@@ -128,7 +131,7 @@ class Extract(Section):
     """False leaves the rows of tables out; not with resiliparse."""
     max_record_bytes: int = Field(default=10_000_000, ge=1_000)
     """A record, or its decoded body, over this is dropped as too_large."""
-    record_types: tuple[str, ...] = ("response", "resource", "conversion")
+    record_types: tuple[RecordType, ...] = ("response", "resource", "conversion")
     """Those of an archive that are read; "conversion" is the text of a WET file."""
     max_depth: int = Field(default=500, ge=10)
     """A page whose elements nest deeper is dropped as too_deep."""

@@ -75,9 +75,10 @@ def check_rules(config: Config, where: str) -> None:
         place = "quality."
         for rule in (*config.rules, *config.edited_rules):
             if rule.signal.removeprefix("edited.").startswith("stopwords_"):
-                for label in set(rule.languages or ()) - LISTS.keys():
+                for label in sorted(set(rule.languages or ()) - LISTS.keys()):
                     raise UserError(
-                        f"{rule.signal}.languages: no list of stop words for {label!r}; there are: {', '.join(LISTS)}"
+                        f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
+                        f"there are: {', '.join(LISTS)}"
                     )
         place = "edit."
         LineRules(**config.edit.model_dump())
@@ -138,7 +139,8 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; configs/quickstart.toml is one to start from") from None
+        near = did_you_mean(path.stem, sorted(file.stem for file in path.parent.glob("*.toml")))
+        raise UserError(f"{path}: no such file{near}; configs/quickstart.toml is one to start from") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

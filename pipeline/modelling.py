@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.ledger import atomic, write_text
 from pipeline.texts import describe, read_texts
 
@@ -31,7 +31,9 @@ def check_spelling(spelling: str) -> None:
     from pipeline.filters.normalize import SPELLINGS
 
     if spelling not in SPELLINGS:
-        raise UserError(f"--spelling {spelling}: unknown; known: {', '.join(SPELLINGS)}")
+        raise UserError(
+            f"--spelling {spelling}: unknown{did_you_mean(spelling, SPELLINGS)}; known: {', '.join(SPELLINGS)}"
+        )
 
 
 def train_classifier(

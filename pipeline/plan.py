@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config import STAGES, Config
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.loading import apply_setting, check, one_line
@@ -245,7 +245,7 @@ STEPS = (
 def upto(stage: str) -> tuple[Step, ...]:
     """The steps of all stages up to and with this one."""
     if stage not in STAGES:
-        raise UserError(f"--until {stage}: unknown stage; known: {', '.join(STAGES)}")
+        raise UserError(f"--until {stage}: unknown stage{did_you_mean(stage, STAGES)}; known: {', '.join(STAGES)}")
     last = STAGES.index(stage)
     return tuple(step for step in STEPS if STAGES.index(step.stage) <= last)
 

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from pipeline.config import Config
 from pipeline.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.ledger import append_json, lock, rows_in, sweep, write_text
 from pipeline.parts import list_parts, list_shards
 from pipeline.plan import Run, Step, earlier_runs, open_run, part_from, upto
 from pipeline.stages.evaluations import check_evaluations
 from pipeline.stages.extract import prepare_urls
 from pipeline.stages.job import Job, View, step_folder
-from pipeline.stages.models import check_scores, undefined_scores
+from pipeline.stages.models import check_languages, check_scores, undefined_scores
 from pipeline.stages.products import check_tokens
 from pipeline.warmup import cold, compiled_ahead, warm_up
 
@@ -49,6 +49,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
         raise UserError(f"duplicates.against: {root}: is this very run")
     earlier_runs(config)
+    check_languages(config)
     for line in (*check_scores(config), *(check_evaluations(config.decontaminate) if config.contamination else ())):
         note(line)
     files, ignored = find_inputs(config.input.paths)
@@ -91,7 +92,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
             "training needs the extra: pip install 'corpus-pipeline[train]', or stop before it with --until shards"
         )
     if engine not in ("local", "ray"):
-        raise UserError(f"--engine {engine}: unknown; known: local, ray")
+        raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
     if any(step.name == "tokenizer" for step in wanted):
         check_tokens(config)
     with lock(root), ExitStack() as stack:

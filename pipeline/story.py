@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from pipeline.config import Range
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.sources import raw_bytes
 from pipeline.ledger import Part, kept, read
 from pipeline.plan import STEP, Run
@@ -287,7 +287,8 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
             chosen = sorted(set(chosen))[:count]
     if dropped_by and not chosen:
         raise UserError(
-            f"--dropped-by {dropped_by}: dropped nothing in this run; rules that did: {', '.join(sorted(seen)) or 'none'}"
+            f"--dropped-by {dropped_by}: dropped nothing in this run{did_you_mean(dropped_by, sorted(seen))}; "
+            f"rules that did: {', '.join(sorted(seen)) or 'none'}"
         )
     for _, index, row in chosen:
         yield run.parts[index], row

@@ -10,6 +10,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,9 @@ import pyarrow.compute as pc
 from pipeline.errors import UserError
 from pipeline.extract.documents import DOCUMENT_SUFFIXES, Columns, open_lines
 from pipeline.ledger import kept, row_groups
+
+if TYPE_CHECKING:
+    from pipeline.filters.language import LanguageIdentifier
 
 PASSAGE = 300
 """Words a passage of a plain text: a page of our web sample has about 400."""
@@ -34,7 +38,13 @@ def read_texts(sources: Sequence[str], *, text: str = "text", language: str | No
     With `language` only those that lid.176 says are in it.
     """
     found = [(source, _kind(source)) for source in sources]
-    return _in_language(_read(found, text), language) if language else _read(found, text)
+    if language is None:
+        return _read(found, text)
+    from pipeline.filters.language import LanguageIdentifier
+
+    identifier = LanguageIdentifier()
+    identifier.check([language])
+    return _in_language(_read(found, text), language, identifier)
 
 
 def _kind(source: str) -> tuple[list[str], str | None]:
@@ -128,10 +138,7 @@ def _run(root: Path, which: str) -> Iterator[pa.Array]:
             yield column if which == "raw" else column.filter(pc.invert(kept(decided["dropped"])))
 
 
-def _in_language(arrays: Iterator[pa.Array], language: str) -> Iterator[pa.Array]:
-    from pipeline.filters.language import LanguageIdentifier
-
-    identifier = LanguageIdentifier()
+def _in_language(arrays: Iterator[pa.Array], language: str, identifier: "LanguageIdentifier") -> Iterator[pa.Array]:
     for array in arrays:
         labels, _ = identifier.predict_columns(array)
         found = array.filter(pc.equal(labels, language))

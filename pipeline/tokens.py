@@ -9,7 +9,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.ledger import atomic_folder
 from pipeline.plan import STEP, Run, open_run
 from pipeline.progress import safe
@@ -33,7 +33,7 @@ def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
 def export(source: Path, form: str, out: Path) -> list[str]:
     """Write a run's shards, or a directory of shards, in another format; lines that say how each file is read."""
     if form not in FORMATS:
-        raise UserError(f"{form}: unknown format; known: {', '.join(FORMATS)}")
+        raise UserError(f"{form}: unknown format{did_you_mean(form, FORMATS)}; known: {', '.join(FORMATS)}")
     if out.exists():
         raise UserError(f"{out}: is there already; choose another name")
     opened = shards.open(source) if (source / "manifest.json").is_file() else open_shards(open_run(source))[0]
@@ -57,7 +57,9 @@ def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
     """
     opened, tokenizer = open_shards(run)
     if split not in opened.splits:
-        raise UserError(f"--split {split}: unknown; known: {', '.join(opened.splits)}")
+        raise UserError(
+            f"--split {split}: unknown{did_you_mean(split, opened.splits)}; known: {', '.join(opened.splits)}"
+        )
     stream = opened.splits[split]
     if not 0 <= position < stream.tokens:
         raise UserError(f"--token {position}: the {split} split has tokens 0 to {stream.tokens - 1:,}")

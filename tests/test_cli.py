@@ -74,7 +74,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     [
         (
             ["--until", "cleen"],
-            "error: --until cleen: unknown stage; known: extract, language, quality, duplicates, clean",
+            "error: --until cleen: unknown stage (did you mean clean?); known: extract, language, quality, duplicates, clean",
+        ),
+        (["--engine", "locl"], "error: --engine locl: unknown (did you mean local?); known: local, ray"),
+        (
+            ["--set", "language.keep=['eng']"],
+            "error: language.keep: the model knows no language 'eng' (did you mean en?); ",
+        ),
+        (
+            ["--set", "quality.words.languages=['en', 'ge']"],
+            "error: quality.words.languages: the model knows no language 'ge'; it knows: af, als, ",
         ),
         (["--engine", "spark"], "error: --engine spark: unknown; known: local, ray"),
         (["--set", "quality.wrods.min=3"], "quality.wrods: unknown signal (did you mean words?); known: "),

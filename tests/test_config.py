@@ -56,6 +56,10 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             "not 'dloma' (did you mean dolma?)",
         ),
         (
+            MINIMAL + '[extract]\nrecord_types = ["respons"]',
+            "'conversion' or 'continuation', not 'respons' (did you mean response?)",
+        ),
+        (
             MINIMAL + '[extract]\nextractor = "resiliparse"\nformat = "markdown"',
             'c.toml: extract.extractor: "resiliparse" has no format = "markdown"; "native" has',
         ),
@@ -82,6 +86,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ("base = 3\n" + MINIMAL, "c.toml: base: give the path of one config file"),
         ('base = "c.toml"\n' + MINIMAL, "c.toml: base: c.toml extends itself"),
         ('base = "none.toml"\n' + MINIMAL, "none.toml: no such file; configs/quickstart.toml is one to start from"),
+        ('base = "cc.toml"\n' + MINIMAL, "cc.toml: no such file (did you mean c?); configs/quickstart.toml is one"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_accepted_names(tmp_path: Path, text: str, message: str) -> None:

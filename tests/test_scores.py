@@ -248,6 +248,10 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
     [
         ('[scores.x]\nkind = "fasttext"\nmodel = "{}/none.bin"', "scores.x.model: .*none.bin: no such file"),
         ('[scores.x]\nkind = "fasttext"\nmodel = "{}/quality.bin"\nlabel = "wiki"', "no label wiki; it has: .*good"),
+        (
+            '[scores.x]\nkind = "fasttext"\nmodel = "{}/quality.bin"\nlabel = "goood"',
+            "no label goood .did you mean good",
+        ),
         ('[scores.x]\nkind = "fasttext"\nmodel = "{}/good.ngrams"', "scores.x.model: .*not a fastText model"),
         ('[scores.x]\nkind = "perplexity"\nmodel = "{}/quality.bin"', "no model of n-grams"),
         (
@@ -259,6 +263,10 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
         ('[scores.x]\nkind = "words"\nmodel = "{}/lists"\n[language]\nkeep = ["de", "fr"]', "no list for de, fr"),
         ('[decontaminate]\nagainst = ["{}/none.jsonl"]', "decontaminate.against: .*no such file"),
         ('[decontaminate]\nagainst = ["{}/eval.jsonl"]\nfields = ["question"]', "has no question; it has: id, text"),
+        (
+            '[decontaminate]\nagainst = ["{}/eval.jsonl"]\nfields = ["txt"]',
+            "has no txt .did you mean text.*; it has: id, text",
+        ),
         ('[decontaminate]\nagainst = ["{}/eval.jsonl"]\nngram = 50', "no item has so many words"),
     ],
 )

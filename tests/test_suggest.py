@@ -124,8 +124,12 @@ def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
     )
     assert suggest(again, [good], [bad], language=None, documents=1000, most=0.1)["signals"][0]["cuts"][0].bad == 1.0
     json.dumps(as_json(found), allow_nan=False)
-    with pytest.raises(UserError, match="no good documents in xx"):
-        suggest(again, [good], [], language="xx", documents=10, most=0.1)
+    for language, refusal in (
+        ("cy", "no good documents in cy"),
+        ("eng", r"knows no language 'eng' \(did you mean en\?\)"),
+    ):
+        with pytest.raises(UserError, match=refusal):
+            suggest(again, [good], [], language=language, documents=10, most=0.1)
     pytest.importorskip("matplotlib")
     plot(found, tmp_path / "all.png")
     assert (tmp_path / "all.png").read_bytes()[:4] == b"\x89PNG"

@@ -79,6 +79,10 @@ def test_why_token_tells_the_story_of_its_document(finished: Run, capsys: pytest
         (["--token", "99999999"], "error: --token 99999999: the train split has tokens 0 to "),
         (["--token", "-1"], "error: --token -1: the train split has tokens 0 to "),
         (["--token", "1", "--split", "test"], "error: --split test: unknown; known: train, validation"),
+        (
+            ["--token", "1", "--split", "trian"],
+            "error: --split trian: unknown (did you mean train?); known: train, validation",
+        ),
     ],
 )
 def test_why_token_refuses_in_one_line(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.archive import Record
 from pipeline.extract.files import open_file
 
@@ -239,7 +239,9 @@ def check_columns(where: str, there: Sequence[str], columns: Columns) -> None:
     needed = columns.names[0]
     if needed not in there:
         key = "html" if columns.html else "text"
-        raise UserError(f"{where}: no column {needed!r}; say with input.{key} which it is: {', '.join(there)}")
+        raise UserError(
+            f"{where}: no column {needed!r}{did_you_mean(needed, there)}; say with input.{key} which it is: {', '.join(there)}"
+        )
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.charset import clean, decode
 
 Extractor = Literal["native", "trafilatura", "resiliparse"]
@@ -90,9 +90,11 @@ def check_offer(
 ) -> None:
     """UserError where the extractor does not offer what is asked of it."""
     if extractor not in EXTRACTORS:
-        raise UserError(f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}")
+        raise UserError(
+            f"extractor: {extractor!r} is not one of {', '.join(EXTRACTORS)}{did_you_mean(extractor, EXTRACTORS)}"
+        )
     if format not in FORMATS:
-        raise UserError(f"format: {format!r} is not one of {', '.join(FORMATS)}")
+        raise UserError(f"format: {format!r} is not one of {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}")
     by_resiliparse = extractor == "resiliparse" or (extractor == "trafilatura" and not main_content)
     if by_resiliparse and (format == "markdown" or not tables):
         asked = 'format = "markdown"' if format == "markdown" else "tables = false"

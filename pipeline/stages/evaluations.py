@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Decontaminate
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.documents import LINES, open_lines
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def read_items(options: Decontaminate) -> tuple[list[str], list[str]]:
                     parts = [str(item[name]) for name in options.fields if item.get(name) is not None]
                     if not parts:
                         known = ", ".join(sorted(map(str, item)))
-                        wanted = " or ".join(options.fields)
+                        wanted, near = " or ".join(options.fields), did_you_mean(options.fields[0], map(str, item))
                         raise UserError(
-                            f"decontaminate.fields: {file}: line {number:,} has no {wanted}; it has: {known}"
+                            f"decontaminate.fields: {file}: line {number:,} has no {wanted}{near}; it has: {known}"
                         )
                     texts.append("\n".join(parts))
                     names.append(f"{short}#{item.get(options.id, number)}")

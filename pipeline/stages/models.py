@@ -79,6 +79,25 @@ def undefined_scores(config: Config, files: Iterable[Path]) -> list[str]:
     return [f"{name} is undefined for every document: rules on it keep everything" for name in empty]
 
 
+def check_languages(config: Config) -> None:
+    """UserError for a language in the config that the identifier has no label for: no document would ever be in it."""
+    from pipeline.filters.language import LanguageIdentifier
+
+    named = {"language.keep": config.language.keep or ()}
+    for table, rules in (("quality", config.quality), ("edited", config.edited)):
+        named |= {f"{table}.{signal}.languages": bounds.languages or () for signal, bounds in rules.items()}
+    if not any(named.values()):
+        return
+    key = "language.model"
+    try:
+        identifier = LanguageIdentifier(Path(config.language.model) if config.language.model else None)
+        for place, labels in named.items():
+            key = place
+            identifier.check(labels)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+
+
 def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels, and find out whether a model can score at all."""
     text = pa.array(["Warm up."], pa.string())
