@@ -3,6 +3,8 @@
     CCNet      (Wenzek et al. 2020, section 3.1) drops a line whose normalized form occurred before: `most=1, keep="first"`
     Llama 3    (Grattafiori et al. 2024, section 3.1.1) drops the lines that occur more than 6 times in a bucket of 30
                million documents: `most=6, keep="none"`
+    C4         (its code, tensorflow_datasets' c4_utils.py) keeps a line in one page, once: `most=1, keep="first"`, and spares
+               neither case nor white space at the ends, of ASCII both: `normalize=False, lower=True`
     CS336      (Stanford, assignment 4) keeps the lines that occur once: `most=1, keep="none"`, over files
 
 A line ends at "\\n"; it goes with its line break. A line's hash is the first 8 bytes of the SHA-1 of its UTF-8, as CCNet
@@ -33,6 +35,8 @@ REMOVED = np.uint32(2**32 - 1)
 BLANK = np.uint32(1 << 31)  # this bit: white space
 # cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which has become 0 before
 _PUNCTUATION = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
+_AS_THEY_ARE = np.zeros(0, np.uint32)
+_AS_THEY_ARE.flags.writeable = False
 _BLOCK = 1 << 24  # bytes of a file looked at together
 
 
@@ -62,6 +66,16 @@ def _normal_forms() -> npt.NDArray[np.uint32]:
             table[code] = REMOVED
         else:
             table[code] = table[code] & BLANK | ord(character.lower()[0])
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(1)
+def _lower_forms() -> npt.NDArray[np.uint32]:
+    """The same where only ASCII's letters and white space change, as in Python's bytes.strip().lower()."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    table[ord("A") : ord("Z") + 1] += 32
+    table[[*b" \t\n\r\v\f"]] |= BLANK
     table.flags.writeable = False
     return table
 
@@ -144,7 +158,7 @@ def _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashe
                     continue
                 if form < REMOVED - uint32(1):
                     k += encode(form & ~BLANK, out, k)
-                    if code == 0x130:  # İ: the only letter whose lower case is two characters
+                    if code == 0x130 and form != code:  # İ: the only letter whose lower case is two characters
                         k += encode(uint32(0x307), out, k)
                 if not blank:
                     seen = True
@@ -171,17 +185,19 @@ def _count_breaks(data, begins, lasts):  # type: ignore[no-untyped-def]
     return n
 
 
-def find_lines(texts: pa.Array, *, normalize: bool = True) -> Lines:
-    """The lines of each text of a string array; a null has none."""
-    return _lines(*text_buffers(texts), normalize=normalize, blanks_count=False)
+def find_lines(texts: pa.Array, *, normalize: bool = True, lower: bool = False) -> Lines:
+    """The lines of each text of a string array; a null has none.
+
+    `normalize`: hashed as CCNet does; else with `lower` as C4's code does; else as they are.
+    """
+    table = _normal_forms() if normalize else _lower_forms() if lower else _AS_THEY_ARE
+    return _lines(*text_buffers(texts), table, blanks_count=False)
 
 
-def _lines(data: Any, begins: Any, lasts: Any, *, normalize: bool, blanks_count: bool) -> Lines:
+def _lines(data: Any, begins: Any, lasts: Any, table: npt.NDArray[np.uint32], *, blanks_count: bool) -> Lines:
     size = _count_breaks(data, begins, lasts)
     offsets = np.zeros(begins.size + 1, np.int64)
     starts, ends, hashes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint64)
-    table = _normal_forms() if normalize else np.zeros(0, np.uint32)
-    table.flags.writeable = False
     n = _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes)
     return Lines(offsets, starts[:n], ends[:n], hashes[:n])
 
@@ -227,7 +243,7 @@ def dedup_lines(
             for block in _blocks(file):
                 data = np.frombuffer(block, np.uint8)
                 begins, lasts = np.zeros(1, np.int64), np.array([data.size])
-                yield number, file, data, _lines(data, begins, lasts, normalize=False, blanks_count=True)
+                yield number, file, data, _lines(data, begins, lasts, _AS_THEY_ARE, blanks_count=True)
                 number += 1
 
     with tempfile.TemporaryFile(dir=out_dir) as spill:

@@ -259,6 +259,8 @@ class Lines(Section):
     """Of a line that occurs more often: its first `most` occurrences stay (CCNet), or none (Llama 3)."""
     normalize: bool = True
     """Case, digits, punctuation and white space at the ends count for nothing, as in CCNet."""
+    lower: bool = False
+    """Without `normalize`: the case of ASCII letters and white space at the ends count for nothing (C4's code)."""
     bucket: int | None = Field(default=None, ge=1)
     """Count among so many documents, then anew (Llama 3: 30,000,000); without it, among all."""
 
@@ -328,6 +330,8 @@ class Duplicates(Section):
     substrings: Substrings | None = None
     min_words: int = Field(default=1, ge=1)
     """What is left with fewer words after the cuts of these three goes."""
+    min_sentences: int | None = Field(default=None, ge=1)
+    """And with fewer sentences (C4's code: 3)."""
 
     @property
     def families(self) -> tuple[str, ...]:

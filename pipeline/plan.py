@@ -197,7 +197,10 @@ def family(name: str, whole: Callable[[View, Callable[[int, int], None]], int], 
 
 def cut_options(config: Config) -> Any:
     """What a document must be left with."""
-    return config.duplicates.min_words if config.duplicates.families else None
+    options = config.duplicates
+    if not options.families:
+        return None
+    return [options.min_words, options.min_sentences] if options.min_sentences else options.min_words
 
 
 def mask_options(config: Config) -> Any:

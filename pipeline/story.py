@@ -165,7 +165,9 @@ def _explain(
             "bound": f"min_score = {config.language.min_score:g}",
         }
     if stage == "duplicates" and rule in config.duplicates.families:
-        left = f"what is left has not min_words = {config.duplicates.min_words}"
+        options = config.duplicates
+        sentences = f" and min_sentences = {options.min_sentences}" if options.min_sentences else ""
+        left = f"what is left has not min_words = {options.min_words}{sentences}"
         return {"rule": f"duplicates.{rule}", "value": None, "bound": left}
     if stage == "duplicates" and rule != "crashed":
         similarity = values["similarity"]

@@ -67,9 +67,9 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_a_lines_hash_is_the_start_of_its_sha1(normalize: bool) -> None:
-    found = lines.find_lines(pa.array(TEXTS), normalize=normalize)
+@pytest.mark.parametrize(("normalize", "lower"), [(True, False), (False, True), (False, False)])
+def test_a_lines_hash_is_the_start_of_its_sha1(normalize: bool, lower: bool) -> None:
+    found = lines.find_lines(pa.array(TEXTS), normalize=normalize, lower=lower)
     for i, text in enumerate(TEXTS):
         expected = (text or "").split("\n")
         if expected[-1] == "":
@@ -78,8 +78,8 @@ def test_a_lines_hash_is_the_start_of_its_sha1(normalize: bool) -> None:
         data = (text or "").encode()
         assert [data[a:b].decode() for a, b in zip(found.starts[here], found.ends[here], strict=True)] == expected
         for line, value in zip(expected, found.hashes[here].tolist(), strict=True):
-            form = ccnet(line) if normalize else line
-            digest = int.from_bytes(hashlib.sha1(form.encode(), usedforsecurity=False).digest()[:8], "little")
+            form = ccnet(line).encode() if normalize else line.encode().strip().lower() if lower else line.encode()
+            digest = int.from_bytes(hashlib.sha1(form, usedforsecurity=False).digest()[:8], "little")
             assert value == (digest if line.strip() else 0), line
 
 

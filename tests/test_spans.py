@@ -112,6 +112,26 @@ def test_lines_that_occur_again_go_and_the_first_stays(tmp_path: Path, plain: Ru
     ]
 
 
+def test_c4s_code_keeps_a_line_in_one_page_and_asks_for_sentences_after(
+    tmp_path: Path, plain: Run, archives: list[Path]
+) -> None:
+    shutil.copytree(plain.root, tmp_path / "run")
+    rule = "duplicates.lines={normalize = false, lower = true}"
+    done, _ = go(tmp_path / "run", archives, rule)
+    assert reasons(done) == {"copy": ["exact"], "menu": ["lines"]}  # no word is left
+    assert [page for page, text in clean(done).items() if "products" in text.lower()] == ["1"]
+    done, _ = go(tmp_path / "run", archives, rule, "duplicates.min_sentences=1")  # they have none, and 3 had none cut
+    assert reasons(done) == {"copy": ["exact"], "menu": ["lines"], "2": ["lines"], "4": ["lines"]}
+    told = story(done, *find(done, "http://a.example/2")[0])["stages"][-1]["dropped"]
+    assert told == [
+        {
+            "rule": "duplicates.lines",
+            "value": None,
+            "bound": "what is left has not min_words = 1 and min_sentences = 1",
+        }
+    ]
+
+
 def test_llama_3s_lines_go_in_every_bucket_of_their_own(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
     shutil.copytree(plain.root, tmp_path / "run")
     rule = "duplicates.lines={{most = {}, keep = 'none', normalize = false, bucket = {}}}"

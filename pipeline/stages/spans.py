@@ -84,10 +84,11 @@ def lines(view: View, tick: Tick) -> int:
 
     options = view.config.duplicates.lines
     assert options is not None
+    find = partial(find_lines, normalize=options.normalize, lower=options.lower)
 
     def hashes(first: int, last: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
         for number, texts in _documents(view, first, last):
-            yield number, find_lines(texts, normalize=options.normalize).hashes
+            yield number, find(texts).hashes
 
     documents = sum(int(kept_documents(view.file("duplicates.documents", part)).sum()) for part in view.parts)
     bucket = options.bucket or max(1, documents)
@@ -108,7 +109,7 @@ def lines(view: View, tick: Tick) -> int:
 
         def found() -> Iterator[tuple[int, "Ranges"]]:
             for number, texts in kept_texts(view):
-                here = find_lines(texts, normalize=options.normalize)
+                here = find(texts)
                 sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy().astype(np.int64)
                 yield number, cut_lines(here, marks.of(number, here.hashes.size), sizes)
 
@@ -174,7 +175,7 @@ def decide(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.filters.cuts import apply, ranges_of, union
 
     wanted = job.config.duplicates.families
-    least = job.config.duplicates.min_words
+    least, sentences = job.config.duplicates.min_words, job.config.duplicates.min_sentences
     sources = [
         row_groups(job.file("duplicates.documents"), ["cluster", "cluster_size", "similarity", "reason"]),
         row_groups(job.file("duplicates.signatures"), ["content_hash"]),
@@ -197,8 +198,8 @@ def decide(job: Job, tick: Tick, care: Care) -> int:
                 joined = union(each)
                 stays = np.asarray(alive) & ~np.logical_or.reduce(list(masks.values()))
                 cuts = joined.column(stays)
-                left = apply(next(texts), joined)
-                short = np.asarray(Batch.from_arrow(left).words.words) < least
+                left = Batch.from_arrow(apply(next(texts), joined)).words
+                short = (left.words < least) | (left.sentences < (sentences or 0))
                 for name, ranges in zip(wanted, each, strict=True):
                     masks[name] = stays & short & (np.diff(ranges.offsets) > 0)
             columns = [documents[name].combine_chunks() for name in ("cluster", "cluster_size", "similarity")]
