@@ -63,13 +63,17 @@ def character_classes() -> npt.NDArray[np.uint8]:
     return classes
 
 
-@nb.njit(nogil=True)
+@nb.njit(inline="always")
 def decode(data: Any, i: Any, end: Any) -> Any:
-    """The character at byte `i`, as code point << 3 | its bytes. Broken UTF-8 is U+FFFD and never reads past `end`.
+    """The character at byte `i`: its code point and its bytes. Broken UTF-8 is U+FFFD and never reads past `end`."""
+    packed = _decode(data, i, end)
+    return packed >> 3, packed & 7
 
-    One integer and one loop, not a pair and four branches: Numba then inlines it without reference counting, which
-    makes it five times as fast. Callers take ASCII themselves, which is faster still.
-    """
+
+@nb.njit(nogil=True)
+def _decode(data: Any, i: Any, end: Any) -> Any:
+    """Code point << 3 | bytes: one integer and one loop, not a pair and four branches, for Numba inlines that without
+    reference counting, which makes it five times as fast."""
     byte = np.int64(data[i])
     size = 1 + (byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)
     if byte < 0x80:

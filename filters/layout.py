@@ -108,12 +108,9 @@ def _lines(
     i = start
     while i <= end:
         if i < end:
-            byte = np.int64(data[i])
-            if byte < 0x80:
-                code, size = byte, 1
-            else:
-                packed = decode(data, i, end)
-                code, size = packed >> 3, packed & 7
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
         else:
             code, size = _LINE_FEED, 1  # a last line break closes what is open
         cls = classes[code]

@@ -26,12 +26,9 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
     first, last, run, bracket = start, start, 0, False
     i = start
     while i < end:
-        byte = np.int64(data[i])
-        if byte < 0x80:
-            code, size = byte, 1
-        else:
-            packed = decode(data, i, end)
-            code, size = packed >> 3, packed & 7
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
         cls = classes[code]
         kind = cls & KIND
         if kind == SPACE:
@@ -64,7 +61,7 @@ def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
     i = end - 1
     while i > start and (data[i] & 0xC0) == 0x80:
         i -= 1
-    code = decode(data, i, end) >> 3
+    code = decode(data, i, end)[0]
     if code == 0x2E and end - start >= 3 and data[end - 2] == 0x2E and data[end - 3] == 0x2E:
         return False
     for mark in marks:  # noqa: SIM110 (compiled)
@@ -149,7 +146,7 @@ def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
     i = place - 1
     while i > start and (data[i] & 0xC0) == 0x80:
         i -= 1
-    if i >= start and classes[decode(data, i, place) >> 3] & KIND == SPACE:
+    if i >= start and classes[decode(data, i, place)[0]] & KIND == SPACE:
         return place - i
     return 0
 
@@ -173,9 +170,10 @@ def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
         end -= _space_before(data, start, end, classes)
     size = _SIGN_IN.shape[0]
     if _is_at(data, start, end, _SIGN_IN, 0, size):
-        packed = decode(data, start + size, end) if start + size < end else 0
-        if classes[packed >> 3] & KIND == SPACE:
-            size += packed & 7
+        if start + size < end:
+            code, length = decode(data, start + size, end)
+            if classes[code] & KIND == SPACE:
+                size += length
         for k in range(start, end - size):
             data[k] = data[k + size]
         end -= size
@@ -183,15 +181,22 @@ def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
 
 
 @nb.njit(nogil=True)
+def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
+    """The place of the first letter, digit or underscore from `i` on; `end` without one."""
+    while i < end:
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
+        if classes[code] & KIND in (LETTER, NUMBER, IDEOGRAPH) or code == 0x5F:
+            break
+        i += size
+    return i
+
+
+@nb.njit(nogil=True)
 def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> Any:
     r"""Whether the line is a number, perhaps with K, M or B, and one of the counted things: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
-    i = start
-    while i < end:  # to the first letter, digit or underscore
-        packed = decode(data, i, end)
-        kind = classes[packed >> 3] & KIND
-        if kind in (LETTER, NUMBER, IDEOGRAPH) or packed >> 3 == 0x5F:
-            break
-        i += packed & 7
+    i = _after_signs(data, start, end, classes)
     if i >= end or not 0x30 <= data[i] <= 0x39:
         return False
     while i < end and (0x30 <= data[i] <= 0x39 or data[i] in (0x2C, 0x2E)):
@@ -200,22 +205,17 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
         i += 1
     spaces = i
     while i < end:
-        packed = decode(data, i, end)
-        if classes[packed >> 3] & KIND != SPACE:
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
+        if classes[code] & KIND != SPACE:
             break
-        i += packed & 7
+        i += size
     if i == spaces:
         return False
     pattern, bounds = counted
     for k in range(bounds.shape[0] - 1):
         if _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
-            j = i + bounds[k + 1] - bounds[k]
-            while j < end:
-                packed = decode(data, j, end)
-                kind = classes[packed >> 3] & KIND
-                if kind in (LETTER, NUMBER, IDEOGRAPH) or packed >> 3 == 0x5F:
-                    break
-                j += packed & 7
-            if j >= end:
+            if _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
                 return True
     return False

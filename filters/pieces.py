@@ -246,12 +246,9 @@ def _pieces(
     while i <= end:
         code, size = 0x20, 1
         if i < end:
-            byte = np.int64(data[i])
-            if byte < 0x80:
-                code = byte
-            else:
-                packed = decode(data, i, end)
-                code, size = packed >> 3, packed & 7
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
         cls = classes[code]
         kind = cls & KIND
         space = kind == SPACE or 0x1C <= code <= 0x1F

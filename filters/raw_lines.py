@@ -29,12 +29,9 @@ def count_lines(
         while i <= end:
             code, size = 0x0A, 1
             if i < end:
-                byte = np.int64(data[i])
-                if byte < 0x80:
-                    code = byte
-                else:
-                    packed = decode(data, i, end)
-                    code, size = packed >> 3, packed & 7
+                code, size = np.int64(data[i]), 1
+                if code >= 0x80:
+                    code, size = decode(data, i, end)
             closes = code == 0x0A
             if unit == 2 and i < end:
                 feeds = feeds + 1 if code == 0x0A else 0
@@ -130,12 +127,9 @@ def count_paragraphs(
     code: Any
     i = start
     while i < end:
-        byte = np.int64(data[i])
-        if byte < 0x80:
-            code, size = byte, 1
-        else:
-            packed = decode(data, i, end)
-            code, size = packed >> 3, packed & 7
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
         i += size
         if classes[code] & KIND == SPACE and not begun:
             continue

@@ -52,10 +52,9 @@ def _count(data: Any, starts: Any, ends: Any, tables: Any, out: Any) -> None:
         characters = 0
         i = starts[document]
         while i < ends[document]:
-            packed = decode(data, i, ends[document])
-            codes[characters] = packed >> 3
+            codes[characters], length = decode(data, i, ends[document])
             characters += 1
-            i += packed & 7
+            i += length
         while True:
             tokens = _tokens(codes, characters, tables, bounds, tail, hashes, lengths, out, document)
             if tokens <= size:

@@ -58,12 +58,9 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
         is_open = is_word = is_mark = False  # a token; one that letters may follow; a symbol
         i = begin
         while i < end:
-            byte = np.int64(data[i])
-            if byte < 0x80:
-                code, size = byte, 1
-            else:
-                packed = decode(data, i, end)
-                code, size = packed >> 3, packed & 7
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
             kind = classes[code] & KIND
             joined = (
                 (is_word and kind in (LETTER, NUMBER))
@@ -71,7 +68,7 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
                 or (is_mark and code == symbol and code in (_FULL_STOP, _HYPHEN))
             )
             if not joined and is_word and kind == SYMBOL and i + size < end:
-                joined = joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
+                joined = joins(code, last, classes[decode(data, i + size, end)[0]] & KIND)
             if not joined and is_open:
                 ends[n], hashes[n] = i - begin, mix(value)
                 n += 1

@@ -147,12 +147,9 @@ def _tokens(
     i = start
     while i <= end:
         if i < end:
-            byte = np.int64(data[i])
-            if byte < 0x80:
-                code, size = byte, 1
-            else:
-                packed = decode(data, i, end)
-                code, size = packed >> 3, packed & 7
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
             characters += 1
         else:
             code, size = 0x0A, 1  # a last line break closes what is open, and is not counted
@@ -168,7 +165,7 @@ def _tokens(
             or (token == _MARK and code == symbol and code in (_FULL_STOP, _HYPHEN))
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
-            joined = joins(code, last, classes[decode(data, i + size, end) >> 3] & KIND)
+            joined = joins(code, last, classes[decode(data, i + size, end)[0]] & KIND)
 
         if not joined and token != _NONE:  # close the token
             total += length
