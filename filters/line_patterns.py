@@ -215,7 +215,7 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
         return False
     pattern, bounds = counted
     for k in range(bounds.shape[0] - 1):
-        if _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
-            if _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
-                return True
+        found = _is_at(data, i, end, pattern, bounds[k], bounds[k + 1])
+        if found and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
+            return True
     return False

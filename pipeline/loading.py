@@ -109,12 +109,10 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
 
 def check_extract(extract: Extract, where: str) -> None:
     """The extractor offers what is asked of it."""
-    from pipeline.extract.markup import check_offer
+    from pipeline.extract.options import TextOptions, check_offer
 
     try:
-        check_offer(
-            extract.extractor, extract.main_content, extract.format, extract.captions, extract.tables, extract.links
-        )
+        check_offer(TextOptions(**extract.model_dump(include={field.name for field in fields(TextOptions)})))
     except UserError as error:
         raise UserError(f"{where}: extract.{error}") from None
 

@@ -11,7 +11,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text, markup
 from pipeline.extract.archive import Record, read_records
-from pipeline.extract.markup import Extractor, extract_page, nesting, page_title
+from pipeline.extract.markup import extract_page, nesting, page_title
+from pipeline.extract.options import EXTRACTORS, Extractor, TextOptions
 from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
 from pipeline.extract.sources import find_inputs
 
@@ -23,7 +24,6 @@ ARTICLE = (
     f"<article><h1>Harbour</h1><p>{WORDS * 3}</p><p>Gr\u00fc\u00dfe aus \u6771\u4eac. {WORDS * 3}</p></article>"
     "<footer>Copyright by nobody</footer></body></html>"
 )
-EXTRACTORS: tuple[Extractor, ...] = markup.EXTRACTORS
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -92,15 +92,15 @@ def test_depth_and_tags_are_bounded(extractor: Extractor) -> None:
     def nested(depth: int) -> str:
         return f"<html><body>{'<div>' * depth}{WORDS * 5}{'</div>' * depth}</body></html>"
 
-    assert extract_page(nested(50), extractor=extractor, max_depth=50).problem is None
-    assert extract_page(nested(51), extractor=extractor, max_depth=50).problem == "too_deep"
-    assert extract_page(nested(99_990), extractor=extractor).problem == "too_deep"
+    assert extract_page(nested(50), TextOptions(extractor=extractor, max_depth=50)).problem is None
+    assert extract_page(nested(51), TextOptions(extractor=extractor, max_depth=50)).problem == "too_deep"
+    assert extract_page(nested(99_990), TextOptions(extractor=extractor)).problem == "too_deep"
     # Over both limits: the tags are counted before the others parse, and native's parser meets the depth first.
     both = "too_deep" if extractor == "native" else "too_large"
-    assert extract_page(nested(100_000), extractor=extractor).problem == both
-    assert extract_page("<p>x" * 200_001, extractor=extractor).problem == "too_large"
+    assert extract_page(nested(100_000), TextOptions(extractor=extractor)).problem == both
+    assert extract_page("<p>x" * 200_001, TextOptions(extractor=extractor)).problem == "too_large"
     for tag in ("<b>", "<table><tr><td>", "<ul><li>", "<font><i>"):
-        assert extract_page(tag * 30_000 + WORDS, extractor=extractor).problem == "too_deep"
+        assert extract_page(tag * 30_000 + WORDS, TextOptions(extractor=extractor)).problem == "too_deep"
     assert nesting("<div><p><p><br></div></div></div><div><span>" * 3) == 2 + 1
 
 
@@ -113,7 +113,7 @@ def test_what_an_extractor_raises_is_a_reason(
         raise error
 
     monkeypatch.setattr(markup, name, fail)
-    page = extract_page(ARTICLE, extractor=extractor)
+    page = extract_page(ARTICLE, TextOptions(extractor=extractor))
     assert (page.problem, page.text, page.title) == ("extractor_failed", None, "The harbour & more")
     assert page.detail == f"{type(error).__name__}: {error}"
 
@@ -238,7 +238,7 @@ def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch:
     seen: list[int] = []
     worked: list[int] = []
 
-    def note(html: str, main_content: bool, comments: bool) -> str:
+    def note(html: str, options: TextOptions) -> str:
         worked.append(seen[-1])
         return "text"
 

@@ -30,6 +30,7 @@ from pipeline.extract.native.extract import shipped_model
 from pipeline.extract.native.features import FEATURES, describe
 from pipeline.extract.native.names import TAGS
 from pipeline.extract.native.words import COMMAS, IDEOGRAPHS, SENTENCE_END, STOP_WORDS, WORDS
+from pipeline.extract.options import TextOptions
 
 SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
 
@@ -326,7 +327,7 @@ def test_main_content_of_a_page() -> None:
         f"<div class=content><h1>The harbour</h1>{''.join(f'<p>{p}</p>' for p in paragraphs)}</div>"
         "<div class=footer><a href=/legal>Legal</a> Copyright by nobody</div></body></html>"
     )
-    found = extract_page(page, extractor="native")
+    found = extract_page(page, TextOptions(extractor="native"))
     assert found.title == "A & B"
     assert found.text is not None
     assert found.text.split("\n")[-6:] == paragraphs
@@ -426,7 +427,7 @@ def test_odd_pages_make_no_fault() -> None:
     for page in mutants(1, 1500):
         text = page.decode(errors="ignore")
         for main_content in (True, False):
-            found = extract_page(text, extractor="native", main_content=main_content)
+            found = extract_page(text, TextOptions(extractor="native", main_content=main_content))
             assert found.problem in (None, "empty_text")
 
 

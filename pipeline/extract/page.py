@@ -12,7 +12,8 @@ import pyarrow as pa
 from pipeline.extract.archive import Record
 from pipeline.extract.charset import clean, decode
 from pipeline.extract.coding import undo
-from pipeline.extract.markup import MAX_DEPTH, Extractor, Format, extract_page
+from pipeline.extract.markup import extract_page
+from pipeline.extract.options import TextOptions
 from pipeline.extract.published import published
 
 REASONS = (
@@ -57,25 +58,16 @@ _ZIPPED_START = re.compile(rb"\x1f\x8b|%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExtractOptions:
+class ExtractOptions(TextOptions):
     """How records become text.
 
     `max_record_bytes` bounds a record's payload and its decoded body alike. 10 MB is eight times the largest of 2,521
     real pages, and twice what Common Crawl keeps of a page (5 MiB since 2025, 1 MiB before).
     """
 
-    extractor: Extractor = "native"
-    main_content: bool = True
-    format: Format = "text"
-    comments: bool = False
-    captions: bool | None = None
-    tables: bool = True
-    links: bool = False
     max_record_bytes: int = 10_000_000
     max_html_bytes: int | None = None
     """Bytes of a decoded page; by default as `max_record_bytes`."""
-    max_depth: int = MAX_DEPTH
-    """Nested elements of a page."""
     record_types: tuple[str, ...] = ("response", "resource", "conversion")
     """Those of an archive that are read: "conversion" is the text of a WET file."""
 
@@ -244,18 +236,7 @@ def _read(
         row.dropped.append("prescreen_language")
         row.detail = "; ".join(note for note in (row.detail, strange) if note)
         return
-    page = extract_page(
-        decoded.utf8,
-        extractor=options.extractor,
-        main_content=options.main_content,
-        max_depth=options.max_depth,
-        format=options.format,
-        comments=options.comments,
-        captions=options.captions,
-        tables=options.tables,
-        links=options.links,
-        url=row.url,
-    )
+    page = extract_page(decoded.utf8, options, row.url)
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
     row.published = published(decoded.utf8)
     if page.problem is not None:

@@ -23,13 +23,14 @@ def prescreen(config: Config) -> Callable[[bytes], str | None] | None:
     if least is None or keep is None:
         return None
     from pipeline.extract.markup import extract_page
+    from pipeline.extract.options import TextOptions
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier(Path(config.language.model) if config.language.model else None)
-    depth = config.extract.max_depth
+    options = TextOptions(main_content=False, max_depth=config.extract.max_depth)
 
     def reason(html: bytes) -> str | None:
-        text = extract_page(html, extractor="native", main_content=False, max_depth=depth).text
+        text = extract_page(html, options).text
         found = identifier.probable(telling(text), least) if text else {}
         if not found or any(language in found for language in keep):
             return None  # a page without visible text may have some that only the extractor takes

@@ -16,7 +16,8 @@ from warcio.archiveiterator import ArchiveIterator
 from pipeline.extract.archive import read_records
 from pipeline.extract.charset import decode
 from pipeline.extract.coding import undo
-from pipeline.extract.markup import EXTRACTORS, extract_page
+from pipeline.extract.markup import extract_page
+from pipeline.extract.options import EXTRACTORS, TextOptions
 
 LIMIT = 10_000_000
 
@@ -64,7 +65,7 @@ def main() -> None:
     print(f"decode    {'':12} {len(records) / seconds(texts, 3):8.0f} pages/s")
     pages = texts()
     for extractor in EXTRACTORS:
-        spent = seconds(lambda name=extractor: [extract_page(page, extractor=name) for page in pages], 1)  # type: ignore[misc]
+        spent = seconds(lambda name=extractor: [extract_page(page, TextOptions(extractor=name)) for page in pages], 1)  # type: ignore[misc]
         print(f"extract   {extractor:12} {len(pages) / spent:8.1f} pages/s")
 
 

@@ -19,9 +19,10 @@ from gold import FOLDS, Sample, flat, samples, scores
 from resiliparse.extract.html2text import extract_plain_text
 
 from pipeline.extract.charset import decode
-from pipeline.extract.markup import MAX_DEPTH, MAX_TAGS
+from pipeline.extract.markup import MAX_TAGS
 from pipeline.extract.native import trees
 from pipeline.extract.native.extract import extract, warm_up
+from pipeline.extract.options import TextOptions
 from pipeline.filters.language import LanguageIdentifier
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el", "nl", "ko", "pt")
@@ -43,9 +44,7 @@ def systems(folder: Path) -> dict[str, Callable[[bytes, Sample], str]]:
         "resiliparse": lambda html, _: extract_plain_text(
             html.decode(), main_content=True, alt_texts=False, links=False
         ),
-        "native": lambda html, page: (
-            extract(html, main_content=True, max_depth=MAX_DEPTH, max_tags=MAX_TAGS, model=models[page.fold]).text
-        ),
+        "native": lambda html, page: extract(html, TextOptions(), max_tags=MAX_TAGS, model=models[page.fold]).text,
     }
 
 

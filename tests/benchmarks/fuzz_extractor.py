@@ -15,8 +15,9 @@ os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="checked-kernels")  # ap
 
 from gold import samples
 
-from pipeline.extract.markup import FORMATS, extract_page
+from pipeline.extract.markup import extract_page
 from pipeline.extract.native.names import TAGS
+from pipeline.extract.options import FORMATS, TextOptions
 
 PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "<!--", "-->", "<!", "<?", "&", "&#", "&#x1F600;", "&nGt;", "&amp", '"', "'", "=", "<a href=", "<p class='nav x", ">", "/>", "\n",
@@ -48,24 +49,21 @@ def main() -> None:
     rng = random.Random(0)
     pages = [sample.body.decode(errors="replace") for sample in samples()]
     for form in FORMATS:  # compiles
-        with_links = form == "markdown"
-        extract_page("<p>x", extractor="native", format=form, captions=True, comments=True, links=with_links)
+        extract_page("<p>x", TextOptions(format=form, captions=True, comments=True, links=form == "markdown"))
     began, worst, problems, size = time.perf_counter(), (0.0, ""), 0, 0
     for _ in range(count):
         page = mutate(rng, pages)
         start = time.process_time()
         form = rng.choice(FORMATS)
-        found = extract_page(
-            page,
-            extractor="native",
+        options = TextOptions(
             main_content=rng.random() < 0.8,
             format=form,
             captions=rng.choice((None, True, False)),
             links=form == "markdown" and rng.random() < 0.5,
-            url=rng.choice((None, "http://a.example/b/c?d#e")),
             comments=rng.random() < 0.2,
             tables=rng.random() < 0.8,
         )
+        found = extract_page(page, options, rng.choice((None, "http://a.example/b/c?d#e")))
         spent = time.process_time() - start
         assert (found.text is None) == (found.problem is not None)
         assert found.problem in (None, "empty_text", "too_deep"), (found.problem, found.detail)

@@ -12,6 +12,7 @@ from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.words import CHARS
+from pipeline.extract.options import TextOptions
 
 
 class Found(NamedTuple):
@@ -30,37 +31,24 @@ def shipped_model() -> trees.Model:
 
 
 def extract(
-    html: bytes,
-    *,
-    main_content: bool,
-    max_depth: int,
-    max_tags: int,
-    markdown: bool = False,
-    with_comments: bool = False,
-    with_captions: bool | None = None,
-    tables: bool = True,
-    links: bool = False,
-    url: str | None = None,
-    model: trees.Model | None = None,
+    html: bytes, options: TextOptions, *, max_tags: int, url: str | None = None, model: trees.Model | None = None
 ) -> Found:
-    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it; all that is visible unless `main_content`.
-
-    Captions are as the model decides where `with_captions` is None. `links` are Markdown's; `url` is the page's own.
-    """
-    page = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
+    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it. `url` is the page's own, for links in Markdown."""
+    markdown = options.format == "markdown"
+    page = parse(np.frombuffer(html, np.uint8), options.max_depth, max_tags, markdown)
     first, last = page.title
     title = html[first:last].decode()
     if page.status != OK:
         return Found("", title, "too_deep" if page.status == TOO_DEEP else "too_large")
     if not len(page.home):
         return Found("", title, None)
-    keep = choose(page, model or shipped_model()) if main_content else visible(page)
-    if main_content and with_comments:
+    keep = choose(page, model or shipped_model()) if options.main_content else visible(page)
+    if options.main_content and options.comments:
         keep |= comments(page)
-    if with_captions is not None:
-        keep = captions(page, keep, with_captions)
-    marks = find_marks(page, html, links, url) if markdown else NONE
-    return Found(assemble(page, keep, markdown, tables, marks).tobytes().decode(), title, None)
+    if options.captions is not None:
+        keep = captions(page, keep, options.captions)
+    marks = find_marks(page, html, options.links, url) if markdown else NONE
+    return Found(assemble(page, keep, markdown, options.tables, marks).tobytes().decode(), title, None)
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
@@ -77,4 +65,4 @@ def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
 def warm_up() -> None:
     """Compile, or load from the cache, all kernels."""
     for main_content in (True, False):
-        extract(b"<p>A word.", main_content=main_content, max_depth=500, max_tags=100, with_comments=True)
+        extract(b"<p>A word.", TextOptions(main_content=main_content, comments=True), max_tags=100)
