@@ -54,7 +54,8 @@ def ablate(
             raise UserError(f"{name}: has no finished shards; run it again with --until shards")
     sources = [read_texts([source]) for source in on]
     texts = pa.concat_arrays([first_bytes(source, size // len(on)) for source in sources])
-    from pipeline.train.ablation import Arm, compare, plot_curves, train_all
+    from pipeline.train.ablation import Arm, compare, curves, train_all
+    from pipeline.train.plot import plot_comparison
 
     names = {name: f"{number}-{run.root.resolve().name}" for number, (name, run) in enumerate(opened.items())}
     vocabularies = {name: Tokenizer.from_file(run.root / "tokenizer") for name, run in opened.items()}
@@ -114,7 +115,8 @@ def ablate(
             told = {"run": name, "mean": difference.mean, "interval": interval, "seen": difference.seen}
             account["against_first"].append(told)
         write_text(out / "ablation.json", json.dumps(account, indent=1) + "\n")
-        plot_curves({name: out / arm.name for name, arm in zip(opened, arms, strict=True)}, out / "ablation.png")
+        drawn = {name: curves(out / arm.name) for name, arm in zip(opened, arms, strict=True)}
+        plot_comparison(drawn, out / "ablation.png")
     return account
 
 

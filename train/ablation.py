@@ -7,14 +7,11 @@ seed by seed. Losses are in bits a byte: of the same texts, whatever tokenizer a
 
 import json
 import math
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.train.config import TrainConfig
@@ -104,26 +101,3 @@ def curves(folder: Path) -> tuple[list[int], list[list[float]]]:
         tokens = [line["tokens"] for line in checks]
         found.append([line["bits_per_byte"] for line in checks])
     return tokens, found
-
-
-def plot_curves(folders: Mapping[str, Path], picture: Path) -> None:
-    """Bits a byte of the held-out texts over the tokens seen: each arm's mean, and the range of its seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for name, folder in folders.items():
-        tokens, found = curves(folder)
-        seeds = np.array(found)[:, 1:]  # before the first step all are alike
-        [line] = axes.plot(tokens[1:], seeds.mean(axis=0), linewidth=1.8, marker="o", markersize=4, label=name)
-        axes.fill_between(tokens[1:], seeds.min(axis=0), seeds.max(axis=0), color=line.get_color(), alpha=0.15)
-    axes.set_xlabel("tokens seen")
-    axes.set_ylabel("held-out texts, bits a byte")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    scratch = picture.with_name(picture.name + ".tmp")
-    figure.savefig(scratch, format="png", metadata={"Software": None})
-    os.replace(scratch, picture)

@@ -1,50 +1,27 @@
-"""The loss curve as a picture."""
+"""Curves of training as pictures: a PNG each, whose bytes depend on the numbers and on matplotlib's version alone."""
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def plot_losses(metrics: Path, picture: Path) -> None:
-    """Draw the training and validation loss of `metrics` (the loop's JSON lines) over the tokens seen, as a PNG.
-
-    The picture's bytes depend on the numbers and on matplotlib's version alone: no date is written in.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second, and only this function needs it
+@contextmanager
+def _over_tokens(picture: Path, ylabel: str) -> Iterator[Any]:
+    """Axes to draw on, which are written to `picture` at the end; no date is written in."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second, and only these functions need it
     from matplotlib.figure import Figure
-
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    steps = [(line["tokens"], line["loss"]) for line in lines if "loss" in line]
-    checks = [(line["tokens"], line["validation_loss"]) for line in lines if "validation_loss" in line]
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    if steps:
-        tokens, losses = np.array(steps).T
-        axes.plot(tokens, losses, color="#9db8d2", linewidth=0.8, label="training, each step")
-        span = max(1, len(losses) // 25)
-        if span > 1:
-            mean = np.convolve(losses, np.full(span, 1 / span), mode="valid")
-            middles = tokens[span // 2 :][: len(mean)]
-            axes.plot(middles, mean, color="#1f5f99", linewidth=1.8, label=f"training, mean of {span} steps")
-    if checks:
-        tokens, losses = np.array(checks).T
-        axes.plot(tokens, losses, color="#d1495b", linewidth=1.8, marker="o", markersize=4, label="validation")
-        last = next(line for line in reversed(lines) if "validation_loss" in line)
-        bits = last["bits_per_byte"]
-        axes.annotate(
-            f"{last['validation_loss']:.2f} nats a token" + (f"\n{bits:.2f} bits a byte" if bits is not None else ""),
-            (last["tokens"], last["validation_loss"]),
-            xytext=(0, 18),
-            textcoords="offset points",
-            ha="right",
-            color="#d1495b",
-        )
+    yield axes
     axes.set_xlabel("tokens seen")
-    axes.set_ylabel("loss (nats per token)")
+    axes.set_ylabel(ylabel)
     axes.xaxis.set_major_formatter(lambda tokens, _: _short(tokens))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -52,6 +29,45 @@ def plot_losses(metrics: Path, picture: Path) -> None:
     scratch = picture.with_name(picture.name + ".tmp")
     figure.savefig(scratch, format="png", metadata={"Software": None})
     os.replace(scratch, picture)
+
+
+def plot_losses(metrics: Path, picture: Path) -> None:
+    """Draw the training and validation loss of `metrics` (the loop's JSON lines) over the tokens seen."""
+    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    steps = [(line["tokens"], line["loss"]) for line in lines if "loss" in line]
+    checks = [(line["tokens"], line["validation_loss"]) for line in lines if "validation_loss" in line]
+    with _over_tokens(picture, "loss (nats per token)") as axes:
+        if steps:
+            tokens, losses = np.array(steps).T
+            axes.plot(tokens, losses, color="#9db8d2", linewidth=0.8, label="training, each step")
+            span = max(1, len(losses) // 25)
+            if span > 1:
+                mean = np.convolve(losses, np.full(span, 1 / span), mode="valid")
+                middles = tokens[span // 2 :][: len(mean)]
+                axes.plot(middles, mean, color="#1f5f99", linewidth=1.8, label=f"training, mean of {span} steps")
+        if checks:
+            tokens, losses = np.array(checks).T
+            axes.plot(tokens, losses, color="#d1495b", linewidth=1.8, marker="o", markersize=4, label="validation")
+            last = next(line for line in reversed(lines) if "validation_loss" in line)
+            bits = last["bits_per_byte"]
+            axes.annotate(
+                f"{last['validation_loss']:.2f} nats a token"
+                + (f"\n{bits:.2f} bits a byte" if bits is not None else ""),
+                (last["tokens"], last["validation_loss"]),
+                xytext=(0, 18),
+                textcoords="offset points",
+                ha="right",
+                color="#d1495b",
+            )
+
+
+def plot_comparison(curves: Mapping[str, tuple[list[int], list[list[float]]]], picture: Path) -> None:
+    """Draw bits a byte of the held-out texts over the tokens seen, of each name: its seeds' mean, and their range."""
+    with _over_tokens(picture, "held-out texts, bits a byte") as axes:
+        for name, (tokens, seeds) in curves.items():
+            later = np.array(seeds)[:, 1:]  # before the first step all are alike
+            [line] = axes.plot(tokens[1:], later.mean(axis=0), linewidth=1.8, marker="o", markersize=4, label=name)
+            axes.fill_between(tokens[1:], later.min(axis=0), later.max(axis=0), color=line.get_color(), alpha=0.15)
 
 
 def _short(tokens: float) -> str:
