@@ -128,7 +128,7 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
         character_classes(),
         _lower_case(),
         _decomposed_lengths() if fold else np.zeros(1, np.int64),
-        words._STOP_CODES,
+        words.STOP_CODES,
         fold,
         out.counts,
         out.ngrams,
@@ -153,7 +153,7 @@ def word_ngrams(data: Any, starts: Any, ends: Any) -> WordNgrams:
         *(np.zeros((1, 9) if name in ("top", "duplicate") else 1, np.int64) for name in words.WordStatistics._fields)
     )
     classes = character_classes()
-    _count_words(data, starts, ends, classes, words._STOP_CODES, counts, characters, repeats, found)
+    _count_words(data, starts, ends, classes, words.STOP_CODES, counts, characters, repeats, found)
     return WordNgrams(characters, found, repeats)
 
 

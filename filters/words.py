@@ -49,7 +49,7 @@ from pipeline.filters.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ngram_char
 
 # Gopher (Rae et al. 2021, appendix A1.1): "at least two of the following English words".
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-_STOP_CODES = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], dtype=np.int64)
+STOP_CODES = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], dtype=np.int64)
 _LONGEST_STOP_WORD = max(map(len, STOP_WORDS))
 
 _Counts = npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ def word_statistics(
     columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
     shapes = [(n, columns[field]) if field in columns else (n,) for field in WordStatistics._fields]
     out = WordStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
-    _count(data, starts, ends, character_classes(), _STOP_CODES, out)
+    _count(data, starts, ends, character_classes(), STOP_CODES, out)
     return out
 
 

@@ -103,7 +103,7 @@ def main() -> None:
     def fresh() -> Batch:
         return Batch.from_arrow(array)
 
-    classes, stops = character_classes(), words._STOP_CODES
+    classes, stops = character_classes(), words.STOP_CODES
     b = fresh()
     out = b.words
     print(f"{'':<52}{'µs/doc':>10}{'docs/s':>12}{'MB/s':>10}")
