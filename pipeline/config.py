@@ -265,6 +265,17 @@ class Lines(Section):
     """Count among so many documents, then anew (Llama 3: 30,000,000); without it, among all."""
 
 
+class Sentences(Section):
+    """Spans of sentences that repeat across the kept documents (pipeline.filters.sentences)."""
+
+    span: int = Field(default=3, ge=1)
+    """Sentences one after another (C4: 3)."""
+    most: int = Field(default=1, ge=1)
+    """A span may occur so often (C4: 1)."""
+    keep: Literal["first", "none"] = "first"
+    """Of a span that occurs more often: its first `most` occurrences stay (C4), or none."""
+
+
 class Ngrams(Section):
     """Paragraphs and documents whose n-grams have been seen, as DCLM's bff (pipeline.filters.bloom)."""
 
@@ -326,17 +337,18 @@ class Duplicates(Section):
     memory: str = "2GB"
     """What each step of the stage may use in the parent process, libraries included."""
     lines: Lines | None = None
+    sentences: Sentences | None = None
     ngrams: Ngrams | None = None
     substrings: Substrings | None = None
     min_words: int = Field(default=1, ge=1)
-    """What is left with fewer words after the cuts of these three goes."""
+    """What is left with fewer words after the cuts of these four goes."""
     min_sentences: int | None = Field(default=None, ge=1)
     """And with fewer sentences (C4's code: 3)."""
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Those of lines, ngrams and substrings that are on."""
-        return tuple(name for name in ("lines", "ngrams", "substrings") if getattr(self, name) is not None)
+        """Those of lines, sentences, ngrams and substrings that are on."""
+        return tuple(name for name in ("lines", "sentences", "ngrams", "substrings") if getattr(self, name) is not None)
 
     @field_validator("keep", mode="before")
     @classmethod

@@ -213,7 +213,7 @@ EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard
 UNICODE = ("unicode",)
 SEEN = ("extract", "language.decide")
 EDIT = "quality.edit"
-CUTS = ("duplicates.lines", "duplicates.ngrams", "duplicates.substrings")
+CUTS = ("duplicates.lines", "duplicates.sentences", "duplicates.ngrams", "duplicates.substrings")
 REGEX = ("regex",)
 SCORES, ITEMS, BOUNDS = "quality.scores", "quality.contamination", "quality.bounds"
 MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
@@ -234,6 +234,7 @@ STEPS = (
     Step("duplicates.candidates", 1, ("duplicates.signatures", "quality.decide"), earlier_keys, whole=find_candidates),
     Step("duplicates.documents", 1, ("duplicates.candidates", "quality"), choice_options, whole=choice.decide),
     family("lines", spans.lines, UNICODE),
+    family("sentences", spans.sentences, REGEX),
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),

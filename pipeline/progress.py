@@ -23,6 +23,7 @@ TITLES = {
     "duplicates.candidates": "find candidates",
     "duplicates.documents": "choose among copies",
     "duplicates.lines": "find lines that repeat",
+    "duplicates.sentences": "find sentences that repeat",
     "duplicates.ngrams": "find n-grams seen before",
     "duplicates.substrings": "find passages that repeat",
     "duplicates": "decide what goes",

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters import bloom, cuts, lines, repeats, substrings, tokens
+from pipeline.filters import bloom, cuts, lines, repeats, sentences, substrings, tokens
 from pipeline.filters.batch import Batch
 from pipeline.filters.repeats import Keep
 
@@ -319,3 +319,42 @@ def test_cuts_of_several_kinds_are_one() -> None:
     texts = pa.array(["abcdefghij", None, "xé"])
     cut = cuts.apply(texts, ranges([(0, 4), (8, 9)], [], [(1, 3)]))
     assert cut.to_pylist() == ["efghj", None, "x"]
+
+
+def test_sentences_are_those_that_the_signal_counts() -> None:
+    draw = random.Random(5)
+    alphabet = [*"aBé漢。।.!?\"')» \n\u2028\u00a01\u0301\u200b\x07…_-،؟xy "]
+    texts = [None, "", *("".join(draw.choices(alphabet, k=draw.randrange(60))) for _ in range(5_000))]
+    array = pa.array(texts)
+    found = sentences.find_sentences(array)
+    assert np.diff(found.offsets).tolist() == Batch.from_arrow(array).words.sentences.tolist()
+    assert found.hashes.size > 5_000
+    for text in (2, 3, 100):
+        data = (texts[text] or "").encode()
+        for i in range(found.offsets[text], found.offsets[text + 1]):
+            alone = data[found.starts[i] : found.ends[i]]
+            assert sentences.find_sentences(pa.array([alone.decode()])).hashes.tolist() == [found.hashes[i]]
+            assert not data[found.before[i] : found.starts[i]].decode().strip("\x07\u200b \n\u2028\u00a0")
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "left"),
+    [
+        ("Aa. Bb. Cc.", [0], "Bb. Cc."),
+        ("Aa. Bb. Cc.", [1], "Aa. Cc."),
+        ("Aa. Bb. Cc.", [2], "Aa. Bb."),
+        ("Aa. Bb. Cc.", [0, 1, 2], ""),
+        ("Aa.\nBb. Cc.\nDd.", [1, 2], "Aa.\nDd."),
+        ("Aa.\nBb. Cc.\nDd.", [1], "Aa.\nCc.\nDd."),
+        ("Aa.\nBb. Cc.\nDd.", [3], "Aa.\nBb. Cc."),
+        ("Aa. Bb.\nCc. Dd.", [1, 2], "Aa. Dd."),
+        ("Head\nAa.\nHead\nBb.\n", [0, 1], "Head\nHead\n"),
+        ("“Äa.” Bb。漢。 Cc", [0, 2], "Bb。 Cc"),
+        ("Aa. \n", [0], ""),
+    ],
+)
+def test_sentences_go_with_the_space_on_one_side(text: str, marked: list[int], left: str) -> None:
+    array = pa.array(["Zz.", text])
+    found = sentences.find_sentences(array)
+    marks = np.isin(np.arange(found.hashes.size), np.array(marked) + 1)
+    assert cuts.apply(array, sentences.cut_spans(found, marks, 1)).to_pylist() == ["Zz.", left]

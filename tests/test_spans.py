@@ -1,5 +1,6 @@
 """Duplicates within texts in whole runs: what is cut, why, what is left, and who goes for having too little."""
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -217,3 +218,74 @@ def test_an_unknown_key_of_a_family_comes_with_the_known_ones(tmp_path: Path) ->
         UserError, match=r"duplicates.lines.mots: unknown key \(did you mean most\?\); known: most, keep"
     ):
         go(tmp_path / "run", [], "duplicates.lines.mots=2")
+
+
+SAID = ("The mill stood by the river for two hundred years.", "Nobody lived there after the flood.", "Then came Ann!")
+
+
+def page(name: str, *sentences: str) -> dict[str, str]:
+    """A page with words of its own, so that no two are copies."""
+    own = " ".join(f"{name}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    return {"id": name, "text": " ".join([*sentences, own + "."])}
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two files of pages that say the same three sentences, or nearly."""
+    one, two, three = SAID
+    pages = [
+        page("first", one, two, three),
+        page("two", one, two, "But then.", three),  # two in a row are no span of three
+        page("sign", one, two, three.replace("!", "?")),
+        page("case", "A heading\n" + one.upper() + "\n", two + "\n", three + "\nAnother heading\n"),
+        page("again", "Well.", one, two, three, "So.", one, two, three),
+    ]
+    folder = tmp_path_factory.mktemp("spoken")
+    files = [folder / "a.jsonl", folder / "b.jsonl"]
+    files[0].write_text("".join(json.dumps(row) + "\n" for row in pages[:2]))
+    files[1].write_text("".join(json.dumps(row) + "\n" for row in pages[2:]))
+    return files
+
+
+def spoken_of(done: Run) -> dict[str, str]:
+    """What is left of each page before its own words."""
+    rows = [row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()]
+    return {row["id"]: row["text"].partition(row["id"] + "a")[0] for row in rows}
+
+
+def test_spans_of_three_sentences_that_occur_again_go(tmp_path: Path, spoken: list[Path]) -> None:
+    rule = "duplicates.sentences={span = 3}"
+    done, reporter = go(tmp_path / "run", spoken, rule, "duplicates.min_sentences=2")
+    assert reporter.steps[-3:] == ["duplicates.sentences", "duplicates", "clean"]
+    one, two, three = SAID
+    left = {
+        "first": f"{one} {two} {three} ",
+        "two": f"{one} {two} But then. {three} ",
+        "sign": f"{one} {two} Then came Ann? ",
+        "again": "Well. So. ",
+    }
+    assert spoken_of(done) == left
+    [(part, row)] = find(done, "case")  # of it one sentence is left
+    told = story(done, part, row)
+    assert [(cut["rule"], cut["text"]) for cut in told["cuts"]] == [
+        ("duplicates.sentences", f"{one.upper()}\n {two}\n {three}\n")
+    ]
+    assert told["stages"][-1]["dropped"] == [
+        {
+            "rule": "duplicates.sentences",
+            "value": None,
+            "bound": "what is left has not min_words = 1 and min_sentences = 2",
+        }
+    ]
+    again, _ = go(tmp_path / "two", spoken, rule, "duplicates.min_sentences=2", workers=2)
+    for part in done.parts:
+        for step in ("duplicates", "clean"):
+            assert done.file(step, part).read_bytes() == again.file(step, part).read_bytes()
+    done, _ = go(tmp_path / "run", spoken, rule)
+    assert spoken_of(done) == left | {"case": "A heading\nAnother heading\n "}
+    done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={span = 4}")
+    assert len(spoken_of(done)["again"]) > len(left["again"]) + 2 * sum(map(len, SAID))
+    done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={most = 3}")
+    assert spoken_of(done)["again"] == f"Well. {one} {two} {three} So. "
+    done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={keep = 'none'}")
+    assert spoken_of(done)["first"] == ""

@@ -1,4 +1,4 @@
-"""What repeats across the documents that are kept: lines, n-grams, passages; and the duplicates stage's last word.
+"""What repeats across the documents that are kept: lines, sentences, n-grams, passages; and the duplicates stage's last word.
 
 Each family reads the texts as they have come so far and writes, row-aligned, the ranges it would cut. They know nothing of
 one another; `decide` joins their cuts and drops a document that is left with too little. Clean text is made without them.
@@ -129,6 +129,33 @@ def _documents(view: View, first: int, last: int) -> Iterator[tuple[int, pa.Arra
                 yield number, pc.if_else(inside, texts, pa.scalar(None, texts.type))
                 place = int(order[-1]) + 1 if len(order) else place
         before += count
+
+
+def sentences(view: View, tick: Tick) -> int:
+    """Spans of sentences that stand in the corpus more than once."""
+    from pipeline.filters.repeats import Marks, mark_repeats
+    from pipeline.filters.sentences import cut_spans, find_sentences, span_hashes
+    from pipeline.filters.substrings import text_bytes
+
+    options = view.config.duplicates.sentences
+    assert options is not None
+    with TemporaryFile(dir=view.root / "ledger") as file:
+        marks = Marks(file)
+        mark_repeats(
+            lambda: ((number, span_hashes(find_sentences(texts), options.span)) for number, texts in kept_texts(view)),
+            marks,
+            at_most=sum(text_bytes(texts) for _, texts in kept_texts(view)) // 2,  # a letter and a terminal at least
+            memory=table_memory(view),
+            most=options.most,
+            keep=options.keep,
+        )
+
+        def found() -> Iterator[tuple[int, "Ranges"]]:
+            for number, texts in kept_texts(view):
+                here = find_sentences(texts)
+                yield number, cut_spans(here, marks.of(number, here.hashes.size), options.span)
+
+        return write_cuts(view, tick, found())
 
 
 def ngrams(view: View, tick: Tick) -> int:
