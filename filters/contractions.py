@@ -9,25 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 _WORDS = ("who", "what", "when", "where", "why", "how", "there", "that", "this", "these", "those")
-_NOT = (  # n't and n't've
-    *(
-        "ca",
-        "could",
-        "do",
-        "does",
-        "did",
-        "had",
-        "may",
-        "might",
-        "must",
-        "need",
-        "ought",
-        "sha",
-        "should",
-        "wo",
-        "would",
-    ),
-)
+_NOT = "ca could do does did had may might must need ought sha should wo would"  # n't and n't've
 _PLAIN_NOT = ("ai", "are", "is", "was", "were", "have", "has", "dare")  # n't
 _EXCLUDED = frozenset(("ill", "its", "hell", "shell", "shed", "were", "well", "whore"))
 
@@ -69,9 +51,9 @@ def _parts() -> Iterator[list[str]]:
         yield from _contracted(word, ["ve"])
     for word in ("could", "might", "must", "should", "would"):
         yield from _contracted(word, ["ve"])
-    for word in _both(_NOT):
+    for word in _both(_NOT.split()):
         yield from ([word, "n't", "'ve"], [word, "nt", "ve"])
-    for word in _both((*_NOT, *_PLAIN_NOT)):
+    for word in _both((*_NOT.split(), *_PLAIN_NOT)):
         yield from ([word, "n't"], [word, "nt"])
     for word, mark in product(
         _both(["doin", "goin", "nothin", "nuthin", "ol", "somethin", "lovin", "havin"]), ("", "'")

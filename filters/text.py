@@ -28,26 +28,15 @@ def text_byte_entropy(docs: Batch) -> FloatArray:
 
 
 SPECIAL_TOKENS = (
-    *(
-        "<|endoftext|>",
-        "<|im_start|>",
-        "<|im_end|>",
-        "<|begin_of_text|>",
-        "<|eot_id|>",
-        "<s>",
-        "</s>",
-        "<unk>",
-        "<pad>",
-        "<mask>",
-    ),
-    *("<bos>", "<eos>", "[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]", "[INST]", "[/INST]"),
+    "<|endoftext|> <|im_start|> <|im_end|> <|begin_of_text|> <|eot_id|> <s> </s> <unk> <pad> <mask> <bos> <eos> "
+    "[CLS] [SEP] [MASK] [PAD] [UNK] [INST] [/INST]"
 )
 """Of GPT-2, ChatML, Llama 1 to 3, T5 and BERT: a text that holds them was a model's input or output."""
 
 
 def text_special_token_ratio(docs: Batch) -> FloatArray:
     """Special tokens of language models ("<|endoftext|>", "</s>", "[MASK]"), in any case, per word; NaN without words."""
-    return ratio(np.sum([docs.count(token) for token in SPECIAL_TOKENS], axis=0), docs.words.words)
+    return ratio(np.sum([docs.count(token) for token in SPECIAL_TOKENS.split()], axis=0), docs.words.words)
 
 
 SIGNALS = (text_compression_ratio, text_byte_entropy, text_special_token_ratio)
