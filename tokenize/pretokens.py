@@ -88,11 +88,14 @@ def _as_arrays(found: "Counter[str]") -> PreTokens:
 def character_classes() -> np.ndarray:
     """uint8 by code point: letter, number, white space or other, as the `regex` module's Unicode tables say."""
     classes = np.zeros(0x110000, np.uint8)
-    everything = np.r_[0:0xD800, 0xE000:0x110000].astype("<u4").tobytes().decode("utf-32-le")
-    for expression, value in ((r"\p{L}+", _LETTER), (r"\p{N}+", _NUMBER), (r"\s+", _SPACE)):
-        for match in regex.finditer(expression, everything):
-            classes[ord(match.group()[0]) : ord(match.group()[-1]) + 1] = value
-    classes[0xD800:0xE000] = _OTHER
+    width = 0x800  # few at a time, for little memory; surrogates, which are no characters, are 0x800 from 0xD800
+    for start in range(0, len(classes), width):
+        if start == 0xD800:
+            continue
+        characters = np.arange(start, start + width, dtype="<u4").tobytes().decode("utf-32-le")
+        for expression, value in ((r"\p{L}+", _LETTER), (r"\p{N}+", _NUMBER), (r"\s+", _SPACE)):
+            for match in regex.finditer(expression, characters):
+                classes[start + match.start() : start + match.end()] = value
     return classes
 
 
@@ -116,7 +119,8 @@ def _count_scanned(
         table.make_room(entries, size, limit)
 
     def count(data: np.ndarray, ends: np.ndarray) -> None:
-        bounds = np.zeros(len(data) + 1, np.int64)
+        bounds = np.empty(len(data) + 1, np.int64)  # memory only where something is written
+        bounds[0] = 0
         found = scan(data, ends, classes, bounds)
         table = free.get()
         try:
