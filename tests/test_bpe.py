@@ -5,6 +5,7 @@ import json
 import pickle
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import tokenizers
 import transformers
 
 from pipeline.errors import UserError
-from pipeline.tokenize import merging
+from pipeline.tokenize import bpe, merging
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 from pipeline.tokenize.pretokens import PreTokens, count_pretokens, grown
@@ -300,6 +301,16 @@ def test_encoding_equals_tiktoken_and_tokenizers(tokenizer: Tokenizer) -> None:
 def test_encoding_equals_the_slow_encoder(tokenizer: Tokenizer) -> None:
     for text in fuzz(20, seed=9) + list(SENTENCES[:3]):
         assert tokenizer.encode(text) == slow_encode(tokenizer, text)
+
+
+def test_pieces_and_threads_change_no_ids(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*fuzz(200, seed=10), None, "a\ud800b", "", "the fox " * 200, None]
+    whole = tokenizer.encode_batch(texts)
+    assert [whole[0][a:b].tolist() for a, b in pairwise(whole[1])] == [tokenizer.encode(text or "") for text in texts]
+    monkeypatch.setattr(bpe, "_PIECE_CHARACTERS", 100)
+    with ThreadPoolExecutor(3) as pool:
+        for found in (tokenizer.encode_batch(texts), tokenizer.encode_batch(texts, pool)):
+            assert [each.tolist() for each in found] == [each.tolist() for each in whole]
 
 
 def test_encode_batch_takes_arrow_with_nulls_and_offsets(tokenizer: Tokenizer) -> None:

@@ -9,15 +9,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import fastokens
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import tokenizers
 
 from pipeline.errors import UserError
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
@@ -26,6 +24,7 @@ from pipeline.tokenize.ranks import merges_of, read_ranks
 END_OF_TEXT = "<|endoftext|>"
 
 _FILE_CHARACTERS = 1 << 22
+_PIECE_CHARACTERS = 1 << 20
 
 
 class Tokenizer:
@@ -115,19 +114,26 @@ class Tokenizer:
         except (UnicodeEncodeError, TypeError):
             return list(self._engine.encode(_without_surrogates(text)).ids)
 
-    def encode_batch(self, texts: "pa.Array | Sequence[str | None]") -> tuple[np.ndarray, np.ndarray]:
-        """Ids of many texts, special tokens as plain text, null as empty: (uint32 ids, int64 offsets, one more than texts)."""
+    def encode_batch(
+        self, texts: "pa.Array | Sequence[str | None]", pool: ThreadPoolExecutor | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of many texts, special tokens as plain text, null as empty: (uint32 ids, int64 offsets, one more than texts).
+
+        With a pool its threads encode, a megabyte or so at a time; keep it, for each remembers what it has met. fastokens
+        has threads of its own too, as many as the environment's FASTOKENS_BPE_THREADS says: 1 is right beside a pool.
+        """
         listed: list[str | None] = texts.to_pylist() if isinstance(texts, (pa.Array, pa.ChunkedArray)) else list(texts)
-        if isinstance(self._engine, fastokens.Tokenizer):
-            try:
-                ids, offsets = self._engine.encode_batch_flat([text or "" for text in listed])
-            except UnicodeEncodeError:
-                ids, offsets = self._engine.encode_batch_flat([_without_surrogates(text or "") for text in listed])
-            return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64).astype(np.int64)
-        found = [np.array(self.encode(text or ""), np.uint32) for text in listed]
-        bounds = np.zeros(len(found) + 1, np.int64)
-        np.cumsum([len(each) for each in found], out=bounds[1:])
-        return np.concatenate([np.empty(0, np.uint32), *found]), bounds
+        plain = [text or "" for text in listed]
+        if self._has_fast_engine:
+            run = map if pool is None else pool.map
+            found = list(run(partial(_encode_piece, self._engine), _pieces(plain)))
+        else:
+            each = [np.array(self.encode(text), np.uint32) for text in plain]
+            found = [(ids, np.array([len(ids)], np.int64)) for ids in each]
+        bounds = np.zeros(len(plain) + 1, np.int64)
+        if found:
+            np.cumsum(np.concatenate([sizes for _, sizes in found]), out=bounds[1:])
+        return np.concatenate([np.empty(0, np.uint32), *(ids for ids, _ in found)]), bounds
 
     def encode_stream(self, chunks: Iterable[str], *, allow_special: bool = False) -> Iterator[int]:
         """The ids of the chunks' whole text, however it is cut, a few tens of thousands of characters at a time.
@@ -206,14 +212,25 @@ class Tokenizer:
         """The longest special token wins where several start."""
         return re.compile("(" + "|".join(map(re.escape, sorted(self.special_tokens, key=lambda s: (-len(s), s)))) + ")")
 
+    @property
+    def _has_fast_engine(self) -> bool:
+        return self.pattern in (GPT2_PATTERN, CL100K_PATTERN) and len(self.vocab) == self.vocab_size
+
     @cached_property
     def _engine(self) -> Any:
         """Knows no special tokens, so none can be forged by a document."""
-        description = json.dumps(self._description() | {"added_tokens": []})
-        without_gaps = len(self.vocab) == self.vocab_size  # which fastokens insists on
-        if without_gaps and self.pattern in (GPT2_PATTERN, CL100K_PATTERN):
-            return fastokens.Tokenizer.from_json_str(description)
-        return tokenizers.Tokenizer.from_str(description)
+        description = self._description() | {"added_tokens": []}
+        # Both engines read merges in this older form as well, and sooner.
+        description["model"]["merges"] = [" ".join(merge) for merge in description["model"]["merges"]]
+        text = json.dumps(description, ensure_ascii=False)
+        # Here, because only encoding needs an engine.
+        if self._has_fast_engine:
+            import fastokens
+
+            return fastokens.Tokenizer.from_json_str(text)
+        import tokenizers
+
+        return tokenizers.Tokenizer.from_str(text)
 
     def _description(self) -> dict[str, Any]:
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -222,6 +239,7 @@ class Tokenizer:
             cut = {"type": "Split", "pattern": {"Regex": self.pattern}, "behavior": "Isolated", "invert": False}
             pre_tokenizer = {"type": "Sequence", "pretokenizers": [cut, byte_level | {"use_regex": False}]}
         special_ids = {number: text for text, number in self.special_tokens.items()}
+        spelled = {token: _spell(token) for token in self.vocab.values()}
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         return {
             "version": "1.0",
@@ -241,8 +259,8 @@ class Tokenizer:
                 "fuse_unk": False,
                 "byte_fallback": False,
                 "ignore_merges": False,
-                "vocab": {special_ids.get(i) or _spell(token): i for i, token in sorted(self.vocab.items())},
-                "merges": [[_spell(left), _spell(right)] for left, right in self.merges],
+                "vocab": {special_ids.get(i) or spelled[token]: i for i, token in sorted(self.vocab.items())},
+                "merges": [[spelled[left], spelled[right]] for left, right in self.merges],
             },
         }
 
@@ -305,7 +323,7 @@ def _training_texts(
             texts = [item]
         elif isinstance(item, Path):
             texts = recut(_read(item), pattern, special_tokens)
-        elif any(pc.any(pc.match_substring(item, special)).as_py() for special in longest_first):
+        elif any(_occurs(special, item) for special in longest_first):
             texts = item.to_pylist()
         else:
             yield from item.chunks if isinstance(item, pa.ChunkedArray) else [item]
@@ -315,6 +333,12 @@ def _training_texts(
                 yield from border.split(text) if border else [text]
 
 
+def _occurs(special: str, texts: pa.Array) -> bool:
+    import pyarrow.compute as pc  # not for strings and files
+
+    return bool(pc.any(pc.match_substring(texts, special)).as_py())
+
+
 def _read(path: Path) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
@@ -322,6 +346,27 @@ def _read(path: Path) -> Iterator[str]:
                 yield chunk
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
+
+
+def _pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Whole texts, a million characters together or more: of much more at once the engine holds three copies of the ids."""
+    first = size = 0
+    for number, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= _PIECE_CHARACTERS:
+            yield texts[first:number]
+            first, size = number, 0
+    if first < len(texts):
+        yield texts[first:]
+
+
+def _encode_piece(engine: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """uint32 ids, and how many each text has."""
+    try:
+        ids, offsets = engine.encode_batch_flat(texts)
+    except UnicodeEncodeError:
+        ids, offsets = engine.encode_batch_flat([_without_surrogates(text) for text in texts])
+    return np.frombuffer(ids, np.uint32), np.diff(np.frombuffer(offsets, np.int64))
 
 
 def _without_surrogates(text: str) -> str:

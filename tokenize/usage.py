@@ -1,6 +1,7 @@
 """What a vocabulary does for a corpus: bytes a token, overall and by language; its longest tokens, and those never needed."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ SHOWN = 20  # of the longest and of the unused tokens
 UNKNOWN = "unknown"
 
 
-def measure(tokenizer: Tokenizer, batches: Iterable[tuple[pa.Array, pa.Array]]) -> dict[str, Any]:
+def measure(
+    tokenizer: Tokenizer, batches: Iterable[tuple[pa.Array, pa.Array]], pool: ThreadPoolExecutor | None = None
+) -> dict[str, Any]:
     """Encode batches of (texts, their languages, null where unknown) and count; nulls among the texts count as empty.
+
+    The pool is `encode_batch`'s.
 
     `{"vocab_size", "documents", "tokens", "bytes", "bytes_per_token", "languages": {code: the same four}, "longest",
     "unused"}`; bytes are of UTF-8, languages come by tokens, and the last two are those of `vocabulary`.
@@ -22,7 +27,7 @@ def measure(tokenizer: Tokenizer, batches: Iterable[tuple[pa.Array, pa.Array]]) 
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     languages: dict[str, np.ndarray] = {}
     for texts, codes in batches:
-        ids, offsets = tokenizer.encode_batch(texts)
+        ids, offsets = tokenizer.encode_batch(texts, pool)
         counts += np.bincount(ids, minlength=len(counts))
         sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         names = pc.fill_null(codes, UNKNOWN).dictionary_encode()

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,12 +151,11 @@ def tokenizer(view: View, tick: Tick) -> int:
     else:
         trained = given_tokenizer(options)
         done = documents
-    # Read once, when the first text is encoded.
+    os.environ["FASTOKENS_BPE_THREADS"] = "1"  # beside ours; read once, when the first text is encoded
     threads = min(view.workers, 1 + (options.memory_bytes - LIBRARIES) // ENCODER)
-    os.environ["FASTOKENS_BPE_THREADS"] = str(threads)
-    with atomic_folder(view.folder) as folder:
+    with atomic_folder(view.folder) as folder, ThreadPoolExecutor(threads) as pool:
         trained.save(folder / "tokenizer.json")
-        report = usage.measure(trained, batches())
+        report = usage.measure(trained, batches(), pool)
         (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return documents
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def encode(engine: str, pattern: str, corpus: str, trained: str, threads: int) -
 
     def work() -> Any:
         if engine == "ours":
-            return tokenizer.encode_batch(texts)[0]
+            with ThreadPoolExecutor(threads) as pool:
+                return tokenizer.encode_batch(texts, pool)[0]
         if engine == "tiktoken":
             import tiktoken
 
@@ -119,8 +121,9 @@ def child(job: dict[str, Any]) -> None:
 def run(python: str, **job: Any) -> float:
     """Start a child, print its line; returns MB a second: of CPU on one core, where other work would be counted, else of wall."""
     threads = str(job["threads"])
-    names = ("RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS", "NUMBA_NUM_THREADS")
+    names = ("RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
     env = os.environ | dict.fromkeys(names, threads) | {"TOKENIZERS_PARALLELISM": "true" if threads != "1" else "false"}
+    env["FASTOKENS_BPE_THREADS"] = "1"  # beside the pool that is given
     done = subprocess.run(
         [python, __file__, "--child", json.dumps(job)], env=env, capture_output=True, text=True, check=True
     )
