@@ -6,7 +6,7 @@
 GPT-3 looks for any common 13-gram of lower-cased words without punctuation (Brown et al. 2020, appendix C), PaLM for 70 % of
 an example's 8-grams (Chowdhery et al. 2022, section 8), Llama 3 for a share of its tokens in common 8-grams (2024, section
 5.1.4). Here: of each item the share of its different n-grams that a document holds; a threshold on it gives PaLM's rule, none
-GPT-3's (which cuts 200 characters around the place out where a document goes here). Words are those of filters/shingles.py.
+GPT-3's first one, and filters/collisions.py what it cuts instead. Words are those of filters/shingles.py.
 An item of fewer than n words cannot be found; `short` says how many those are.
 """
 
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 
 
 class EvaluationIndex:
-    """The n-grams of evaluation texts, to be found in others. Memory: some 40 bytes an n-gram."""
+    """The n-grams of evaluation texts, to be found in others. Memory: some 50 bytes an n-gram."""
 
     def __init__(self, texts: Sequence[str] | pa.Array, ngram: int = 13) -> None:
         if ngram < 1:
@@ -53,10 +53,23 @@ class EvaluationIndex:
         every = np.concatenate([np.zeros(0, np.uint64), *grams])
         order = np.lexsort((owners, every))
         keys, starts = np.unique(every[order], return_index=True)
+        self._keys = keys
         self._owners = owners[order]
         self._starts = np.append(starts, len(every)).astype(np.int64)
         self._table, self._slots = np.zeros(table_size(len(keys)), np.uint64), np.zeros(table_size(len(keys)), np.int64)
         _fill(keys, self._table, self._slots)
+
+    @property
+    def grams(self) -> int:
+        """How many different n-grams there are."""
+        return len(self._keys)
+
+    def places(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First word and number of each n-gram of items in a text, in the order of the text."""
+        hashes = shingle_hashes([text], self.ngram)[0]
+        numbers = np.minimum(np.searchsorted(self._keys, hashes), max(self.grams - 1, 0))
+        words = np.flatnonzero(self._keys[numbers] == hashes) if self.grams else np.zeros(0, np.int64)
+        return words, numbers[words]
 
     def search(self, texts: Texts) -> Found:
         """What of the items the texts hold."""

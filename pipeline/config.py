@@ -214,8 +214,16 @@ class Decontaminate(Section):
     """Words; GPT-3's 13 (Brown et al. 2020, appendix C), PaLM's and Llama 3's 8."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """The share of an item's n-grams from which on a document goes (PaLM: 0.7); without it one is enough (GPT-3)."""
-    action: Literal["drop", "flag"] = "drop"
-    """flag: keep them, and only say so."""
+    action: Literal["drop", "flag", "cut"] = "drop"
+    """flag: keep them, and only say so. cut: take the n-grams out, as GPT-3 does (filters/collisions.py)."""
+    window: int = Field(default=200, ge=0)
+    """Characters cut on either side of an n-gram."""
+    min_characters: int = Field(default=200, ge=1)
+    """Pieces shorter than this go."""
+    max_pieces: int = Field(default=10, ge=1)
+    """A document that falls into more goes whole."""
+    max_documents: int = Field(default=10, ge=1)
+    """An n-gram that more documents hold is let be."""
 
 
 class Measure(Section):
@@ -439,9 +447,14 @@ class Config(Section):
         return tuple(rule for name, bounds in self.edited.items() if (rule := bounds.fixed(f"edited.{name}")))
 
     @property
-    def contamination(self) -> Literal["drop", "flag"] | None:
+    def contamination(self) -> Literal["drop", "flag", "cut"] | None:
         """What is done with documents that hold texts of an evaluation; None where none is looked for."""
         return self.decontaminate.action if self.decontaminate.against else None
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """What is cut out of the texts that are left after the choice among copies, in the order of the steps."""
+        return (*self.duplicates.families, *(("contamination",) if self.contamination == "cut" else ()))
 
     @property
     def relative_rules(self) -> tuple[Relative, ...]:

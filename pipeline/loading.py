@@ -34,6 +34,8 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     check_rules(config, where)
     check_extract(config.extract, where)
     check_keep(config.duplicates.keep, where)
+    if config.decontaminate.action == "cut" and config.decontaminate.threshold is not None:
+        raise UserError(f"{where}: decontaminate.threshold: one n-gram is enough to cut it; leave the threshold out")
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
         True

@@ -195,10 +195,15 @@ def family(name: str, whole: Callable[[View, Callable[[int, int], None]], int], 
     )
 
 
+def collision_options(config: Config) -> Any:
+    """How evaluation texts are cut out; which they are is in the key of what has found them."""
+    return config.decontaminate.model_dump(include={"window", "min_characters", "max_pieces", "max_documents"})
+
+
 def cut_options(config: Config) -> Any:
     """What a document must be left with."""
     options = config.duplicates
-    if not options.families:
+    if not config.cuts:
         return None
     return [options.min_words, options.min_sentences] if options.min_sentences else options.min_words
 
@@ -213,7 +218,8 @@ EXTRACTORS = ("trafilatura", "lxml", "resiliparse", "isal", "brotli", "zstandard
 UNICODE = ("unicode",)
 SEEN = ("extract", "language.decide")
 EDIT = "quality.edit"
-CUTS = ("duplicates.lines", "duplicates.sentences", "duplicates.ngrams", "duplicates.substrings")
+COLLISIONS = "duplicates.contamination"
+CUTS = ("duplicates.lines", "duplicates.sentences", "duplicates.ngrams", "duplicates.substrings", COLLISIONS)
 REGEX = ("regex",)
 SCORES, ITEMS, BOUNDS = "quality.scores", "quality.contamination", "quality.bounds"
 MEASURED = ("quality", "language.decide", EDIT, SCORES, ITEMS)
@@ -237,6 +243,8 @@ STEPS = (
     family("sentences", spans.sentences, REGEX),
     family("ngrams", spans.ngrams, REGEX),
     family("substrings", spans.substrings, REGEX),
+    Step(COLLISIONS, 1, ("duplicates.documents", "extract", EDIT, ITEMS), collision_options, whole=spans.contamination,
+         libraries=UNICODE, needed=lambda config: config.contamination == "cut"),
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
     Step("clean", 3, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
     Step("tokenizer", 4, ("clean",), tokenizer_options, whole=products.tokenizer, libraries=("tokenizers",)),

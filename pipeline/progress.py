@@ -26,6 +26,7 @@ TITLES = {
     "duplicates.sentences": "find sentences that repeat",
     "duplicates.ngrams": "find n-grams seen before",
     "duplicates.substrings": "find passages that repeat",
+    "duplicates.contamination": "cut evaluation texts",
     "duplicates": "decide what goes",
     "clean": "write clean text",
     "tokenizer": "train tokenizer",

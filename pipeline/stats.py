@@ -53,7 +53,7 @@ def collect(run: Run) -> dict[str, Any]:
         "stages": stages,
         "languages": _languages(run),
     }
-    account["cuts"] = {family: _cuts(run, family) for family in run.config.duplicates.families}
+    account["cuts"] = {family: _cuts(run, family) for family in run.config.cuts}
     clean = run.done_parts("clean")
     documents = sum(rows_in(run.file("clean", part)) for part in clean)
     size = sum(_text_bytes(run.file("clean", part)) for part in clean)

@@ -95,7 +95,7 @@ def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[s
 def cuts_of(run: Run, part: Part, row: int) -> list[dict[str, Any]]:
     """What each family of duplicates within texts cuts out of a row, in the order of the text."""
     found = []
-    for family in run.config.duplicates.families:
+    for family in run.config.cuts:
         values = row_of(run, f"duplicates.{family}", part, row) or {}
         found += [{"rule": f"duplicates.{family}", **cut} for cut in values.get("cuts") or ()]
     text = (text_of(run, part, row) or "").encode() if found else b""
@@ -164,10 +164,13 @@ def _explain(
             "value": values["language_score"],
             "bound": f"min_score = {config.language.min_score:g}",
         }
-    if stage == "duplicates" and rule in config.duplicates.families:
+    if stage == "duplicates" and rule in config.cuts:
         options = config.duplicates
         sentences = f" and min_sentences = {options.min_sentences}" if options.min_sentences else ""
         left = f"what is left has not min_words = {options.min_words}{sentences}"
+        if rule == "contamination":
+            pieces, characters = config.decontaminate.max_pieces, config.decontaminate.min_characters
+            left += f"; more than {pieces} pieces go, and those of fewer than {characters} characters"
         return {"rule": f"duplicates.{rule}", "value": None, "bound": left}
     if stage == "duplicates" and rule != "crashed":
         similarity = values["similarity"]

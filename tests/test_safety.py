@@ -1,5 +1,6 @@
 """Word lists, and texts of evaluations."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.filters.collisions import collision_cuts, word_places
 from pipeline.filters.contamination import EvaluationIndex
+from pipeline.filters.shingles import word_hashes
 from pipeline.filters.wordlists import WordLists
 
 
@@ -101,6 +104,49 @@ def test_planted_items_are_found(text: str | None, share: float, ngrams: int) ->
     assert found.share.tolist() == [0.0, share]
     assert found.ngrams.tolist() == [0, ngrams]
     assert found.items == [[], [(0, share)] if share else []]
+
+
+def test_words_lie_where_their_hashes_are_from() -> None:
+    draw = random.Random(2)
+    alphabet = [*"aBé1漢か\u3099\u0301\u0e01\u0e48 -.'_\n가\u1161\u212b"]
+    texts = ["".join(draw.choices(alphabet, k=draw.randrange(40))) for _ in range(2_000)]
+    for text, hashes in zip(texts, word_hashes(texts), strict=True):
+        words = [text[a:b] for a, b in zip(*word_places(text), strict=True)]
+        assert [found.tolist() for found in word_hashes(words)] == [[value] for value in hashes.tolist()], text
+
+
+FILL = "xyz " * 300
+
+
+def spell(*lengths: int) -> str:
+    """The item between texts of so many characters."""
+    return f" {ITEM} ".join(FILL[:length] for length in lengths)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        (spell(399, 399), [FILL[:200], FILL[199:399]]),  # with the space beside the item 400: 200 go, and 200 stay
+        (spell(398, 399), [FILL[199:399]]),
+        (spell(399, 398), [FILL[:200]]),
+        (spell(398, 398), []),
+        (spell(0, 404), [FILL[199:404]]),
+        (spell(1000, 650, 500), [FILL[:800], FILL[199:451], FILL[199:500]]),  # and not the "x" at 800
+        (spell(1000, 398, 500), [FILL[:800], FILL[199:500]]),  # windows that touch
+        (f"{ITEM} {'a' * 150} {'b' * 100} {'ç' * 300}", ["ç" * 300]),  # the rest of a word goes too
+        (spell(*[600] * 10), [FILL[:400], *[FILL[199:400]] * 8, FILL[199:600]]),
+        (spell(*[600] * 11), []),  # eleven pieces
+        ("nothing of it", ["nothing of it"]),
+    ],
+)
+def test_gpt_3_cuts_what_lies_around(text: str, pieces: list[str]) -> None:
+    words, _ = EvaluationIndex([ITEM]).places(text)
+    cuts = collision_cuts(text, words, ngram=13)
+    data = text.encode()
+    edges = [0, *(edge for cut in cuts for edge in cut), len(data)]
+    left = [data[a:b].decode() for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+    assert [piece.strip() for piece in left] == [piece.strip() for piece in pieces]
+    assert all(piece[0].isspace() for piece in left[1:])
 
 
 def test_several_items_in_one_document() -> None:

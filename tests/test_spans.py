@@ -289,3 +289,45 @@ def test_spans_of_three_sentences_that_occur_again_go(tmp_path: Path, spoken: li
     assert spoken_of(done)["again"] == f"Well. {one} {two} {three} So. "
     done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={keep = 'none'}")
     assert spoken_of(done)["first"] == ""
+
+
+def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: Path) -> None:
+    item = passage(70_000, 16)
+    pages = [
+        {"id": "long", "text": f"{passage(0, 100)} {item} {passage(200, 100)}"},
+        {"id": "other", "text": f"{passage(1000, 100)} {item} {passage(1200, 100)}"},
+        {"id": "short", "text": f"{passage(2000, 5)} {passage(70_000, 13)} {passage(2200, 5)}"},
+        {"id": "free", "text": f"{passage(3000, 50)} {passage(70_000, 12)} {passage(3200, 50)}"},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pages))
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"id": "q1", "text": item}))
+    sets = [f"decontaminate.against=['{tmp_path}/eval.jsonl']", "decontaminate.action=cut"]
+    done, _ = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets)
+    rows = {row["id"]: row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()}
+    assert rows.keys() == {"long", "other", "free"}
+    assert rows["free"]["text"] == pages[3]["text"]
+    assert rows["long"]["contaminated_by"] == [{"item": "eval.jsonl#q1", "share": 1.0}]
+    before, _, after = pages[0]["text"].partition(item)
+    head, tail = before[:-200], after[200:]
+    assert before[-200] != " " != after[199]  # so both windows end within words
+    assert rows["long"]["text"] == f"{head.rpartition(' ')[0]} {tail.partition(' ')[2]}"
+    [(part, row)] = find(done, "short")
+    assert story(done, part, row)["stages"][-1]["dropped"] == [
+        {
+            "rule": "duplicates.contamination",
+            "value": None,
+            "bound": "what is left has not min_words = 1; "
+            "more than 10 pieces go, and those of fewer than 200 characters",
+        }
+    ]
+    assert collect(done)["cuts"]["contamination"]["documents"] == 3
+    done, reporter = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=2")
+    assert reporter.steps == ["duplicates.contamination", "duplicates", "clean"]
+    rows = {row["id"]: row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()}
+    assert rows["short"]["text"] == pages[2]["text"]  # three have its n-gram; two, the others
+    assert len(rows["long"]["text"]) < len(pages[0]["text"])
+    done, _ = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=1")
+    assert len(pq.read_table(done.root / "clean")) == 4
+    assert collect(done)["cuts"]["contamination"]["documents"] == 0
+    with pytest.raises(UserError, match=r"decontaminate.threshold: one n-gram is enough"):
+        go(tmp_path / "run", [], *sets, "decontaminate.threshold=0.5")

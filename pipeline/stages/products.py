@@ -64,7 +64,7 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
         for text, *tables in zip(text_groups(job.file, job.config.edits), *groups, strict=True):
             tick(row, row)
             columns = {"text": text}
-            if job.config.duplicates.families:
+            if job.config.cuts:
                 cuts = tables[list(sources).index("duplicates")]["cuts"]
                 columns["text"] = apply(text, ranges_of(cuts)).cast(pa.string())
             for step, table in zip(sources, tables, strict=True):

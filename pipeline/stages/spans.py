@@ -1,4 +1,6 @@
-"""What repeats across the documents that are kept: lines, sentences, n-grams, passages; and the duplicates stage's last word.
+"""What is cut out of the documents that are kept, and the duplicates stage's last word.
+
+Lines, sentences, n-grams and passages that repeat across them, and texts of evaluations.
 
 Each family reads the texts as they have come so far and writes, row-aligned, the ranges it would cut. They know nothing of
 one another; `decide` joins their cuts and drops a document that is left with too little. Clean text is made without them.
@@ -196,12 +198,58 @@ def substrings(view: View, tick: Tick) -> int:
     return write_cuts(view, tick, found)
 
 
+def contamination(view: View, tick: Tick) -> int:
+    """Evaluation texts, out of the documents that hold them: read again, the few that do."""
+    from pipeline.filters.collisions import collision_cuts
+    from pipeline.filters.cuts import Ranges
+    from pipeline.stages.evaluations import open_index
+
+    options = view.config.decontaminate
+    index, _ = open_index(options)
+
+    def held() -> Iterator[tuple[int, list[str | None]]]:
+        """The texts of each row group; None for those that hold nothing."""
+        for part in view.parts:
+            measured = row_groups(view.file("quality.contamination", part), ["contamination_ngrams"])
+            for (number, texts), table in zip(kept_texts(view, [part]), measured, strict=True):
+                holds = pc.greater(table["contamination_ngrams"].combine_chunks(), 0)
+                yield number, pc.if_else(holds, texts, pa.scalar(None, texts.type)).to_pylist()
+
+    documents = np.zeros(index.grams, np.int64)
+    for _, texts in held():
+        for text in filter(None, texts):
+            documents[np.unique(index.places(text)[1])] += 1
+    rare = documents <= options.max_documents
+
+    def cuts(text: str | None) -> list[tuple[int, int]]:
+        if text is None:
+            return []
+        words, grams = index.places(text)
+        return collision_cuts(
+            text,
+            words[rare[grams]],
+            ngram=options.ngram,
+            window=options.window,
+            shortest=options.min_characters,
+            most=options.max_pieces,
+        )
+
+    def found() -> Iterator[tuple[int, Ranges]]:
+        for number, texts in held():
+            each = [cuts(text) for text in texts]
+            edges = np.array([edge for ranges in each for edge in ranges], np.int64).reshape(-1, 2)
+            counts = np.cumsum([0, *map(len, each)], dtype=np.int64)
+            yield number, Ranges(counts, edges[:, 0].copy(), edges[:, 1].copy())
+
+    return write_cuts(view, tick, found())
+
+
 def decide(job: Job, tick: Tick, care: Care) -> int:
     """The outcome of the stage: which copies go, what is cut out of those that stay, and which are left with too little."""
     from pipeline.filters.batch import Batch
     from pipeline.filters.cuts import apply, ranges_of, union
 
-    wanted = job.config.duplicates.families
+    wanted = job.config.cuts
     least, sentences = job.config.duplicates.min_words, job.config.duplicates.min_sentences
     sources = [
         row_groups(job.file("duplicates.documents"), ["cluster", "cluster_size", "similarity", "reason"]),
