@@ -3,8 +3,8 @@
 Every figure comes from a process of its own that may use so many cores and no more. Encoding (the texts of texts.py, a vocabulary
 of 32,000 trained on them here) is cold: the engine is built anew and sees each text once, for such encoders keep what they
 have met; ids must be equal. Training gets the texts enlarged to 110 MB, one by one. Memory is the peak of the whole process,
-and what of it came on top of the libraries and a first, small run. PYTHON is an interpreter that has rustbpe, which our own
-need not have.
+and what of it came on top of the libraries and a first, small run. What other processes used of the cores meanwhile is told: where
+it is much, two cores were not to be had. PYTHON is an interpreter that has rustbpe, which our own need not have.
 """
 
 import argparse
@@ -37,6 +37,12 @@ def texts_of(corpus: str) -> Iterator[str]:
 def now() -> float:
     """MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def machine_cpu() -> float:
+    """CPU seconds of everything that runs here."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def train(engine: str, pattern: str, corpus: str, threads: int) -> Any:
@@ -109,13 +115,14 @@ def child(job: dict[str, Any]) -> None:
         train(job["engine"], job["pattern"], job["small"], job["threads"])
     else:
         work, describe = encode(job["engine"], job["pattern"], job["corpus"], job["trained"], job["threads"])
-    before, began, cpu = now(), time.perf_counter(), time.process_time()
+    before, all_cpu, began, cpu = now(), machine_cpu(), time.perf_counter(), time.process_time()
     found = train(job["engine"], job["pattern"], job["corpus"], job["threads"]) if describe is None else work()
     wall, cpu, memory = time.perf_counter() - began, time.process_time() - cpu, peak_bytes() / 1e6
+    others = max(0.0, machine_cpu() - all_cpu - cpu)
     size, digest = (job["bytes"], "") if describe is None else describe(found)
-    print(
-        json.dumps({"bytes": size, "digest": digest, "wall": wall, "cpu": cpu, "peak": memory, "work": memory - before})
-    )
+    work_memory = memory - before
+    figures = {"bytes": size, "wall": wall, "cpu": cpu, "others": others, "peak": memory, "work": work_memory}
+    print(json.dumps(figures | {"digest": digest}))
 
 
 def run(python: str, **job: Any) -> float:
@@ -130,7 +137,7 @@ def run(python: str, **job: Any) -> float:
     result = json.loads(done.stdout.splitlines()[-1])
     speed = float(result["bytes"] / 1e6 / result["cpu" if job["threads"] == 1 else "wall"])
     print(
-        f"{job['kind']:7}{job['name']:8}{job['threads']} core(s)  {job['engine']:11}{speed:8.1f} MB/s {result['cpu']:7.1f} s CPU {result['wall']:7.1f} s wall"
+        f"{job['kind']:7}{job['name']:8}{job['threads']} core(s)  {job['engine']:11}{speed:8.1f} MB/s {result['cpu']:7.1f} s CPU {result['wall']:7.1f} s wall, others {result['others']:.1f} s CPU"
         f"   peak {result['peak']:4.0f} MB, {result['work']:4.0f} of it work  {result['digest']}",
         flush=True,
     )
