@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filters.layout import LayoutStatistics, layout_statistics
-from pipeline.filters.pieces import Statistics, WordNgrams, piece_statistics, word_ngrams
+from pipeline.filters.pieces import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
 from pipeline.filters.words import WordStatistics, word_statistics
 
 FloatArray = npt.NDArray[np.float64]
@@ -79,7 +79,8 @@ class Batch:
     @cached_property
     def folded(self) -> Statistics:
         """Pieces in lower case and without ASCII punctuation, and their n-grams."""
-        return piece_statistics(self.data, self.starts, self.ends, fold=True)
+        texts = Batch.from_arrow(spelt(self.array))
+        return piece_statistics(texts.data, texts.starts, texts.ends, fold=True)
 
     @cached_property
     def word_ngrams(self) -> WordNgrams:

@@ -9,6 +9,7 @@ kernels do not have. Nothing of it is counted unless one of their signals is ask
   two line feeds) are without white space at their ends, and blank ones do not count.
 """
 
+import string
 import unicodedata
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import regex
 
 from pipeline.filters import words
@@ -35,6 +38,7 @@ from pipeline.filters.raw_lines import count_lines, count_paragraphs
 from pipeline.filters.repetition import number, scratch
 
 NGRAMS = range(2, 11)
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 LONGEST_PERIOD = 13
 """Tokens; dolma and OLMo 2 look for sequences of 1 to 13 tokens that repeat at once."""
 
@@ -64,7 +68,7 @@ class PieceStatistics(NamedTuple):
     stop_words_any_case: _Counts
     runs: _Counts  # runs of letters, digits and _, and runs of other signs
     latin_runs: _Counts  # … with a letter from A to Z
-    capital_runs: _Counts  # … with upper-case letters and no other ones
+    capital_runs: _Counts  # … in upper case: with such letters, and none in lower or title case
     clauses: _Counts  # what stands between runs of . ! ? and has a letter, a digit or _ in it
     distinct: _Counts  # different pieces
     raw_lines: _Counts
@@ -118,7 +122,7 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
     """Count pieces, lines and the n-grams of pieces of the documents `data[starts[i]:ends[i]]`.
 
     fold: as RedPajama does, in lower case and without ASCII punctuation, marks of letters counted apart; a piece of which
-    nothing is left is none.
+    nothing is left is none. The texts must be as `spelt` gives them.
     """
     out = _statistics(len(starts))
     _count(
@@ -126,7 +130,7 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
         starts,
         ends,
         character_classes(),
-        _lower_case(),
+        _cases(),
         _decomposed_lengths() if fold else np.zeros(1, np.int64),
         words.STOP_CODES,
         fold,
@@ -135,6 +139,23 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
         out.entropy,
     )
     return out
+
+
+def spelt(texts: pa.Array) -> pa.Array:
+    """Texts for `fold`: in Unicode's form C, so that equal words are equal, and in lower case already where that depends on the
+    letters around (Σ) or is two of them (İ). In Python, a text at a time, the few that need it.
+    """
+    rare = np.flatnonzero(pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)).to_numpy(zero_copy_only=False))
+    changed = {}
+    for row in rare.tolist():
+        text = texts[row].as_py()
+        if "Σ" in text or "İ" in text or not unicodedata.is_normalized("NFC", text):
+            changed[row] = unicodedata.normalize("NFC", text.translate(_NO_PUNCTUATION).lower())
+    if not changed:
+        return texts
+    mask = np.zeros(len(texts), np.bool_)
+    mask[list(changed)] = True
+    return pc.replace_with_mask(texts, pa.array(mask), pa.array(list(changed.values()), texts.type))
 
 
 class WordNgrams(NamedTuple):
@@ -157,19 +178,21 @@ def word_ngrams(data: Any, starts: Any, ends: Any) -> WordNgrams:
     return WordNgrams(characters, found, repeats)
 
 
-_LOWER: list[npt.NDArray[np.int32]] = []
+_UPPER, _SMALL, _CODE = 1 << 21, 1 << 22, (1 << 21) - 1
 
 
-def _lower_case() -> npt.NDArray[np.int32]:
-    """The lower-case form of each code point (where it is one code point)."""
-    if not _LOWER:
-        table = np.arange(0x110000, dtype=np.int32)
-        for letter in regex.findall(r"[\p{Lu}\p{Lt}]", "".join(map(chr, range(0x110000)))):
-            if len(letter.lower()) == 1:
-                table[ord(letter)] = ord(letter.lower())
-        table.flags.writeable = False
-        _LOWER.append(table)
-    return _LOWER[0]
+@cache
+def _cases() -> npt.NDArray[np.int32]:
+    """The lower-case form of each code point (where it is one code point), and whether it is upper case, or lower or title."""
+    table = np.arange(0x110000, dtype=np.int32)
+    every = "".join(map(chr, range(0x110000)))
+    for letter in regex.findall(r"[\p{Uppercase}\p{Lt}]", every):
+        if len(letter.lower()) == 1:
+            table[ord(letter)] = ord(letter.lower())
+    for pattern, bit in ((r"\p{Uppercase}", _UPPER), (r"[\p{Lowercase}\p{Lt}]", _SMALL)):
+        table[[ord(letter) for letter in regex.findall(pattern, every)]] |= bit
+    table.flags.writeable = False
+    return table
 
 
 @cache
@@ -252,7 +275,7 @@ def _pieces(
         cls = classes[code]
         kind = cls & KIND
         space = kind == SPACE or 0x1C <= code <= 0x1F
-        folded = np.int64(lower[code])
+        folded = np.int64(lower[code] & _CODE)
         is_letter = kind in (LETTER, IDEOGRAPH)
         in_run = 0 if space else 1 if is_letter or kind == NUMBER or code == 0x5F else 2
         if in_run != run:
@@ -261,8 +284,8 @@ def _pieces(
             capital_runs += upper and not small
             run, latin, upper, small = in_run, False, False, False
         latin |= 0x61 <= (code | 0x20) <= 0x7A
-        upper |= folded != code
-        small |= kind == LETTER and folded == code
+        upper |= lower[code] & _UPPER != 0
+        small |= lower[code] & _SMALL != 0
         clause |= in_run == 1
         if clause and (code in (0x21, 0x2E, 0x3F) or i == end):
             clauses += 1

@@ -69,11 +69,10 @@ def count_lines(
                     blank = False
                     last = code
                     inner, inner_length = value, length  # … and ends at its last
-                    three = three + 1 if code == 0x2E else 0
+                    three = (three + 1 if dots == 0 else 1) if code == 0x2E else 0
                     spaced = (spaced + 1 if dots == 1 or spaced == 0 else 1) if code == 0x2E else 0
                     dots = 0
                 else:
-                    three = 0
                     dots = dots + 1 if code == 0x20 else 9
             i += size
         keys, slots, ids, counts, firsts = arrays

@@ -67,7 +67,8 @@ def _top(n: int) -> Callable[[Batch], FloatArray]:
 
     share.__name__ = f"redpajama_top_{n}gram_char_ratio"
     share.__doc__ = (
-        f"Share of characters in the most frequent {n}-gram of normalized words (rps_doc_frac_chars_top_{n}gram)."
+        f"Share of characters in the most frequent {n}-gram of normalized words (rps_doc_frac_chars_top_{n}gram); "
+        "NaN without words."
     )
     return share
 
@@ -77,7 +78,10 @@ def _duplicate(n: int) -> Callable[[Batch], FloatArray]:
         return ratio(docs.folded.ngrams.covered[:, n - NGRAMS[0]], docs.folded.counts.characters)
 
     share.__name__ = f"redpajama_duplicate_{n}gram_char_ratio"
-    share.__doc__ = f"Share of characters in repeated {n}-grams of normalized words (rps_doc_frac_chars_dupe_{n}grams)."
+    share.__doc__ = (
+        f"Share of characters in repeated {n}-grams of normalized words (rps_doc_frac_chars_dupe_{n}grams); "
+        "NaN without words."
+    )
     return share
 
 

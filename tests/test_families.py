@@ -50,6 +50,8 @@ def texts(count: int) -> list[str]:
         "\n",
         "\n\n",
         "...\n",
+        "...\u00a0 \n",
+        ".. .\n",
         "…\n",
         ". . .\n",
         ".\n",
@@ -233,6 +235,22 @@ def test_the_kernels_count_as_plain_python_does(family: Callable[[str], dict[str
         assert sorted(expected) == sorted(names)
         for name, value in expected.items():
             assert found[name][place] == pytest.approx(value, nan_ok=True), (name, text)
+
+
+def test_redpajamas_words_whatever_their_spelling() -> None:
+    given = [
+        "ΟΔΟΣ οδος οδοσ ΟΔΟΣ» ΟΔ-ΟΣ Σ ΟΔΟΣΑ",  # a sigma's lower case depends on what follows
+        "e\u0301gal \u00e9gal \u09df \u09af\u09bc égal",  # two spellings of a letter
+        "İzmir i\u0307zmir İZMİR",
+        "COVIDא Aא ⅷ Ⅷ ⒶB Ǆ ǅ A1 AªB \U0001d400 Ab _ 漢A ÀÉ",  # which of them are upper case?
+        "ascii only...\t\nand. ..\n...",
+    ]
+    names = [name for name, signal in all_signals().items() if signal.module == "redpajama"]
+    for texts in (given, [None, *given, ""]):
+        found = {name: column.to_pylist() for name, column in measure(pa.array(texts), names).items()}
+        for place, text in enumerate(texts):
+            for name, value in redpajama(text).items() if text else ():
+                assert found[name][place] == pytest.approx(value, nan_ok=True), (name, text)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ Verdicts are taken at the bounds of configs/recipes/gopher-dolma.toml and gopher
 
 What remains apart from DCLM are words: uniseg takes a run of katakana, and letters around a colon ("Bu:unny"), for one word, ours
 for several; seven of the eight documents of 2,100 on which the 7-gram verdict differs are Japanese or full of such words.
+
+RedPajama's numbers are all the same on 3,703 documents but for one of them, "...": without words it has no share of characters
+here, and 0 there.
 """
 
 import argparse
