@@ -60,7 +60,9 @@ def test_normalize(spelling: str, keep_lines: bool, text: str | None, expected: 
 
 
 def test_normalize_knows_its_spellings() -> None:
-    with pytest.raises(UserError, match="unknown spelling 'word'; known: lines, lower, words"):
+    with pytest.raises(
+        UserError, match=r"unknown spelling 'word' \(did you mean words\?\); known: lines, lower, words"
+    ):
         normalize(["a"], "word")
 
 
