@@ -53,7 +53,6 @@ def main() -> None:
     began, worst, problems, size = time.perf_counter(), (0.0, ""), 0, 0
     for _ in range(count):
         page = mutate(rng, pages)
-        start = time.process_time()
         form = rng.choice(FORMATS)
         options = TextOptions(
             main_content=rng.random() < 0.8,
@@ -63,14 +62,18 @@ def main() -> None:
             comments=rng.random() < 0.2,
             tables=rng.random() < 0.8,
         )
-        found = extract_page(page, options, rng.choice((None, "http://a.example/b/c?d#e")))
+        url = rng.choice((None, "http://a.example/b/c?d#e"))
+        start = time.process_time()
+        found = extract_page(page, options, url)
         spent = time.process_time() - start
         assert (found.text is None) == (found.problem is not None)
         assert found.problem in (None, "empty_text", "too_deep"), (found.problem, found.detail)
         problems += found.problem is not None
         size += len(page)
-        if len(page) > 4000:
-            worst = max(worst, (spent / len(page) * 1e6, page[:80]))
+        if len(page) > 4000 and spent / len(page) * 1e6 > worst[0]:
+            start = time.process_time()
+            extract_page(page, options, url)  # once more: the first time may have loaded what only it needs
+            worst = max(worst, (min(spent, time.process_time() - start) / len(page) * 1e6, page[:80]))
     print(
         f"{count:,} pages, {size / 1e6:.0f} MB, {problems:,} without text, {time.perf_counter() - began:.0f} s, no fault"
     )
