@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import UserError
-from pipeline.ledger import kept, read
-from pipeline.plan import STEP, Run
+from pipeline.ledger import Part, kept, read
+from pipeline.plan import COLLISIONS, STEP, Run
 from pipeline.progress import safe
 from pipeline.stages.evaluations import open_index
 from pipeline.stats import decisions
@@ -19,8 +20,9 @@ DOCUMENTS = 3
 
 
 def collect(run: Run) -> dict[str, Any]:
-    """`{"items", "short", "documents", "found": [{"item", "documents": [{"url", "id", "share", "kept"}]}]}`: items found,
-    the most completely held first; `share` is that of the item's n-grams, `kept` whether the quality stage keeps it."""
+    """`{"items", "short", "documents", "found": [{"item", "documents": [{"url", "id", "share", "kept", "cut"}]}]}`: items
+    found, the most completely held first; `share` is that of the item's n-grams, `kept` whether the document stays for all
+    that, and `cut` whether something is cut out of it, which the duplicates stage does."""
     if run.config.contamination is None:
         raise UserError(
             f'{run.root}: looks for no evaluation texts; add [decontaminate] against = ["eval.jsonl"] and run again'
@@ -37,12 +39,10 @@ def collect(run: Run) -> dict[str, Any]:
             continue
         documents += len(rows)
         origin = read(run.file("extract", part), ["id", "url"]).take(rows).to_pylist()
-        stays = (
-            kept(read(run.file(decisions(run.config)["quality"], part), ["dropped"])["dropped"]).take(rows).to_pylist()
-        )
-        for items, record, keeps in zip(held.take(rows).to_pylist(), origin, stays, strict=True):
+        verdicts = zip(*_verdicts(run, part, rows), strict=True)
+        for items, record, (stays, cut) in zip(held.take(rows).to_pylist(), origin, verdicts, strict=True):
             for item in items:
-                found.setdefault(item["item"], []).append(record | {"share": item["share"], "kept": keeps})
+                found.setdefault(item["item"], []).append(record | {"share": item["share"], "kept": stays, "cut": cut})
     for places in found.values():
         places.sort(key=lambda place: (-place["share"], str(place["id"])))
     ranked = sorted(found.items(), key=lambda entry: (-entry[1][0]["share"], -len(entry[1]), entry[0]))
@@ -54,6 +54,17 @@ def collect(run: Run) -> dict[str, Any]:
         "documents": documents,
         "found": [{"item": name, "documents": places} for name, places in ranked],
     }
+
+
+def _verdicts(run: Run, part: Part, rows: pa.Array) -> tuple[list[bool], list[bool]]:
+    """Which of the rows stay, and out of which something is cut."""
+    stays = kept(read(run.file(decisions(run.config)["quality"], part), ["dropped"])["dropped"]).take(rows).to_pylist()
+    if run.config.contamination != "cut" or not run.is_done(STEP["duplicates"], part):
+        return stays, [False] * len(rows)
+    places = read(run.file(COLLISIONS, part), ["cuts"])["cuts"].combine_chunks()
+    reasons = read(run.file("duplicates", part), ["dropped"])["dropped"].take(rows).to_pylist()
+    stays = [stay and "contamination" not in (each or ()) for stay, each in zip(stays, reasons, strict=True)]
+    return stays, pc.greater(pc.list_value_length(places), 0).fill_null(False).take(rows).to_pylist()
 
 
 def show(account: Mapping[str, Any], console: Console) -> None:
@@ -69,7 +80,7 @@ def show(account: Mapping[str, Any], console: Console) -> None:
     table.columns[1].justify = "right"
     for entry in account["found"]:
         for place in entry["documents"][:DOCUMENTS]:
-            verdict = "kept" if place["kept"] else "dropped"
+            verdict = "dropped" if not place["kept"] else "cut out" if place["cut"] else "kept"
             table.add_row(safe(entry["item"]), f"{place['share']:.0%}", safe(str(place["url"] or place["id"])), verdict)
         if (more := len(entry["documents"]) - DOCUMENTS) > 0:
             table.add_row("", "", f"and {more:,} more (--json has all)", "")

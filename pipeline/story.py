@@ -247,7 +247,7 @@ def _show_edit(edit: Mapping[str, Any], console: Console) -> None:
 
 
 def _show_cuts(cuts: Sequence[Mapping[str, Any]], console: Console) -> None:
-    console.print(f"[bold]cuts[/]: {len(cuts)} places that stand elsewhere too", highlight=False)
+    console.print(f"[bold]cuts[/]: {len(cuts)} places, each by the rule named", highlight=False)
     for cut in cuts[:LINES]:
         text = " ".join(cut["text"].split())
         shown = safe(f"{cut['start']:,}-{cut['end']:,}  {text[:SNIPPET]}{'…' if len(text) > SNIPPET else ''}")

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import runner
 from pipeline.cli import app as main
+from pipeline.contamination import collect as contaminated
 from pipeline.errors import UserError
 from pipeline.loading import load
 from pipeline.plan import Run
@@ -192,7 +193,7 @@ def test_all_families_together_with_two_workers(
     assert reasons(one) == {"copy": ["exact"], "menu": ["lines", "ngrams"]}
     main(["why", str(one.root), "http://a.example/4"], standalone_mode=False)
     shown = capsys.readouterr().out
-    assert "cuts: 3 places that stand elsewhere too" in shown
+    assert "cuts: 3 places, each by the rule named" in shown
     assert "duplicates.substrings" in shown
     total: Counter[str] = Counter()
     for page in ("1", "2", "3", "4", "menu"):
@@ -321,10 +322,14 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
         }
     ]
     assert collect(done)["cuts"]["contamination"]["documents"] == 3
+    [entry] = contaminated(done)["found"]
+    told = {place["id"]: (place["kept"], place["cut"]) for place in entry["documents"]}
+    assert told == {"long": (True, True), "other": (True, True), "short": (False, True)}
     done, reporter = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=2")
     assert reporter.steps == ["duplicates.contamination", "duplicates", "clean"]
     rows = {row["id"]: row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()}
     assert rows["short"]["text"] == pages[2]["text"]  # three have its n-gram; two, the others
+    assert {place["id"] for place in contaminated(done)["found"][0]["documents"] if not place["cut"]} == {"short"}
     assert len(rows["long"]["text"]) < len(pages[0]["text"])
     done, _ = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=1")
     assert len(pq.read_table(done.root / "clean")) == 4
