@@ -58,13 +58,13 @@ def collect(run: Run) -> dict[str, Any]:
 
 def _verdicts(run: Run, part: Part, rows: pa.Array) -> tuple[list[bool], list[bool]]:
     """Which of the rows stay, and out of which something is cut."""
-    stays = kept(read(run.file(decisions(run.config)["quality"], part), ["dropped"])["dropped"]).take(rows).to_pylist()
-    if run.config.contamination != "cut" or not run.is_done(STEP["duplicates"], part):
-        return stays, [False] * len(rows)
+    stages = decisions(run.config)
+    cuts = run.config.contamination == "cut" and run.is_done(STEP["duplicates"], part)
+    stays = kept(read(run.file(stages["duplicates" if cuts else "quality"], part), ["dropped"])["dropped"]).take(rows)
+    if not cuts:
+        return stays.to_pylist(), [False] * len(rows)
     places = read(run.file(COLLISIONS, part), ["cuts"])["cuts"].combine_chunks()
-    reasons = read(run.file("duplicates", part), ["dropped"])["dropped"].take(rows).to_pylist()
-    stays = [stay and "contamination" not in (each or ()) for stay, each in zip(stays, reasons, strict=True)]
-    return stays, pc.greater(pc.list_value_length(places), 0).fill_null(False).take(rows).to_pylist()
+    return stays.to_pylist(), pc.greater(pc.list_value_length(places), 0).fill_null(False).take(rows).to_pylist()
 
 
 def show(account: Mapping[str, Any], console: Console) -> None:
