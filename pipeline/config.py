@@ -201,6 +201,10 @@ class Score(Section):
     """Of listed words: divided by the words of the text."""
 
 
+CUT_OPTIONS = ("window", "min_characters", "max_pieces", "max_documents")
+"""Of Decontaminate, for action = "cut"."""
+
+
 class Decontaminate(Section):
     """Documents that hold texts of an evaluation (filters/contamination.py)."""
 

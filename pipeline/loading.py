@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
-from pipeline.config import Config, Extract, Score, Section, parse_bytes
+from pipeline.config import CUT_OPTIONS, Config, Extract, Score, Section, parse_bytes
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.rules import check_signals
 
@@ -34,8 +34,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     check_rules(config, where)
     check_extract(config.extract, where)
     check_keep(config.duplicates.keep, where)
-    if config.decontaminate.action == "cut" and config.decontaminate.threshold is not None:
-        raise UserError(f"{where}: decontaminate.threshold: one n-gram is enough to cut it; leave the threshold out")
+    check_cuts(config, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
         True
@@ -117,6 +116,22 @@ def check_extract(extract: Extract, where: str) -> None:
         check_offer(TextOptions(**extract.model_dump(include={field.name for field in fields(TextOptions)})))
     except UserError as error:
         raise UserError(f"{where}: extract.{error}") from None
+
+
+def check_cuts(config: Config, where: str) -> None:
+    """No option of what is cut out of texts is without effect."""
+    lines, asked = config.duplicates.lines, config.decontaminate
+    if lines is not None and lines.normalize and lines.lower:
+        raise UserError(f"{where}: duplicates.lines.lower: needs normalize = false; normalize does that and more")
+    if asked.action == "cut" and asked.threshold is not None:
+        raise UserError(f"{where}: decontaminate.threshold: one n-gram is enough to cut it; leave the threshold out")
+    usual = type(asked)()
+    for name in CUT_OPTIONS:
+        if asked.action != "cut" and getattr(asked, name) != getattr(usual, name):
+            raise UserError(f'{where}: decontaminate.{name}: needs action = "cut"; nothing is cut out otherwise')
+    if config.duplicates.min_sentences is not None and not config.cuts:
+        known = "lines, sentences, ngrams, substrings"
+        raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
 
 
 def check_keep(keep: Sequence[str], where: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import STAGES, Config
+from pipeline.config import CUT_OPTIONS, STAGES, Config
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.native import MODEL_FILE
 from pipeline.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
@@ -197,15 +197,12 @@ def family(name: str, whole: Callable[[View, Callable[[int, int], None]], int], 
 
 def collision_options(config: Config) -> Any:
     """How evaluation texts are cut out; which they are is in the key of what has found them."""
-    return config.decontaminate.model_dump(include={"window", "min_characters", "max_pieces", "max_documents"})
+    return config.decontaminate.model_dump(include=set(CUT_OPTIONS))
 
 
 def cut_options(config: Config) -> Any:
     """What a document must be left with."""
-    options = config.duplicates
-    if not config.cuts:
-        return None
-    return [options.min_words, options.min_sentences] if options.min_sentences else options.min_words
+    return config.duplicates.model_dump(include={"min_words", "min_sentences"}) if config.cuts else None
 
 
 def mask_options(config: Config) -> Any:

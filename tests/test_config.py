@@ -55,6 +55,9 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
             "not 'dloma' (did you mean dolma?)",
         ),
+        (MINIMAL + "[duplicates]\nlines = { lower = true }", "duplicates.lines.lower: needs normalize = false"),
+        (MINIMAL + "[decontaminate]\nwindow = 201", 'decontaminate.window: needs action = "cut"'),
+        (MINIMAL + "[duplicates]\nmin_sentences = 3", "duplicates.min_sentences: judges what cuts leave"),
         (
             MINIMAL + '[extract]\nrecord_types = ["respons"]',
             "'conversion' or 'continuation', not 'respons' (did you mean response?)",
