@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.layout import LayoutStatistics, layout_statistics
-from pipeline.filters.pieces import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
-from pipeline.filters.words import WordStatistics, word_statistics
+from pipeline.filters.kernels.layout import LayoutStatistics, layout_statistics
+from pipeline.filters.kernels.whitespace_words import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
+from pipeline.filters.kernels.words import WordStatistics, word_statistics
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,17 +63,17 @@ class Batch:
 
     @cached_property
     def words(self) -> WordStatistics:
-        """Tokens, words, characters, sentences and repeated n-grams: `pipeline.filters.words` says what they are."""
+        """Tokens, words, characters, sentences and repeated n-grams: `pipeline.filters.kernels.words` says what they are."""
         return word_statistics(self.data, self.starts, self.ends)
 
     @cached_property
     def layout(self) -> LayoutStatistics:
-        """Lines and paragraphs: `pipeline.filters.layout` says what they are."""
+        """Lines and paragraphs: `pipeline.filters.kernels.layout` says what they are."""
         return layout_statistics(self.data, self.starts, self.ends)
 
     @cached_property
     def pieces(self) -> Statistics:
-        """Pieces between white space, their n-grams, raw and stripped lines: `pipeline.filters.pieces`."""
+        """Pieces between white space, their n-grams, raw and stripped lines: `pipeline.filters.kernels.whitespace_words`."""
         return piece_statistics(self.data, self.starts, self.ends)
 
     @cached_property

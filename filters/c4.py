@@ -33,7 +33,7 @@ def curly_brackets(docs: Batch) -> FloatArray:
 
 
 def sentences(docs: Batch) -> FloatArray:
-    """Sentences: text with a letter in it, up to a sentence terminal (see `pipeline.filters.words`)."""
+    """Sentences: text with a letter in it, up to a sentence terminal (see `pipeline.filters.kernels.words`)."""
     return docs.words.sentences.astype(np.float64)
 
 

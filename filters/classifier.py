@@ -24,9 +24,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.dedup.shingles import Texts, as_text_array
+from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.language import load_fasttext
-from pipeline.filters.normalize import normalize
-from pipeline.filters.shingles import Texts, as_text_array
 
 GOOD, BAD = "__label__good", "__label__bad"
 _BATCH = 1000

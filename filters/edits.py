@@ -22,8 +22,15 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError
 from pipeline.filters.batch import Batch, FloatArray, ratio
-from pipeline.filters.characters import character_classes
-from pipeline.filters.line_patterns import ends_well, holds, is_counter, scan, without_boilerplate, without_citations
+from pipeline.filters.kernels.line_patterns import (
+    ends_well,
+    holds,
+    is_counter,
+    scan,
+    without_boilerplate,
+    without_citations,
+)
+from pipeline.filters.kernels.unicode import character_classes
 
 REASONS = (
     "max_word_characters",

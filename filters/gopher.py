@@ -1,10 +1,10 @@
 """Gopher's rules for MassiveText: Rae et al. 2021 (arXiv:2112.11446), appendix A1.1 and its table A1.
 
 The paper gives thresholds and says little about what it counts. A word is a word here, as the paper writes, and not a
-token: symbols are no words (`pipeline.filters.words`). Where the paper is silent we count as datatrove does, since
+token: symbols are no words (`pipeline.filters.kernels.words`). Where the paper is silent we count as datatrove does, since
 FineWeb's ablations ran on that code: n-grams run over words and symbols, and of repeated lines, paragraphs and n-grams
 the first occurrence is not a repetition. Shares of characters are shares of all characters of the text. Unlike
-datatrove, blank lines are not lines (`pipeline.filters.layout`).
+datatrove, blank lines are not lines (`pipeline.filters.kernels.layout`).
 
 Per word or per token matters most for the share with a letter: punctuation makes up about a sixth of running text, so
 that per token the bound of 0.8 lies in the midst of good pages. Of 982 English pages it drops 4 per word and 219 per
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
-from pipeline.filters.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filters.rules import Rule
 from pipeline.filters.verdicts import Verdicts, judge
 

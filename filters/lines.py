@@ -26,10 +26,10 @@ import pyarrow as pa
 from numba import njit, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.cuts import Ranges, cuts_of_marks, join
-from pipeline.filters.exact import encode
-from pipeline.filters.repeats import Keep, Marks, mark_repeats
-from pipeline.filters.shingles import decode, text_buffers
+from pipeline.filters.dedup.exact import encode
+from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
+from pipeline.filters.dedup.shingles import decode, text_buffers
+from pipeline.filters.kernels.spans import Ranges, cuts_of_marks, join
 
 REMOVED = np.uint32(2**32 - 1)
 BLANK = np.uint32(1 << 31)  # this bit: white space

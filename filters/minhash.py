@@ -23,10 +23,10 @@ import pyarrow as pa
 from numba import njit, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters import exact, stars
-from pipeline.filters.clusters import cluster, members_of
-from pipeline.filters.keep import best_first, parse_keep
-from pipeline.filters.shingles import (
+from pipeline.filters.dedup import exact
+from pipeline.filters.dedup.clusters import cluster, members_of
+from pipeline.filters.dedup.keep_policy import best_first, parse_keep
+from pipeline.filters.dedup.shingles import (
     Texts,
     as_text_array,
     ascii_tables,
@@ -39,7 +39,7 @@ from pipeline.filters.shingles import (
     text_buffers,
     to_nfc,
 )
-from pipeline.filters.stars import jaccard_of_sorted, share_of_equal
+from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
 
 NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
 VERIFIERS = ("exact", "signature", "none")
@@ -272,15 +272,15 @@ def dedup_documents(
     members = members_of(roots)
     lengths = [len(text or "") for text in array.take(pa.array(members)).to_pylist()]
     order = best_first(members, parse_keep([keep], ()), lambda name: np.array(lengths, np.int64))
-    shared = stars.contenders(order, roots, texts_of)
+    shared = contenders(order, roots, texts_of)
     if verify == "exact":
         found = shingle_hashes(array.take(pa.array(shared)), ngram, unit)
         sets = {int(row): np.unique(hashes) for row, hashes in zip(shared, found, strict=True)}
-        choice = stars.verify(order, roots, texts_of, lambda i: (keys[i], sets[i]), jaccard_of_sorted, threshold)
+        choice = choose_verified(order, roots, texts_of, lambda i: (keys[i], sets[i]), jaccard_of_sorted, threshold)
     elif verify == "signature":
-        choice = stars.verify(order, roots, texts_of, lambda i: (keys[i], signatures[i]), share_of_equal, threshold)
+        choice = choose_verified(order, roots, texts_of, lambda i: (keys[i], signatures[i]), share_of_equal, threshold)
     else:
-        choice = stars.choose(order, roots, texts_of)
+        choice = choose(order, roots, texts_of)
     best = choice.kept
     kept = best == np.arange(alive.size)
     removed = np.flatnonzero(alive & ~kept)

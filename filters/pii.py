@@ -1,6 +1,6 @@
 """Personal data that has a form: e-mail addresses, phone numbers, IP addresses; found in one pass over the bytes, and masked.
 
-`pipeline.filters.pii_patterns` says what counts.
+`pipeline.filters.kernels.pii_patterns` says what counts.
 
 dolma (python/dolma/taggers/pii.py) takes the three kinds by looser patterns, masks up to five and drops the document beyond;
 FineWeb (datatrove's PIIFormatter) masks e-mail addresses and public IPv4 addresses. MASKS are dolma's.
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
-from pipeline.filters.pii_patterns import BEFORE_NUMBER, BEFORE_PHONE, EMAIL, FILES, IP, KINDS, PHONE, find
+from pipeline.filters.kernels.pii_patterns import BEFORE_NUMBER, BEFORE_PHONE, EMAIL, FILES, IP, KINDS, PHONE, find
 
 MASKS = {"email": "|||EMAIL_ADDRESS|||", "phone": "|||PHONE_NUMBER|||", "ip": "|||IP_ADDRESS|||"}
 

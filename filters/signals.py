@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters import basic, c4, datatrove, dclm, dolma, fineweb, gopher, olmo, pii, redpajama, stopwords, text
+from pipeline.filters import basic, c4, fineweb, gopher, pii
 from pipeline.filters.batch import Batch
+from pipeline.filters.families import datatrove, dclm, dolma, olmo, redpajama, stopwords, text
 from pipeline.filters.rules import FAMILIES
 from pipeline.filters.verdicts import SignalFunction
 

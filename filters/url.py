@@ -18,7 +18,7 @@ import numpy.typing as npt
 from numba import njit, uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.shingles import fmix64
+from pipeline.filters.dedup.shingles import fmix64
 
 REASONS = ("url_blocklist", "url_hard_word", "url_soft_words", "url_substring", "url_curated")
 Hashes = npt.NDArray[np.uint64]

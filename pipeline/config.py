@@ -1,6 +1,6 @@
 """The configuration of a run as typed, frozen tables: every key, its default, what it means, where its number is from.
 
-`pipeline.loading` reads it from a TOML file and checks it whole before any work starts. A feature is off when it is absent.
+`pipeline.config_file` reads it from a TOML file and checks it whole before any work starts. A feature is off when it is absent.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import UserError
-from pipeline.filters.relative import Relative
+from pipeline.filters.quantiles import Relative
 from pipeline.filters.rules import Rule, families_of
 from pipeline.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pipeline.extract.documents import Columns, Dataset
+    from pipeline.extract.inputs.documents import Columns, Dataset
 
 STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
 StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
@@ -66,14 +66,14 @@ class Input(Section):
     @property
     def columns(self) -> "Columns":
         """Which column is what."""
-        from pipeline.extract.documents import Columns
+        from pipeline.extract.inputs.documents import Columns
 
         return Columns(text=self.text, html=self.html, id=self.id, url=self.url, date=self.date, title=self.title)
 
     @property
     def wanted(self) -> "Dataset | None":
         """The dataset."""
-        from pipeline.extract.documents import Dataset
+        from pipeline.extract.inputs.documents import Dataset
 
         if self.dataset is None:
             return None
@@ -278,7 +278,7 @@ class Lines(Section):
 
 
 class Sentences(Section):
-    """Spans of sentences that repeat across the kept documents (pipeline.filters.sentences)."""
+    """Spans of sentences that repeat across the kept documents (pipeline.filters.dedup.sentences)."""
 
     span: int = Field(default=3, ge=1)
     """Sentences one after another (C4: 3)."""
@@ -289,7 +289,7 @@ class Sentences(Section):
 
 
 class Ngrams(Section):
-    """Paragraphs and documents whose n-grams have been seen, as DCLM's bff (pipeline.filters.bloom)."""
+    """Paragraphs and documents whose n-grams have been seen, as DCLM's bff (pipeline.filters.dedup.bloom)."""
 
     size: int = Field(default=13, ge=1)
     """Tokens an n-gram."""
@@ -303,7 +303,7 @@ class Ngrams(Section):
 
 
 class Substrings(Section):
-    """Passages that stand in the corpus more than once (Lee et al. 2021; RefinedWeb; pipeline.filters.substrings)."""
+    """Passages that stand in the corpus more than once (Lee et al. 2021; RefinedWeb; pipeline.filters.dedup.substrings)."""
 
     tokens: int = Field(default=50, ge=2)
     """The shortest passage; words and signs are tokens."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.kernels import use_kernel_cache
+from pipeline.core.kernels import use_kernel_cache
 
 use_kernel_cache()  # before any test module imports Numba
 
-from pipeline import runner  # noqa: E402
-from pipeline.engines import InlineEngine, LocalEngine  # noqa: E402
-from pipeline.loading import load  # noqa: E402
-from pipeline.plan import Run  # noqa: E402
-from pipeline.progress import Quiet  # noqa: E402
-from pipeline.runner import run  # noqa: E402
+from pipeline.config_file import load  # noqa: E402
+from pipeline.core.engines import InlineEngine, LocalEngine  # noqa: E402
+from pipeline.core.progress import Quiet  # noqa: E402
+from pipeline.run import runner  # noqa: E402
+from pipeline.run.run import Run  # noqa: E402
+from pipeline.run.runner import run  # noqa: E402
 
 
 def pytest_sessionstart() -> None:

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ablate import ablate, encoded, first_bytes
-from pipeline.cli import app as main
+from pipeline.cli.main import app as main
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.loading import load
-from pipeline.plan import retrained
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.run.run import retrained
+from pipeline.run.runner import run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
+from pipeline.tools.ablate import ablate, encoded, first_bytes
 from pipeline.train.ablation import Arm, compare, train_all
 from pipeline.train.config import TrainConfig
 from pipeline.train.data import Tokens

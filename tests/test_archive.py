@@ -15,8 +15,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from pipeline.errors import UserError
-from pipeline.extract.archive import Record, header_block, read_records
-from pipeline.extract.sources import find_inputs
+from pipeline.extract.inputs.archive import Record, header_block, read_records
+from pipeline.extract.inputs.sources import find_inputs
 
 SHARED = Path(__file__).parents[2] / "shared"
 LIMIT = 1_000_000
@@ -204,7 +204,7 @@ def test_too_large_is_a_row_and_the_next_record_is_read(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_left_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipeline.extract.stream as stream
+    import pipeline.extract.inputs.stream as stream
 
     produced = 0
     original = stream.GzipMember.more

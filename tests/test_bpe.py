@@ -18,12 +18,12 @@ import tokenizers
 import transformers
 
 from pipeline.errors import UserError
-from pipeline.tokenize import bpe, merging
+from pipeline.tokenize import bpe, merges
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
 from pipeline.tokenize.pretokens import PreTokens, count_pretokens, grown
 from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
-from pipeline.tokenize.usage import measure
+from pipeline.tokenize.vocabulary_report import measure
 
 OWN_PATTERN = r"\p{L}+|\p{N}|\s+"  # leaves punctuation unmatched
 PATTERNS = (GPT2_PATTERN, CL100K_PATTERN, OWN_PATTERN)
@@ -163,8 +163,8 @@ def test_room_for_pairs_grows(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(size)
         return grown(array, size)
 
-    monkeypatch.setattr(merging, "_ROOM", 1024)
-    monkeypatch.setattr(merging, "grown", growing)
+    monkeypatch.setattr(merges, "_ROOM", 1024)
+    monkeypatch.setattr(merges, "grown", growing)
     assert train_bpe(corpus(), 1500).merges == expected
     assert max(sizes) >= 2048
 

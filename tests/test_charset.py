@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.extract.archive import read_records
-from pipeline.extract.charset import _codec, clean, decode
+from pipeline.extract.inputs.archive import read_records
+from pipeline.extract.pages.charset import _codec, clean, decode
 
 SHARED = Path(__file__).parents[2] / "shared"
 GERMAN = "Die Straße führt über schöne grüne Hügel; äußerst früh öffnen die Bäckereien. "

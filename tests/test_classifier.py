@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.filters.classifier import GOOD, Options, QualityClassifier
-from pipeline.filters.normalize import normalize
-from pipeline.modelling import train_classifier
-from pipeline.texts import PASSAGE, read_texts
+from pipeline.filters.kernels.normalize import normalize
+from pipeline.tools.models import train_classifier
+from pipeline.tools.text_sources import PASSAGE, read_texts
 
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine", "bridge"]
 BAD = ["cheap", "pills", "casino", "click", "here", "free", "offer", "login", "cart", "price"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,7 +26,7 @@ def test_help_is_light() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "pipeline", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "pipeline.cli" in loaded
+    assert "pipeline.cli.main" in loaded
     assert not loaded & {"torch", "numba", "pyarrow", "numpy", "pydantic", "trafilatura"}
     for command_name in (
         "run",
@@ -198,7 +198,7 @@ def test_names_from_the_web_reach_the_terminal_escaped(capsys: pytest.CaptureFix
 
 
 def test_text_from_the_web_cannot_command_the_terminal() -> None:
-    from pipeline.progress import safe
+    from pipeline.core.progress import safe
 
     assert safe("a\x1b[2Jb\u202ec\x07") == "a\ufffd[2Jb\ufffdc\ufffd"
     assert safe("[red]x[/red]") == r"\[red]x\[/red]"

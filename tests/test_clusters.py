@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from pipeline.filters.clusters import (
+from pipeline.filters.dedup.clusters import (
     best_of,
     cluster,
     find_clusters,

@@ -8,7 +8,7 @@ import brotli
 import pytest
 import zstandard
 
-from pipeline.extract.coding import Uncoded, unchunk, undo
+from pipeline.extract.pages.coding import Uncoded, unchunk, undo
 
 TEXT = b"<html><p>" + b"".join(b"line %d of a page\n" % n for n in range(5000))
 RAW = zlib.compressobj(wbits=-15)

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, parse_bytes
+from pipeline.config_file import load, merge
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.rules import Rule
-from pipeline.loading import load, merge
 
 MINIMAL = '[input]\npaths = ["a.warc.gz"]\n'
 

@@ -15,11 +15,11 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from fastwarc.warc import WarcRecordType
 from warcio import ArchiveIterator
 
-from pipeline import crawl as crawl_module
-from pipeline import python_docs
-from pipeline.crawl import SAMPLE_WEB, crawl, fetch_all, read_response
+from pipeline.demo import crawl as crawl_module
+from pipeline.demo import python_docs
+from pipeline.demo.crawl import SAMPLE_WEB, crawl, fetch_all, read_response
+from pipeline.demo.sample_server import Answer, chunks, html_answer, load_site, serve, url_of
 from pipeline.errors import UserError
-from pipeline.sample_server import Answer, chunks, html_answer, load_site, serve, url_of
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HTTP_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"

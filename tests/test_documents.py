@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.extract.archive import Record
-from pipeline.extract.documents import Columns, Dataset, cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.archive import Record
+from pipeline.extract.inputs.documents import Columns, Dataset, cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
 from pipeline.extract.page import ExtractOptions, Row, rows
-from pipeline.extract.sources import find_inputs, kind, raw_bytes, read
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 LIMIT = 10_000
 ROWS: list[dict[str, Any]] = [

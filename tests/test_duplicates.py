@@ -9,15 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import audit, ledger, runner
-from pipeline.cli import app as main
+from pipeline.cli.main import app as main
+from pipeline.config_file import load
+from pipeline.core import ledger
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.minhash import jaccard
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
+from pipeline.report.duplicates import differing_spans, largest_clusters, measure, pairs
+from pipeline.report.why import find, story
+from pipeline.run import runner
+from pipeline.run.run import Run
 from pipeline.stages import choice, duplicates, evidence
-from pipeline.story import find, story
 
 CONFIG = """
 input.paths = {paths}
@@ -259,7 +261,7 @@ def test_damaged_and_foreign_files_are_found(
 
 
 def test_the_audit_measures_what_all_pairs_say(finished: Run) -> None:
-    found = audit.measure(finished)
+    found = measure(finished)
     pages = [row["text"] for row in rows(finished, "extract").values()]
     different = list(dict.fromkeys(pages))
     values = [jaccard(a, b) for i, a in enumerate(different) for b in different[:i]]
@@ -268,18 +270,18 @@ def test_the_audit_measures_what_all_pairs_say(finished: Run) -> None:
     assert found["both"] <= min(found["similar"], found["proposed"])
     assert sum(count for _, count, _, _ in found["bins"]) == sum(value >= 0.1 for value in values)
     sizes = [row["cluster_size"] for row in rows(finished).values() if row["dropped"]]
-    assert audit.largest_clusters(finished)[0][1] == max(sizes)
+    assert largest_clusters(finished)[0][1] == max(sizes)
 
 
 def test_pairs_stand_side_by_side(capsys: pytest.CaptureFixture[str], finished: Run) -> None:
     root = str(finished.root)
-    for pair in audit.pairs(finished, count=50):
+    for pair in pairs(finished, count=50):
         assert pair.kept is not None
         assert pair.similarity == pytest.approx(jaccard(pair.kept["text"], pair.dropped["text"]))
     main(["duplicates", root, "--sample", "3"], standalone_mode=False)
     shown = capsys.readouterr().out
     assert shown.count("similarity ") == 3
-    one = next(audit.pairs(finished, count=1))
+    one = next(pairs(finished, count=1))
     main(["duplicates", root, "--url", one.dropped["url"]], standalone_mode=False)
     assert one.dropped["id"] in capsys.readouterr().out
     main(["duplicates", root, "--cluster", one.kept["id"] if one.kept else ""], standalone_mode=False)
@@ -287,12 +289,12 @@ def test_pairs_stand_side_by_side(capsys: pytest.CaptureFixture[str], finished: 
     main(["duplicates", root], standalone_mode=False)
     assert "the S-curve says" in capsys.readouterr().out
     with pytest.raises(UserError, match="no such URL"):
-        list(audit.pairs(finished, url="http://never.example/"))
+        list(pairs(finished, url="http://never.example/"))
 
 
 def test_differing_spans() -> None:
-    assert audit.differing_spans("a b c d", "a x y c d e") == [("b", "x y"), ("", "e")]
-    assert audit.differing_spans("a b", "a  b") == []
+    assert differing_spans("a b c d", "a x y c d e") == [("b", "x y"), ("", "e")]
+    assert differing_spans("a b", "a  b") == []
 
 
 def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config_file import check
+from pipeline.core.ledger import read
 from pipeline.errors import UserError
 from pipeline.filters.edits import LineRules, edit_lines, removed_lines
-from pipeline.ledger import read
-from pipeline.loading import check
-from pipeline.plan import Run
-from pipeline.stats import collect
-from pipeline.story import find, story
+from pipeline.report.stats import collect
+from pipeline.report.why import find, story
+from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
 

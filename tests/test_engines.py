@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines import Care, Done, LocalEngine, Task, disk_message, is_disk_error
+from pipeline.core.engines import Care, Done, LocalEngine, Task, disk_message, is_disk_error
 from pipeline.errors import UserError
 
 # Workers are spawned: what they call must be importable there. Spawn hands them our sys.path, so a module in a temporary

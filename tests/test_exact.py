@@ -7,7 +7,7 @@ from hashlib import blake2b
 import pyarrow as pa
 import pytest
 
-from pipeline.filters.exact import content_hashes
+from pipeline.filters.dedup.exact import content_hashes
 
 # Case, white space of every kind, characters that normalization changes, joins or reorders, and all lengths of UTF-8.
 ODD = (

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.tokenize import shards
 from pipeline.tokenize.exports import FORMATS, llmc, megatron, nanogpt, parquet
 

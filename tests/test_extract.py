@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extract import html_to_text, markup
-from pipeline.extract.archive import Record, read_records
-from pipeline.extract.markup import extract_page, nesting, page_title
+from pipeline.extract import html_to_text
+from pipeline.extract.inputs.archive import Record, read_records
+from pipeline.extract.inputs.sources import find_inputs
 from pipeline.extract.options import EXTRACTORS, Extractor, TextOptions
 from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
-from pipeline.extract.sources import find_inputs
+from pipeline.extract.pages import markup
+from pipeline.extract.pages.markup import extract_page, nesting, page_title
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

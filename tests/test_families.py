@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.filters.kernels.spacy_tokens import tokenize
 from pipeline.filters.signals import all_signals, measure, stored_signals
-from pipeline.filters.spacy import tokenize
-from pipeline.plan import Run
+from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
 

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.extract import files
-from pipeline.extract.files import Ranges, read_range, state
-from pipeline.extract.sources import crawl_files, find_inputs, read
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.extract.inputs import files
+from pipeline.extract.inputs.files import Ranges, read_range, state
+from pipeline.extract.inputs.sources import crawl_files, find_inputs, read
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 Trouble = Callable[[http.server.BaseHTTPRequestHandler, bytes], bool]
 """Answers a request badly and returns True, or leaves it alone."""

@@ -33,7 +33,7 @@ def imported(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_knows_only_what_lies_below_it(room: str) -> None:
-    files = sorted((ROOT / room).glob("*.py"))
+    files = sorted((ROOT / room).rglob("*.py"))
     assert files
     for file in files:
         for name in imported(file):
@@ -85,7 +85,7 @@ def test_the_filter_we_show_is_a_filter(file: str) -> None:
 
 
 def test_every_step_has_a_title_for_the_progress_bar() -> None:
-    from pipeline.plan import STEPS
-    from pipeline.progress import TITLES
+    from pipeline.core.progress import TITLES
+    from pipeline.run.run import STEPS
 
     assert set(TITLES) == {step.name for step in STEPS}

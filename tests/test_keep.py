@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters.keep import best_first, parse_keep
+from pipeline.filters.dedup.keep_policy import best_first, parse_keep
 
 MEMBERS = np.array([0, 1, 2, 3, 5, 6, 7])
 COLUMNS = {

@@ -9,6 +9,7 @@ import pytest
 from datasketch import MinHash
 
 from pipeline.errors import UserError
+from pipeline.filters.dedup.shingles import UNSPACED, shingle_hashes
 from pipeline.filters.minhash import (
     NO_KEY,
     MinHasher,
@@ -20,7 +21,6 @@ from pipeline.filters.minhash import (
     jaccard,
     warm_up,
 )
-from pipeline.filters.shingles import UNSPACED, shingle_hashes
 
 M64 = 2**64 - 1
 

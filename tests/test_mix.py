@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.errors import UserError
-from pipeline.mix import load_mix, mix
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.mixing import Mixture, Source, _mixed
-from pipeline.tokenize.parts import ROW_BYTES
+from pipeline.tokenize.encoded import ROW_BYTES
+from pipeline.tokenize.mixture import Mixture, Source, _mixed
+from pipeline.tools.mix import load_mix, mix
 
 
 def index_of(*sources: list[tuple[str, int, str]]) -> pa.Table:

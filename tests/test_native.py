@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import plan
 from pipeline.config import Config
 from pipeline.extract import html_to_text
-from pipeline.extract.markup import extract_page
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import captions
 from pipeline.extract.native.blocks import (
@@ -31,6 +29,8 @@ from pipeline.extract.native.features import FEATURES, describe
 from pipeline.extract.native.names import TAGS
 from pipeline.extract.native.words import COMMAS, IDEOGRAPHS, SENTENCE_END, STOP_WORDS, WORDS
 from pipeline.extract.options import TextOptions
+from pipeline.extract.pages.markup import extract_page
+from pipeline.run import run
 
 SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
 
@@ -457,9 +457,9 @@ def test_hostile_pages_take_linear_time() -> None:
 
 def test_a_changed_model_extracts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     native = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "native"}})
-    before = plan.extract_options(native)
+    before = run.extract_options(native)
     (tmp_path / "m.npz").write_bytes(b"other")
-    monkeypatch.setattr(plan, "MODEL_FILE", tmp_path / "m.npz")
-    assert plan.extract_options(native) != before
+    monkeypatch.setattr(run, "MODEL_FILE", tmp_path / "m.npz")
+    assert run.extract_options(native) != before
     other = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "resiliparse"}})
-    assert plan.extract_options(other)["model"] is None
+    assert run.extract_options(other)["model"] is None

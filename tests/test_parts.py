@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import Config
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.extract.archive import cut, read_records
-from pipeline.loading import load
-from pipeline.parts import list_parts
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
-from pipeline.story import find, raw_record, story
+from pipeline.extract.inputs.archive import cut, read_records
+from pipeline.report.why import find, raw_record, story
+from pipeline.run.inputs import list_parts
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 LIMIT = 100_000
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters import ngrams
-from pipeline.filters.ngrams import Options, discounts, train
-from pipeline.filters.perplexity import NgramModel, read_arpa
+from pipeline.filters.models import kneser_ney
+from pipeline.filters.models.kneser_ney import Options, discounts, train
+from pipeline.filters.models.perplexity import NgramModel, read_arpa
 
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village"]
 
@@ -27,7 +27,7 @@ LINES = lines(1, 300)
 TEXTS = pa.array(["\n".join(" ".join(line) for line in LINES[k : k + 7]) for k in range(0, 300, 7)])
 
 
-def kneser_ney(corpus: list[list[str]], order: int, prune: list[int]) -> dict[tuple[str, ...], float]:
+def slow_kneser_ney(corpus: list[list[str]], order: int, prune: list[int]) -> dict[tuple[str, ...], float]:
     """Interpolated modified Kneser-Ney as the papers have it: the probability of each n-gram that is not pruned."""
     raw: Counter[tuple[str, ...]] = Counter()
     for line in corpus:
@@ -58,7 +58,7 @@ def kneser_ney(corpus: list[list[str]], order: int, prune: list[int]) -> dict[tu
     return found
 
 
-def spelt(trained: ngrams.Trained) -> dict[tuple[str, ...], tuple[float, float]]:
+def spelt(trained: kneser_ney.Trained) -> dict[tuple[str, ...], tuple[float, float]]:
     """The n-grams of an ARPA file with probability and backoff weight, both log10."""
     found = {}
     for line in "".join(trained.arpa()).splitlines():
@@ -71,7 +71,7 @@ def spelt(trained: ngrams.Trained) -> dict[tuple[str, ...], tuple[float, float]]
 @pytest.mark.parametrize(("order", "prune"), [(1, ()), (2, ()), (3, ()), (4, (0, 0, 1, 2)), (3, (0, 1))])
 def test_probabilities_are_those_of_the_papers(order: int, prune: tuple[int, ...]) -> None:
     limits = [prune[min(n, len(prune) - 1)] if prune else 0 for n in range(order)]
-    expected = kneser_ney(LINES, order, limits)
+    expected = slow_kneser_ney(LINES, order, limits)
     found = spelt(train([TEXTS], Options(order=order, min_count=1, prune=prune)))
     assert found.pop(("<s>",))[0] == -99
     assert set(found) == set(expected)
@@ -134,18 +134,18 @@ def test_rare_words_are_unknown() -> None:
 
 
 def test_memory_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ngrams, "_SMALLEST", 64)
+    monkeypatch.setattr(kneser_ney, "_SMALLEST", 64)
     whole = train([TEXTS], Options(order=3), memory=10**9)
-    monkeypatch.setattr(ngrams, "_CHUNK", 100)
+    monkeypatch.setattr(kneser_ney, "_CHUNK", 100)
     passes: list[int] = []
-    count = ngrams._count
+    count = kneser_ney._count
 
     def counting(*arguments: Any) -> Any:
         passes.append(arguments[4])
         return count(*arguments)
 
-    monkeypatch.setattr(ngrams, "_count", counting)
-    parts = train([TEXTS.slice(0, 5), TEXTS.slice(5)], Options(order=3), memory=3 * 128 * ngrams.ROW.itemsize)
+    monkeypatch.setattr(kneser_ney, "_count", counting)
+    parts = train([TEXTS.slice(0, 5), TEXTS.slice(5)], Options(order=3), memory=3 * 128 * kneser_ney.ROW.itemsize)
     assert passes[-1] > 1
     for name, trained in (("whole", whole), ("parts", parts)):
         trained.model().save(tmp_path / name)

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config_file import check
 from pipeline.errors import UserError
+from pipeline.filters.kernels.pii_patterns import KINDS
 from pipeline.filters.pii import MASKS, mask, mask_texts
-from pipeline.filters.pii_patterns import KINDS
 from pipeline.filters.signals import measure
-from pipeline.loading import check
-from pipeline.plan import Run
+from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from pipeline.config import Config
+from pipeline.config_file import load
+from pipeline.core.ledger import Part
 from pipeline.errors import UserError
-from pipeline.extract.archive import Record
+from pipeline.extract.inputs.archive import Record
 from pipeline.extract.page import ExtractOptions, Row, rows
 from pipeline.filters.language import LanguageIdentifier
-from pipeline.ledger import Part
-from pipeline.loading import load
-from pipeline.plan import Run
+from pipeline.run.run import Run
 from pipeline.stages.prescreen import prescreen, telling
 
 ENGLISH = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall of the town. "

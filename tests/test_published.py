@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.extract.archive import Record
+from pipeline.extract.inputs.archive import Record
 from pipeline.extract.page import ExtractOptions, rows
-from pipeline.extract.published import published
+from pipeline.extract.pages.published import published
 
 
 @pytest.mark.parametrize(

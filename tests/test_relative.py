@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters.relative import Bound, Columns, Relative, failures, find_bounds, pareto_draws
+from pipeline.filters.quantiles import Bound, Columns, Relative, failures, find_bounds, pareto_draws
 
 
 def reader(values: list[float], labels: list[str], size: int = 7):  # type: ignore[no-untyped-def]

@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters import bloom, cuts, lines, repeats, sentences, substrings, tokens
+from pipeline.filters import lines
 from pipeline.filters.batch import Batch
-from pipeline.filters.repeats import Keep
+from pipeline.filters.dedup import bloom, repeats, sentences, substrings
+from pipeline.filters.dedup.repeats import Keep
+from pipeline.filters.kernels import spans, token_spans
 
 
 def slow_repeats(hashes: list[int], most: int, keep: Keep) -> list[bool]:
@@ -112,7 +114,7 @@ def test_a_line_goes_with_its_break(text: str, marked: list[int], left: str) -> 
     found = lines.find_lines(array)
     marks = np.isin(np.arange(found.hashes.size), marked)
     ranges = lines.cut_lines(found, marks, np.array([len(text.encode())]))
-    assert cuts.apply(array, ranges).to_pylist() == [left]
+    assert spans.apply(array, ranges).to_pylist() == [left]
 
 
 FILES = {
@@ -180,7 +182,7 @@ WEB = [
 
 
 def test_tokens_are_those_the_signals_count() -> None:
-    found = tokens.find_tokens(pa.array(WEB))
+    found = token_spans.find_tokens(pa.array(WEB))
     counted = Batch.from_arrow(pa.array(WEB)).words.tokens
     assert np.diff(found.offsets).tolist() == counted.tolist()
     pieces = [
@@ -189,7 +191,7 @@ def test_tokens_are_those_the_signals_count() -> None:
         for a, b in zip(found.starts, found.ends, strict=True)
     ][: counted[0]]
     assert pieces == ["Don't", "stop", "...", "now", "--", "it's", "3.5", "km", ",", "e.g", ".", "to", "x_y", "!"]
-    same = tokens.find_tokens(pa.array(["a b a", "A b"])).hashes.tolist()
+    same = token_spans.find_tokens(pa.array(["a b a", "A b"])).hashes.tolist()
     assert same[0] == same[2]
     assert len(set(same)) == 3
 
@@ -224,14 +226,14 @@ def test_repeated_passages_are_those_that_all_pairs_show(keep: Keep, memory: int
     texts += ["", "same same same same same same same", "é é é é é é é"]
     array = pa.array(texts)
     ranges = substrings.repeated_substrings(array, 5, keep, memory=memory)
-    assert cuts.apply(array, ranges).to_pylist() == slow_substrings(texts, 5, keep)
+    assert spans.apply(array, ranges).to_pylist() == slow_substrings(texts, 5, keep)
 
 
 def test_a_passage_of_one_token_less_stays() -> None:
     passage = [f"t{n}" for n in range(51)]
     for size, cut in ((49, False), (50, True), (51, True)):
         texts = pa.array([" ".join(["a", *passage[:size], "b"]), " ".join(["c", *passage[:size], "d"])])
-        left = cuts.apply(texts, substrings.repeated_substrings(texts)).to_pylist()
+        left = spans.apply(texts, substrings.repeated_substrings(texts)).to_pylist()
         assert left == [texts[0].as_py(), "c d" if cut else texts[1].as_py()]
 
 
@@ -249,7 +251,7 @@ def test_a_passage_of_one_token_less_stays() -> None:
 )
 def test_words_are_not_joined_by_a_cut(text: str, left: str) -> None:
     texts = pa.array(["a b c", text])
-    assert cuts.apply(texts, substrings.repeated_substrings(texts, 3))[1].as_py() == left
+    assert spans.apply(texts, substrings.repeated_substrings(texts, 3))[1].as_py() == left
 
 
 def slow_bff(texts: list[str], ngram: int, shortest: int, threshold: float, remove: bloom.Remove) -> list[str]:
@@ -290,7 +292,7 @@ def test_seen_ngrams_go_as_with_a_set(remove: bloom.Remove, ngram: int, shortest
         ranges = bloom.dedup_ngrams(
             array, ngram=ngram, shortest=shortest, threshold=threshold, false_positives=1e-9, remove=remove
         )
-        assert cuts.apply(array, ranges).to_pylist() == slow_bff(texts, ngram, shortest, threshold, remove)
+        assert spans.apply(array, ranges).to_pylist() == slow_bff(texts, ngram, shortest, threshold, remove)
 
 
 def test_the_filter_errs_as_often_as_it_may() -> None:
@@ -303,21 +305,21 @@ def test_the_filter_errs_as_often_as_it_may() -> None:
 
 
 def test_cuts_of_several_kinds_are_one() -> None:
-    def ranges(*of: list[tuple[int, int]]) -> cuts.Ranges:
+    def ranges(*of: list[tuple[int, int]]) -> spans.Ranges:
         flat = [pair for text in of for pair in text]
-        return cuts.Ranges(
+        return spans.Ranges(
             np.cumsum([0, *map(len, of)]), np.array([a for a, _ in flat], np.int64), np.array([b for _, b in flat], np.int64)
         )  # fmt: skip
 
-    both = cuts.union([ranges([(0, 3), (8, 9)], [], [(1, 2)]), ranges([(2, 4)], [(5, 6)], [(2, 3)])])
+    both = spans.union([ranges([(0, 3), (8, 9)], [], [(1, 2)]), ranges([(2, 4)], [(5, 6)], [(2, 3)])])
     assert [list(zip(*pair, strict=True)) for pair in [(both.starts, both.ends)]] == [[(0, 4), (8, 9), (5, 6), (1, 3)]]
     assert both.offsets.tolist() == [0, 2, 3, 4]
-    again = cuts.ranges_of(both.column(np.array([True, True, True])))
+    again = spans.ranges_of(both.column(np.array([True, True, True])))
     assert all((a == b).all() for a, b in zip(again, both, strict=True))
-    masked = cuts.Ranges(np.zeros(3, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    masked = spans.Ranges(np.zeros(3, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
     assert masked.column(np.array([True, False])).to_pylist() == [[], None]
     texts = pa.array(["abcdefghij", None, "xé"])
-    cut = cuts.apply(texts, ranges([(0, 4), (8, 9)], [], [(1, 3)]))
+    cut = spans.apply(texts, ranges([(0, 4), (8, 9)], [], [(1, 3)]))
     assert cut.to_pylist() == ["efghj", None, "x"]
 
 
@@ -357,4 +359,4 @@ def test_sentences_go_with_the_space_on_one_side(text: str, marked: list[int], l
     array = pa.array(["Zz.", text])
     found = sentences.find_sentences(array)
     marks = np.isin(np.arange(found.hashes.size), np.array(marked) + 1)
-    assert cuts.apply(array, sentences.cut_spans(found, marks, 1)).to_pylist() == ["Zz.", left]
+    assert spans.apply(array, sentences.cut_spans(found, marks, 1)).to_pylist() == ["Zz.", left]

@@ -12,21 +12,21 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.compare import compare
 from pipeline.config import Config
-from pipeline.engines import Care
+from pipeline.config_file import load
+from pipeline.core.engines import Care
+from pipeline.core.ledger import lock
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.ledger import lock
-from pipeline.loading import load
-from pipeline.plan import Run, open_run
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.report.diff import compare
+from pipeline.report.stats import collect
+from pipeline.report.why import find, raw_record, sample, story
+from pipeline.run.run import Run, open_run
+from pipeline.run.runner import run
 from pipeline.stages.decide import decide_language, decide_quality
 from pipeline.stages.extract import extract
 from pipeline.stages.job import Job
 from pipeline.stages.measure import language, quality
-from pipeline.stats import collect
-from pipeline.story import find, raw_record, sample, story
 
 
 def go(root: Path, config: Config, until: str = "shards", workers: int = 1) -> tuple[Run, Quiet]:
@@ -303,7 +303,7 @@ def test_an_unfinished_run_is_not_compared(tmp_path: Path, finished: Run, config
 
 def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, finished: Run, config_file: Path) -> None:
     pytest.importorskip("torch", reason="training is an extra")
-    from pipeline.generate import continue_text
+    from pipeline.tools.generate import continue_text
 
     root = tmp_path / "run"
     shutil.copytree(finished.root, root)

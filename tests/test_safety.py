@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters.collisions import collision_cuts, word_places
-from pipeline.filters.contamination import EvaluationIndex
-from pipeline.filters.shingles import word_hashes
-from pipeline.filters.wordlists import WordLists
+from pipeline.filters.decontaminate.cuts import collision_cuts, word_places
+from pipeline.filters.decontaminate.index import EvaluationIndex
+from pipeline.filters.dedup.shingles import word_hashes
+from pipeline.filters.models.wordlists import WordLists
 
 
 def lists(folder: Path) -> Path:

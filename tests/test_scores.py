@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import Config
-from pipeline.contamination import collect as contaminated
+from pipeline.config_file import check, load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.classifier import Options, QualityClassifier
-from pipeline.filters.ngrams import Options as NgramOptions
-from pipeline.filters.ngrams import train
-from pipeline.filters.scores import open_scorer
-from pipeline.loading import check, load
-from pipeline.plan import Run, open_run
-from pipeline.progress import Quiet
-from pipeline.runner import run
-from pipeline.stats import collect
-from pipeline.story import find, story
+from pipeline.filters.models.kneser_ney import Options as NgramOptions
+from pipeline.filters.models.kneser_ney import train
+from pipeline.filters.models.scorers import open_scorer
+from pipeline.report.contamination import collect as contaminated
+from pipeline.report.stats import collect
+from pipeline.report.why import find, story
+from pipeline.run.run import Run, open_run
+from pipeline.run.runner import run
 
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine", "bridge"]
 BAD = ["cheap", "pills", "casino", "click", "here", "free", "offer", "login", "cart", "price"]

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.tokenize import building, shards
+from pipeline.tokenize import shard_writer, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.parts import ROW_BYTES
+from pipeline.tokenize.encoded import ROW_BYTES
 
 TEXTS = [f"Document {n} says: " + "the fox jumps over the dog. " * (n % 7) + "é" * (n % 3) for n in range(40)]
 ROWS = [{"id": f"doc-{n}", "cluster": f"c{n // 2}", "text": text, "row": n} for n, text in enumerate(TEXTS)]
@@ -125,11 +125,11 @@ def test_the_same_bytes_within_any_memory(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     spread = [ROWS[30:], [], ROWS[:3], ROWS[3:30]]
-    monkeypatch.setattr("pipeline.tokenize.building._BLOCK_ROWS", 7)
+    monkeypatch.setattr("pipeline.tokenize.shard_writer._BLOCK_ROWS", 7)
     for validation in (0.0, 0.2, 1e-9, 1.0):
         whole = build(tokenizer, tmp_path / f"whole-{validation}", spread, validation=validation)
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.tokenize.building._BLOCK_TOKENS", 5)  # shorter than most documents
+            patch.setattr("pipeline.tokenize.shard_writer._BLOCK_TOKENS", 5)  # shorter than most documents
             memory = rows * ROW_BYTES
             cut = build(tokenizer, tmp_path / f"cut-{validation}", spread, validation=validation, memory=memory)
         cut.verify()
@@ -268,7 +268,7 @@ def test_a_failed_merge_leaves_the_older_directory_or_none(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": building, "json": json, "rename": os}
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shard_writer, "json": json, "rename": os}
     monkeypatch.setattr(targets[moment], "dumps" if moment == "json" else moment, fail)
     with pytest.raises(OSError, match="No space"):
         shards.merge_parts([tmp_path / "run" / "part-0.parquet"], folder, 50, 0.5)
@@ -440,7 +440,7 @@ def test_a_failed_append_leaves_what_was(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": building, "dumps": json, "replace": os}
+    targets = {"write_array_header_1_0": np.lib.format, "_write_documents": shard_writer, "dumps": json, "replace": os}
     monkeypatch.setattr(targets[moment], moment, fail)
     with pytest.raises(OSError, match="No space"):
         shards.append(folder, [file])

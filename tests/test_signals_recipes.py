@@ -206,7 +206,8 @@ def test_measuring_some_and_unknown_signals() -> None:
 
 
 def test_warm_up_compiles_all_that_measure_calls() -> None:
-    from pipeline.filters import batch, layout, words
+    from pipeline.filters import batch
+    from pipeline.filters.kernels import layout, words
 
     warm_up()
     kernels = [words._count, layout._count, batch._count_phrase]

@@ -12,12 +12,12 @@ import pytest
 import regex
 
 from pipeline.filters.batch import Batch
-from pipeline.filters.layout import BULLETS, SHORT_LINE, LayoutStatistics
-from pipeline.filters.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
+from pipeline.filters.kernels.layout import BULLETS, SHORT_LINE, LayoutStatistics
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
+from pipeline.filters.kernels.words import STOP_WORDS, WordStatistics
 from pipeline.filters.signals import measure, stored_signals
-from pipeline.filters.words import STOP_WORDS, WordStatistics
 
-# The definitions of `pipeline.filters.words` once more, as regular expressions.
+# The definitions of `pipeline.filters.kernels.words` once more, as regular expressions.
 _UNSPACED = r"[\p{L}&&[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=Complex_Context}\u30FC\uFF70]]"
 _L = rf"[\p{{L}}--{_UNSPACED}]"
 _N = r"\p{N}"

@@ -9,16 +9,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import runner
-from pipeline.cli import app as main
-from pipeline.contamination import collect as contaminated
+from pipeline.cli.main import app as main
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
+from pipeline.report.contamination import collect as contaminated
+from pipeline.report.stats import collect
+from pipeline.report.why import find, story
+from pipeline.run import runner
+from pipeline.run.run import Run
 from pipeline.stages import spans
-from pipeline.stats import collect
-from pipeline.story import find, story
 
 CONFIG = """
 input.paths = {paths}

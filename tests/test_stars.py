@@ -6,17 +6,17 @@ import unicodedata
 import numpy as np
 import pytest
 
-from pipeline.filters.minhash import MinHasher, band_keys, dedup_documents, jaccard
-from pipeline.filters.shingles import shingle_hashes
-from pipeline.filters.stars import (
+from pipeline.filters.dedup.shingles import shingle_hashes
+from pipeline.filters.dedup.verify import (
     NEIGHBOURS,
     Words,
     choose,
+    choose_verified,
     contenders,
     jaccard_of_sorted,
     share_of_equal,
-    verify,
 )
+from pipeline.filters.minhash import MinHasher, band_keys, dedup_documents, jaccard
 
 PLENTY = 1 << 20
 ANY_KEY = np.zeros(1, np.uint64)
@@ -42,7 +42,7 @@ APART = np.arange(5, dtype=np.int32)
 
 def test_a_chain_does_not_make_a_cluster() -> None:
     order = np.arange(5)
-    found = verify(order, TOGETHER, APART, lambda i: (ANY_KEY, CHAIN[i]), jaccard_of_sorted, 0.8)
+    found = choose_verified(order, TOGETHER, APART, lambda i: (ANY_KEY, CHAIN[i]), jaccard_of_sorted, 0.8)
     assert found.kept.tolist() == [0, 0, 2, 2, 4]
     assert np.nan_to_num(found.similarity, nan=-1).tolist() == [-1, np.float32(0.8), -1, np.float32(0.8), -1]
     assert not found.exact.any()
@@ -54,14 +54,14 @@ def test_a_chain_does_not_make_a_cluster() -> None:
 def test_the_threshold_itself_is_similar_enough() -> None:
     order = np.arange(5)
     just_over = np.nextafter(0.8, 1)
-    found = verify(order, TOGETHER, APART, lambda i: (ANY_KEY, CHAIN[i]), jaccard_of_sorted, float(just_over))
+    found = choose_verified(order, TOGETHER, APART, lambda i: (ANY_KEY, CHAIN[i]), jaccard_of_sorted, float(just_over))
     assert found.kept.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_best_centre_that_is_near_enough_wins() -> None:
     """2 is nearer to 1, but 0 is better and near enough."""
     sets = [words(*range(10)), words(*range(3, 13)), words(*range(1, 11))]
-    found = verify(
+    found = choose_verified(
         np.array([0, 1, 2]), np.zeros(3, int), np.arange(3), lambda i: (ANY_KEY, sets[i]), jaccard_of_sorted, 0.6
     )
     assert found.kept.tolist() == [0, 1, 0]
@@ -76,7 +76,9 @@ def test_only_documents_that_share_a_band_are_compared() -> None:
         compared.append(1)
         return 1.0
 
-    found = verify(np.array([0, 2, 1]), np.zeros(3, int), np.arange(3), lambda i: (keys[i], same), similar, 0.8)
+    found = choose_verified(
+        np.array([0, 2, 1]), np.zeros(3, int), np.arange(3), lambda i: (keys[i], same), similar, 0.8
+    )
     assert found.kept.tolist() == [0, 0, 2]
     assert len(compared) == 1
 
@@ -87,7 +89,7 @@ def test_exact_copies_follow_the_best_of_their_text() -> None:
     texts = np.array([0, 1, 1, 0, 4])
     sets = {0: CHAIN[0], 2: CHAIN[1], 4: CHAIN[4]}
     assert contenders(order, TOGETHER, texts).tolist() == [0, 2, 4]
-    found = verify(order, TOGETHER, texts, lambda i: (ANY_KEY, sets[i]), jaccard_of_sorted, 0.8)
+    found = choose_verified(order, TOGETHER, texts, lambda i: (ANY_KEY, sets[i]), jaccard_of_sorted, 0.8)
     assert found.kept.tolist() == [0, 0, 0, 0, 4]
     assert found.exact.tolist() == [False, True, False, True, False]
     assert np.nan_to_num(found.similarity, nan=-1).round(3).tolist() == [-1, np.float32(0.8), np.float32(0.8), 1, -1]
@@ -95,7 +97,7 @@ def test_exact_copies_follow_the_best_of_their_text() -> None:
 
 def test_what_an_earlier_run_kept_is_not_compared_but_compared_with() -> None:
     order = np.arange(5)
-    found = verify(
+    found = choose_verified(
         order, TOGETHER, APART, lambda i: (ANY_KEY, CHAIN[i]), jaccard_of_sorted, 0.8, settled=lambda i: i < 2
     )
     assert found.kept.tolist() == [0, 1, 1, 3, 3]
@@ -111,7 +113,7 @@ def test_work_is_bounded_where_many_different_documents_share_a_key() -> None:
         compared.append(1)
         return float(jaccard_of_sorted(a, b))
 
-    found = verify(np.arange(n + 2), roots, texts, lambda i: (ANY_KEY, sets[i]), similar, 0.8)
+    found = choose_verified(np.arange(n + 2), roots, texts, lambda i: (ANY_KEY, sets[i]), similar, 0.8)
     assert found.kept[-2:].tolist() == [
         0,
         n + 1,

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
+from pipeline.filters.families.stopwords import ATTACHED, LISTS
 from pipeline.filters.signals import measure
-from pipeline.filters.stopwords import ATTACHED, LISTS
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 Go = Callable[..., tuple[Run, list[str]]]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.filters.separate import best_cut, histograms, shortest
-from pipeline.loading import load
-from pipeline.progress import Quiet
-from pipeline.runner import run
-from pipeline.suggest import _thinned, as_json, lines_to_paste, plot, suggest
+from pipeline.filters.thresholds import best_cut, histograms, shortest
+from pipeline.report.suggest import _thinned, as_json, lines_to_paste, plot, suggest
+from pipeline.run.runner import run
 
 NAN = math.nan
 

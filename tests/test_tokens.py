@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli import main
-from pipeline.plan import Run, open_run
+from pipeline.cli.main import main
+from pipeline.report.tokens import collect, find_token
+from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
-from pipeline.tokens import collect, find_token
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config_file import load
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.url import UrlRules, curated, hash_entries, places, read_blocklists, read_words
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.config_file import load
+from pipeline.core.ledger import read
+from pipeline.core.progress import Quiet
 from pipeline.filters.url import normalize, page_key
-from pipeline.ledger import read
-from pipeline.loading import load
-from pipeline.plan import Run
-from pipeline.progress import Quiet
-from pipeline.runner import run
-from pipeline.stats import collect
-from pipeline.story import find, story
+from pipeline.report.stats import collect
+from pipeline.report.why import find, story
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
-from pipeline.tokenize.ranks import merges_of, read_ranks
+from pipeline.tokenize.tiktoken_ranks import merges_of, read_ranks
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -291,7 +291,7 @@ def train_bpe(
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")
     # Here, because only training needs Numba.
-    from pipeline.tokenize.merging import learn_merges
+    from pipeline.tokenize.merges import learn_merges
     from pipeline.tokenize.pretokens import count_pretokens
     from pipeline.tokenize.spill import DiskSpill
 

@@ -32,9 +32,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.tokenize.building import Documents, build
-from pipeline.tokenize.mixing import Mixture
-from pipeline.tokenize.parts import MEMORY, Header, Parts, PartWriter, open_parts, tokens_path
+from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts, tokens_path
+from pipeline.tokenize.mixture import Mixture
+from pipeline.tokenize.shard_writer import Documents, build
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.extract.markup import html_to_text
+    from pipeline.extract.pages.markup import html_to_text
 
 __all__ = ["html_to_text"]
 
 
 def __getattr__(name: str) -> object:
     if name == "html_to_text":
-        from pipeline.extract.markup import html_to_text
+        from pipeline.extract.pages.markup import html_to_text
 
         return html_to_text
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

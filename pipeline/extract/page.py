@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.extract.archive import Record
-from pipeline.extract.charset import clean, decode
-from pipeline.extract.coding import undo
-from pipeline.extract.markup import extract_page
+from pipeline.extract.inputs.archive import Record
 from pipeline.extract.options import TextOptions
-from pipeline.extract.published import published
+from pipeline.extract.pages.charset import clean, decode
+from pipeline.extract.pages.coding import undo
+from pipeline.extract.pages.markup import extract_page
+from pipeline.extract.pages.published import published
 
 REASONS = (
     "record_type", "http_status", "not_html", "empty_body", "empty_text", "too_large", "too_deep", "bad_coding",

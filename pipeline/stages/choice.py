@@ -4,7 +4,7 @@ Candidates' clusters are independent, so they are decided in batches that the me
 lies on disk, so that a killed run goes on with the next one; at the end the batches are written out part by part.
 
 In memory: 10 bytes a document (14 beyond 2**31 of them); of the documents in the batch at work `PER_MEMBER` bytes each, which
-have an equal text or share a band with another one; and of its texts to compare `stars.PER_KEY` bytes a band.
+have an equal text or share a band with another one; and of its texts to compare `verify.PER_KEY` bytes a band.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from pipeline.engines import Tick
+from pipeline.core.engines import Tick
+from pipeline.core.ledger import row_groups, rows_in, writer
 from pipeline.errors import UserError
-from pipeline.ledger import row_groups, rows_in, writer
 from pipeline.stages.duplicates import CANDIDATES, Roots, Source, check_rows, left_over, source_file, sources
 from pipeline.stages.evidence import PER_CONTENDER, Mask, Store, Work
 from pipeline.stages.job import View, part_key
@@ -115,7 +115,7 @@ def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int,
 
 def decide(view: View, tick: Tick) -> int:
     """Write for each row the kept document, its similarity, and why the row goes."""
-    from pipeline.filters import stars
+    from pipeline.filters.dedup import verify
 
     options = view.config.duplicates
     everything = sources(view, "duplicates.signatures", "quality")
@@ -124,8 +124,8 @@ def decide(view: View, tick: Tick) -> int:
     candidates = read_candidates(view, everything)
     member = PER_MEMBER
     if options.verify != "none":
-        member += PER_CONTENDER + stars.PER_KEY * options.bands
-        memory -= stars.HELD
+        member += PER_CONTENDER + verify.PER_KEY * options.bands
+        memory -= verify.HELD
     largest = int(candidates.documents.max(initial=0))
     if largest > 1 and largest * member > memory:
         least = (options.memory_bytes - memory + largest * member) / 1e6
@@ -156,8 +156,8 @@ def _decide_batch(
     file: Path,
 ) -> None:
     """Decide some whole clusters and write the outcome of each of their documents; here documents are their places."""
-    from pipeline.filters import stars
-    from pipeline.filters.keep import best_first, parse_keep
+    from pipeline.filters.dedup import verify
+    from pipeline.filters.dedup.keep_policy import best_first, parse_keep
     from pipeline.filters.signals import all_signals
 
     options = view.config.duplicates
@@ -184,11 +184,11 @@ def _decide_batch(
     settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
     order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])
     if store is None:
-        choice = stars.choose(order, roots, exact)
+        choice = verify.choose(order, roots, exact)
     else:
         evidence = store.of(members[candidates.compared[members]])
-        similar = stars.jaccard_of_sorted if options.verify == "exact" else stars.share_of_equal
-        choice = stars.verify(
+        similar = verify.jaccard_of_sorted if options.verify == "exact" else verify.share_of_equal
+        choice = verify.choose_verified(
             order,
             roots,
             exact,

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.engines import Care, Tick
-from pipeline.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, rows_in, writer
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, rows_in, writer
 from pipeline.stages.job import Job, View, gate, part_key
 
 if TYPE_CHECKING:
-    from pipeline.filters.relative import Bound
+    from pipeline.filters.quantiles import Bound
 
 
 def write_decision(job: Job, gate: str, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
@@ -64,9 +64,9 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
 
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:
     """Every rule of the config on its signal, and the evaluation texts a document may not hold."""
-    from pipeline.filters.relative import failures
+    from pipeline.filters.families.stopwords import without_list
+    from pipeline.filters.quantiles import failures
     from pipeline.filters.rules import decide, labelled
-    from pipeline.filters.stopwords import without_list
 
     config = job.config
     rules = (*config.rules, *config.edited_rules)
@@ -145,8 +145,8 @@ def has_shares(config: Config) -> bool:
 
 def find_bounds(view: View, tick: Tick) -> int:
     """What the shares of the rules come to, over all parts, a part in memory at a time."""
-    from pipeline.filters.relative import Columns
-    from pipeline.filters.relative import find_bounds as find
+    from pipeline.filters.quantiles import Columns
+    from pipeline.filters.quantiles import find_bounds as find
 
     rules = [rule for rule in view.config.relative_rules if rule.shares]
 
@@ -167,6 +167,6 @@ def find_bounds(view: View, tick: Tick) -> int:
 
 def read_bounds(path: Path) -> "list[Bound]":
     """The bounds that `find_bounds` has written."""
-    from pipeline.filters.relative import Bound
+    from pipeline.filters.quantiles import Bound
 
     return [Bound(**row) for row in read(path, BOUNDS.names).to_pylist()]

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engines import Tick
+from pipeline.core.engines import Tick
+from pipeline.core.ledger import Part, alive_rows, read, row_groups, rows_in, writer
 from pipeline.errors import UserError
-from pipeline.ledger import Part, alive_rows, read, row_groups, rows_in, writer
 from pipeline.stages.evidence import Work
 from pipeline.stages.job import View, part_file, part_key
 from pipeline.stages.measure import band_names
@@ -87,7 +87,7 @@ def left_over(documents: int, memory: int, per_document: int) -> int:
 
 def find_candidates(view: View, tick: Tick) -> int:
     """Write for each document the first one with its text, and the first one that bands join to it."""
-    from pipeline.filters.clusters import firsts, join_column, settle
+    from pipeline.filters.dedup.clusters import firsts, join_column, settle
 
     options = view.config.duplicates
     everything = sources(view, "duplicates.signatures")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Decontaminate
 from pipeline.errors import UserError, did_you_mean
-from pipeline.extract.documents import LINES, open_lines
+from pipeline.extract.inputs.documents import LINES, open_lines
 
 if TYPE_CHECKING:
-    from pipeline.filters.contamination import EvaluationIndex
+    from pipeline.filters.decontaminate.index import EvaluationIndex
 
 _MOST = 100_000_000  # bytes of a line
 
@@ -67,7 +67,7 @@ def _item(line: bytes, where: str) -> dict[str, Any]:
 @lru_cache(1)
 def open_index(options: Decontaminate) -> "tuple[EvaluationIndex, list[str]]":
     """The items' n-grams, and their names."""
-    from pipeline.filters.contamination import EvaluationIndex
+    from pipeline.filters.decontaminate.index import EvaluationIndex
 
     texts, names = read_items(options)
     index = EvaluationIndex(texts, options.ngram)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.core.ledger import atomic, row_groups, rows_in
 from pipeline.errors import UserError
-from pipeline.ledger import atomic, row_groups, rows_in
 from pipeline.stages.job import View, text_groups
 from pipeline.stages.measure import band_names
 
@@ -146,8 +146,8 @@ def _index(data: Path) -> Path:
 
 def _write_part(file: BinaryIO, view: View, place: Place, documents: Documents) -> list[int]:
     """Write what some of a part's documents are compared by; the lengths."""
+    from pipeline.filters.dedup.shingles import shingle_hashes
     from pipeline.filters.minhash import band_keys
-    from pipeline.filters.shingles import shingle_hashes
 
     options = view.config.duplicates
     names = band_names(options.bands)

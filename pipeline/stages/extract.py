@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import Url
-from pipeline.engines import Care, Tick
-from pipeline.ledger import atomic, rows_in, writer
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import atomic, rows_in, writer
 from pipeline.stages.job import Job
 from pipeline.stages.prescreen import prescreen
 
 
 def extract(job: Job, tick: Tick, care: Care) -> int:
     """Read the archive; one row a record, with its text or the reasons why it has none."""
-    from pipeline.extract.archive import Record
+    from pipeline.extract.inputs.archive import Record
+    from pipeline.extract.inputs.sources import DATASET, read
     from pipeline.extract.page import SCHEMA, ExtractOptions, rows, to_batches
-    from pipeline.extract.sources import DATASET, read
 
     wanted = job.config.extract
     options = ExtractOptions(**wanted.model_dump(exclude={"prescreen"}))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.ledger import Part, fingerprint, row_groups
+from pipeline.core.ledger import Part, fingerprint, row_groups
 
 FOLDERS = {"clean": "clean", "tokenizer": "tokenizer", "shards": "shards", "train": "train"}
 """Where a user looks for the products; every other step lives in ledger/."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Duplicates
-from pipeline.engines import Care, Tick
-from pipeline.ledger import kept, row_groups, writer
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.stages.job import Job, gate, text_groups
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
 
 def scores(job: Job, tick: Tick, care: Care) -> int:
     """What the model files of [scores] say of the text so far."""
-    from pipeline.filters.scores import open_scorers
+    from pipeline.filters.models.scorers import open_scorers
 
     scorers = open_scorers(job.config.scores).values()
 
@@ -172,7 +172,7 @@ def contamination(job: Job, tick: Tick, care: Care) -> int:
 
 def signatures(job: Job, tick: Tick, care: Care) -> int:
     """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
-    from pipeline.filters.exact import content_hashes
+    from pipeline.filters.dedup.exact import content_hashes
     from pipeline.filters.minhash import MinHasher, band_columns, band_keys, value_columns
 
     options = job.config.duplicates

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config, Score
+from pipeline.core.ledger import file_digest, read
 from pipeline.errors import UserError
-from pipeline.ledger import file_digest, read
 from pipeline.stages.evaluations import evaluation_files, open_index
 
 
@@ -33,7 +33,7 @@ def model_files(key: str, score: Score) -> list[Path]:
     """The files that decide what a score is; UserError where there are none."""
     path = Path(score.model)
     if score.kind == "words" and path.is_dir():
-        from pipeline.filters.wordlists import list_files
+        from pipeline.filters.models.wordlists import list_files
 
         return list_files(path)
     if not path.is_file():
@@ -44,7 +44,7 @@ def model_files(key: str, score: Score) -> list[Path]:
 
 def check_scores(config: Config) -> list[str]:
     """UserError for a model that cannot be used; notes on languages that a score says nothing of."""
-    from pipeline.filters.scores import open_scorer
+    from pipeline.filters.models.scorers import open_scorer
 
     notes = []
     for name, score in config.scores.items():
@@ -55,7 +55,7 @@ def check_scores(config: Config) -> list[str]:
         except UserError as error:
             raise UserError(f"{key}: {error}") from None
         if score.kind == "words" and Path(score.model).is_dir():
-            from pipeline.filters.wordlists import WordLists
+            from pipeline.filters.models.wordlists import WordLists
 
             listed = WordLists.load(score.model).languages
             missing = [code for code in config.language.keep or () if code not in listed]
@@ -102,7 +102,7 @@ def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels, and find out whether a model can score at all."""
     text = pa.array(["Warm up."], pa.string())
     if step == "quality.scores":
-        from pipeline.filters.scores import open_scorers
+        from pipeline.filters.models.scorers import open_scorers
 
         for scorer in open_scorers(config.scores).values():
             scorer(text, pa.array(["en"]))

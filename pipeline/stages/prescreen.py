@@ -22,8 +22,8 @@ def prescreen(config: Config) -> Callable[[bytes], str | None] | None:
     least, keep = config.extract.prescreen, config.language.keep
     if least is None or keep is None:
         return None
-    from pipeline.extract.markup import extract_page
     from pipeline.extract.options import TextOptions
+    from pipeline.extract.pages.markup import extract_page
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier(Path(config.language.model) if config.language.model else None)

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from pipeline.config import Config, Mask
 from pipeline.config import Tokenizer as TokenizerOptions
-from pipeline.engines import Care, Tick
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
 from pipeline.errors import UserError
-from pipeline.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
 from pipeline.stages.job import Job, View, step_folder, text_groups
 from pipeline.stages.measure import CONTAMINATION
 
@@ -34,8 +34,8 @@ CARRIED = ("id", "url", "date", "title", "published")
 
 def clean(job: Job, tick: Tick, care: Care) -> int:
     """The kept rows: the final text, provenance, and every number measured on the way."""
-    from pipeline.filters.cuts import apply, ranges_of
     from pipeline.filters.edits import MEASURES
+    from pipeline.filters.kernels.spans import apply, ranges_of
     from pipeline.filters.signals import stored_signals
 
     names = list(stored_signals(job.config.families))
@@ -119,7 +119,7 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
 
 def tokenizer(view: View, tick: Tick) -> int:
     """Train BPE on the clean text; tokenizer.json, and a report of what it achieves. Or take the one that is given."""
-    from pipeline.tokenize import usage
+    from pipeline.tokenize import vocabulary_report
     from pipeline.tokenize.bpe import train_bpe
 
     documents = sum(rows_in(view.file("clean", part)) for part in view.parts)
@@ -155,7 +155,7 @@ def tokenizer(view: View, tick: Tick) -> int:
     threads = min(view.workers, 1 + (options.memory_bytes - LIBRARIES) // ENCODER)
     with atomic_folder(view.folder) as folder, ThreadPoolExecutor(threads) as pool:
         trained.save(folder / "tokenizer.json")
-        report = usage.measure(trained, batches(), pool)
+        report = vocabulary_report.measure(trained, batches(), pool)
         (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return documents
 

@@ -16,15 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engines import Care, Tick
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import DROPPED, Part, reasons_to_dropped, row_groups, writer
 from pipeline.errors import UserError
-from pipeline.ledger import DROPPED, Part, reasons_to_dropped, row_groups, writer
 from pipeline.stages.decide import failing_rules
 from pipeline.stages.duplicates import LIBRARIES, SMALLEST_TABLE, kept_documents
 from pipeline.stages.job import Job, View, part_key, text_groups
 
 if TYPE_CHECKING:
-    from pipeline.filters.cuts import Ranges
+    from pipeline.filters.kernels.spans import Ranges
 
 CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
 FOUND = pa.schema([("cuts", CUTS)])
@@ -80,9 +80,9 @@ def write_cuts(view: View, tick: Tick, found: Iterable[tuple[int, "Ranges"]]) ->
 
 def lines(view: View, tick: Tick) -> int:
     """Lines that many documents have."""
+    from pipeline.filters.dedup.repeats import Marks, mark_repeats
+    from pipeline.filters.dedup.substrings import text_bytes
     from pipeline.filters.lines import cut_lines, find_lines
-    from pipeline.filters.repeats import Marks, mark_repeats
-    from pipeline.filters.substrings import text_bytes
 
     options = view.config.duplicates.lines
     assert options is not None
@@ -135,9 +135,9 @@ def _documents(view: View, first: int, last: int) -> Iterator[tuple[int, pa.Arra
 
 def sentences(view: View, tick: Tick) -> int:
     """Spans of sentences that stand in the corpus more than once."""
-    from pipeline.filters.repeats import Marks, mark_repeats
-    from pipeline.filters.sentences import cut_spans, find_sentences, span_hashes
-    from pipeline.filters.substrings import text_bytes
+    from pipeline.filters.dedup.repeats import Marks, mark_repeats
+    from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
+    from pipeline.filters.dedup.substrings import text_bytes
 
     options = view.config.duplicates.sentences
     assert options is not None
@@ -162,7 +162,7 @@ def sentences(view: View, tick: Tick) -> int:
 
 def ngrams(view: View, tick: Tick) -> int:
     """Paragraphs and documents whose n-grams have been seen."""
-    from pipeline.filters.bloom import NgramFilter, count_ngrams, filter_bits
+    from pipeline.filters.dedup.bloom import NgramFilter, count_ngrams, filter_bits
 
     options = view.config.duplicates.ngrams
     assert options is not None
@@ -190,7 +190,7 @@ def ngrams(view: View, tick: Tick) -> int:
 
 def substrings(view: View, tick: Tick) -> int:
     """Passages that stand in the corpus more than once."""
-    from pipeline.filters.substrings import repeats_of
+    from pipeline.filters.dedup.substrings import repeats_of
 
     options = view.config.duplicates.substrings
     assert options is not None
@@ -200,8 +200,8 @@ def substrings(view: View, tick: Tick) -> int:
 
 def contamination(view: View, tick: Tick) -> int:
     """Evaluation texts, out of the documents that hold them: read again, the few that do."""
-    from pipeline.filters.collisions import collision_cuts
-    from pipeline.filters.cuts import Ranges
+    from pipeline.filters.decontaminate.cuts import collision_cuts
+    from pipeline.filters.kernels.spans import Ranges
     from pipeline.stages.evaluations import open_index
 
     options = view.config.decontaminate
@@ -247,7 +247,7 @@ def contamination(view: View, tick: Tick) -> int:
 def decide(job: Job, tick: Tick, care: Care) -> int:
     """The outcome of the stage: which copies go, what is cut out of those that stay, and which are left with too little."""
     from pipeline.filters.batch import Batch
-    from pipeline.filters.cuts import apply, ranges_of, union
+    from pipeline.filters.kernels.spans import apply, ranges_of, union
 
     wanted = job.config.cuts
     least, sentences = job.config.duplicates.min_words, job.config.duplicates.min_sentences

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engines import Tick
-from pipeline.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
+from pipeline.core.engines import Tick
+from pipeline.core.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
 from pipeline.stages.choice import of_documents
 from pipeline.stages.duplicates import Roots, Source
 from pipeline.stages.job import View, part_key
@@ -23,8 +23,8 @@ def drop_repeated(view: View, tick: Tick) -> int:
     Only pages with text count: one that failed takes the place of none. `url.duplicates` says which stays: the first in
     the order of the input, or the latest by the date of its capture (of those of one date, the smallest id).
     """
-    from pipeline.filters.clusters import best_of, join_column, members_of, settle
-    from pipeline.filters.keep import best_first, parse_keep
+    from pipeline.filters.dedup.clusters import best_of, join_column, members_of, settle
+    from pipeline.filters.dedup.keep_policy import best_first, parse_keep
     from pipeline.filters.url import page_key
 
     everything = tuple(Source(view.root, part, False, False) for part in view.parts)

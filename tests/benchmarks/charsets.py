@@ -16,8 +16,8 @@ from pathlib import Path
 from charset_normalizer import from_bytes
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-from pipeline.extract.archive import read_records
-from pipeline.extract.charset import _codec, decode
+from pipeline.extract.inputs.archive import read_records
+from pipeline.extract.pages.charset import _codec, decode
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "web-hostile"
 _DECLARATION = re.compile(rb"(?i)(charset|encoding)(\s*=)")

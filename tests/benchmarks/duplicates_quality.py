@@ -22,13 +22,13 @@ from numba import njit
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.kernels import use_kernel_cache  # noqa: E402
+from pipeline.core.kernels import use_kernel_cache  # noqa: E402
 
 use_kernel_cache()
 
-from pipeline.filters import stars  # noqa: E402
+from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
+from pipeline.filters.dedup.verify import warm_up  # noqa: E402
 from pipeline.filters.minhash import VERIFIERS, MinHasher, band_keys, candidate_probability, dedup_documents  # noqa: E402
-from pipeline.filters.shingles import shingle_hashes  # noqa: E402
 
 SAMPLE = ROOT.parent / "shared" / "data" / "web-sample"
 THRESHOLD = 0.8
@@ -136,7 +136,7 @@ def main() -> None:
         "--whole-pages", action="store_true", help="with menus and footers, by which pages resemble one another"
     )
     options = parser.parse_args()
-    stars.warm_up()
+    warm_up()
     texts = pages(options.pages, not options.whole_pages)
     kind_of_text = "whole pages" if options.whole_pages else "main content"
     print(f"{len(texts):,} different texts of {SAMPLE.name} (resiliparse, {kind_of_text}, 20 words and more)")

@@ -52,17 +52,15 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(1, str(ROOT))
 
-from pipeline.kernels import use_kernel_cache  # noqa: E402
+from pipeline.core.kernels import use_kernel_cache  # noqa: E402
 
 use_kernel_cache()
 
 from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import Config  # noqa: E402
-from pipeline.filters import stars  # noqa: E402
-from pipeline.filters.clusters import warm_up  # noqa: E402
-from pipeline.filters.shingles import shingle_hashes  # noqa: E402
-from pipeline.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.core.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
 from pipeline.stages.choice import decide  # noqa: E402
 from pipeline.stages.duplicates import CANDIDATES, find_candidates  # noqa: E402
 from pipeline.stages.job import View, part_file  # noqa: E402
@@ -201,7 +199,7 @@ def view_of(folder: Path, n: int, part_rows: int, memory: str, verify: str, step
 def work(view: View) -> None:
     """The step, alone in this process; prints what it took."""
     warm_up()  # loading compiled kernels takes seconds, whatever there is to do
-    stars.warm_up()
+    warm_up()
     shingle_hashes(["a b"], 5)
     began, cpu = time.perf_counter(), time.process_time()
     step = find_candidates if view.step == "duplicates.candidates" else decide

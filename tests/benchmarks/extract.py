@@ -13,11 +13,11 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from isal import igzip
 from warcio.archiveiterator import ArchiveIterator
 
-from pipeline.extract.archive import read_records
-from pipeline.extract.charset import decode
-from pipeline.extract.coding import undo
-from pipeline.extract.markup import extract_page
+from pipeline.extract.inputs.archive import read_records
 from pipeline.extract.options import EXTRACTORS, TextOptions
+from pipeline.extract.pages.charset import decode
+from pipeline.extract.pages.coding import undo
+from pipeline.extract.pages.markup import extract_page
 
 LIMIT = 10_000_000
 

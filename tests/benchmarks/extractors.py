@@ -18,11 +18,11 @@ import trafilatura
 from gold import FOLDS, Sample, flat, samples, scores
 from resiliparse.extract.html2text import extract_plain_text
 
-from pipeline.extract.charset import decode
-from pipeline.extract.markup import MAX_TAGS
 from pipeline.extract.native import trees
 from pipeline.extract.native.extract import extract, warm_up
 from pipeline.extract.options import TextOptions
+from pipeline.extract.pages.charset import decode
+from pipeline.extract.pages.markup import MAX_TAGS
 from pipeline.filters.language import LanguageIdentifier
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el", "nl", "ko", "pt")

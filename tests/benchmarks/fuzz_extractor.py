@@ -15,9 +15,9 @@ os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="checked-kernels")  # ap
 
 from gold import samples
 
-from pipeline.extract.markup import extract_page
 from pipeline.extract.native.names import TAGS
 from pipeline.extract.options import FORMATS, TextOptions
+from pipeline.extract.pages.markup import extract_page
 
 PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "<!--", "-->", "<!", "<?", "&", "&#", "&#x1F600;", "&nGt;", "&amp", '"', "'", "=", "<a href=", "<p class='nav x", ">", "/>", "\n",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.extract.archive import read_records
-from pipeline.extract.coding import undo
+from pipeline.extract.inputs.archive import read_records
+from pipeline.extract.pages.coding import undo
 
 SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "web-sample"
 FOLDS = 5

@@ -17,7 +17,7 @@ import brotli
 import zstandard
 from memory import peak_bytes
 
-from pipeline.extract.archive import read_records
+from pipeline.extract.inputs.archive import read_records
 from pipeline.extract.native.extract import warm_up
 from pipeline.extract.page import ExtractOptions, rows
 

@@ -28,7 +28,8 @@ from numba import njit, uint64
 ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT)
 
-from pipeline.filters import exact, minhash, shingles  # noqa: E402
+from pipeline.filters import minhash  # noqa: E402
+from pipeline.filters.dedup import exact, shingles  # noqa: E402
 
 LENGTH = 7_500
 SAMPLE = ROOT.parent / "shared" / "data" / "web-sample"

@@ -23,7 +23,7 @@ STEPS = ("extract", "language", "quality", "duplicates", "clean")
 
 def digest(root: Path) -> str:
     """Of every row of every step, in order, and of the shards' bytes."""
-    from pipeline.plan import open_run
+    from pipeline.run.run import open_run
 
     done = open_run(root)
     hashed = hashlib.blake2b(digest_size=6)

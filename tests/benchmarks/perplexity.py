@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.filters.ngrams import Options, train
-from pipeline.filters.normalize import normalize
-from pipeline.filters.perplexity import NgramModel, read_arpa
-from pipeline.kernels import use_kernel_cache
-from pipeline.texts import read_texts
+from pipeline.core.kernels import use_kernel_cache
+from pipeline.filters.kernels.normalize import normalize
+from pipeline.filters.models.kneser_ney import Options, train
+from pipeline.filters.models.perplexity import NgramModel, read_arpa
+from pipeline.tools.text_sources import read_texts
 
 PEER = """
 import json, sys, time, kenlm

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.ledger import read
-from pipeline.plan import open_run
-from pipeline.stats import collect
+from pipeline.core.ledger import read
+from pipeline.report.stats import collect
+from pipeline.run.run import open_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT.parent / "shared" / "data" / "web-sample" / "sample-*.warc.gz"

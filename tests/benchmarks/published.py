@@ -11,8 +11,8 @@ from collections import Counter
 from gold import samples
 from htmldate import find_date
 
-from pipeline.extract.charset import decode
-from pipeline.extract.published import published
+from pipeline.extract.pages.charset import decode
+from pipeline.extract.pages.published import published
 
 
 def main() -> None:

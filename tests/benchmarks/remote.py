@@ -22,8 +22,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.extract.files import TIMEOUT
-from pipeline.plan import open_run
+from pipeline.extract.inputs.files import TIMEOUT
+from pipeline.run.run import open_run
 
 STEPS = ("extract", "language", "quality", "duplicates")
 CONFIG = (

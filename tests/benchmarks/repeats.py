@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT / "tests" / "benchmarks")
 sys.path.insert(1, str(ROOT))
 
-from pipeline.kernels import use_kernel_cache  # noqa: E402
+from pipeline.core.kernels import use_kernel_cache  # noqa: E402
 
 use_kernel_cache()
 
@@ -35,7 +35,9 @@ from duplicates_quality import pages  # noqa: E402
 from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import parse_bytes  # noqa: E402
-from pipeline.filters import bloom, cuts, lines, repeats, substrings, tokens  # noqa: E402
+from pipeline.filters import lines  # noqa: E402
+from pipeline.filters.dedup import bloom, repeats, substrings  # noqa: E402
+from pipeline.filters.kernels import spans, token_spans  # noqa: E402
 
 CHUNK = 1_000_000
 
@@ -118,7 +120,7 @@ def on_pages(kind: str, texts: list[str]) -> None:
     """One family on the pages; prints CPU seconds, peak memory, bytes cut."""
     array = pa.array(texts, pa.large_string())
 
-    def work(array: pa.Array) -> cuts.Ranges:
+    def work(array: pa.Array) -> spans.Ranges:
         if kind == "n-grams":
             return bloom.dedup_ngrams(array)
         if kind == "passages":
@@ -192,7 +194,7 @@ def main() -> None:
             array = pa.array(taken, pa.large_string())
             every = substrings.repeated_substrings(array, keep="none")
             covered = int((every.ends - every.starts).sum())
-            least = round(50 * size / tokens.find_tokens(array).hashes.size)
+            least = round(50 * size / token_spans.find_tokens(array).hashes.size)
             seconds, peak, found = alone(str(plain), str(least), python=options.divsufsort_python, code=SUFFIX_ARRAY)
             print(
                 f"  suffix array and LCP {size / 1e6 / seconds:7.1f} MB/s, peak {peak / 1e6:6,.0f} MB; bytes in passages of "

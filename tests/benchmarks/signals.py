@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import minhash
 from pages import english_pages, repeat_to
 
-from pipeline.filters import words
 from pipeline.filters.batch import Batch
-from pipeline.filters.characters import character_classes, decode
+from pipeline.filters.kernels import words
+from pipeline.filters.kernels.unicode import character_classes, decode
 from pipeline.filters.pii import find_spans
 from pipeline.filters.rules import FAMILIES
 from pipeline.filters.signals import all_signals, measure, stored_signals, warm_up

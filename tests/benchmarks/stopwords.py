@@ -16,8 +16,8 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pipeline.filters.families.stopwords import LISTS
 from pipeline.filters.signals import measure
-from pipeline.filters.stopwords import LISTS
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "langid-dev.jsonl"
 SAME = {"nb": "no"}

@@ -11,12 +11,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.extract.archive import read_records
+from pipeline.extract.inputs.archive import read_records
 from pipeline.extract.page import ExtractOptions, rows
-from pipeline.plan import open_run
-from pipeline.story import raw_record, story
+from pipeline.report.tokens import find_token
+from pipeline.report.why import raw_record, story
+from pipeline.run.run import open_run
 from pipeline.tokenize import shards
-from pipeline.tokens import find_token
 
 
 def main() -> None:

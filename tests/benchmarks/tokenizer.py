@@ -48,7 +48,7 @@ def machine_cpu() -> float:
 def train(engine: str, pattern: str, corpus: str, threads: int) -> Any:
     """Train on a corpus; the small one before is for kernels and imports."""
     if engine == "ours":
-        from pipeline.kernels import use_kernel_cache
+        from pipeline.core.kernels import use_kernel_cache
 
         use_kernel_cache()
         from pipeline.tokenize.bpe import train_bpe
@@ -153,7 +153,7 @@ def main() -> None:
     if options.child:
         child(json.loads(options.child))
         return
-    from pipeline.kernels import use_kernel_cache
+    from pipeline.core.kernels import use_kernel_cache
 
     use_kernel_cache()  # what is compiled here need not be, and takes no memory, in the children
     from texts import enlarged, real_texts

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.kernels import use_kernel_cache
+from pipeline.core.kernels import use_kernel_cache
 
 use_kernel_cache()
 
@@ -28,7 +28,7 @@ from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import parse_bytes  # noqa: E402
 from pipeline.stages.products import LIBRARIES  # noqa: E402
-from pipeline.tokenize import shards, usage  # noqa: E402
+from pipeline.tokenize import shards, vocabulary_report  # noqa: E402
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
 
 STEPS = ("train", "encode", "merge")
@@ -89,7 +89,9 @@ def work(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> Non
         texts = (batch["text"] for batch in batches(corpus, groups))
         trained = train_bpe(texts, 32_000, (END_OF_TEXT,), memory=memory - LIBRARIES)
         trained.save(folder)
-        usage.measure(trained, ((b["text"], pa.nulls(len(b), pa.string())) for b in batches(corpus, groups)))
+        vocabulary_report.measure(
+            trained, ((b["text"], pa.nulls(len(b), pa.string())) for b in batches(corpus, groups))
+        )
     elif step == "encode":
         trained = Tokenizer.from_file(folder)
         shards.encode_part(trained, batches(corpus, groups), part=0, out=folder / "part.parquet", seed=0)

@@ -19,14 +19,14 @@ from gold import FOLDS, Sample, samples, scores, tokens
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.extract.charset import decode
-from pipeline.extract.markup import MAX_TAGS
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.trees import Forest, Model
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import MAX_DEPTH
+from pipeline.extract.pages.charset import decode
+from pipeline.extract.pages.markup import MAX_TAGS
 
 SILVER_WEIGHT, SILVER_SHARE = 0.15, 0.25
 """What a page without gold counts beside one with it, and the share of its blocks that are trained on."""

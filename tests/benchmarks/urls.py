@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Config, Url
+from pipeline.core.ledger import Part, read, writer
 from pipeline.extract.page import SCHEMA
 from pipeline.filters.url import warm_up
-from pipeline.ledger import Part, read, writer
 from pipeline.stages.extract import prepare_urls, url_hashes, url_rules
 from pipeline.stages.job import URLS, View
 from pipeline.stages.urls import drop_repeated

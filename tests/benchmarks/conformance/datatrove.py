@@ -30,10 +30,10 @@ from documents import documents
 from families import recipe
 
 from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.kernels.spacy_tokens import tokenize
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.rules import Rule, decide
 from pipeline.filters.signals import measure
-from pipeline.filters.spacy import tokenize
 
 PEER = Path(__file__).parents[1] / "datatrove_peer.py"
 _TERMINALS = "Unicode's sentence terminals there less some, with some Khmer signs"

@@ -31,11 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from documents import documents
 
 from pipeline.config import Config
+from pipeline.config_file import load
 from pipeline.filters.edits import LineRules, edit_lines
 from pipeline.filters.rules import Rule
 from pipeline.filters.signals import all_signals, measure
-from pipeline.loading import load
-from pipeline.recipes import find
+from pipeline.report.recipes import find
 
 DOLMA = {
     "dolma_words": "word_count",

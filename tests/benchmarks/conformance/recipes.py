@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from documents import documents
 
 from pipeline.config import Config
+from pipeline.config_file import load
 from pipeline.filters.edits import LineRules, edit_lines
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.rules import decide
 from pipeline.filters.signals import all_signals, measure
-from pipeline.loading import load
-from pipeline.recipes import recipes
+from pipeline.report.recipes import recipes
 
 
 def keeps(

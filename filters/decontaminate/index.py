@@ -1,0 +1,121 @@
+"""Texts of an evaluation in the training data: n-grams of words that both have.
+
+    index = EvaluationIndex(["a question and its answer ...", ...], ngram=13)
+    found = index.search(texts)
+
+GPT-3 looks for any common 13-gram of lower-cased words without punctuation (Brown et al. 2020, appendix C), PaLM for 70 % of
+an example's 8-grams (Chowdhery et al. 2022, section 8), Llama 3 for a share of its tokens in common 8-grams (2024, section
+5.1.4). Here: of each item the share of its different n-grams that a document holds; a threshold on it gives PaLM's rule, none
+GPT-3's first one, and filters/collisions.py what it cuts instead. Words are those of filters/shingles.py.
+An item of fewer than n words cannot be found; `short` says how many those are.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit, uint64
+
+from pipeline.errors import UserError
+from pipeline.filters.dedup.shingles import Texts, as_text_array, shingle_hashes, word_hashes
+from pipeline.filters.kernels.unicode import table_size
+
+
+class Found(NamedTuple):
+    """One entry a text; of its items the largest share first, among equals the earlier item."""
+
+    share: npt.NDArray[np.float64]
+    """The largest share of an item's n-grams that the text holds; 0 where it holds none."""
+    ngrams: npt.NDArray[np.int32]
+    """How many different n-grams of items it holds."""
+    items: list[list[tuple[int, float]]]
+    """The items it holds n-grams of, as (place in the list, share)."""
+
+
+class EvaluationIndex:
+    """The n-grams of evaluation texts, to be found in others. Memory: some 50 bytes an n-gram."""
+
+    def __init__(self, texts: Sequence[str] | pa.Array, ngram: int = 13) -> None:
+        if ngram < 1:
+            raise UserError(f"ngram {ngram}: at least 1")
+        array = as_text_array(texts)
+        self.ngram = ngram
+        lengths = np.array([len(words) for words in word_hashes(array)])
+        self.short = int((lengths < ngram).sum())
+        grams = [
+            np.unique(found) if length >= ngram else found[:0]
+            for found, length in zip(shingle_hashes(array, ngram), lengths, strict=True)
+        ]
+        self.sizes = np.array([len(found) for found in grams], np.int64)
+        owners = np.repeat(np.arange(len(grams)), self.sizes)
+        every = np.concatenate([np.zeros(0, np.uint64), *grams])
+        order = np.lexsort((owners, every))
+        keys, starts = np.unique(every[order], return_index=True)
+        self._keys = keys
+        self._owners = owners[order]
+        self._starts = np.append(starts, len(every)).astype(np.int64)
+        self._table, self._slots = np.zeros(table_size(len(keys)), np.uint64), np.zeros(table_size(len(keys)), np.int64)
+        _fill(keys, self._table, self._slots)
+
+    @property
+    def grams(self) -> int:
+        """How many different n-grams there are."""
+        return len(self._keys)
+
+    def places(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First word and number of each n-gram of items in a text, in the order of the text."""
+        hashes = shingle_hashes([text], self.ngram)[0]
+        numbers = np.minimum(np.searchsorted(self._keys, hashes), max(self.grams - 1, 0))
+        words = np.flatnonzero(self._keys[numbers] == hashes) if self.grams else np.zeros(0, np.int64)
+        return words, numbers[words]
+
+    def search(self, texts: Texts) -> Found:
+        """What of the items the texts hold."""
+        array = as_text_array(texts)
+        share, ngrams = np.zeros(len(array)), np.zeros(len(array), np.int32)
+        items: list[list[tuple[int, float]]] = []
+        for row, hashes in enumerate(shingle_hashes(array, self.ngram)):
+            held = np.unique(_held(hashes, self._table, self._slots))
+            ngrams[row] = len(held)
+            items.append(self._items(held) if len(held) else [])
+            share[row] = items[-1][0][1] if items[-1] else 0.0
+        return Found(share, ngrams, items)
+
+    def _items(self, held: npt.NDArray[np.int64]) -> list[tuple[int, float]]:
+        owners = np.concatenate([self._owners[self._starts[gram] : self._starts[gram + 1]] for gram in held])
+        found, counts = np.unique(owners, return_counts=True)
+        shares = counts / self.sizes[found]
+        order = np.lexsort((found, -shares))
+        return list(zip(found[order].tolist(), shares[order].tolist(), strict=True))
+
+
+@njit(nogil=True, cache=True)
+def _slot(table: Any, key: Any) -> Any:
+    mask = uint64(table.size - 1)
+    slot = key & mask
+    while table[slot] != 0 and table[slot] != key:
+        slot = (slot + uint64(1)) & mask
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _fill(keys: Any, table: Any, slots: Any) -> None:
+    for i in range(keys.size):
+        slot = _slot(table, keys[i])
+        table[slot] = keys[i]
+        slots[slot] = i
+
+
+@njit(nogil=True, cache=True)
+def _held(hashes: Any, table: Any, slots: Any) -> Any:
+    """The numbers of those hashes that are in the table."""
+    found = np.empty(hashes.size, np.int64)
+    count = 0
+    for i in range(hashes.size):
+        slot = _slot(table, hashes[i])
+        if table[slot] != 0:
+            found[count] = slots[slot]
+            count += 1
+    return found[:count]

@@ -1,0 +1,131 @@
+"""Exact duplicates: a 128-bit hash of each document's normalized text.
+
+The normalization: Unicode NFC, then the simple lower case of each character (one code point to one), then every run of
+white space (`str.isspace`) as one space and none at either end. It is the part that published pipelines have in common:
+CCNet and datatrove's `simplify_text` lower-case and join white space too, and go on to drop punctuation, accents
+and numbers, which makes "9 %" a copy of "10 %"; NeMo Curator and duplodocus hash the text as it is. Ours never merges
+two texts that a reader would tell apart by more than letter case and layout; MinHash is there for the rest.
+
+The hash is BLAKE2b of the normalized UTF-8, 16 bytes: anyone's `hashlib` can compute it again, and no page can be made
+to collide with another one, so that nobody can have someone else's page dropped. A blank text has the hash of nothing.
+"""
+
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit, uint32, uint64
+
+from pipeline.filters.dedup.shingles import (
+    LOWER_BITS,
+    SPACE,
+    Texts,
+    as_text_array,
+    character_table,
+    decode,
+    needs_nfc,
+    text_buffers,
+    to_nfc,
+)
+
+
+@njit(inline="always")
+def encode(code, out, k):  # type: ignore[no-untyped-def]
+    """Write a code point to out[k:] in UTF-8 and return its length."""
+    one, two, three = uint64(1), uint64(2), uint64(3)
+    six = uint32(0x3F)
+    if code < 0x80:
+        out[k] = code
+        return one
+    if code < 0x800:
+        out[k] = 0xC0 | code >> uint32(6)
+        out[k + one] = 0x80 | code & six
+        return two
+    if code < 0x10000:
+        out[k] = 0xE0 | code >> uint32(12)
+        out[k + one] = 0x80 | code >> uint32(6) & six
+        out[k + two] = 0x80 | code & six
+        return three
+    out[k] = 0xF0 | code >> uint32(18)
+    out[k + one] = 0x80 | code >> uint32(12) & six
+    out[k + two] = 0x80 | code >> uint32(6) & six
+    out[k + three] = 0x80 | code & six
+    return uint64(4)
+
+
+@njit(nogil=True, cache=True)
+def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[no-untyped-def]
+    """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
+    put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""
+    lower = np.empty(128, np.uint8)
+    spaces = np.empty(128, np.uint64)
+    for code in range(128):
+        space = (table[code] >> uint32(21)) & uint32(7) == SPACE
+        lower[code] = 0x20 if space else table[code] & uint32(0xFF)
+        spaces[code] = space
+    flagged = np.zeros(starts.size, np.bool_)
+    k, one = uint64(0), uint64(1)
+    for row in range(starts.size):
+        i, end = uint64(starts[row]), uint64(ends[row])
+        begin = k
+        after_space = one  # at the start too: a text begins without a space
+        last = uint32(0)
+        while i < end:
+            b = data[i]
+            if b < 0x80:
+                out[k] = lower[b]
+                k += one - (spaces[b] & after_space)
+                after_space = spaces[b]
+                last = uint32(0)
+                i += one
+                continue
+            code, length = decode(data, i, end)
+            i += length
+            entry = table[code]
+            if not is_nfc and needs_nfc(entry >> uint32(24), last):
+                flagged[row] = True
+                break
+            last = entry >> uint32(24)
+            if (entry >> uint32(21)) & uint32(7) == SPACE:
+                out[k] = 0x20
+                k += one - after_space
+                after_space = one
+            else:
+                k += encode(entry & uint32(LOWER_BITS), out, k)
+                after_space = uint64(0)
+        if flagged[row]:
+            k = begin
+        elif k > begin:
+            k -= after_space
+        bounds[row + 1] = k
+    return flagged
+
+
+def content_hashes(texts: Texts) -> pa.FixedSizeBinaryArray:
+    """The 16-byte hash of each text's normalized form; null for a null."""
+    array = as_text_array(texts)
+    digests, rows = _digests(array, is_nfc=False)
+    if rows.size:
+        for row, digest in zip(rows, _digests(to_nfc(array, rows), is_nfc=True)[0], strict=True):
+            digests[row] = digest
+    valid = pa.array(array.is_valid().to_numpy(zero_copy_only=False)).buffers()[1] if array.null_count else None
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(array), [valid, pa.py_buffer(b"".join(digests))])
+
+
+def _digests(texts: pa.Array, *, is_nfc: bool) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """The hash of each text, and the rows that must be put in NFC first (their hash is meaningless)."""
+    data, starts, ends = text_buffers(texts)
+    # A lower-case letter takes at most half as many bytes again as its capital (Ⱥ and ⱥ: 2 and 3).
+    out = np.empty(int((ends - starts).sum()) * 3 // 2 + 4, np.uint8)
+    bounds = np.zeros(len(texts) + 1, np.int64)
+    flagged = _normalize(data, starts, ends, is_nfc, character_table(), out, bounds)
+    return [blake2b(out[a:b].data, digest_size=16).digest() for a, b in pairwise(bounds.tolist())], np.flatnonzero(
+        flagged
+    )
+
+
+def warm_up() -> None:
+    """Compile the kernel, or load it from Numba's cache, on a tiny batch."""
+    content_hashes(["A  text", "e\u0301"])

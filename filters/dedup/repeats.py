@@ -1,0 +1,148 @@
+"""Which of very many hashes repeat, exactly and in bounded memory: of lines, or of windows over tokens.
+
+The hashes are read several times, chunk by chunk, in the order of the corpus. Most of a corpus occurs once; so a first
+pass over a sketch of two bits a cell (seen never, once, more often) tells which hashes may repeat at all: no repeat is
+missed, and a unique hash is taken for one only where it shares its cell. What is left is counted exactly in a hash table, for
+one range of hashes after another where the table is larger than its share. Which occurrences go is written to a file of
+marks, a bit each, so that memory holds the sketch, the table and a chunk, whatever the size of the corpus.
+
+A sketch and a table have half of the budget each; without need there is no sketch. Hashes have 64 bits: among n different
+ones, n**2 / 2**65 pairs are confused (0.03 for a billion).
+"""
+
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+from numba import int64, njit, uint8, uint64
+
+from pipeline.filters.dedup.shingles import fmix64
+
+Hashes = npt.NDArray[np.uint64]
+Read = Callable[[], Iterable[tuple[int, Hashes]]]
+"""Gives the chunks in order, each with its number: uint64, 0 for what takes no part."""
+Keep = Literal["first", "none"]
+
+SLOT = 8 + 4
+_LOAD = 0.5
+_FULL = 0.9
+_SMALLEST = 1 << 10
+
+
+class Marks:
+    """For each chunk a bit an entry, in a file; a chunk without marks takes no room."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._places: dict[int, tuple[int, int]] = {}
+        self._end = 0
+
+    def add(self, chunk: int, mask: npt.NDArray[np.bool_]) -> None:
+        """Mark more entries of a chunk."""
+        if not mask.any():
+            return
+        bits = np.packbits(mask)
+        if chunk in self._places:
+            bits |= self._bits(chunk)
+        else:
+            self._places[chunk] = (self._end, bits.size)
+            self._end += bits.size
+        self._file.seek(self._places[chunk][0])
+        self._file.write(bits.tobytes())
+
+    def of(self, chunk: int, size: int) -> npt.NDArray[np.bool_]:
+        """The marks of a chunk of so many entries."""
+        if chunk not in self._places:
+            return np.zeros(size, np.bool_)
+        return np.unpackbits(self._bits(chunk), count=size).astype(np.bool_)
+
+    def _bits(self, chunk: int) -> npt.NDArray[np.uint8]:
+        place, size = self._places[chunk]
+        self._file.seek(place)
+        return np.frombuffer(self._file.read(size), np.uint8)
+
+
+@njit(nogil=True, cache=True)
+def _sketch(hashes, cells, mask):  # type: ignore[no-untyped-def]
+    """Count each hash in its cell of two bits, up to 2."""
+    for h in hashes:
+        if h == 0:
+            continue
+        cell = h & mask
+        shift = uint8((cell & uint64(3)) << uint64(1))
+        byte = cells[cell >> uint64(2)]
+        if (byte >> shift) & uint8(3) < 2:
+            cells[cell >> uint64(2)] = byte + (uint8(1) << shift)
+
+
+@njit(nogil=True, cache=True)
+def _count(hashes, cells, mask, part, parts, keys, counts, used, most, marking, marks):  # type: ignore[no-untyped-def]
+    """Count the hashes of a range; the slots used by now, -1 for a full table. `marking`: 0 marks nothing, 1 marks the
+    occurrences beyond the first `most`, 2 counts nothing and marks all of those that occur more often."""
+    limit = int64(keys.size * _FULL)
+    for i in range(hashes.size):
+        h = hashes[i]
+        if h == 0:
+            continue
+        if cells.size:
+            cell = h & mask
+            if (cells[cell >> uint64(2)] >> uint8((cell & uint64(3)) << uint64(1))) & uint8(3) < 2:
+                continue
+        mixed = fmix64(h)
+        if int64(((mixed >> uint64(32)) * uint64(parts)) >> uint64(32)) != part:
+            continue
+        slot = int64(((mixed & uint64(0xFFFFFFFF)) * uint64(keys.size)) >> uint64(32))
+        while keys[slot] != 0 and keys[slot] != h:
+            slot = slot + 1 if slot + 1 < keys.size else 0
+        if marking == 2:
+            marks[i] = counts[slot] > most
+            continue
+        if keys[slot] == 0:
+            if used >= limit:
+                return -1
+            keys[slot] = h
+            used += 1
+        if counts[slot] <= most:
+            counts[slot] += 1
+        if marking == 1:
+            marks[i] = counts[slot] > most
+    return used
+
+
+def mark_repeats(read: Read, marks: Marks, *, at_most: int, memory: int, most: int = 1, keep: Keep = "first") -> None:
+    """Mark the occurrences that go of each hash that occurs more than `most` times: those after the first `most`, or all.
+
+    `at_most` bounds the number of hashes; `memory` the bytes of sketch and table.
+    """
+    cells, mask = np.zeros(0, np.uint8), np.uint64(0)
+    wanted = max(int(at_most / _LOAD), _SMALLEST)
+    ranges, slots = 1, wanted
+    if wanted * SLOT > memory:
+        size = _SMALLEST  # cells: a power of two, no more than eight a hash
+        while size * 2 <= min(memory * 2, 8 * at_most):  # two bits each, in half of the budget
+            size *= 2
+        cells, mask = np.zeros(size // 4, np.uint8), np.uint64(size - 1)
+        for _, hashes in read():
+            _sketch(hashes, cells, mask)
+        slots = max(min(wanted, (memory - cells.size) // SLOT), _SMALLEST)
+    slots = min(slots, 2**32 - 1)
+    keys, counts = np.zeros(slots, np.uint64), np.zeros(slots, np.uint32)
+    current = 0
+    while current < ranges:
+        keys.fill(0)
+        counts.fill(0)
+        used = 0
+        for marking in (1,) if keep == "first" else (0, 2):
+            for chunk, hashes in read():
+                found = np.zeros(hashes.size if marking else 0, np.bool_)
+                used = _count(hashes, cells, mask, current, ranges, keys, counts, used, np.uint32(most), marking, found)
+                if used < 0:
+                    break
+                marks.add(chunk, found)
+            if used < 0:
+                break
+        if used < 0:  # more hashes than its share: narrower ranges from the start (marking twice does no harm)
+            ranges, current = ranges * 2, 0
+        else:
+            current += 1

@@ -1,0 +1,159 @@
+"""Lines and paragraphs: how a page is laid out, and which of its lines and paragraphs it repeats.
+
+- A **line** ends at a line break (LF, CR, CR LF, VT, FF, NEL, LS, PS: the mandatory breaks of UAX #14) or at the end of
+  the text. Its white space at either end is stripped, and a line of nothing else is *blank* and is no line.
+- A **paragraph** is a run of lines between blank lines; its text is its lines with one line break between them.
+- Lengths are in code points, after stripping.
+
+datatrove divides at LF alone, strips nothing, and counts blank lines in Gopher's line ratios (not in FineWeb's).
+"""
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.filters.kernels.repetition import duplicates, scratch
+from pipeline.filters.kernels.unicode import (
+    BREAK,
+    HASH_SEED,
+    KIND,
+    SPACE,
+    TERMINAL,
+    add_hash,
+    character_classes,
+    decode,
+    mix,
+)
+
+BULLETS = "•●*-"  # what datatrove (• -), dolma (* -) and DCLM (● • * -) take for a bullet point, together
+SHORT_LINE = 30  # characters; FineWeb (Penedo et al. 2024, section 3.6): "lines shorter than 30 characters"
+
+_Counts = npt.NDArray[np.int64]
+
+
+class LayoutStatistics(NamedTuple):
+    """Counts of a batch: one value a document, int64."""
+
+    lines: _Counts
+    bullet_lines: _Counts  # that begin with one of BULLETS
+    ellipsis_lines: _Counts  # that end in "..." or "…"
+    terminal_lines: _Counts  # that end in a sentence terminal
+    short_lines: _Counts  # of fewer than SHORT_LINE characters
+    duplicate_lines: _Counts  # copies of an earlier line
+    duplicate_line_characters: _Counts
+    paragraphs: _Counts
+    duplicate_paragraphs: _Counts
+    duplicate_paragraph_characters: _Counts
+
+
+def layout_statistics(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> LayoutStatistics:
+    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a line of the longest one."""
+    out = LayoutStatistics(*(np.zeros(len(starts), np.int64) for _ in LayoutStatistics._fields))
+    bullets = np.array([ord(bullet) for bullet in BULLETS], dtype=np.int64)
+    _count(data, starts, ends, character_classes(), bullets, out)
+    return out
+
+
+_LINE_FEED, _CARRIAGE_RETURN, _FULL_STOP, _ELLIPSIS = 0x0A, 0x0D, 0x2E, 0x2026
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(data: Any, starts: Any, ends: Any, classes: Any, bullets: Any, out: Any) -> None:
+    size = 1024
+    line_hashes, line_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
+    paragraph_hashes, paragraph_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
+    arrays = scratch(size)
+    for document in range(starts.shape[0]):
+        while True:
+            lines = _lines(
+                data, starts[document], ends[document], classes, bullets,
+                line_hashes, line_lengths, paragraph_hashes, paragraph_lengths, out, document,
+            )  # fmt: skip
+            if lines <= size:
+                break
+            size = max(lines, 2 * size)
+            line_hashes, line_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
+            paragraph_hashes, paragraph_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
+            arrays = scratch(size)
+        copies, copied = duplicates(line_hashes, line_lengths, lines, arrays)
+        out.duplicate_lines[document] = copies
+        out.duplicate_line_characters[document] = copied
+        copies, copied = duplicates(paragraph_hashes, paragraph_lengths, out.paragraphs[document], arrays)
+        out.duplicate_paragraphs[document] = copies
+        out.duplicate_paragraph_characters[document] = copied
+
+
+@nb.njit(nogil=True, cache=True)
+def _lines(
+    data: Any, start: Any, end: Any, classes: Any, bullets: Any,
+    line_hashes: Any, line_lengths: Any, paragraph_hashes: Any, paragraph_lengths: Any, out: Any, document: Any,
+) -> Any:  # fmt: skip
+    """Fill a hash and a length for each line and paragraph, and the counts. Returns the number of lines.
+
+    If that is more than the arrays hold, call again with room for them.
+    """
+    room = line_hashes.shape[0]
+    lines, paragraphs, bullet_lines, ellipsis_lines, terminal_lines, short_lines = 0, 0, 0, 0, 0, 0
+    paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; no length: none is open
+    value, length = HASH_SEED, 0  # the open line, from its first visible character to the last one read
+    seen_value, seen_length, seen_dots = HASH_SEED, 0, 0  # … and to its last visible character
+    first: Any = 0  # its first visible character
+    last: Any = 0  # its last
+    dots = 0  # full stops in a row
+    code: Any
+    i = start
+    while i <= end:
+        if i < end:
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
+        else:
+            code, size = _LINE_FEED, 1  # a last line break closes what is open
+        cls = classes[code]
+        if (cls & KIND) != SPACE:
+            if length == 0:
+                first = code
+            length += 1
+            value = add_hash(value, code)
+            dots = dots + 1 if code == _FULL_STOP else 0
+            seen_value, seen_length, seen_dots, last = value, length, dots, code
+        elif not cls & BREAK:
+            dots = 0
+            if length:
+                length += 1
+                value = add_hash(value, code)
+        else:
+            if code == _CARRIAGE_RETURN and i + 1 < end and data[i + 1] == _LINE_FEED:
+                size = 2
+            if seen_length:
+                if lines < room:
+                    line_hashes[lines] = mix(seen_value)
+                    line_lengths[lines] = seen_length
+                lines += 1
+                for bullet in bullets:
+                    bullet_lines += first == bullet
+                terminal_lines += (classes[last] & TERMINAL) != 0
+                ellipsis_lines += last == _ELLIPSIS or seen_dots >= 3
+                short_lines += seen_length < SHORT_LINE
+                paragraph_length += seen_length + (paragraph_length > 0)
+                paragraph_value = mix(add_hash(paragraph_value, mix(seen_value)))
+            if paragraph_length and (seen_length == 0 or i == end):
+                if paragraphs < room:
+                    paragraph_hashes[paragraphs] = paragraph_value
+                    paragraph_lengths[paragraphs] = paragraph_length
+                paragraphs += 1
+                paragraph_value, paragraph_length = HASH_SEED, 0
+            value, length, dots = HASH_SEED, 0, 0
+            seen_value, seen_length, seen_dots = HASH_SEED, 0, 0
+        i += size
+    out.lines[document] = lines
+    out.paragraphs[document] = paragraphs
+    out.bullet_lines[document] = bullet_lines
+    out.ellipsis_lines[document] = ellipsis_lines
+    out.terminal_lines[document] = terminal_lines
+    out.short_lines[document] = short_lines
+    return lines

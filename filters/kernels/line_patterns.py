@@ -1,0 +1,221 @@
+"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`."""
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from pipeline.filters.kernels.unicode import (
+    BREAK,
+    DIGIT,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    NUMBER,
+    SPACE,
+    UPPERCASE,
+    decode,
+)
+
+
+@nb.njit(nogil=True)
+def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
+    """One line from `start`: its end and the start of the next; words, words that begin with a letter or digit, characters
+    of the longest; characters in upper case, digits, all; where its visible text starts and ends; a "[" in it."""
+    total, worth, longest, upper, digits, length = 0, 0, 0, 0, 0, 0
+    first, last, run, bracket = start, start, 0, False
+    i = start
+    while i < end:
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
+        cls = classes[code]
+        kind = cls & KIND
+        if kind == SPACE:
+            if cls & BREAK:
+                after = i + size
+                if code == 0x0D and after < end and data[after] == 0x0A:
+                    after += 1
+                return i, after, total, worth, longest, upper, digits, length, first, last, bracket
+            run = 0
+        else:
+            if run == 0:
+                total += 1
+                worth += kind in (LETTER, NUMBER, IDEOGRAPH)
+                if first == last:
+                    first = i
+            run += 1
+            longest = max(longest, run)
+            last = i + size
+            bracket |= code == 0x5B
+            upper += (cls & UPPERCASE) != 0
+            digits += (cls & DIGIT) != 0
+        length += 1
+        i += size
+    return end, end, total, worth, longest, upper, digits, length, first, last, bracket
+
+
+@nb.njit(nogil=True)
+def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
+    """Whether the text ends with one of these characters and not with an ellipsis."""
+    i = end - 1
+    while i > start and (data[i] & 0xC0) == 0x80:
+        i -= 1
+    code = decode(data, i, end)[0]
+    if code == 0x2E and end - start >= 3 and data[end - 2] == 0x2E and data[end - 3] == 0x2E:
+        return False
+    for mark in marks:  # noqa: SIM110 (compiled)
+        if mark == code:
+            return True
+    return False
+
+
+@nb.njit(nogil=True)
+def _lower(byte: Any) -> Any:
+    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
+
+
+@nb.njit(nogil=True)
+def _is_at(data: Any, place: Any, end: Any, pattern: Any, low: Any, high: Any) -> Any:
+    """Whether `pattern[low:high]`, in lower case, stands at `place`."""
+    if place + high - low > end:
+        return False
+    for k in range(high - low):  # noqa: SIM110 (compiled)
+        if _lower(data[place + k]) != pattern[low + k]:
+            return False
+    return True
+
+
+@nb.njit(nogil=True)
+def holds(data: Any, start: Any, end: Any, phrases: Any) -> Any:
+    """Whether one of the phrases is anywhere in the text."""
+    pattern, bounds = phrases
+    for i in range(start, end if bounds.shape[0] > 1 else start):
+        byte = _lower(data[i])
+        for k in range(bounds.shape[0] - 1):
+            if pattern[bounds[k]] == byte and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
+                return True
+    return False
+
+
+_EDIT = np.frombuffer(b"[edit]", np.uint8)
+_NEEDED = np.frombuffer(b"[citation needed]", np.uint8)
+_CART = np.frombuffer(b"items in cart", np.uint8)
+_SIGN_IN = np.frombuffer(b"sign-in", np.uint8)
+_READ_MORE = np.frombuffer(b"read more...", np.uint8)
+
+
+@nb.njit(nogil=True)
+def _equals(data: Any, place: Any, end: Any, pattern: Any) -> Any:
+    if place + pattern.shape[0] > end:
+        return False
+    for k in range(pattern.shape[0]):  # noqa: SIM110 (compiled)
+        if data[place + k] != pattern[k]:
+            return False
+    return True
+
+
+@nb.njit(nogil=True)
+def without_citations(data: Any, start: Any, end: Any) -> Any:
+    """Take [digits], [edit] and [citation needed] out in place; the new end."""
+    i, out = start, start
+    while i < end:
+        skip = 0
+        if data[i] == 0x5B:
+            k = i + 1
+            while k < end and 0x30 <= data[k] <= 0x39:
+                k += 1
+            if k < end and data[k] == 0x5D:
+                skip = k + 1 - i
+            elif _equals(data, i, end, _EDIT):
+                skip = _EDIT.shape[0]
+            elif _equals(data, i, end, _NEEDED):
+                skip = _NEEDED.shape[0]
+        if skip:
+            i += skip
+        else:
+            data[out] = data[i]
+            out += 1
+            i += 1
+    return out
+
+
+@nb.njit(nogil=True)
+def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
+    """Bytes of the white space character that ends at `place`; 0 where another one does."""
+    i = place - 1
+    while i > start and (data[i] & 0xC0) == 0x80:
+        i -= 1
+    if i >= start and classes[decode(data, i, place)[0]] & KIND == SPACE:
+        return place - i
+    return 0
+
+
+@nb.njit(nogil=True)
+def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
+    """Take the three patterns out in place, with a space before (or behind) them; the new end."""
+    i, out = start, start
+    while i < end:  # anywhere
+        if _is_at(data, i, end, _CART, 0, _CART.shape[0]):
+            i += _CART.shape[0]
+            out -= _space_before(data, start, out, classes)
+        else:
+            data[out] = data[i]
+            out += 1
+            i += 1
+    end = out
+    size = _READ_MORE.shape[0]
+    if end - size >= start and _is_at(data, end - size, end, _READ_MORE, 0, size):
+        end -= size
+        end -= _space_before(data, start, end, classes)
+    size = _SIGN_IN.shape[0]
+    if _is_at(data, start, end, _SIGN_IN, 0, size):
+        if start + size < end:
+            code, length = decode(data, start + size, end)
+            if classes[code] & KIND == SPACE:
+                size += length
+        for k in range(start, end - size):
+            data[k] = data[k + size]
+        end -= size
+    return end
+
+
+@nb.njit(nogil=True)
+def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
+    """The place of the first letter, digit or underscore from `i` on; `end` without one."""
+    while i < end:
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
+        if classes[code] & KIND in (LETTER, NUMBER, IDEOGRAPH) or code == 0x5F:
+            break
+        i += size
+    return i
+
+
+@nb.njit(nogil=True)
+def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> Any:
+    r"""Whether the line is a number, perhaps with K, M or B, and one of the counted things: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
+    i = _after_signs(data, start, end, classes)
+    if i >= end or not 0x30 <= data[i] <= 0x39:
+        return False
+    while i < end and (0x30 <= data[i] <= 0x39 or data[i] in (0x2C, 0x2E)):
+        i += 1
+    if i < end and _lower(data[i]) in (0x6B, 0x6D, 0x62):
+        i += 1
+    spaces = i
+    while i < end:
+        code, size = np.int64(data[i]), 1
+        if code >= 0x80:
+            code, size = decode(data, i, end)
+        if classes[code] & KIND != SPACE:
+            break
+        i += size
+    if i == spaces:
+        return False
+    pattern, bounds = counted
+    for k in range(bounds.shape[0] - 1):
+        found = _is_at(data, i, end, pattern, bounds[k], bounds[k + 1])
+        if found and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
+            return True
+    return False

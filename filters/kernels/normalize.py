@@ -1,0 +1,105 @@
+"""How a text is spelt before a model sees it: what a model was trained on is what it must be asked about.
+
+    lines    every run of white space is one space, as fastText quality filters are fed (DCLM, Li et al. 2024, arXiv
+             2406.11794, joins a text's lines before the classifier sees it)
+    lower    the same, each character in its simple lower case
+    words    lower-cased words alone, a space between them: what is no letter, mark or number separates, a decimal digit
+             is 0 (as CCNet's, Wenzek et al. 2020, section 3.2), and in scripts written without spaces each letter stands
+             alone. Whoever trains on a corpus that somebody tokenized wants this: else "word ," against "word," is all
+             that is learned.
+
+`keep_lines` leaves one line break where there were any, for models of sentences. No text begins or ends with a space.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numba import njit, uint8, uint32, uint64
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.dedup.exact import encode
+from pipeline.filters.dedup.shingles import LOWER_BITS, Texts, as_text_array, character_table, decode, text_buffers
+from pipeline.filters.kernels.unicode import (
+    BREAK,
+    DIGIT,
+    EXTEND,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    NUMBER,
+    SPACE,
+    character_classes,
+)
+
+SPELLINGS = ("lines", "lower", "words")
+
+
+def normalize(texts: Texts, spelling: str, *, keep_lines: bool = False) -> pa.Array:
+    """The texts in that spelling, as large_string; nulls stay. Raises UserError for a spelling that is not known."""
+    if spelling not in SPELLINGS:
+        raise UserError(
+            f"unknown spelling {spelling!r}{did_you_mean(spelling, SPELLINGS)}; known: {', '.join(SPELLINGS)}"
+        )
+    array = as_text_array(texts)
+    data, starts, ends = text_buffers(array)
+    out = np.empty(int((3 * (ends - starts)).sum()), np.uint8)
+    bounds = np.zeros(len(array) + 1, np.int64)
+    lower, words = spelling != "lines", spelling == "words"
+    _normalize(data, starts, ends, character_table(), character_classes(), lower, words, keep_lines, out, bounds)
+    valid = pa.array(array.is_valid(), pa.bool_()).buffers()[1] if array.null_count else None
+    content = pa.py_buffer(out[: bounds[-1]].tobytes())
+    return pa.Array.from_buffers(pa.large_string(), len(array), [valid, pa.py_buffer(bounds), content])
+
+
+@njit(nogil=True, cache=True)
+def _normalize(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    table: Any,
+    classes: Any,
+    lower: Any,
+    words: Any,
+    keep_lines: Any,
+    out: Any,
+    bounds: Any,
+) -> None:
+    """Write the texts one after another to `out`, which has room for thrice the bytes (one that is no UTF-8: U+FFFD)."""
+    k, one = uint64(0), uint64(1)
+    for row in range(starts.size):
+        first = k
+        waiting = uint8(0)  # what goes before the next character: 0, a space or a line break
+        alone = extends = False  # the last character was an ideograph; a mark would belong to what was written last
+        i, end = uint64(starts[row]), uint64(ends[row])
+        while i < end:
+            code, length = decode(data, i, end)
+            i += length
+            entry = classes[code]
+            kind = entry & KIND
+            if words:
+                content = kind in (LETTER, NUMBER, IDEOGRAPH) or (kind == EXTEND and extends)
+            else:
+                content = kind != SPACE and code != 0
+            if not content:
+                if keep_lines and entry & BREAK:
+                    waiting = uint8(0x0A)
+                elif waiting == 0:
+                    waiting = uint8(0x20)
+                extends = False
+                continue
+            if words:
+                if waiting == 0 and (kind == IDEOGRAPH or (alone and kind != EXTEND)):
+                    waiting = uint8(0x20)
+                alone = kind == IDEOGRAPH or (kind == EXTEND and alone)
+                extends = True
+                if entry & DIGIT:
+                    code = uint32(0x30)
+            if waiting != 0 and k > first:
+                out[k] = waiting
+                k += one
+            waiting = uint8(0)
+            if lower:
+                code = table[code] & uint32(LOWER_BITS)
+            k += encode(code, out, k)
+        bounds[row + 1] = k

@@ -1,0 +1,137 @@
+"""What datatrove counts over spaCy's tokens (`pipeline.filters.kernels.spacy_tokens`), in one pass over a batch."""
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ngram_characters, scratch
+from pipeline.filters.kernels.spacy_characters import LETTER, MARK, PUNCTUATION, SPACE, TERMINAL
+from pipeline.filters.kernels.spacy_tokens import divide, lookup_tables
+from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, decode, mix
+
+_Counts = npt.NDArray[np.int64]
+
+
+class TokenStatistics(NamedTuple):
+    """Counts of a batch: one value a document, int64; `top` and `duplicate` have one column for each n."""
+
+    tokens: _Counts
+    words: _Counts  # tokens that are not punctuation throughout
+    word_characters: _Counts  # code points in words
+    alphabetic: _Counts  # tokens with a letter
+    stop_words: _Counts  # how many of STOP_WORDS are tokens
+    sentences: _Counts  # of lines, as the sentencizer divides them
+    top: _Counts
+    duplicate: _Counts
+
+
+def token_statistics(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> TokenStatistics:
+    """Count the documents `data[starts[i]:ends[i]]`, UTF-8."""
+    n = len(starts)
+    columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
+    shapes = [(n, columns[name]) if name in columns else (n,) for name in TokenStatistics._fields]
+    out = TokenStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
+    _count(data, starts, ends, lookup_tables(), out)
+    return out
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(data: Any, starts: Any, ends: Any, tables: Any, out: Any) -> None:
+    longest: Any = 0
+    for document in range(starts.shape[0]):
+        longest = max(longest, ends[document] - starts[document])
+    codes, bounds, tail = np.empty(longest, np.int32), np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    size = 4096
+    hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
+    arrays = scratch(size)
+    for document in range(starts.shape[0]):
+        characters = 0
+        i = starts[document]
+        while i < ends[document]:
+            codes[characters], length = decode(data, i, ends[document])
+            characters += 1
+            i += length
+        while True:
+            tokens = _tokens(codes, characters, tables, bounds, tail, hashes, lengths, out, document)
+            if tokens <= size:
+                break
+            size = max(tokens, 2 * size)
+            hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
+            arrays = scratch(size)
+        ngram_characters(hashes, lengths, tokens, arrays, positions, out.top[document], out.duplicate[document])
+
+
+@nb.njit(nogil=True)
+def _tokens(
+    codes: Any, characters: Any, tables: Any, bounds: Any, tail: Any, hashes: Any, lengths: Any, out: Any, document: Any
+) -> Any:
+    """Fill `hashes[t]`, `lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens."""
+    classes = tables.classes
+    tokens, total, words, word_characters, alphabetic, found = 0, 0, 0, 0, 0, 0
+    sentences = 0
+    begun, seen = False, False  # a sentence is open in this line; one of its tokens was a terminal
+    i = 0
+    while i < characters:
+        gap = i
+        while i < characters and classes[codes[i]] & SPACE:
+            if codes[i] == 0x0A:
+                sentences += begun
+                begun, seen = False, False
+                gap = i + 1
+            i += 1
+        if i == characters:
+            break
+        if begun and seen and (i - gap > 1 or codes[gap] != 0x20):  # more than a space is a token for the sentencizer
+            sentences += 1
+            seen = False
+        start = i
+        while i < characters and not classes[codes[i]] & SPACE:
+            i += 1
+        n = divide(codes, start, i, tables, bounds, tail)
+        at = start
+        for t in range(n):
+            end = bounds[t]
+            is_word, has_letter, is_punctuation = False, False, True
+            value = HASH_SEED
+            for k in range(at, end):
+                cls = classes[codes[k]]
+                is_word |= cls & MARK == 0
+                has_letter |= cls & LETTER != 0
+                is_punctuation &= cls & PUNCTUATION != 0
+                value = add_hash(value, codes[k])
+            value = mix(value)
+            length = end - at
+            total += length
+            if tokens < hashes.shape[0]:
+                hashes[tokens] = value
+                lengths[tokens] = total
+            tokens += 1
+            words += is_word
+            word_characters += length * is_word
+            alphabetic += has_letter
+            if length <= 4:
+                for k in range(tables.stops.shape[0]):
+                    if tables.stops[k] == value:
+                        found |= 1 << k
+            terminal = length == 1 and classes[codes[at]] & TERMINAL != 0
+            if terminal:
+                seen = True
+            elif seen and not is_punctuation:
+                sentences += 1
+                seen = False
+            begun = True
+            at = end
+    out.tokens[document] = tokens
+    out.words[document] = words
+    out.word_characters[document] = word_characters
+    out.alphabetic[document] = alphabetic
+    stop_words = 0
+    for k in range(tables.stops.shape[0]):
+        stop_words += (found >> k) & 1
+    out.stop_words[document] = stop_words
+    out.sentences[document] = sentences + begun
+    return tokens

@@ -1,0 +1,443 @@
+"""Words as dolma, DCLM and RedPajama count them, lines as they lie between line feeds, and n-grams in every variant.
+
+Published filters that share a name count different things (Gopher's "words" are tokens of spaCy, pieces between white
+space, or words of UAX #29). This module finds what `pipeline.filters.families.dolma`, `dclm` and `redpajama` need and the other
+kernels do not have. Nothing of it is counted unless one of their signals is asked for.
+
+- A **piece** is what stands between white space (Python's `str.split`).
+- A **raw line** is what stands between line feeds, as it is; blank ones count. **Stripped** lines and paragraphs (divided at
+  two line feeds) are without white space at their ends, and blank ones do not count.
+"""
+
+import string
+import unicodedata
+from functools import cache
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import regex
+
+from pipeline.filters.kernels import words
+from pipeline.filters.kernels.raw_lines import count_lines, count_paragraphs
+from pipeline.filters.kernels.repetition import number, scratch
+from pipeline.filters.kernels.unicode import (
+    HASH_SEED,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    NUMBER,
+    SPACE,
+    add_hash,
+    character_classes,
+    decode,
+    mix,
+)
+
+NGRAMS = range(2, 11)
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+LONGEST_PERIOD = 13
+"""Tokens; dolma and OLMo 2 look for sequences of 1 to 13 tokens that repeat at once."""
+
+_Counts = npt.NDArray[np.int64]
+
+
+class NgramStatistics(NamedTuple):
+    """Characters, one row a document and one column for each n in NGRAMS."""
+
+    top_first: _Counts  # of the most frequent n-gram (of equals the first), times its occurrences
+    top_longest: _Counts  # of equals the longest; 0 where none repeats
+    covered: _Counts  # of tokens that some repeated n-gram covers, each once
+    repeated: _Counts  # of all occurrences of repeated n-grams, overlapping or not
+    all: _Counts  # of all n-grams
+
+
+class PieceStatistics(NamedTuple):
+    """Counts of a batch of documents, one value each, of pieces, raw and stripped lines."""
+
+    pieces: _Counts
+    characters: _Counts  # in pieces
+    median_twice: _Counts  # twice the median length of a piece
+    with_symbol: _Counts  # pieces with "#" or "…"
+    alphabetic: _Counts  # pieces with a letter
+    worded: _Counts  # pieces that begin with a letter or number
+    stop_words: _Counts  # pieces that are one of Gopher's eight, in lower case
+    stop_words_any_case: _Counts
+    runs: _Counts  # runs of letters, digits and _, and runs of other signs
+    latin_runs: _Counts  # … with a letter from A to Z
+    capital_runs: _Counts  # … in upper case: with such letters, and none in lower or title case
+    clauses: _Counts  # what stands between runs of . ! ? and has a letter, a digit or _ in it
+    distinct: _Counts  # different pieces
+    raw_lines: _Counts
+    raw_bullets: _Counts  # raw lines that begin with * or -
+    raw_ellipses: _Counts  # raw lines that end with …
+    raw_copies: _Counts  # raw lines that occur more than once, the first too
+    raw_copy_characters: _Counts
+    filled_lines: _Counts  # raw lines that are not empty
+    filled_copies: _Counts  # … that are copies of an earlier one
+    filled_copy_characters: _Counts
+    visible_copy_characters: _Counts  # … of those that are not white space alone
+    raw_terminals: _Counts  # raw lines, not blank, that end in a sentence terminal
+    raw_short: _Counts  # raw lines, not blank, of up to SHORT_LINE characters
+    unclosed: _Counts  # 1 where the text does not end in a line feed
+    lines: _Counts  # stripped
+    line_characters: _Counts
+    bullets: _Counts  # stripped lines that begin with ● • * -
+    few_bullets: _Counts  # stripped lines that begin with • or -
+    plain_ellipses: _Counts  # stripped lines that end with "..." or "…"
+    ellipses: _Counts  # stripped lines that end with "...", ". . ." or "…"
+    copies: _Counts  # stripped lines that occur more than once, the first too
+    copy_characters: _Counts
+    paragraphs: _Counts
+    paragraph_characters: _Counts
+    raw_paragraphs: _Counts  # what stands between two or more line feeds, the text stripped as a whole
+    raw_paragraph_copies: _Counts  # … that are copies of an earlier one
+    raw_paragraph_copy_characters: _Counts
+    paragraph_copies: _Counts
+    paragraph_copy_characters: _Counts
+
+
+class Statistics(NamedTuple):
+    """All of it."""
+
+    counts: PieceStatistics
+    ngrams: NgramStatistics
+    entropy: npt.NDArray[np.float64]  # of the pieces, in nats
+
+
+def _statistics(n: int) -> Statistics:
+    return Statistics(
+        PieceStatistics(*(np.zeros(n, np.int64) for _ in PieceStatistics._fields)), _ngrams(n), np.zeros(n)
+    )
+
+
+def _ngrams(n: int) -> NgramStatistics:
+    return NgramStatistics(*(np.zeros((n, len(NGRAMS)), np.int64) for _ in NgramStatistics._fields))
+
+
+def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> Statistics:
+    """Count pieces, lines and the n-grams of pieces of the documents `data[starts[i]:ends[i]]`.
+
+    fold: as RedPajama does, in lower case and without ASCII punctuation, marks of letters counted apart; a piece of which
+    nothing is left is none. The texts must be as `spelt` gives them.
+    """
+    out = _statistics(len(starts))
+    _count(
+        data,
+        starts,
+        ends,
+        character_classes(),
+        _cases(),
+        _decomposed_lengths() if fold else np.zeros(1, np.int64),
+        words.STOP_CODES,
+        fold,
+        out.counts,
+        out.ngrams,
+        out.entropy,
+    )
+    return out
+
+
+def spelt(texts: pa.Array) -> pa.Array:
+    """Texts for `fold`: in Unicode's form C, so that equal words are equal, and in lower case already where that depends on the
+    letters around (Σ) or is two of them (İ). In Python, a text at a time, the few that need it.
+    """
+    rare = np.flatnonzero(pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)).to_numpy(zero_copy_only=False))
+    changed = {}
+    for row in rare.tolist():
+        text = texts[row].as_py()
+        if "Σ" in text or "İ" in text or not unicodedata.is_normalized("NFC", text):
+            changed[row] = unicodedata.normalize("NFC", text.translate(_NO_PUNCTUATION).lower())
+    if not changed:
+        return texts
+    mask = np.zeros(len(texts), np.bool_)
+    mask[list(changed)] = True
+    return pc.replace_with_mask(texts, pa.array(mask), pa.array(list(changed.values()), texts.type))
+
+
+class WordNgrams(NamedTuple):
+    """Of words as `pipeline.filters.kernels.words` finds them."""
+
+    characters: _Counts  # in words
+    ngrams: NgramStatistics  # of words, symbols left out
+    repeats: _Counts  # the most often that a sequence of 1 to LONGEST_PERIOD tokens (words and symbols) stands in a row
+
+
+def word_ngrams(data: Any, starts: Any, ends: Any) -> WordNgrams:
+    """Count the n-grams of words of the documents `data[starts[i]:ends[i]]`."""
+    n = len(starts)
+    characters, repeats, found = np.zeros(n, np.int64), np.zeros(n, np.int64), _ngrams(n)
+    counts = words.WordStatistics(
+        *(np.zeros((1, 9) if name in ("top", "duplicate") else 1, np.int64) for name in words.WordStatistics._fields)
+    )
+    classes = character_classes()
+    _count_words(data, starts, ends, classes, words.STOP_CODES, counts, characters, repeats, found)
+    return WordNgrams(characters, found, repeats)
+
+
+_UPPER, _SMALL, _CODE = 1 << 21, 1 << 22, (1 << 21) - 1
+
+
+@cache
+def _cases() -> npt.NDArray[np.int32]:
+    """The lower-case form of each code point (where it is one code point), and whether it is upper case, or lower or title."""
+    table = np.arange(0x110000, dtype=np.int32)
+    every = "".join(map(chr, range(0x110000)))
+    for letter in regex.findall(r"[\p{Uppercase}\p{Lt}]", every):
+        if len(letter.lower()) == 1:
+            table[ord(letter)] = ord(letter.lower())
+    for pattern, bit in ((r"\p{Uppercase}", _UPPER), (r"[\p{Lowercase}\p{Lt}]", _SMALL)):
+        table[[ord(letter) for letter in regex.findall(pattern, every)]] |= bit
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def _decomposed_lengths() -> npt.NDArray[np.int64]:
+    """How many code points each is in Unicode's form D."""
+    table = np.ones(0x110000, np.int64)
+    for first, last in ((0xC0, 0x3100), (0xAC00, 0xD7A4), (0xFB00, 0xFE00), (0x11000, 0x12000), (0x1D100, 0x1D200)):
+        table[first:last] = [len(unicodedata.normalize("NFD", chr(code))) for code in range(first, last)]
+    return table
+
+
+@nb.njit(nogil=True)
+def _most(data: Any, start: Any, end: Any) -> Any:
+    """At most so many pieces, lines and paragraphs: one more than bytes that are, or may begin, white space."""
+    most = 2
+    for i in range(start, end):
+        most += data[i] <= 0x20 or data[i] == 0xC2 or 0xE1 <= data[i] <= 0xE3
+    return most
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    classes: Any,
+    lower: Any,
+    sizes: Any,
+    stops: Any,
+    fold: Any,
+    out: Any,
+    ngrams: Any,
+    entropies: Any,
+) -> None:
+    room: Any = 64
+    for document in range(starts.shape[0]):
+        room = max(room, _most(data, starts[document], ends[document]))
+    hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    arrays = scratch(room)
+    histogram = np.zeros(1 << 12, np.int64)
+    for document in range(starts.shape[0]):
+        start, end = starts[document], ends[document]
+        n = _pieces(data, start, end, classes, lower, sizes, stops, fold, hashes, lengths, histogram, out, document)
+        keys, slots, ids, counts, first = arrays
+        distinct = number(hashes, n, keys, slots, ids, counts, first)
+        out.distinct[document] = distinct
+        entropy = 0.0
+        for k in range(distinct):
+            share = counts[k] / n
+            entropy -= share * np.log(share)
+        entropies[document] = entropy
+        _shares(hashes, lengths, n, arrays, positions, ngrams, document)
+        if not fold:
+            count_lines(data, start, end, classes, hashes, lengths, positions, arrays, out, document)
+            count_paragraphs(data, start, end, classes, hashes, lengths, arrays, out, document)
+
+
+@nb.njit(nogil=True)
+def _pieces(
+    data: Any, start: Any, end: Any, classes: Any, lower: Any, sizes: Any, stops: Any, fold: Any,
+    hashes: Any, lengths: Any, histogram: Any, out: Any, document: Any,
+) -> Any:  # fmt: skip
+    """Fill a hash and the characters so far for each piece, and the counts."""
+    n, total, length, value = 0, 0, 0, HASH_SEED
+    symbol, alphabetic, worded = False, False, False
+    with_symbol, letters, begin_well, found, found_any = 0, 0, 0, 0, 0
+    run, latin, upper, small, clause = 0, False, False, False, False  # run: 1 of letters, 2 of signs
+    runs, latin_runs, capital_runs, clauses = 0, 0, 0, 0
+    code_raw, bytes_read = 0, 0
+    longest = 0
+    code: Any
+    code_any: Any = 0
+    i = start
+    while i <= end:
+        code, size = 0x20, 1
+        if i < end:
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
+        cls = classes[code]
+        kind = cls & KIND
+        space = kind == SPACE or 0x1C <= code <= 0x1F
+        folded = np.int64(lower[code] & _CODE)
+        is_letter = kind in (LETTER, IDEOGRAPH)
+        in_run = 0 if space else 1 if is_letter or kind == NUMBER or code == 0x5F else 2
+        if in_run != run:
+            runs += run != 0
+            latin_runs += latin
+            capital_runs += upper and not small
+            run, latin, upper, small = in_run, False, False, False
+        latin |= 0x61 <= (code | 0x20) <= 0x7A
+        upper |= lower[code] & _UPPER != 0
+        small |= lower[code] & _SMALL != 0
+        clause |= in_run == 1
+        if clause and (code in (0x21, 0x2E, 0x3F) or i == end):
+            clauses += 1
+            clause = False
+        if space:
+            if length:
+                total += length
+                hashes[n] = mix(value)
+                lengths[n] = total
+                n += 1
+                histogram[min(length, histogram.shape[0] - 1)] += 1
+                longest = max(longest, min(length, histogram.shape[0] - 1))
+                with_symbol += symbol
+                letters += alphabetic
+                begin_well += worded
+                if bytes_read <= 4:
+                    for k in range(stops.shape[0]):
+                        found += stops[k] == code_raw
+                        found_any += stops[k] == code_any
+            length, value, code_any, code_raw, bytes_read = 0, HASH_SEED, 0, 0, 0
+            symbol, alphabetic, worded = False, False, False
+        elif not (fold and code < 0x80 and kind == 0):
+            if length == 0:
+                worded = is_letter or kind == NUMBER
+            symbol |= code in (0x23, 0x2026)
+            alphabetic |= is_letter
+            length += sizes[folded] if fold else 1
+            bytes_read += size
+            code_raw = (code_raw << 8 | code) & 0xFFFFFFFFFF
+            code_any = (code_any << 8 | folded) & 0xFFFFFFFFFF
+            value = add_hash(value, folded if fold else code)
+        i += size
+    middle, seen, twice = n // 2, 0, 0  # the median: of n lengths in order those at (n - 1) // 2 and n // 2
+    for size in range(1, longest + 1):
+        before = seen
+        seen += histogram[size]
+        histogram[size] = 0
+        twice += size * ((before <= middle < seen) + (before <= (n - 1) // 2 < seen)) if n else 0
+    out.pieces[document] = n
+    out.characters[document] = total
+    out.median_twice[document] = twice
+    out.with_symbol[document] = with_symbol
+    out.alphabetic[document] = letters
+    out.worded[document] = begin_well
+    out.stop_words[document] = found
+    out.stop_words_any_case[document] = found_any
+    out.runs[document] = runs
+    out.latin_runs[document] = latin_runs
+    out.capital_runs[document] = capital_runs
+    out.clauses[document] = clauses
+    return n
+
+
+@nb.njit(nogil=True)
+def _span(ends: Any, start: Any, n: Any) -> Any:
+    return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)
+
+
+@nb.njit(nogil=True, cache=True)
+def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: Any, document: Any) -> None:
+    """Every variant of the shares of n-grams, n = 2 … 10; `arrays` number the tokens already. See `repetition`."""
+    keys, slots, ids, counts, first = arrays
+    for i in range(n):
+        positions[i] = i
+    m = n
+    for g in range(2, 11):
+        kept = 0
+        for j in range(m):
+            if counts[ids[j]] > 1:
+                ids[kept] = ids[j]
+                positions[kept] = positions[j]
+                kept += 1
+        m = 0
+        for j in range(kept - 1):
+            if positions[j + 1] == positions[j] + 1:
+                hashes[m] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
+                positions[m] = positions[j]
+                m += 1
+        distinct = number(hashes, m, keys, slots, ids, counts, first)
+        column = g - 2
+        at, times, longest = 0, 1, 0
+        for k in range(distinct):
+            if counts[k] > times:
+                at, times, longest = positions[first[k]], counts[k], 0
+            if counts[k] == times and times > 1:
+                longest = max(longest, _span(ends, positions[first[k]], g))
+        out.top_first[document, column] = times * _span(ends, at, g) if n >= g else 0
+        out.top_longest[document, column] = times * longest
+        covered, free, repeated = 0, 0, 0
+        for j in range(m):
+            if counts[ids[j]] > 1:
+                place = positions[j]
+                repeated += _span(ends, place, g)
+                begin = max(place, free)
+                covered += ends[place + g - 1] - (ends[begin - 1] if begin > 0 else 0)
+                free = place + g
+        out.covered[document, column] = covered
+        out.repeated[document, column] = repeated
+        whole = 0
+        for i in range(n - g + 1):
+            whole += _span(ends, i, g)
+        out.all[document, column] = whole
+
+
+@nb.njit(nogil=True, cache=True)
+def _count_words(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    classes: Any,
+    stops: Any,
+    counts_out: Any,
+    characters: Any,
+    repeats: Any,
+    ngrams: Any,
+) -> None:
+    room: Any = 4096
+    hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    arrays = scratch(room)
+    for document in range(starts.shape[0]):
+        while True:
+            tokens = words._tokens(
+                data, starts[document], ends[document], classes, stops, hashes, lengths, counts_out, 0
+            )
+            if tokens <= room:
+                break
+            room = max(tokens, 2 * room)
+            hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+            arrays = scratch(room)
+        repeats[document] = _most_repeats(hashes, tokens)
+        n, total, before = 0, 0, 0
+        for t in range(tokens):
+            size = lengths[t] - before
+            before = lengths[t]
+            if hashes[t] & np.uint64(1) == 0:  # a word
+                total += size
+                hashes[n] = hashes[t]
+                lengths[n] = total
+                n += 1
+        characters[document] = total
+        keys, slots, ids, counts, first = arrays
+        number(hashes, n, keys, slots, ids, counts, first)
+        _shares(hashes, lengths, n, arrays, positions, ngrams, document)
+
+
+@nb.njit(nogil=True)
+def _most_repeats(hashes: Any, n: Any) -> Any:
+    """The most often that a sequence of 1 to LONGEST_PERIOD tokens stands in a row; 1 where nothing follows itself."""
+    most = min(n, 1)
+    for period in range(1, LONGEST_PERIOD + 1):
+        run = 0
+        for i in range(period, n):
+            run = run + 1 if hashes[i] == hashes[i - period] else 0
+            most = max(most, run // period + 1)
+    return most

@@ -1,0 +1,250 @@
+"""Words: one pass over the bytes finds the tokens of each document and counts what is in them.
+
+What a token is (after Unicode's UAX #29, without a dictionary):
+
+- A **word** is a run of letters and digits ("mp3"), with what joins two of them into one word:
+  `'` `’` `.` `·` between letters (don't, e.g, example.com, col·legi), `'` `’` `.` `,` between digits (1,000.5),
+  `_` between either. A hyphen or a slash divides words.
+- In scripts written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar, …) each letter is a word.
+- Any other character that is not white space is a **symbol**, one token each; a run of full stops ("...") or
+  of hyphens ("---") is one token.
+- Combining marks and format characters belong to the token they follow. Control characters are ignored.
+
+Tokens are words and symbols, in order; n-grams run over tokens. Case and spelling are kept as they are. Lengths are in
+code points. spaCy's English tokens, over which datatrove computes the same statistics, differ in a few ways: spaCy
+divides "don't" into "do" and "n't", keeps addresses ("https://…", "a@b.org") and unspaced Han in one piece, and knows
+a list of abbreviations.
+
+A **sentence** is text within a line that has a letter in it and runs up to a sentence terminal (. ! ? and those of
+other scripts). After `.`, `!` and `?` white space must follow, or the end, if need be after closing quotes or brackets;
+the others need none. Text without a terminal at its end (a heading, a menu) is no sentence, nor is "1.2." before it.
+"""
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ngram_characters, scratch
+from pipeline.filters.kernels.unicode import (
+    BREAK,
+    CLOSING,
+    DIGIT,
+    EXTEND,
+    HASH_SEED,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    NUMBER,
+    SPACE,
+    SYMBOL,
+    TERMINAL,
+    UPPERCASE,
+    add_hash,
+    character_classes,
+    decode,
+    mix,
+)
+
+# Gopher (Rae et al. 2021, appendix A1.1): "at least two of the following English words".
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+STOP_CODES = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], dtype=np.int64)
+_LONGEST_STOP_WORD = max(map(len, STOP_WORDS))
+
+_Counts = npt.NDArray[np.int64]
+
+
+class WordStatistics(NamedTuple):
+    """Counts of a batch: one value a document, int64; `top` and `duplicate` have one column for each n."""
+
+    characters: _Counts  # code points
+    spaces: _Counts  # white space characters, line breaks included
+    breaks: _Counts  # line break characters
+    letters: _Counts
+    uppercase: _Counts
+    digits: _Counts
+    tokens: _Counts  # words and symbols
+    words: _Counts
+    word_characters: _Counts  # code points in words
+    alphabetic: _Counts  # words with a letter
+    stop_words: _Counts  # how many of STOP_WORDS occur
+    hashes: _Counts  # "#"
+    ellipses: _Counts  # "..." and "…"
+    curly_brackets: _Counts  # "{"
+    sentences: _Counts
+    top: _Counts  # characters of the most frequent n-gram, n in TOP_NGRAMS
+    duplicate: _Counts  # characters in repeated n-grams, n in DUPLICATE_NGRAMS
+
+
+def word_statistics(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> WordStatistics:
+    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a token of the longest one."""
+    n = len(starts)
+    columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
+    shapes = [(n, columns[field]) if field in columns else (n,) for field in WordStatistics._fields]
+    out = WordStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
+    _count(data, starts, ends, character_classes(), STOP_CODES, out)
+    return out
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, out: Any) -> None:
+    size = 4096
+    hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
+    arrays = scratch(size)
+    for document in range(starts.shape[0]):
+        while True:
+            tokens = _tokens(data, starts[document], ends[document], classes, stops, hashes, lengths, out, document)
+            if tokens <= size:
+                break
+            size = max(tokens, 2 * size)
+            hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
+            arrays = scratch(size)
+        ngram_characters(hashes, lengths, tokens, arrays, positions, out.top[document], out.duplicate[document])
+
+
+_FULL_STOP, _HYPHEN, _COMMA, _UNDERSCORE, _APOSTROPHE, _QUOTE, _MIDDLE_DOT = 0x2E, 0x2D, 0x2C, 0x5F, 0x27, 0x2019, 0xB7
+_EXCLAMATION, _QUESTION, _HASH, _CURLY, _ELLIPSIS = 0x21, 0x3F, 0x23, 0x7B, 0x2026
+
+
+@nb.njit(nogil=True)
+def joins(code: Any, before: Any, after: Any) -> Any:
+    """Whether the symbol `code` joins two characters of these kinds into one word."""
+    if before == LETTER and after == LETTER:
+        return code in (_FULL_STOP, _APOSTROPHE, _QUOTE, _UNDERSCORE, _MIDDLE_DOT)
+    if before == NUMBER and after == NUMBER:
+        return code in (_FULL_STOP, _APOSTROPHE, _QUOTE, _UNDERSCORE, _COMMA)
+    return code == _UNDERSCORE and after in (LETTER, NUMBER)
+
+
+_NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-letter word, a symbol
+
+
+@nb.njit(nogil=True, cache=True)
+def _tokens(
+    data: Any, start: Any, end: Any, classes: Any, stops: Any, hashes: Any, lengths: Any, out: Any, document: Any
+) -> Any:
+    """Fill `hashes[t]`, `lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens.
+
+    If that is more than `hashes` holds, call again with room for them. (Arrays that grow here, in the innermost loop,
+    would bring Numba's reference counting into it.)
+    """
+    tokens, total = 0, 0
+    characters, spaces, breaks, letters, uppercase, digits = 0, 0, 0, 0, 0, 0
+    words, word_characters, alphabetic, found = 0, 0, 0, 0
+    hash_signs, ellipses, curly_brackets, sentences = 0, 0, 0, 0
+    token = _NONE
+    opened, has_letter = start, False
+    symbol: Any = 0
+    last: Any = 0  # the kind of the last letter or number
+    length = 0
+    value = HASH_SEED
+    dots = 0  # full stops in a row, for "..."
+    sentence_start, sentence_ends = 0, False  # `alphabetic` where the open sentence began; a terminal was just read
+    code: Any
+    i = start
+    while i <= end:
+        if i < end:
+            code, size = np.int64(data[i]), 1
+            if code >= 0x80:
+                code, size = decode(data, i, end)
+            characters += 1
+        else:
+            code, size = 0x0A, 1  # a last line break closes what is open, and is not counted
+        cls = classes[code]
+        kind = cls & KIND
+        letters += kind in (LETTER, IDEOGRAPH)
+        uppercase += (cls & UPPERCASE) != 0
+        digits += (cls & DIGIT) != 0
+
+        joined = (
+            (token == _WORD and kind in (LETTER, NUMBER))
+            or (kind == EXTEND and token != _NONE)
+            or (token == _MARK and code == symbol and code in (_FULL_STOP, _HYPHEN))
+        )
+        if not joined and token == _WORD and kind == SYMBOL and i + size < end:
+            joined = joins(code, last, classes[decode(data, i + size, end)[0]] & KIND)
+
+        if not joined and token != _NONE:  # close the token
+            total += length
+            if tokens < hashes.shape[0]:
+                odd = mix(value) | np.uint64(1)  # words are even, symbols odd
+                hashes[tokens] = odd if token == _MARK else odd ^ np.uint64(1) or np.uint64(2)
+                lengths[tokens] = total
+            tokens += 1
+            if token != _MARK:
+                words += 1
+                word_characters += length
+                alphabetic += has_letter
+                if i - opened <= _LONGEST_STOP_WORD:
+                    word: Any = 0
+                    for k in range(opened, i):
+                        word = word << 8 | np.int64(data[k])
+                    for k in range(stops.shape[0]):
+                        if stops[k] == word:
+                            found |= 1 << k
+            token = _NONE
+        if not joined and kind <= IDEOGRAPH:  # open the next
+            token = _MARK if kind == SYMBOL else _LONE if kind == IDEOGRAPH else _WORD
+            opened, symbol, has_letter = i, code, False
+            length = 0
+            value = HASH_SEED
+        if token != _NONE:
+            length += 1
+            value = add_hash(value, code)
+        if kind in (LETTER, NUMBER, IDEOGRAPH):
+            last = kind
+            has_letter |= kind != NUMBER
+
+        if sentence_ends:
+            if kind == SPACE:
+                sentences += 1
+                sentence_start = alphabetic
+                sentence_ends = False
+            elif not (cls & (CLOSING | TERMINAL)) and kind != EXTEND:
+                sentence_ends = False
+        if kind == SYMBOL:
+            if cls & TERMINAL and alphabetic > sentence_start:
+                if code in (_FULL_STOP, _EXCLAMATION, _QUESTION):
+                    sentence_ends = True
+                else:
+                    sentences += 1
+                    sentence_start = alphabetic
+                    sentence_ends = False
+            hash_signs += code == _HASH
+            ellipses += code == _ELLIPSIS
+            curly_brackets += code == _CURLY
+            dots = dots + 1 if code == _FULL_STOP else 0
+            if dots == 3:
+                ellipses += 1
+                dots = 0
+        else:
+            dots = 0
+            if i < end and kind == SPACE:
+                spaces += 1
+                if cls & BREAK:
+                    breaks += 1
+                    sentence_start = alphabetic
+        i += size
+
+    out.characters[document] = characters
+    out.spaces[document] = spaces
+    out.breaks[document] = breaks
+    out.letters[document] = letters
+    out.uppercase[document] = uppercase
+    out.digits[document] = digits
+    out.tokens[document] = tokens
+    out.words[document] = words
+    out.word_characters[document] = word_characters
+    out.alphabetic[document] = alphabetic
+    stop_words = 0
+    for k in range(stops.shape[0]):
+        stop_words += (found >> k) & 1
+    out.stop_words[document] = stop_words
+    out.hashes[document] = hash_signs
+    out.ellipses[document] = ellipses
+    out.curly_brackets[document] = curly_brackets
+    out.sentences[document] = sentences
+    return tokens

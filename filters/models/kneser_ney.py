@@ -1,0 +1,419 @@
+"""Training a language model of n-grams: interpolated modified Kneser-Ney, the estimate of KenLM's lmplz.
+
+Chen and Goodman 1998 found it the best of the n-gram models, and CCNet's perplexities are from it; Brants et al. 2007 show
+that stupid backoff comes near on a trillion words, but a reference is a few million, where it does not. The formulas are
+Heafield et al. 2013, sections 3.2 to 3.4: for an n-gram w1 ... wn with adjusted count a (how often it occurs where n is the
+order or it begins with <s>, else how many different words come before it), S the sum of a over its context w1 ... wn-1,
+
+    p(wn | w1 ... wn-1) = (a - D(a)) / S + b(w1 ... wn-1) p(wn | w2 ... wn-1),    b = 1 - sum of (a - D(a)) / S
+
+down to the uniform distribution over the vocabulary. A word that comes fewer than `min_count` times is <unk>.
+
+Memory. The text is held as word hashes on disk, 8 bytes a word. N-grams are counted in a table of at most `memory`; if they
+are more, in 2, 4, 8, ... passes over that file, each for the n-grams that end in some of the words, which changes no number.
+The estimate then takes about 100 bytes an n-gram of those that `prune` leaves: as lmplz's, it names counts by order up to
+which n-grams go.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError
+from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.normalize import normalize
+from pipeline.filters.models.perplexity import (
+    BEGIN,
+    END,
+    MOST,
+    NO_PROBABILITY,
+    UNKNOWN,
+    NgramModel,
+    longer,
+    make_table,
+    special,
+    word_hash,
+)
+
+Keys = npt.NDArray[np.uint64]
+_CHUNK = 1 << 20  # words
+_SMALLEST = 1 << 16  # rows of the table
+ROW = np.dtype([("key", "u8"), ("suffix", "u8"), ("context", "u8"), ("first", "u8"), ("count", "i8"), ("n", "i8")])
+_FALLBACK = (0.5, 1.0, 1.5)
+"""Discounts where counts of counts give none, as in a text that is very small or very regular (lmplz --discount_fallback)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is trained."""
+
+    order: int = 5
+    """CCNet's (Wenzek et al. 2020, section 3.3)."""
+    spelling: str = "words"
+    min_count: int = 2
+    """Words seen less are <unk>, so that a word nobody has seen has the odds of one seen once."""
+    prune: tuple[int, ...] = ()
+    """Counts up to which an n-gram is left out, for n = 1, 2, ..., the last for the rest: (0, 0, 1) drops the
+    longer ones that came once."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Probabilities by order, as an ARPA file has them."""
+
+    keys: list[Keys]
+    log10: list[npt.NDArray[np.float64]]
+    backoff: list[npt.NDArray[np.float64]]
+    suffix: list[npt.NDArray[np.int64]]
+    """Where the n-gram without its first word stands among those of order n - 1."""
+    first: list[npt.NDArray[np.int64]]
+    """Where its first word stands among `words`."""
+    words: pa.Array
+    """Spelt out, in the order of keys[0]."""
+    options: Options
+    about: dict[str, Any]
+
+    def model(self) -> NgramModel:
+        """For scoring."""
+        table = make_table(*(np.concatenate(parts) for parts in (self.keys, self.log10, self.backoff)))
+        return NgramModel(table, order=len(self.keys), spelling=self.options.spelling, about=self.about)
+
+    def arpa(self) -> Iterator[str]:
+        """The lines of an ARPA file."""
+        yield "\\data\\\n" + "".join(f"ngram {n}={len(keys)}\n" for n, keys in enumerate(self.keys, 1))
+        texts, space = self.words, pa.scalar(" ", pa.large_string())
+        for n, (log10, backoff) in enumerate(zip(self.log10, self.backoff, strict=True)):
+            if n:
+                before = self.words.take(pa.array(self.first[n]))
+                texts = pc.binary_join_element_wise(before, texts.take(pa.array(self.suffix[n])), space)
+            yield f"\n\\{n + 1}-grams:\n"
+            last = n + 1 == len(self.keys)
+            for text, probability, weight in zip(texts.to_pylist(), log10.tolist(), backoff.tolist(), strict=True):
+                yield f"{probability:.8g}\t{text}\n" if last else f"{probability:.8g}\t{text}\t{weight:.8g}\n"
+        yield "\n\\end\\\n"
+
+
+def train(
+    texts: Iterable[pa.Array],
+    options: Options = Options(),
+    memory: int = 2_000_000_000,
+) -> Trained:
+    """Train on arrays of texts. UserError where they hold no word, or an option makes no sense."""
+    if not 1 <= options.order <= MOST:
+        raise UserError(f"order {options.order}: 1 to {MOST}")
+    limits = [options.prune[min(n, len(options.prune) - 1)] if options.prune else 0 for n in range(options.order)]
+    if limits[0] != 0:
+        raise UserError(f"prune: {list(options.prune)}: begins with 0; min_count is what leaves words out")
+    if sorted(limits) != limits:
+        raise UserError(f"prune: {list(options.prune)}: a longer n-gram cannot be kept where a shorter one is left out")
+    with TemporaryDirectory(prefix="ngrams-") as name:
+        folder = Path(name)
+        corpus = _Corpus(folder, texts, options)
+        passes = 1
+        while (found := _count(folder, corpus, options.order, limits, passes, memory)) is None:
+            passes *= 2
+        return _estimate(corpus, found, options)
+
+
+class _Corpus:
+    """The words of all texts as hashes in a file, lines between zeros; rare ones are <unk>."""
+
+    def __init__(self, folder: Path, texts: Iterable[pa.Array], options: Options) -> None:
+        self.path = folder / "words.u64"
+        self.data = hashlib.blake2b(digest_size=16)
+        self.total = 0
+        keys, counts, spelt = np.zeros(0, np.uint64), np.zeros(0, np.int64), pa.array([], pa.large_string())
+        waiting: list[tuple[Keys, npt.NDArray[np.int64], pa.Array]] = []
+        with open(self.path, "wb") as file:
+            file.write(bytes(8))
+            for array in texts:
+                lines = normalize(array, options.spelling, keep_lines=True)
+                stream, found = _words(lines)
+                self.data.update(stream.tobytes())
+                stream.tofile(file)
+                self.total += int(np.count_nonzero(stream))
+                waiting.append(found)
+                if sum(len(one[0]) for one in waiting) > max(len(keys), 1_000_000):
+                    keys, counts, spelt = _merge([(keys, counts, spelt), *waiting])
+                    waiting = []
+        keys, counts, spelt = _merge([(keys, counts, spelt), *waiting])
+        if not len(keys):
+            raise UserError("no word in the texts to train on")
+        self.begin, self.end, self.unknown = special()
+        kept = np.flatnonzero((counts >= options.min_count) & ~np.isin(keys, special()))
+        self.keys, self.spelt = keys[kept], spelt.take(pa.array(kept))
+        self._replace_rare()
+
+    def _replace_rare(self) -> None:
+        stream = np.memmap(self.path, np.uint64, "r+")
+        for start in range(0, len(stream), _CHUNK):
+            chunk = stream[start : start + _CHUNK]
+            places = np.minimum(np.searchsorted(self.keys, chunk), max(len(self.keys) - 1, 0))
+            known = self.keys[places] == chunk if len(self.keys) else np.zeros(len(chunk), np.bool_)
+            chunk[~known & (chunk != 0)] = self.unknown
+        stream.flush()
+
+    def chunks(self) -> Iterator[Keys]:
+        """Whole lines, some at a time, each after a zero and before one."""
+        stream = np.memmap(self.path, np.uint64, "r")
+        start = 0
+        while start < len(stream) - 1:
+            stop = min(start + _CHUNK, len(stream))
+            while stop < len(stream) and stream[stop - 1] != 0:
+                stop += 1
+            yield np.array(stream[start:stop])
+            start = stop - 1
+
+
+def _words(lines: pa.Array) -> tuple[Keys, tuple[Keys, npt.NDArray[np.int64], pa.Array]]:
+    """The words' hashes with zeros between lines, and those that occur, how often, and spelt out."""
+    data, starts, ends = text_buffers(lines)
+    room = int((ends - starts).sum()) + len(lines)
+    stream, places, stops = np.zeros(room, np.uint64), np.zeros(room, np.int64), np.zeros(room, np.int64)
+    used = _hash_lines(data, starts, ends, stream, places, stops)
+    stream = stream[:used]
+    keys, first, counts = np.unique(stream, return_index=True, return_counts=True)
+    if len(keys):
+        keys, first, counts = keys[1:], first[1:], counts[1:]  # without the zeros
+    content = data.tobytes() if len(keys) else b""
+    spelt = [content[places[at] : stops[at]] for at in first.tolist()]
+    return stream, (keys, counts.astype(np.int64), pa.array(spelt, pa.large_binary()).cast(pa.large_string()))
+
+
+@nb.njit(nogil=True, cache=True)
+def _hash_lines(data: Any, starts: Any, ends: Any, stream: Any, places: Any, stops: Any) -> Any:
+    """Hashes of the words, each line followed by a zero; returns how many numbers that are."""
+    count = 0
+    for document in range(starts.shape[0]):
+        i, last = starts[document], ends[document]
+        while i < last:
+            start = i
+            while i < last and data[i] != 0x20 and data[i] != 0x0A:
+                i += 1
+            stream[count], places[count], stops[count] = word_hash(data, start, i), start, i
+            count += 1
+            if i == last or data[i] == 0x0A:
+                count += 1
+            i += 1
+    return count
+
+
+def _merge(
+    parts: Sequence[tuple[Keys, npt.NDArray[np.int64], pa.Array]],
+) -> tuple[Keys, npt.NDArray[np.int64], pa.Array]:
+    """One vocabulary of several, by ascending hash."""
+    every = np.concatenate([keys for keys, _, _ in parts])
+    keys, first, inverse = np.unique(every, return_index=True, return_inverse=True)
+    counts = np.bincount(inverse, np.concatenate([counts for _, counts, _ in parts]), len(keys)).astype(np.int64)
+    return keys, counts, pa.concat_arrays([spelt for _, _, spelt in parts]).take(pa.array(first))
+
+
+# --- Counting --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What the passes found, in files by pass and order, and how many n-grams have the adjusted counts 1 to 4."""
+
+    files: list[list[Path]]
+    frequencies: npt.NDArray[np.int64]
+
+
+def _count(folder: Path, corpus: _Corpus, order: int, limits: list[int], passes: int, memory: int) -> _Counted | None:
+    """Count in so many passes; None where a table would outgrow the memory."""
+    files: list[list[Path]] = [[] for _ in range(order)]
+    frequencies = np.zeros((order, 5), np.int64)
+    for number in range(passes):
+        table = np.zeros(_SMALLEST, ROW)
+        used = 0
+        for chunk in corpus.chunks():
+            at = 0
+            while True:
+                at, used = _add(chunk, at, order, corpus.begin, corpus.end, passes, number, table, used)
+                if at == len(chunk):
+                    break
+                if 3 * table.nbytes > memory and len(table) > _SMALLEST:
+                    return None
+                table = _grown(table)
+        for n in range(1, order + 1):
+            np.add(frequencies[n - 1], np.bincount(np.minimum(table["count"][table["n"] == n], 5), minlength=6)[:5],
+                   out=frequencies[n - 1])  # fmt: skip
+        total = _totals(table, order)
+        rows = table[table["n"] > 0]
+        kept = total[table["n"] > 0] > np.array([-1, *limits])[rows["n"]]
+        for n in range(1, order + 1):
+            mine = rows["n"] == n
+            files[n - 1].append(folder / f"{passes}-{number}-{n}.npy")
+            np.save(files[n - 1][-1], rows[mine & kept])
+            dropped = rows[mine & ~kept]
+            files[n - 1].append(folder / f"{passes}-{number}-{n}-dropped.npy")
+            np.save(files[n - 1][-1], dropped[["context", "count"]])
+    return _Counted(files, frequencies)
+
+
+@nb.njit(nogil=True, cache=True)
+def _slot(table: Any, key: Any) -> Any:
+    mask = np.uint64(table.shape[0] - 1)
+    slot = key & mask
+    while table[slot].key != 0 and table[slot].key != key:
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@nb.njit(nogil=True, cache=True)
+def _add(
+    stream: Any, at: Any, order: Any, begin: Any, end: Any, passes: Any, number: Any, table: Any, used: Any
+) -> Any:
+    """Count the n-grams that end at stream[at:] in words of this pass; where the table fills, say at which place to go on.
+
+    The longest n-gram at a place counts. One seen for the first time gives the one without its first word another word
+    that comes before it, and so on.
+    """
+    keys, contexts, words = np.zeros(MOST + 1, np.uint64), np.zeros(MOST + 1, np.uint64), np.zeros(MOST + 1, np.uint64)
+    size = stream.shape[0]
+    while at < size:
+        if used + order > table.shape[0] // 2:
+            return at, used
+        word = stream[at]
+        if word == 0:
+            if at == 0 or stream[at - 1] == 0:
+                at += 1
+                continue
+            word = end
+        if passes > 1 and (word >> np.uint64(20)) % np.uint64(passes) != np.uint64(number):
+            at += 1
+            continue
+        longest, i = 1, at
+        keys[1], words[1], contexts[1] = word, word, 0
+        while longest < order and (i == at or stream[i] != 0):
+            i -= 1
+            before = stream[i] if stream[i] != 0 else begin
+            contexts[longest + 1] = before if longest == 1 else longer(contexts[longest], before)
+            keys[longest + 1] = longer(keys[longest], before)
+            longest += 1
+            words[longest] = before
+        n = longest
+        while n > 0:
+            slot = _slot(table, keys[n])
+            table[slot].count += 1
+            if table[slot].key != 0:
+                break
+            table[slot].key = keys[n]
+            table[slot].suffix = keys[n - 1] if n > 1 else np.uint64(0)
+            table[slot].context = contexts[n]
+            table[slot].first = words[n]
+            table[slot].n = n
+            used += 1
+            n -= 1
+        at += 1
+    return at, used
+
+
+def _grown(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    larger = np.zeros(2 * len(table), ROW)
+    _move(table, larger)
+    return larger
+
+
+@nb.njit(nogil=True, cache=True)
+def _move(table: Any, larger: Any) -> None:
+    for row in range(table.shape[0]):
+        if table[row].key != 0:
+            larger[_slot(larger, table[row].key)] = table[row]
+
+
+@nb.njit(nogil=True, cache=True)
+def _totals(table: Any, order: Any) -> Any:
+    """How often each n-gram occurs: as often as it does after each word that comes before it."""
+    total = np.zeros(table.shape[0], np.int64)
+    for n in range(order, 0, -1):
+        for row in range(table.shape[0]):
+            if table[row].n == n:
+                if total[row] == 0:  # the longest at its places
+                    total[row] = table[row].count
+                if n > 1:
+                    total[_slot(table, table[row].suffix)] += total[row]
+    return total
+
+
+# --- Estimating ------------------------------------------------------------------------------------------------------
+
+
+def discounts(frequencies: Sequence[int]) -> tuple[float, float, float, float]:
+    """D(0) to D(3 and more) from the numbers of n-grams with the counts 1 to 4 (Chen and Goodman 1998, equation 26)."""
+    t1, t2, t3, t4 = (float(frequencies[k]) for k in range(1, 5))
+    if min(t1, t2, t3, t4) == 0:
+        return (0.0, *_FALLBACK)
+    y = t1 / (t1 + 2 * t2)
+    found = (1 - 2 * y * t2 / t1, 2 - 3 * y * t3 / t2, 3 - 4 * y * t4 / t3)
+    if any(not 0 <= value <= k for k, value in enumerate(found, 1)):
+        return (0.0, *_FALLBACK)
+    return (0.0, *found)
+
+
+def _estimate(corpus: _Corpus, counted: _Counted, options: Options) -> Trained:
+    vocabulary, spelt = _vocabulary(corpus)
+    every = Trained([], [], [], [], [], spelt, options, {})
+    below: npt.NDArray[np.float64] = np.zeros(0)
+    for n, files in enumerate(counted.files, 1):
+        rows = np.concatenate([np.load(file) for file in files[::2]])
+        rows = rows[np.argsort(rows["key"])]
+        dropped = np.concatenate([np.load(file) for file in files[1::2]])
+        discount = np.array(discounts(counted.frequencies[n - 1].tolist()))
+        mass = rows["count"] - discount[np.minimum(rows["count"], 3)]
+        contexts = every.keys[-1] if n > 1 else np.zeros(1, np.uint64)
+        place = np.searchsorted(contexts, rows["context"])
+        total = np.bincount(place, rows["count"], len(contexts))
+        lost = np.searchsorted(contexts, dropped["context"])
+        lost_here = contexts[np.minimum(lost, len(contexts) - 1)] == dropped["context"]
+        total += np.bincount(lost[lost_here], dropped["count"][lost_here], len(contexts))
+        rest = 1 - np.divide(
+            np.bincount(place, mass, len(contexts)), total, out=np.zeros(len(contexts)), where=total > 0
+        )
+        if n == 1:
+            probability = np.full(len(vocabulary), rest[0] / (len(vocabulary) - 1))  # <s> is no outcome
+            probability[np.searchsorted(vocabulary, rows["key"])] += mass / total[0]
+            keys = vocabulary
+            suffix = np.zeros(len(keys), np.int64)
+            first = np.arange(len(keys))
+        else:
+            keys = rows["key"]
+            suffix = np.searchsorted(every.keys[-1], rows["suffix"])
+            first = np.searchsorted(vocabulary, rows["first"])
+            probability = mass / total[place] + rest[place] * below[suffix]
+            every.backoff[-1] = np.log10(np.where(total > 0, np.maximum(rest, 1e-30), 1.0))
+        below = probability
+        log10 = np.log10(probability)
+        if n == 1:
+            log10[np.searchsorted(keys, corpus.begin)] = NO_PROBABILITY
+        every.keys.append(keys)
+        every.log10.append(log10)
+        every.backoff.append(np.zeros(len(keys)))
+        every.suffix.append(suffix)
+        every.first.append(first)
+    every.about.update(
+        {
+            "data": corpus.data.hexdigest(),
+            "words": corpus.total,
+            "options": asdict(options) | {"prune": list(options.prune)},
+        }
+    )
+    every.about["ngrams"] = [len(keys) for keys in every.keys]
+    return every
+
+
+def _vocabulary(corpus: _Corpus) -> tuple[Keys, pa.Array]:
+    """All words that are kept and the three that are none, by ascending hash."""
+    keys = np.concatenate([corpus.keys, special()])
+    order = np.argsort(keys)
+    extra = pa.array([word.decode() for word in (BEGIN, END, UNKNOWN)], pa.large_string())
+    return keys[order], pa.concat_arrays([corpus.spelt, extra]).take(pa.array(order))

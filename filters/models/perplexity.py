@@ -1,0 +1,399 @@
+"""How surprised a language model of n-grams is by a text: the perplexity by which CCNet sorts pages into head, middle and tail.
+
+    model = NgramModel.load("reference.ngrams")       # of `pipeline perplexity train` (filters/ngrams.py)
+    model = read_arpa("wiki.arpa.gz", spelling="words")  # of KenLM, SRILM or whoever writes ARPA files
+    model.perplexity(["Some text", ...])
+
+A line is a sentence, from <s> to </s>; perplexity is 10 ** (-log10 probability / (words + lines)), as CCNet computes it
+(Wenzek et al. 2020, section 3.3). Probabilities are KenLM's (Heafield 2011): the longest n-gram that is listed, and the
+backoff weights of the contexts that are longer. tests/benchmarks/perplexity.py compares them with the `kenlm` package.
+
+A model is one table of 64-bit n-gram keys with a probability and a weight each (16 bytes a row, three rows for two n-grams),
+in the order of the keys: a look-up is one place in memory. Two n-grams of a billion share a key with a chance of 3 %, and
+then a text is scored a little wrong. The file is mapped, not read, and shared by all workers; it carries a checksum.
+"""
+
+import gzip
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError
+from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.normalize import normalize
+from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
+
+MAGIC = b"ngrams 1"
+BEGIN, END, UNKNOWN = b"<s>", b"</s>", b"<unk>"
+MOST = 16
+"""The highest order."""
+NO_PROBABILITY = -99.0
+"""What ARPA files say of <s>, which never follows anything."""
+UNKNOWN_PROBABILITY = -100.0
+"""KenLM's for a word that is not listed, in a model without <unk>."""
+_LINE, _SPACE = 0x0A, 0x20
+
+Table = npt.NDArray[np.uint64]
+"""(rows, 2): key (0: free), and log10 probability (low half) and weight as float32."""
+
+
+class Scores(NamedTuple):
+    """One value a text."""
+
+    log10: npt.NDArray[np.float64]
+    words: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
+    unknown: npt.NDArray[np.int64]
+
+
+class NgramModel:
+    """Probabilities of n-grams. `closed`: whatever is listed, its last n - 1 words are too."""
+
+    def __init__(self, table: Table, *, order: int, spelling: str, closed: bool = True, about: Any = None) -> None:
+        self.table = table
+        self.order = order
+        self.spelling = spelling
+        self.closed = closed
+        self.about: dict[str, Any] = about or {}
+
+    def score(self, texts: Texts) -> Scores:
+        """Log10 probabilities of the texts, in the model's spelling, by line; nothing of a null text."""
+        lines = normalize(as_text_array(texts), self.spelling, keep_lines=True)
+        data, starts, ends = text_buffers(lines)
+        out = Scores(np.zeros(len(lines)), *(np.zeros(len(lines), np.int64) for _ in range(3)))
+        _score(data, starts, ends, self.table, self.order, self.closed, special(), out)
+        return out
+
+    def perplexity(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """The perplexity of each text; NaN for one without words, and for null."""
+        scores = self.score(texts)
+        tokens = scores.words + scores.lines
+        rate = np.full(len(tokens), np.nan)
+        np.divide(-scores.log10, tokens, out=rate, where=scores.words > 0)
+        return np.asarray(10.0**rate)
+
+    def divergence(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """The Kullback-Leibler divergence of each text's distribution of words from the model's, which is of order 1.
+
+        In nats a word or line end; NaN for a text without words. Llama 3 (2024, arXiv 2407.21783, section 3.1.1) drops
+        documents with too many tokens that are outliers in the corpus by it.
+        """
+        scores = self.score(texts)
+        tokens = scores.words + scores.lines
+        parts = pc.utf8_split_whitespace(normalize(as_text_array(texts), self.spelling, keep_lines=True)).fill_null([])
+        numbers = parts.flatten().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        owners = np.repeat(np.arange(len(parts)), pc.list_value_length(parts).to_numpy(zero_copy_only=False))
+        pairs, counts = np.unique(owners << 32 | numbers, return_counts=True)
+        # sum of -n log n over a text's different words and its line ends; its entropy is log(tokens) + that / tokens
+        spread = np.bincount(pairs >> 32, -counts * np.log(counts), len(parts))
+        spread -= scores.lines * np.log(np.maximum(scores.lines, 1))
+        found = np.full(len(tokens), np.nan)
+        there = scores.words > 0
+        cross = -scores.log10[there] * np.log(10) / tokens[there]
+        found[there] = cross - np.log(tokens[there]) - spread[there] / tokens[there]
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write magic, length of the header, header (JSON) and, from a multiple of 64 bytes on, the table."""
+        fields: dict[str, Any] = {"order": self.order, "spelling": self.spelling, "closed": self.closed}
+        fields |= {"rows": len(self.table), "about": self.about, "checksum": _checksum(self.table)}
+        header = json.dumps(fields, sort_keys=True).encode()
+        header += b" " * (-(len(MAGIC) + 8 + len(header)) % 64)
+        with open(path, "wb") as file:
+            file.write(MAGIC + struct.pack("<Q", len(header)) + header)
+            self.table.tofile(file)
+
+    @classmethod
+    def load(cls, path: Path | str, *, verify: bool = True) -> "NgramModel":
+        """Map a model file; UserError for another kind of file, or a damaged one (`verify` reads it whole)."""
+        try:
+            with open(path, "rb") as file:
+                if file.read(len(MAGIC)) != MAGIC:
+                    raise UserError(f"{path}: no model of n-grams; python -m pipeline perplexity train makes one")
+                (length,) = struct.unpack("<Q", file.read(8))
+                header = json.loads(file.read(length))
+            start = len(MAGIC) + 8 + length
+            mapped = np.memmap(path, np.uint64, "r", start, (header["rows"], 2))
+            table = np.frombuffer(mapped, np.uint64).reshape(-1, 2)  # a plain array, as the kernels are compiled for
+        except (OSError, ValueError, KeyError, struct.error) as error:
+            raise UserError(f"{path}: cannot be read as a model of n-grams ({error})") from None
+        if verify and _checksum(table) != header["checksum"]:
+            raise UserError(f"{path}: damaged (its checksum is another)")
+        fields = {name: header[name] for name in ("order", "spelling", "closed", "about")}
+        return cls(table, **fields)
+
+
+def _checksum(table: Table) -> str:
+    return hashlib.blake2b(table.view(np.uint8).data, digest_size=16).hexdigest()
+
+
+# --- Keys and the table ----------------------------------------------------------------------------------------------
+
+
+@nb.njit(nogil=True, inline="always")
+def longer(key: Any, word: Any) -> Any:
+    """The key of an n-gram with one more word before it; that of a single word is the word's hash."""
+    return mix(key * HASH_FACTOR + word)
+
+
+@nb.njit(nogil=True, cache=True)
+def word_hash(data: Any, start: Any, end: Any) -> Any:
+    """The hash of a word's bytes, never 0."""
+    value = HASH_SEED
+    for i in range(start, end):
+        value = (value ^ np.uint64(data[i])) * HASH_FACTOR
+    return mix(value)
+
+
+@nb.njit(nogil=True)
+def _home(key: Any, size: Any) -> Any:
+    return np.int64((key >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
+
+
+@nb.njit(nogil=True, cache=True)
+def _find(table: Any, size: Any, key: Any) -> Any:
+    """The row of a key, or -1. Keys ascend, so a search ends at the first larger one."""
+    row = _home(key, size)
+    while table[row, 0] != 0 and table[row, 0] < key:
+        row += 1
+    return row if table[row, 0] == key else -1
+
+
+@nb.njit(nogil=True, cache=True)
+def _rows(keys: Any, size: Any, rows: Any) -> None:
+    free = 0
+    for i in range(keys.shape[0]):
+        free = max(free, _home(keys[i], size))
+        rows[i] = free
+        free += 1
+
+
+def make_table(keys: npt.NDArray[Any], log10: npt.NDArray[Any], backoff: npt.NDArray[Any]) -> Table:
+    """The table of n-grams, each key once: two thirds full, in the order of the keys; the size is its last row's."""
+    order = np.argsort(keys)
+    keys = keys[order]
+    size = len(keys) * 3 // 2 + 1
+    if size >= 2**32:
+        raise UserError(f"{len(keys):,} n-grams are more than a model can hold; prune it")
+    rows = np.empty(len(keys), np.int64)
+    _rows(keys, size, rows)
+    table = np.zeros((max(size, int(rows[-1]) + 1 if len(rows) else 0) + 2, 2), np.uint64)
+    table[rows, 0] = keys
+    values = np.stack([log10[order], backoff[order]], axis=1).astype("<f4")
+    table[rows, 1] = values.reshape(-1).view("<u8")
+    table[-1, 1] = size  # in a row that is free
+    return table
+
+
+@cache
+def special() -> npt.NDArray[np.uint64]:
+    """The hashes of <s>, </s> and <unk>."""
+    words = [np.frombuffer(word, np.uint8) for word in (BEGIN, END, UNKNOWN)]
+    return np.array([word_hash(word, 0, len(word)) for word in words], np.uint64)
+
+
+@nb.njit(nogil=True, cache=True)
+def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: Any, special: Any, out: Any) -> None:
+    size = np.int64(table[table.shape[0] - 1, 1])
+    floats = table.view(np.float32)  # columns 2 and 3: probability and weight
+    begin, end_of_line, unknown = special[0], special[1], special[2]
+    words = np.empty(MOST, np.uint64)  # the last words, the latest first
+    weights, fresh = np.zeros(MOST, np.float64), np.zeros(MOST, np.float64)
+    for document in range(starts.shape[0]):
+        i, last = starts[document], ends[document]
+        while i < last:
+            words[0] = begin
+            row = _find(table, size, begin)
+            weights[0] = floats[row, 3] if row >= 0 else 0.0
+            context = 1 if order > 1 else 0  # how many of the last words are known to go together
+            out.lines[document] += 1
+            while True:
+                ended = i == last or data[i] == _LINE
+                if not ended:
+                    start = i
+                    while i < last and data[i] != _LINE and data[i] != _SPACE:
+                        i += 1
+                    word = word_hash(data, start, i)
+                    out.words[document] += 1
+                    if i < last and data[i] == _SPACE:
+                        i += 1
+                else:
+                    word = end_of_line
+                row = _find(table, size, word)
+                if row < 0:
+                    word = unknown
+                    row = _find(table, size, word)
+                    out.unknown[document] += 1
+                matched = 1
+                probability = np.float64(floats[row, 2]) if row >= 0 else UNKNOWN_PROBABILITY
+                fresh[0] = np.float64(floats[row, 3]) if row >= 0 else 0.0
+                key = word
+                for n in range(1, context + 1):
+                    key = longer(key, words[n - 1])
+                    row = _find(table, size, key)
+                    if row >= 0:
+                        matched = n + 1
+                        probability = np.float64(floats[row, 2])
+                        fresh[n] = np.float64(floats[row, 3])
+                    elif closed:
+                        break
+                    else:
+                        fresh[n] = 0.0
+                for n in range(matched, context + 1):
+                    probability += weights[n - 1]
+                out.log10[document] += probability
+                if ended:
+                    break
+                known = matched if closed else context + 1
+                context = min(known, order - 1)
+                for n in range(context - 1, 0, -1):
+                    words[n] = words[n - 1]
+                words[0] = word
+                for n in range(context):
+                    weights[n] = fresh[n]
+            i += 1
+
+
+# --- ARPA ------------------------------------------------------------------------------------------------------------
+
+
+def read_arpa(path: Path | str, spelling: str = "lines") -> NgramModel:
+    """A model in ARPA's format, which KenLM's lmplz and SRILM write (.arpa, .arpa.gz); KenLM's binary files are not read.
+
+    `spelling` is that of the texts it was trained on. UserError names the line that is wrong. Memory: 32 bytes an n-gram.
+    """
+    try:
+        with cast(BinaryIO, gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")) as file:
+            sizes = _arpa_sizes(path, file)
+            found = [_section(path, file, order, sizes) for order in range(1, len(sizes) + 1)]
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    closed = all(bool(np.isin(longer_ones[3], one[0]).all()) for one, longer_ones in pairwise(found))
+    keys, log10, backoff = (np.concatenate([section[k] for section in found]) for k in range(3))
+    if len(np.unique(keys)) != len(keys):
+        raise UserError(f"{path}: lists an n-gram twice")
+    return NgramModel(make_table(keys, log10, backoff), order=len(sizes), spelling=spelling, closed=closed)
+
+
+def _arpa_sizes(path: Path | str, file: BinaryIO) -> list[int]:
+    sizes: list[int] = []
+    begun = False
+    for _ in range(1000):
+        line = file.readline(1 << 16).strip()
+        if line == b"\\data\\":
+            begun = True
+        elif begun and line.startswith(b"ngram "):
+            sizes.append(int(line.partition(b"=")[2]))
+        elif begun and not line and sizes:
+            if len(sizes) > MOST:
+                raise UserError(f"{path}: of order {len(sizes)}; {MOST} is the highest")
+            return sizes
+    raise UserError(f"{path}: not an ARPA file (no \\data\\ and ngram counts); KenLM's binary files cannot be read")
+
+
+def _section(path: Path | str, file: BinaryIO, order: int, sizes: list[int]) -> Any:
+    """Keys, log10 probabilities, backoff weights, and the keys without the first word, of one order."""
+    line = b""
+    while not (line := file.readline(1 << 16)).startswith(b"\\") and line:
+        pass
+    if line.strip() != f"\\{order}-grams:".encode():
+        raise UserError(f"{path}: \\{order}-grams: is missing")
+    count = sizes[order - 1]
+    keys, shorter = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
+    log10, backoff = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    read = 0
+    for block in _blocks(file, count):
+        data = np.frombuffer(block, np.uint8)
+        new = _parse(data, order, keys[read:], log10[read:], backoff[read:], shorter[read:])
+        if new < 0:
+            raise UserError(f"{path}: {order}-gram {read - new:,} is no line of an ARPA file")
+        read += new
+    if read != count:
+        raise UserError(f"{path}: has {read:,} {order}-grams, not {count:,}")
+    return keys, log10, backoff, shorter
+
+
+def _blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
+    """So many lines, some at a time."""
+    while lines > 0:
+        some = [line for _ in range(min(lines, 100_000)) if (line := file.readline(1 << 16))]
+        if not some:
+            return
+        lines -= len(some)
+        yield b"".join(some)
+
+
+@nb.njit(nogil=True, cache=True)
+def _number(data: Any, i: Any, end: Any) -> Any:
+    """A decimal number at byte i, and where it ends (-1: there is none)."""
+    sign, value, scale, exponent, digits = 1.0, 0.0, 0, 0, 0
+    if i < end and data[i] in (0x2D, 0x2B):
+        sign = -1.0 if data[i] == 0x2D else 1.0
+        i += 1
+    point = False
+    while i < end and (0x30 <= data[i] <= 0x39 or (data[i] == 0x2E and not point)):
+        if data[i] == 0x2E:
+            point = True
+        else:
+            value = value * 10.0 + (data[i] - 0x30)
+            scale += point
+            digits += 1
+        i += 1
+    if i + 1 < end and data[i] in (0x45, 0x65):
+        i += 1
+        negative = data[i] == 0x2D
+        i += data[i] in (0x2D, 0x2B)
+        while i < end and 0x30 <= data[i] <= 0x39:
+            exponent = exponent * 10 + (data[i] - 0x30)
+            i += 1
+        exponent = -exponent if negative else exponent
+    return sign * value * 10.0 ** (exponent - scale), i if digits else -1
+
+
+@nb.njit(nogil=True, cache=True)
+def _parse(data: Any, order: Any, keys: Any, log10: Any, backoff: Any, shorter: Any) -> Any:
+    """Fill the arrays from whole lines; the number of lines, or minus the place of one that is none."""
+    words = np.empty(MOST, np.uint64)
+    count, i, end = 0, 0, data.shape[0]
+    while i < end:
+        stop = i
+        while stop < end and data[stop] != _LINE:
+            stop += 1
+        value, i = _number(data, i, stop)
+        if i < 0:
+            return -count - 1
+        log10[count] = value
+        for n in range(order):
+            while i < stop and data[i] in (_SPACE, 0x09):
+                i += 1
+            start = i
+            while i < stop and data[i] not in (_SPACE, 0x09, 0x0D):
+                i += 1
+            if i == start:
+                return -count - 1
+            words[n] = word_hash(data, start, i)
+        while i < stop and data[i] in (_SPACE, 0x09, 0x0D):
+            i += 1
+        if i < stop:
+            value, i = _number(data, i, stop)
+            if i < 0:
+                return -count - 1
+            backoff[count] = value
+        key = words[order - 1]
+        for n in range(order - 2, -1, -1):
+            shorter[count] = key
+            key = longer(key, words[n])
+        keys[count] = key
+        count += 1
+        i = stop + 1
+    return count

@@ -1,0 +1,124 @@
+"""Signals that come from a model file: one function a kind, behind one door.
+
+Nothing here is unpickled: a pickle runs whatever code its author liked. scikit-learn models are read in skops' format, and
+only where they are made of types that skops trusts.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from pipeline.filters.models.perplexity import NgramModel
+
+Scorer = Callable[[pa.Array, pa.Array], npt.NDArray[np.float64]]
+"""Texts and their languages to a number each; NaN where there is none."""
+_PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
+
+
+@lru_cache(8)
+def open_scorer(kind: str, path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    """The scorer of a model file; a worker opens each once. UserError where the file is none of its kind."""
+    return _KINDS[kind](path, label, spelling, share)
+
+
+def open_scorers(scores: Mapping[str, Any]) -> dict[str, Scorer]:
+    """The scorers of a config's [scores]."""
+    return {
+        name: open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+        for name, score in scores.items()
+    }
+
+
+def _fasttext(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    from pipeline.filters.classifier import QualityClassifier
+
+    model = QualityClassifier.load(path, label=label, spelling=spelling)
+    return lambda texts, languages: model.predict(texts)
+
+
+def _perplexity(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    model = _model(path, spelling)
+    return lambda texts, languages: model.perplexity(texts)
+
+
+def _model(path: str, spelling: str | None) -> "NgramModel":
+    from pipeline.filters.models.perplexity import NgramModel, read_arpa
+
+    if path.endswith((".arpa", ".arpa.gz")):
+        return read_arpa(path, spelling or "lines")
+    model = NgramModel.load(path, verify=False)  # the step's key is the hash of the file
+    if spelling not in (None, model.spelling):
+        raise UserError(f"{path}: was trained on the spelling {model.spelling}, not {spelling}")
+    return model
+
+
+def _divergence(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    model = _model(path, spelling)
+    if model.order != 1:
+        raise UserError(
+            f"{path}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
+        )
+    return lambda texts, languages: model.divergence(texts)
+
+
+def _words(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    from pipeline.filters.models.wordlists import WordLists
+
+    lists = WordLists.load(path)
+    return lists.share if share else lists.count
+
+
+def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+    from pipeline.filters.kernels.normalize import normalize
+
+    if path.endswith(_PICKLES) or Path(path).read_bytes()[:1] == b"\x80":
+        raise UserError(
+            f"{path}: a pickle, which may run any code and is not opened; save the model with skops.io.dump"
+        )
+    try:
+        import skops.io
+    except ImportError:
+        raise UserError("scikit-learn models need the extra: pip install 'corpus-pipeline[sklearn]'") from None
+    try:
+        foreign = skops.io.get_untrusted_types(file=path)
+        if foreign:
+            raise UserError(f"{path}: holds types that skops does not trust: {', '.join(foreign)}")
+        model = skops.io.load(path, trusted=[])
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise UserError(f"{path}: not a model that skops saved ({error})") from None
+    classes = [str(name) for name in getattr(model, "classes_", [])]
+    wanted = label if label is not None else classes[-1] if classes else ""
+    if not hasattr(model, "predict_proba") or wanted not in classes:
+        raise UserError(
+            f"{path}: gives no probability of {wanted!r}{did_you_mean(wanted, classes)}; "
+            f"its classes: {', '.join(classes) or 'none'}"
+        )
+    column = classes.index(wanted)
+
+    def score(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
+        spelt: list[str | None] = normalize(texts, spelling or "lines").to_pylist()
+        used = [row for row, text in enumerate(spelt) if text]
+        found = np.full(len(spelt), np.nan)
+        if used:
+            found[used] = model.predict_proba([spelt[row] for row in used])[:, column]
+        return found
+
+    return score
+
+
+_KINDS: dict[str, Callable[[str, str | None, str | None, bool], Scorer]] = {
+    "fasttext": _fasttext,
+    "perplexity": _perplexity,
+    "divergence": _divergence,
+    "words": _words,
+    "sklearn": _sklearn,
+}

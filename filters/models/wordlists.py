@@ -1,0 +1,141 @@
+"""Listed words and phrases in a text, such as C4's list of bad words (Raffel et al. 2020, section 2.2; LDNOOBW).
+
+A list is a text file, an entry a line; a directory holds one a language, named by its code ("de", "de.txt"; "fr-CA-…" adds to
+"fr"). A document is looked through by the lists of its own language; one in a language without a list has no value.
+Words are those of filters/shingles.py, in lower case and without punctuation: an entry is found as whole words only. In
+scripts written without spaces each letter is a word, so that there an entry is found wherever its letters stand together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit, uint64
+
+from pipeline.errors import UserError
+from pipeline.filters.dedup.shingles import as_text_array, fmix64, word_hashes
+from pipeline.filters.kernels.unicode import find_slot, table_size
+
+_NO_LISTS = ("license", "readme", "users", "package.json", "licence")
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True)
+class _List:
+    """A language's entries as hashes, in a table, and how many words they have."""
+
+    keys: npt.NDArray[np.uint64]
+    longest: int
+
+
+class WordLists:
+    """Entries by language; under None those for every document."""
+
+    def __init__(self, entries: Mapping[str | None, Sequence[str]]) -> None:
+        self.languages = tuple(sorted(name for name in entries if name is not None))
+        self._lists = {name: _compile(found) for name, found in entries.items()}
+        self._any = None in entries
+
+    @classmethod
+    def load(cls, path: Path | str) -> "WordLists":
+        """A file, or a directory by language. UserError where there is none, or a list without a word."""
+        place = Path(path)
+        if place.is_file():
+            return cls({None: _read(place)})
+        entries: dict[str | None, list[str]] = {}
+        for file in list_files(place):
+            entries.setdefault(language_of(file), []).extend(_read(file))
+        return cls(entries)
+
+    def count(self, texts: Any, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
+        """How often entries occur in each text; NaN where its language has no list, and for null."""
+        array = as_text_array(texts)
+        found = np.full(len(array), np.nan)
+        hashes = word_hashes(array)
+        labels = [None] * len(array) if languages is None or self._any else languages.to_pylist()
+        for row, (words, label) in enumerate(zip(hashes, labels, strict=True)):
+            wanted = self._lists.get(None if self._any else label)
+            if wanted is not None and array[row].is_valid:
+                found[row] = _count(words, wanted.keys, wanted.longest)
+        return found
+
+    def share(self, texts: Any, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
+        """`count` for each word of the text; NaN without words."""
+        counts = self.count(texts, languages)
+        words = np.array([len(found) for found in word_hashes(as_text_array(texts))], np.float64)
+        return np.asarray(np.divide(counts, words, out=np.full(len(counts), np.nan), where=words > 0))
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The lists in a directory, in order. UserError where there are none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such file or directory of word lists")
+    files = [
+        file
+        for file in sorted(folder.iterdir())
+        if file.is_file() and file.suffix in ("", ".txt") and file.stem.lower() not in _NO_LISTS and file.name[0] != "."
+    ]
+    if not files:
+        raise UserError(f"{folder}: holds no word lists; one is named by its language: en, or en.txt")
+    return files
+
+
+def language_of(file: Path) -> str:
+    """The language of a list: what its name begins with."""
+    return file.stem.partition("-")[0].partition("_")[0].lower()
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as a word list ({error})") from None
+    entries = [line for line in lines if line.strip()]
+    if not entries or not any(len(words) for words in word_hashes(pa.array(entries, pa.large_string()))):
+        raise UserError(f"{file}: a word list without a word")
+    return entries
+
+
+def _compile(entries: Sequence[str]) -> _List:
+    phrases = [words for words in word_hashes(pa.array(entries, pa.large_string())) if len(words)]
+    keys = np.zeros(table_size(len(phrases)), np.uint64)
+    for words in phrases:
+        _insert(keys, words)
+    return _List(keys, max(map(len, phrases)))
+
+
+@njit(nogil=True)
+def _phrase(value: Any, word: Any) -> Any:
+    return value * uint64(_GOLDEN) + word
+
+
+@njit(nogil=True, cache=True)
+def _insert(keys: Any, words: Any) -> None:
+    value = uint64(words.size)
+    for word in words:
+        value = _phrase(value, word)
+    key = max(fmix64(value), uint64(1))
+    keys[find_slot(keys, keys.size - 1, key)] = key
+
+
+@njit(nogil=True, cache=True)
+def _count(words: Any, keys: Any, longest: Any) -> Any:
+    """At each word the longest entry that begins there; the next may begin after it."""
+    found = i = 0
+    while i < words.size:
+        step = 0
+        for length in range(min(longest, words.size - i), 0, -1):
+            value = uint64(length)
+            for k in range(length):
+                value = _phrase(value, words[i + k])
+            key = max(fmix64(value), uint64(1))
+            if keys[find_slot(keys, keys.size - 1, key)] == key:
+                step = length
+                break
+        found += step > 0
+        i += max(step, 1)
+    return found

@@ -1,0 +1,248 @@
+"""A config file to a `Config`: TOML, laid over its base, with `--set key=value`, checked whole before any work starts.
+
+`load(path, sets)` reads a file, lays it over the recipe its `base` names, applies the settings, and checks every key.
+A mistake is one `UserError` that names the key and what is accepted.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import ValidationError
+
+from pipeline.config import CUT_OPTIONS, Config, Extract, Score, Section, parse_bytes
+from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.rules import check_signals
+
+Model = TypeVar("Model", bound=Section)
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> Config:
+    """The config in the file at `path`, with its base below it and `key=value` settings above it."""
+    raw = read_with_base(path)
+    for setting in sets:
+        apply_setting(raw, setting)
+    return check(raw, str(path))
+
+
+def check(raw: Mapping[str, Any], where: str) -> Config:
+    """The typed config of a plain dict; `where` is named in the error."""
+    config = validate(Config, raw, where)
+    check_rules(config, where)
+    check_extract(config.extract, where)
+    check_keep(config.duplicates.keep, where)
+    check_cuts(config, where)
+    parse_bytes(config.duplicates.memory)
+    if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
+        True
+    ) != 1:
+        raise UserError(
+            f"{where}: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl"
+        )
+    if config.input.part_size < 1:
+        raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
+    parse_bytes(config.tokenizer.memory, "tokenizer.memory")
+    parse_bytes(config.shards.memory, "shards.memory")
+    if config.extract.prescreen is not None and config.language.keep is None:
+        raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
+    return config
+
+
+def check_rules(config: Config, where: str) -> None:
+    """Every rule is on a signal there is, and every edit can be done."""
+    if not (config.quality or config.edited or config.edits or config.scores):
+        return
+    from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
+    from pipeline.filters.families.stopwords import LISTS
+    from pipeline.filters.signals import all_signals
+
+    place = "scores."
+    try:
+        check_names(config.scores, all_signals())
+        place = "quality."
+        known = (*all_signals(), *config.scores)
+        check_signals(config.rules, known)
+        place = ""
+        edited = [f"edited.{name}" for name in (*MEASURES, *all_signals())]
+        check_signals(config.edited_rules, edited)
+        place = "quality."
+        plain = [rule for rule in config.relative_rules if not rule.signal.startswith("edited.")]
+        check_signals(plain, known)
+        place = ""
+        check_signals([rule for rule in config.relative_rules if rule not in plain], edited)
+        place = "quality."
+        for rule in (*config.rules, *config.edited_rules):
+            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
+                for label in sorted(set(rule.languages or ()) - LISTS.keys()):
+                    raise UserError(
+                        f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
+                        f"there are: {', '.join(LISTS)}"
+                    )
+        place = "edit."
+        LineRules(**config.edit.model_dump())
+    except UserError as error:
+        raise UserError(f"{where}: {place}{error}") from None
+    if config.edited and not config.edits:
+        raise UserError(
+            f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
+        )
+
+
+def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:
+    """A score has a name that no signal has, and that can be a column's."""
+    for name in scores:
+        if name in (*signals, "contamination", "contaminated_by"):
+            raise UserError(f"{name}: a signal is called so already; give [scores.{name}] another name")
+        if not name.isidentifier():
+            raise UserError(f"{name}: the name of a score is made of letters, digits and _")
+
+
+def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
+    """The typed form of a plain dict; UserError for the first mistake."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{where}: {one_line(error, model)}") from None
+
+
+def check_extract(extract: Extract, where: str) -> None:
+    """The extractor offers what is asked of it."""
+    from pipeline.extract.options import TextOptions, check_offer
+
+    try:
+        check_offer(TextOptions(**extract.model_dump(include={field.name for field in fields(TextOptions)})))
+    except UserError as error:
+        raise UserError(f"{where}: extract.{error}") from None
+
+
+def check_cuts(config: Config, where: str) -> None:
+    """No option of what is cut out of texts is without effect."""
+    lines, asked = config.duplicates.lines, config.decontaminate
+    if lines is not None and lines.normalize and lines.lower:
+        raise UserError(f"{where}: duplicates.lines.lower: needs normalize = false; normalize does that and more")
+    if asked.action == "cut" and asked.threshold is not None:
+        raise UserError(f"{where}: decontaminate.threshold: one n-gram is enough to cut it; leave the threshold out")
+    usual = type(asked)()
+    for name in CUT_OPTIONS:
+        if asked.action != "cut" and getattr(asked, name) != getattr(usual, name):
+            raise UserError(f'{where}: decontaminate.{name}: needs action = "cut"; nothing is cut out otherwise')
+    if config.duplicates.min_sentences is not None and not config.cuts:
+        known = "lines, sentences, ngrams, substrings"
+        raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
+
+
+def check_keep(keep: Sequence[str], where: str) -> None:
+    """Every preference is known, and so is the signal it names."""
+    from pipeline.filters.dedup.keep_policy import parse_keep
+
+    try:
+        if any(text.startswith(("highest", "lowest")) for text in keep):
+            from pipeline.filters.signals import all_signals
+
+            parse_keep(keep, all_signals())
+        else:
+            parse_keep(keep, ())
+    except UserError as error:
+        raise UserError(f"{where}: duplicates.keep: {error}") from None
+
+
+def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The file's tables laid over those of the file its `base` names, relative to it."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = did_you_mean(path.stem, sorted(file.stem for file in path.parent.glob("*.toml")))
+        raise UserError(f"{path}: no such file{near}; configs/quickstart.toml is one to start from") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base: give the path of one config file")
+    below = (path.parent / base).resolve()
+    if below in (*seen, path.resolve()):
+        raise UserError(f"{path}: base: {base} extends itself")
+    return merge(read_with_base(below, (*seen, path.resolve())), raw)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merged key by key; anything else from `above` wins, and `false` takes away what it lies on."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        _put(merged, key, merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value)
+    return merged
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key; `false` over something that is no switch takes it away: off is absent."""
+    if value is False and key in table and not isinstance(table[key], bool):
+        del table[key]
+    else:
+        table[key] = value
+
+
+def apply_setting(raw: dict[str, Any], setting: str) -> None:
+    """Put `a.b.c=value` into `raw`; the value is TOML, or else plain text."""
+    key, equals, text = setting.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UserError(f"--set {setting}: write key=value, for example --set quality.words.min=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = raw
+    for name in names[:-1]:
+        child = table.get(name)
+        if not isinstance(child, dict):
+            if child is not None:
+                raise UserError(f"--set {setting}: {name} is a value, not a table")
+            child = table[name] = {}
+        else:
+            child = table[name] = dict(child)
+        table = child
+    _put(table, names[-1], value)
+
+
+def one_line(error: ValidationError, model: type[Section]) -> str:
+    """The first mistake in words; a missing or misspelt key comes with the keys there are."""
+    first = error.errors(include_url=False)[0]
+    place = [str(step) for step in first["loc"]]
+    path = ".".join(place)
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(model, place[:-1])
+        return f"{path}: unknown key{did_you_mean(place[-1], known)}; known: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{path}: missing"
+    if first["type"] in ("model_type", "dataclass_type"):
+        return f"{path}: must be a table with keys {', '.join(_known_keys(model, place))}, not {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        message += f", not {first['input']!r}"
+        near = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
+        return f"{path}: {message}{near}"
+    given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"{path}: {message}{given}" if path else f"{message}{given}"
+
+
+def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
+    model: Any = root
+    for name in place:
+        if get_origin(model) is dict:  # the quality table: its keys are signals, its values ranges
+            model = get_args(model)[1]
+        else:
+            model = model.model_fields[name].annotation
+        if type(None) in get_args(model):  # a table that may be absent
+            model = next(kind for kind in get_args(model) if kind is not type(None))
+    if get_origin(model) is dict:
+        return []
+    names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)
+    return [*names, "base"] if model is root else names

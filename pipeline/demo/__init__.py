@@ -1,0 +1,1 @@
+"""An archive to try things on."""

@@ -1,0 +1,170 @@
+"""Undo what a server did to a body on its way: Transfer-Encoding, then Content-Encoding.
+
+Archives lie about both: crawlers store decoded bodies with the headers that came with them. A body that does not look as
+its header says is therefore taken as it is, and only one that starts right and then breaks is a failure.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import brotli
+import zstandard
+
+from pipeline.extract.inputs.archive import Headers
+
+_STEP = 1 << 16
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Uncoded:
+    """A body with its codings undone, or why it could not be: `problem` is "bad_coding" or "too_large", else None.
+
+    `detail` says what was wrong, also where the body could be used all the same.
+    """
+
+    body: bytes
+    problem: str | None = None
+    detail: str | None = None
+
+
+def undo(body: bytes, headers: Headers, *, max_bytes: int) -> Uncoded:
+    """The body without chunks and compression, at most `max_bytes` of it. Never raises."""
+    notes = []
+    coding = _listed(headers, "transfer-encoding") + _listed(headers, "content-encoding")[::-1]
+    if "chunked" in coding:
+        body, note = unchunk(body)
+        notes += [note] if note else []
+    for name in coding:
+        if name in ("chunked", "identity", "none", "", "utf-8", "7bit", "8bit", "binary"):
+            continue
+        inflated, note = _inflate(body, name, max_bytes)
+        if note == "too_large":
+            return Uncoded(b"", "too_large", f"{name}: more than {max_bytes:,} bytes")
+        if inflated is None:
+            return Uncoded(b"", "bad_coding", f"{name}: {note}")
+        body = inflated
+        notes += [f"{name}: {note}"] if note else []
+    if len(body) > max_bytes:
+        return Uncoded(b"", "too_large", f"{len(body):,} bytes; the limit is {max_bytes:,}")
+    return Uncoded(body, None, "; ".join(notes) or None)
+
+
+def unchunk(body: bytes) -> tuple[bytes, str | None]:
+    """Contents of a chunked body, and a note where it was not well-formed.
+
+    One that does not start with a chunk is returned as it is; one that breaks keeps what could be read before that.
+    """
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        line_end = body.find(b"\n", at, at + 4096)
+        size = _chunk_size(body[at:line_end]) if line_end >= 0 else None
+        if size is None:
+            if not parts:
+                return body, None if not body else "declared chunked, but is not"
+            # Some servers' last chunk is followed by a page's rest without chunks; without a size it cannot be told apart.
+            return b"".join(parts), f"chunks broken after {at:,} bytes"
+        if size == 0:
+            return b"".join(parts), None
+        data = body[line_end + 1 : line_end + 1 + size]
+        follows = body[line_end + 1 + size : line_end + 3 + size]
+        if not parts and len(data) == size and follows and follows[:1] not in b"\r\n":
+            return body, "declared chunked, but is not"
+        parts.append(data)
+        if len(data) < size:
+            return b"".join(parts), "last chunk is cut"
+        at = line_end + 1 + size + (2 if follows == b"\r\n" else 1 if follows[:1] == b"\n" else 0)
+
+
+def _chunk_size(line: bytes) -> int | None:
+    digits = line.split(b";")[0].strip()
+    try:
+        return int(digits, 16) if digits.isalnum() and len(digits) <= 8 else None
+    except ValueError:
+        return None
+
+
+def _listed(headers: Headers, name: str) -> list[str]:
+    values = ",".join(value for key, value in headers if key == name)
+    return [value.strip().strip('"').lower() for value in values.split(",")] if values else []
+
+
+def _inflate(body: bytes, name: str, max_bytes: int) -> tuple[bytes | None, str | None]:
+    """The decompressed body and a note; None with the note saying why not."""
+    name = {"x-gzip": "gzip", "gz": "gzip", "x-deflate": "deflate", "brotli": "br", "x-zstd": "zstd"}.get(name, name)
+    if not body:
+        return body, None
+    if name == "gzip":
+        if body[:2] != b"\x1f\x8b":
+            return body, "declared, but not so coded"
+        return _collect(_zlib_pieces(body, 31), max_bytes)
+    if name == "deflate":
+        wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+        inflated, note = _collect(_zlib_pieces(body, 15), max_bytes) if wrapped else (None, None)
+        if inflated is None and note != "too_large":
+            inflated, note = _collect(_zlib_pieces(body, -15), max_bytes)
+    elif name == "br":
+        inflated, note = _collect(_brotli_pieces(body), max_bytes)
+    elif name == "zstd":
+        if body[:4] != _ZSTD_MAGIC:
+            return body, "declared, but not so coded"
+        return _collect(_zstd_pieces(body), max_bytes)
+    else:
+        return (body, "unknown coding") if _is_plain(body) else (None, "unknown coding")
+    if inflated is None and note != "too_large" and _is_plain(body):
+        return body, "declared, but not so coded"
+    return inflated, note
+
+
+def _collect(pieces: Iterator[bytes], max_bytes: int) -> tuple[bytes | None, str | None]:
+    """All pieces; what came before the data broke, with a note, if that is anything."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            size += len(piece)
+            if size > max_bytes:
+                return None, "too_large"
+            parts.append(piece)
+    except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
+        # Browsers show what arrived before the break, and so do we.
+        return (b"".join(parts), f"broken after {size:,} bytes ({error})") if size else (None, str(error))
+    return b"".join(parts), None
+
+
+def _zlib_pieces(body: bytes, wbits: int) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits)
+    while body:
+        yield inflate.decompress(body, _STEP)
+        while inflate.unconsumed_tail and not inflate.eof:
+            yield inflate.decompress(inflate.unconsumed_tail, _STEP)
+        if not inflate.eof:
+            yield inflate.flush()
+            if not inflate.eof:
+                raise EOFError("ends early")
+        body = inflate.unused_data if wbits == 31 and inflate.unused_data[:2] == b"\x1f\x8b" else b""
+        inflate = zlib.decompressobj(wbits)
+
+
+def _brotli_pieces(body: bytes) -> Iterator[bytes]:
+    inflate = brotli.Decompressor()
+    yield inflate.process(body, output_buffer_limit=_STEP)
+    while not inflate.is_finished():
+        if not (piece := inflate.process(b"", output_buffer_limit=_STEP)) and not inflate.is_finished():
+            raise EOFError("ends early")
+        yield piece
+
+
+def _zstd_pieces(body: bytes) -> Iterator[bytes]:
+    with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True) as reader:
+        while piece := reader.read(_STEP):
+            yield piece
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether the start reads as text: bytes no compressor leaves so."""
+    head = body[:512]
+    controls = head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f\x1b")
+    return len(controls) * 50 <= len(head) or head.count(0) * 3 > len(head)

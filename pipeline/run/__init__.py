@@ -1,0 +1,1 @@
+"""Bringing a run directory up to date."""

@@ -1,0 +1,1 @@
+"""Making something new from finished runs."""

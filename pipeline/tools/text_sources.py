@@ -1,0 +1,151 @@
+"""Texts to learn from or to compare with, wherever they lie: plain text, JSON Lines, Parquet, or a run.
+
+books.txt books.txt.gz    passages of about 300 words, cut at line ends, so that length does not tell sources apart
+pages.jsonl(.gz, .zst)    a document a line, its text under "text"
+pages.parquet             the same, a document a row
+runs/mine                 what the run kept; runs/mine:raw all it extracted, runs/mine:dropped what it dropped
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.ledger import kept, row_groups
+from pipeline.errors import UserError
+from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, Columns, open_lines
+
+if TYPE_CHECKING:
+    from pipeline.filters.language import LanguageIdentifier
+
+PASSAGE = 300
+"""Words a passage of a plain text: a page of our web sample has about 400."""
+WHICH = ("kept", "raw", "dropped")
+_TEXT = (".txt", ".txt.gz", ".txt.zst")
+_BATCH = 1000
+_MOST = 10_000_000
+"""Bytes a document may have (`extract.max_record_bytes`)."""
+
+
+def read_texts(sources: Sequence[str], *, text: str = "text", language: str | None = None) -> Iterator[pa.Array]:
+    """The texts of all sources as Arrow arrays, none null or blank, in order. Raises UserError for a source that is none,
+    before any is read.
+
+    With `language` only those that lid.176 says are in it.
+    """
+    found = [(source, _kind(source)) for source in sources]
+    if language is None:
+        return _read(found, text)
+    from pipeline.filters.language import LanguageIdentifier
+
+    identifier = LanguageIdentifier()
+    identifier.check([language])
+    return _in_language(_read(found, text), language, identifier)
+
+
+def _kind(source: str) -> tuple[list[str], str | None]:
+    """The files of a source, or a run directory and which of its texts."""
+    name, colon, which = source.rpartition(":")
+    if not (colon and which in WHICH and Path(name).is_dir()):
+        name, which = source, "kept"
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise UserError(f"{name}: not a run directory; name its files, such as {name}/*.txt")
+        return [name], which
+    files = [name] if Path(name).is_file() else sorted(glob.glob(name, recursive=True))
+    if not files:
+        raise UserError(f"{source}: no such file or run directory (of a run: {', '.join(f'RUN:{w}' for w in WHICH)})")
+    for file in files:
+        if not file.lower().endswith((*_TEXT, *DOCUMENT_SUFFIXES)):
+            raise UserError(f"{file}: not text; known: {', '.join((*_TEXT, *DOCUMENT_SUFFIXES))}, a run directory")
+    return files, None
+
+
+def _read(found: Iterable[tuple[str, tuple[list[str], str | None]]], text: str) -> Iterator[pa.Array]:
+    for source, (files, which) in found:
+        count = 0
+        for name in files:
+            if which is not None:
+                arrays = _run(Path(name), which)
+            elif name.lower().endswith(_TEXT):
+                arrays = _batches(_passages(name))
+            else:
+                arrays = _batches(_documents(name, text))
+            for array in arrays:
+                used = array.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(array), ""), False))
+                count += len(used)
+                if len(used):
+                    yield used
+        if not count:
+            raise UserError(f"{source}: holds no text" + ("" if which else f'; a document\'s text is its "{text}"'))
+
+
+def _batches(texts: Iterator[str]) -> Iterator[pa.Array]:
+    held: list[str] = []
+    for one in texts:
+        held.append(one)
+        if len(held) == _BATCH:
+            yield pa.array(held, pa.large_string())
+            held = []
+    yield pa.array(held, pa.large_string())
+
+
+def _passages(name: str) -> Iterator[str]:
+    lines: list[str] = []
+    words = 0
+    with open_lines(name) as file:
+        while line := file.readline(_MOST):
+            read = line.decode("utf-8", "replace")
+            lines.append(read)
+            words += len(read.split())
+            if words >= PASSAGE:
+                yield "".join(lines)
+                lines, words = [], 0
+    yield "".join(lines)
+
+
+def _documents(name: str, text: str) -> Iterator[str]:
+    from pipeline.extract.inputs.sources import read
+
+    for record in read(name, 0, None, columns=Columns(text=text), max_record_bytes=_MOST):
+        if record.text is not None:
+            yield record.text.encode("utf-8", "replace").decode()
+
+
+def _run(root: Path, which: str) -> Iterator[pa.Array]:
+    from pipeline.run.run import STEP, open_run
+
+    run = open_run(root)
+    needed = {"raw": "extract", "kept": "clean", "dropped": "duplicates"}[which]
+    for part in run.parts:
+        if not run.is_done(STEP[needed], part):
+            raise UserError(f"{root}: has not finished its {needed} stage; run it again first")
+        if which == "kept":
+            for table in row_groups(run.file("clean", part), ["text"]):
+                yield table["text"].combine_chunks()
+            continue
+        pairs = zip(
+            row_groups(run.file("extract", part), ["text"]),
+            row_groups(run.file(needed, part), ["dropped"]),
+            strict=True,
+        )
+        for texts, decided in pairs:
+            column = texts["text"].combine_chunks()
+            yield column if which == "raw" else column.filter(pc.invert(kept(decided["dropped"])))
+
+
+def _in_language(arrays: Iterator[pa.Array], language: str, identifier: "LanguageIdentifier") -> Iterator[pa.Array]:
+    for array in arrays:
+        labels, _ = identifier.predict_columns(array)
+        found = array.filter(pc.equal(labels, language))
+        if len(found):
+            yield found
+
+
+def describe(sources: Sequence[str]) -> list[str]:
+    """The sources in words that do not change with the place they lie in."""
+    return [os.path.basename(source.rstrip("/")) for source in sources]

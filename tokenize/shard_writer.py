@@ -1,0 +1,144 @@
+"""Writing shards: the documents of encoded parts, in a given order, as token files and a table behind what is there."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.tokenize.encoded import Header, Parts, read_tokens, tokens_path
+
+_BLOCK_TOKENS = 1 << 22
+_BLOCK_ROWS = 1 << 16
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        ("split", pa.string()),
+        ("start", pa.int64()),
+        ("length", pa.int64()),
+        ("id", pa.string()),
+        ("part", pa.int32()),
+        ("row", pa.int64()),
+        ("bytes", pa.int64()),
+        ("language", pa.string()),
+    ]
+)
+
+
+Documents = Callable[[], Iterator[pa.Table]]
+"""Rows of an index in order, table by table; it is asked for them several times."""
+
+
+def build(
+    directory: Path, manifest: Mapping[str, Any], documents: Mapping[str, Documents], parts: Parts
+) -> dict[str, Any]:
+    """Write the new files of one generation of documents, by split; the manifest with them, which is not written.
+
+    Nothing that the manifest knows is touched. A file that it does not know, of a writing that was cut off, is overwritten.
+    """
+    tables: list[dict[str, Any]] = list(manifest["documents"])
+    name = "documents.parquet" if not tables else f"documents-{len(tables):05d}.parquet"
+    splits: dict[str, Any] = {}
+    count = 0
+    with pq.ParquetWriter(directory / name, DOCUMENT_SCHEMA, compression="zstd") as table:
+        for split, rows in documents.items():
+            totals = dict.fromkeys(("documents", "tokens", "bytes"), 0)
+            for some in rows():
+                totals["documents"] += len(some)
+                totals["tokens"] += pc.sum(some["length"]).as_py() or 0
+                totals["bytes"] += pc.sum(some["bytes"]).as_py() or 0
+            old = manifest["splits"][split]
+            blocks = _gather(rows(), parts)
+            size = manifest["shard_tokens"]
+            new = _write_shards(directory, split, len(old["shards"]), blocks, totals["tokens"], size, parts.header)
+            _write_documents(table, split, rows(), old["tokens"])
+            splits[split] = {key: old[key] + value for key, value in totals.items()}
+            splits[split]["shards"] = [*old["shards"], *new]
+            count += totals["documents"]
+    with (directory / name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    tables.append({"file": name, "documents": count, "sha256": digest})
+    return {**manifest, "documents": tables, "splits": splits}
+
+
+def _gather(tables: Iterator[pa.Table], parts: Parts) -> Iterator[np.ndarray]:
+    """The documents' tokens in order, in blocks of some megabytes; a block is good until the next is asked for."""
+    dtype = parts.header.dtype
+    block = np.empty(_BLOCK_TOKENS, dtype)
+    used = 0
+    for documents in tables:
+        columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
+        for number, first, length in zip(*columns, strict=True):
+            path, start, end = tokens_path(parts.files[number]), int(first), int(first + length)
+            while start < end:
+                piece = read_tokens(path, dtype, start, min(end - start, len(block) - used))
+                block[used : used + len(piece)] = piece
+                used += len(piece)
+                start += len(piece)
+                if used == len(block):
+                    yield block
+                    used = 0
+    if used:
+        yield block[:used]
+
+
+def _write_shards(
+    directory: Path,
+    split: str,
+    first: int,
+    blocks: Iterator[np.ndarray],
+    left: int,
+    shard_tokens: int,
+    header: Header,
+) -> list[dict[str, Any]]:
+    block = np.empty(0, header.dtype)
+    shards: list[dict[str, Any]] = []
+    while left:
+        name, size = f"{split}-{first + len(shards):05d}.npy", min(left, shard_tokens)
+        digest = hashlib.sha256()
+        with (directory / name).open("w+b") as file:
+            shape = {"descr": header.dtype.newbyteorder("<").str, "fortran_order": False, "shape": (size,)}
+            np.lib.format.write_array_header_1_0(file, shape)
+            file.seek(0)
+            digest.update(file.read())
+            missing = size
+            while missing:
+                if not len(block):
+                    block = next(blocks)
+                piece, block = block[:missing], block[missing:]
+                file.write(piece.data)
+                digest.update(piece.data)
+                missing -= len(piece)
+        shards.append({"file": name, "tokens": size, "sha256": digest.hexdigest()})
+        left -= size
+    return shards
+
+
+def _write_documents(table: pq.ParquetWriter, split: str, tables: Iterator[pa.Table], position: int) -> None:
+    for rows in _evenly(tables, _BLOCK_ROWS):
+        ends = position + np.cumsum(rows["length"].to_numpy())
+        starts = pa.array(ends - rows["length"].to_numpy(), pa.int64())
+        rows = rows.set_column(rows.schema.get_field_index("start"), "start", starts)
+        rows = rows.append_column("split", pa.repeat(pa.scalar(split), len(rows))).select(DOCUMENT_SCHEMA.names)
+        table.write_table(rows.cast(DOCUMENT_SCHEMA))
+        position = int(ends[-1])
+
+
+def _evenly(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size` rows, the last of fewer, so that it does not show how they came."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        while count + len(table) >= size:
+            yield pa.concat_tables([*held, table.slice(0, size - count)]).combine_chunks()
+            table = table.slice(size - count)
+            held, count = [], 0
+        if len(table):
+            held.append(table)
+            count += len(table)
+    if held:
+        yield pa.concat_tables(held).combine_chunks()
