@@ -60,7 +60,9 @@ from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import Config  # noqa: E402
 from pipeline.core.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.filters.dedup.clusters import warm_up as warm_up_clusters  # noqa: E402
 from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
+from pipeline.filters.dedup.verify import warm_up as warm_up_verify  # noqa: E402
 from pipeline.stages.choice import decide  # noqa: E402
 from pipeline.stages.duplicates import CANDIDATES, find_candidates  # noqa: E402
 from pipeline.stages.job import View, part_file  # noqa: E402
@@ -198,8 +200,9 @@ def view_of(folder: Path, n: int, part_rows: int, memory: str, verify: str, step
 
 def work(view: View) -> None:
     """The step, alone in this process; prints what it took."""
-    warm_up()  # loading compiled kernels takes seconds, whatever there is to do
-    warm_up()
+    warm_up_clusters()  # loading compiled kernels takes seconds, whatever there is to do
+    warm_up_verify()
+
     shingle_hashes(["a b"], 5)
     began, cpu = time.perf_counter(), time.process_time()
     step = find_candidates if view.step == "duplicates.candidates" else decide
