@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Config
-from pipeline.core.ledger import atomic, row_groups
+from pipeline.core.ledger import row_groups
 from pipeline.errors import UserError
+from pipeline.files import atomic
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.signals import measure as signals
 from pipeline.filters.signals import stored_signals

@@ -9,9 +9,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
-from pipeline.core.ledger import atomic_folder
 from pipeline.core.progress import safe
 from pipeline.errors import UserError, did_you_mean
+from pipeline.files import atomic_folder
 from pipeline.run.run import STEP, Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer

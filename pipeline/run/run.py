@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from pipeline.config import CUT_OPTIONS, STAGES, Config
 from pipeline.config_file import apply_setting, check, one_line
-from pipeline.core.ledger import Part, file_digest, fingerprint, read_json_lines, rows_in, stored_key
+from pipeline.core.ledger import Part, fingerprint, read_json_lines, rows_in, stored_key
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.native import MODEL_FILE
+from pipeline.files import digest
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder
@@ -58,7 +59,7 @@ class Step:
 
 def extract_options(config: Config) -> Any:
     """How pages become text, the native extractor's model by its content, and which column of a table is what."""
-    model = file_digest(MODEL_FILE) if config.extract.extractor == "native" else None
+    model = digest(MODEL_FILE) if config.extract.extractor == "native" else None
     columns = asdict(config.input.columns)
     options: dict[str, Any] = {
         "extract": config.extract.model_dump(mode="json", exclude={"prescreen"}),
@@ -74,7 +75,7 @@ def extract_options(config: Config) -> Any:
 
         words = (config.url.hard_words, config.url.soft_words, config.url.substrings)
         options["url"] = [
-            sorted(file_digest(file) for file in blocklist_files(config.url.blocklists)),
+            sorted(digest(file) for file in blocklist_files(config.url.blocklists)),
             [path and fingerprint(sorted(read_words(path))) for path in words],
             sorted(config.url.curated),
         ]
@@ -88,7 +89,7 @@ def language_options(config: Config) -> Any:
         return config.language.characters
     if not Path(model).is_file():
         raise UserError(f"language.model: {model}: no such file")
-    return config.language.characters, file_digest(Path(model))
+    return config.language.characters, digest(Path(model))
 
 
 def signature_options(config: Config) -> Any:
@@ -137,7 +138,7 @@ def tokenizer_options(config: Config) -> Any:
         return options.model_dump(exclude={"file"})
     if not Path(options.file).is_file():
         raise UserError(f"tokenizer.file: {options.file}: no such file")
-    return {"file": file_digest(Path(options.file)), "pattern": options.pattern}
+    return {"file": digest(Path(options.file)), "pattern": options.pattern}
 
 
 def shard_options(config: Config) -> Any:

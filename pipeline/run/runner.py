@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from pipeline.config import Config
 from pipeline.core.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
-from pipeline.core.ledger import append_json, lock, rows_in, sweep, write_text
+from pipeline.core.ledger import append_json, lock, rows_in
 from pipeline.errors import UserError, did_you_mean
+from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
 from pipeline.run.run import Run, Step, earlier_runs, open_run, part_from, upto
 from pipeline.run.warmup import cold, compiled_ahead, warm_up

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.core.ledger import atomic, row_groups, rows_in
+from pipeline.core.ledger import row_groups, rows_in
 from pipeline.errors import UserError
+from pipeline.files import atomic
 from pipeline.stages.job import View, text_groups
 from pipeline.stages.measure import band_names
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from pipeline.config import Url
 from pipeline.core.engines import Care, Tick
-from pipeline.core.ledger import atomic, rows_in, writer
+from pipeline.core.ledger import rows_in, writer
+from pipeline.files import atomic
 from pipeline.stages.job import Job
 from pipeline.stages.prescreen import prescreen
 

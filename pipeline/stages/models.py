@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config, Score
-from pipeline.core.ledger import file_digest, read
+from pipeline.core.ledger import read
 from pipeline.errors import UserError
+from pipeline.files import digest
 from pipeline.stages.evaluations import evaluation_files, open_index
 
 
@@ -24,7 +25,7 @@ def score_options(config: Config) -> Any:
     found = {}
     for name, score in config.scores.items():
         files = model_files(f"scores.{name}.model", score)
-        digests = [[file.name if score.kind == "words" else file.suffix, file_digest(file)] for file in files]
+        digests = [[file.name if score.kind == "words" else file.suffix, digest(file)] for file in files]
         found[name] = [score.model_dump(exclude={"model"}), digests]
     return list(found.items())  # in the order of the columns
 
@@ -118,7 +119,7 @@ def contamination(config: Config) -> bool:
 def item_options(config: Config) -> Any:
     """The evaluation files by their content, in the order of the config, and how they are compared."""
     options = config.decontaminate
-    digests = [[Path(file).name, file_digest(Path(file))] for file in evaluation_files(options)]
+    digests = [[Path(file).name, digest(Path(file))] for file in evaluation_files(options)]
     return [options.model_dump(include={"fields", "id", "ngram"}), digests]
 
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 from pipeline.config import Config, Mask
 from pipeline.config import Tokenizer as TokenizerOptions
 from pipeline.core.engines import Care, Tick
-from pipeline.core.ledger import KEY, atomic_folder, kept, row_groups, rows_in, writer
+from pipeline.core.ledger import KEY, kept, row_groups, rows_in, writer
 from pipeline.errors import UserError
+from pipeline.files import atomic_folder
 from pipeline.stages.job import Job, View, step_folder, text_groups
 from pipeline.stages.measure import CONTAMINATION
 

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.core.ledger import lock, row_groups, write_text
+from pipeline.core.ledger import lock, row_groups
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
+from pipeline.files import write_text
 from pipeline.run.run import STEP, Run, open_run
 from pipeline.run.runner import Reporter
 from pipeline.stages.job import step_folder

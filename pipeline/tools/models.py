@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.core.ledger import atomic, write_text
 from pipeline.errors import UserError, did_you_mean
+from pipeline.files import atomic, write_text
 from pipeline.tools.text_sources import describe, read_texts
 
 if TYPE_CHECKING:
