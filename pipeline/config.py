@@ -15,8 +15,6 @@ from pipeline.train.config import TrainConfig
 if TYPE_CHECKING:
     from pipeline.extract.inputs.documents import Columns, Dataset
 
-STAGES = ("extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train")
-StageName = Literal["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
 RecordType = Literal[
     "warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"
 ]  # WARC/1.1, section 6
@@ -412,7 +410,8 @@ class Config(Section):
     input: Input
     out: str | None = None
     """The run directory; without it runs/ and the name of the config file."""
-    until: StageName = "train"
+    until: str = "train"
+    """The stage to stop after: python -m pipeline run --help names them."""
     url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()

@@ -61,12 +61,6 @@ class Part:
         return f"{self.path} from byte {self.start:,}" if self.start else self.path
 
 
-def fingerprint(*values: Any) -> str:
-    """A short stable hash of plain values (anything JSON can say)."""
-    text = json.dumps(values, sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 @contextmanager
 def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter]:
     """A Parquet writer on a file that appears, whole and under its key, when the block ends well."""
@@ -135,6 +129,12 @@ def alive_rows(path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """`kept` of a step's whole file, as a NumPy mask."""
     mask = kept(read(path, ["dropped"])["dropped"])
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def dropped_nulls(path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """True where a row of a step's file was dropped by an earlier stage, as a NumPy mask."""
+    dropped = read(path, ["dropped"])["dropped"].combine_chunks()
+    return np.asarray(dropped.is_null().to_numpy(zero_copy_only=False), np.bool_)
 
 
 def reasons_to_dropped(alive: pa.Array, reasons: pa.Array) -> pa.Array:

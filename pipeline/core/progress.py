@@ -8,32 +8,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-TITLES = {
-    "extract": "extract text",
-    "extract.urls": "find repeated URLs",
-    "language": "identify language",
-    "language.decide": "decide on language",
-    "quality": "measure quality",
-    "quality.edit": "edit, measure again",
-    "quality.scores": "score by models",
-    "quality.contamination": "find evaluation texts",
-    "quality.bounds": "find shares",
-    "quality.decide": "decide on quality",
-    "duplicates.signatures": "sign for duplicates",
-    "duplicates.candidates": "find candidates",
-    "duplicates.documents": "choose among copies",
-    "duplicates.lines": "find lines that repeat",
-    "duplicates.sentences": "find sentences that repeat",
-    "duplicates.ngrams": "find n-grams seen before",
-    "duplicates.substrings": "find passages that repeat",
-    "duplicates.contamination": "cut evaluation texts",
-    "duplicates": "decide what goes",
-    "clean": "write clean text",
-    "tokenizer": "train tokenizer",
-    "shards.encode": "encode",
-    "shards": "write shards",
-    "train": "train model",
-}
+from pipeline.core.step import Step
+
 PLAIN_LINE_EVERY = 10.0  # seconds
 
 
@@ -53,13 +29,13 @@ class Display:
         self.console = console
         self._bar: Progress | None = None
         self._task: Any = None
-        self._step = ""
+        self._title = ""
         self._total = 0
         self._began = self._told = 0.0
 
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+    def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
         """A step starts."""
-        self._step, self._total = step, total
+        self._title, self._total = step.title, total
         self._began = self._told = time.monotonic()
         if not self.console.is_terminal:
             return
@@ -73,7 +49,7 @@ class Display:
             transient=True,
         )
         extra = f"{pending} of {parts} parts" if pending < parts else ""
-        self._task = self._bar.add_task(TITLES[step], total=total or None, rows=0, extra=extra)
+        self._task = self._bar.add_task(step.title, total=total or None, rows=0, extra=extra)
         self._bar.start()
 
     def advance(self, rows: int, units: int) -> None:
@@ -88,14 +64,14 @@ class Display:
                 if units and self._total > units
                 else ""
             )
-            self._line(f"{TITLES[self._step]}: {rows:,} documents, {rows / seconds:,.0f}/s{left}")
+            self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{left}")
 
-    def end(self, step: str, rows: int, seconds: float) -> None:
+    def end(self, step: Step, rows: int, seconds: float) -> None:
         """The step is done."""
         self._stop()
-        speed = f", {rows / seconds:,.0f}/s" if seconds > 0.5 and step != "train" else ""
-        what = "steps" if step == "train" else "documents"
-        self._line(f"[green]✓[/] {TITLES[step]:<20} {rows:,} {what} in {seconds:,.1f} s{speed}")
+        speed = f", {rows / seconds:,.0f}/s" if seconds > 0.5 and step.name != "train" else ""
+        what = "steps" if step.name == "train" else "documents"
+        self._line(f"[green]✓[/] {step.title:<20} {rows:,} {what} in {seconds:,.1f} s{speed}")
 
     def note(self, text: str) -> None:
         """One line worth reading."""
@@ -144,14 +120,14 @@ class Quiet:
         """The steps that had something to do, in order."""
         return list(self.pending)
 
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
+    def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
         """A step starts."""
-        self.pending[step] = pending
+        self.pending[step.name] = pending
 
     def advance(self, rows: int, units: int) -> None:
         """Not told."""
 
-    def end(self, step: str, rows: int, seconds: float) -> None:
+    def end(self, step: Step, rows: int, seconds: float) -> None:
         """Not told."""
 
     def note(self, text: str) -> None:

@@ -11,9 +11,11 @@ from rich.table import Table
 from pipeline.core.ledger import Part, kept, read
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
-from pipeline.report.stats import decisions
-from pipeline.run.run import COLLISIONS, STEP, Run
-from pipeline.stages.evaluations import open_index
+from pipeline.run.run import Run
+from pipeline.stages.decontaminate import CUT, FIND, open_index
+from pipeline.stages.duplicates.outcome import DUPLICATES
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.quality_rules import QUALITY_DECIDE
 
 DOCUMENTS = 3
 """Of an item, shown on the terminal."""
@@ -30,15 +32,15 @@ def collect(run: Run) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     documents = 0
     for part in run.parts:
-        for step in ("quality.contamination", decisions(run.config)["quality"]):
-            if not run.is_done(STEP[step], part):
+        for step in (FIND, QUALITY_DECIDE):
+            if not run.is_done(step, part):
                 raise UserError(f"{run.root}: has not finished its quality stage; run it again first")
-        held = read(run.file("quality.contamination", part), ["contaminated_by"])["contaminated_by"].combine_chunks()
+        held = read(run.file(FIND, part), ["contaminated_by"])["contaminated_by"].combine_chunks()
         rows = pc.indices_nonzero(pc.fill_null(pc.greater(pc.list_value_length(held), 0), False))
         if not len(rows):
             continue
         documents += len(rows)
-        origin = read(run.file("extract", part), ["id", "url"]).take(rows).to_pylist()
+        origin = read(run.file(EXTRACT, part), ["id", "url"]).take(rows).to_pylist()
         verdicts = zip(*_verdicts(run, part, rows), strict=True)
         for items, record, (stays, cut) in zip(held.take(rows).to_pylist(), origin, verdicts, strict=True):
             for item in items:
@@ -58,12 +60,11 @@ def collect(run: Run) -> dict[str, Any]:
 
 def _verdicts(run: Run, part: Part, rows: pa.Array) -> tuple[list[bool], list[bool]]:
     """Which of the rows stay, and out of which something is cut."""
-    stages = decisions(run.config)
-    cuts = run.config.contamination == "cut" and run.is_done(STEP["duplicates"], part)
-    stays = kept(read(run.file(stages["duplicates" if cuts else "quality"], part), ["dropped"])["dropped"]).take(rows)
+    cuts = run.config.contamination == "cut" and run.is_done(DUPLICATES, part)
+    stays = kept(read(run.file(DUPLICATES if cuts else QUALITY_DECIDE, part), ["dropped"])["dropped"]).take(rows)
     if not cuts:
         return stays.to_pylist(), [False] * len(rows)
-    places = read(run.file(COLLISIONS, part), ["cuts"])["cuts"].combine_chunks()
+    places = read(run.file(CUT, part), ["cuts"])["cuts"].combine_chunks()
     return stays.to_pylist(), pc.greater(pc.list_value_length(places), 0).fill_null(False).take(rows).to_pylist()
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from pipeline.core.ledger import DROPPED, read
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
-from pipeline.report.stats import decisions
-from pipeline.run.run import STEP, Run
+from pipeline.run.run import Run
+from pipeline.stages.extract import EXTRACT
 
 EXAMPLES = 5
 
@@ -22,12 +22,12 @@ def verdicts(run: Run) -> Iterator[tuple[str, pa.Table]]:
     """For each part its name, and id, url and `dropped` of its rows: the failing rules ("quality.words.min") of the stage
     that dropped the row, none where it is kept."""
     for part in run.parts:
-        for step in decisions(run.config).values():
-            if not run.is_done(STEP[step], part):
-                raise UserError(f"{run.root}: has not finished its {STEP[step].stage} stage; run it again first")
-        table = read(run.file("extract", part), ["id", "url"])
+        for stage, step in run.deciders.items():
+            if not run.is_done(step, part):
+                raise UserError(f"{run.root}: has not finished its {stage} stage; run it again first")
+        table = read(run.file(EXTRACT, part), ["id", "url"])
         dropped = pa.nulls(len(table), DROPPED)
-        for stage, step in decisions(run.config).items():
+        for stage, step in run.deciders.items():
             rules = read(run.file(step, part), ["dropped"])["dropped"].combine_chunks()
             full = pc.binary_join_element_wise(stage, rules.flatten(), ".") if len(rules.flatten()) else rules.flatten()
             named = pa.ListArray.from_arrays(_offsets(rules), full, type=DROPPED)

@@ -4,7 +4,6 @@ import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from pipeline.core.ledger import Part, read
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
 from pipeline.report.why import find, row_of, text_of
-from pipeline.run.run import STEP, Run, earlier_runs
-from pipeline.stages.job import text_groups
-from pipeline.stages.measure import band_names
+from pipeline.run.run import Run, earlier_runs
+from pipeline.stages.duplicates.outcome import DUPLICATES
+from pipeline.stages.duplicates.signatures import SIGNATURES, band_names
+from pipeline.stages.duplicates.verify import DOCUMENTS
+from pipeline.stages.extract import EXTRACT
 
 LARGEST = 10
 MEASURED = 1_000  # documents among which all pairs are compared
@@ -40,14 +41,14 @@ class Pair:
 
 def check_decided(run: Run) -> None:
     """The run has come as far as its duplicates."""
-    if not run.is_done(STEP["duplicates"]):
+    if not run.is_done(DUPLICATES):
         raise UserError(f"{run.root}: its duplicates are not decided; python -m pipeline run goes on")
 
 
 def dropped_rows(run: Run) -> Iterator[tuple[Part, pa.Table]]:
     """The rows that went for another document, a part at a time, with their place."""
     for part in run.parts:
-        table = read(run.file("duplicates.documents", part), ["cluster", "cluster_size", "similarity", "reason"])
+        table = read(run.file(DOCUMENTS, part), ["cluster", "cluster_size", "similarity", "reason"])
         goes = pc.is_valid(table["reason"])
         table = table.append_column("row", pa.array(np.arange(len(table))))
         yield part, table.filter(goes)
@@ -80,7 +81,7 @@ def pairs(run: Run, *, cluster: str | None = None, url: str | None = None, count
         what = f"--cluster {cluster}" if cluster else f"--url {url}" if url else str(run.root)
         raise UserError(f"{what}: the duplicates stage dropped nothing there")
     for _, part, row in chosen:
-        decided = row_of(run, "duplicates.documents", part, row)
+        decided = row_of(run, DOCUMENTS, part, row)
         assert decided is not None
         yield Pair(
             rule=decided["reason"],
@@ -100,7 +101,7 @@ def _record(run: Run, document: str) -> dict[str, Any] | None:
 
 def _record_at(run: Run, part: Part, row: int) -> dict[str, Any]:
     """The extract of a row, with its text as it was compared."""
-    record = row_of(run, "extract", part, row)
+    record = row_of(run, EXTRACT, part, row)
     assert record is not None
     return record | {"text": text_of(run, part, row)}
 
@@ -151,9 +152,9 @@ def measure(run: Run) -> dict[str, Any]:
     names = band_names(options.bands)
     chosen: list[tuple[bytes, list[Any], str]] = []
     for part in run.parts:
-        signed = read(run.file("duplicates.signatures", part), ["content_hash", *names])
-        decided = read(run.file("duplicates", part), ["dropped"])["dropped"]
-        texts = pa.chunked_array(text_groups(partial(run.file, part=part), run.config.edits), pa.string())
+        signed = read(run.file(SIGNATURES, part), ["content_hash", *names])
+        decided = read(run.file(DUPLICATES, part), ["dropped"])["dropped"]
+        texts = pa.chunked_array(run.part_files(DOCUMENTS, part).texts(), pa.string())
         alive = pc.indices_nonzero(pc.and_(pc.is_valid(decided), pc.is_valid(signed[names[0]])))
         taken = signed.take(alive)
         keys = list(zip(*(taken[name].to_pylist() for name in names), strict=True))

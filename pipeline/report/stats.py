@@ -11,74 +11,68 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import Config
 from pipeline.core.ledger import kept, read, rows_in
 from pipeline.core.progress import safe
-from pipeline.run.run import STEP, Run
-from pipeline.stages.decide import has_shares, read_bounds
-from pipeline.stages.job import gate
+from pipeline.core.step import Step
+from pipeline.run.run import Run
+from pipeline.run.steps import cut_steps, stage_of
+from pipeline.stages.clean import CLEAN
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE
+from pipeline.stages.quality_rules import QUALITY_DECIDE, SHARES, read_bounds
+from pipeline.stages.shards import SHARDS
+from pipeline.stages.tokenizer import TOKENIZER
+from pipeline.stages.train import TRAIN
 
 NOT_PAGES = "record_type"
 """The reason of records that are no pages at all: requests, archive headers."""
-
-
-def decisions(config: Config) -> dict[str, str]:
-    """Stage -> the step whose file holds its `dropped` column."""
-    return {
-        "extract": gate(config),
-        "language": "language.decide",
-        "quality": "quality.decide",
-        "duplicates": "duplicates",
-    }
 
 
 def collect(run: Run) -> dict[str, Any]:
     """The whole account of a run.
 
     `{"run", "input", "pages", "kept", "records": {type: n}, "stages": [{"name", "in", "kept", "dropped", "rules":
-    {rule: {"failed", "only"}}, "seconds", "parts": {"done", "total"}}], "cuts": {family: {"documents", "places", "bytes"}},
+    {rule: {"failed", "only"}}, "seconds", "parts": {"done", "total"}}], "cuts": {step: {"documents", "places", "bytes"}},
     "languages": {code: {"in", "kept"}}, "clean", "tokenizer", "tokens", "train"}`. At every stage in = kept + dropped; "only"
     counts the rows dropped by that rule alone.
     A stage that is not finished counts the parts it has done.
     """
     seconds = run.seconds()
-    stages = [_stage(run, name, seconds[name]) for name in decisions(run.config)]
-    records = _value_counts(run, "extract", "record_type")
+    stages = [_stage(run, name, step, seconds[name]) for name, step in run.deciders.items()]
     account: dict[str, Any] = {
         "run": str(run.root),
         "input": stages[0]["in"],
         "pages": stages[0]["in"] - stages[0]["rules"].get(NOT_PAGES, {"failed": 0})["failed"],
         "kept": stages[-1]["kept"],
-        "records": records,
+        "records": _value_counts(run, EXTRACT, "record_type"),
         "stages": stages,
         "languages": _languages(run),
     }
-    account["cuts"] = {family: _cuts(run, family) for family in run.config.cuts}
-    clean = run.done_parts("clean")
-    documents = sum(rows_in(run.file("clean", part)) for part in clean)
-    size = sum(_text_bytes(run.file("clean", part)) for part in clean)
+    account["cuts"] = {step.name: _cuts(run, step) for step in cut_steps(run.config)}
+    clean = run.done_parts(CLEAN)
+    documents = sum(rows_in(run.file(CLEAN, part)) for part in clean)
+    size = sum(_text_bytes(run.file(CLEAN, part)) for part in clean)
     account["clean"] = {"documents": documents, "bytes": size, "folder": str(run.root / "clean")}
-    stages.append(_passing("clean", documents, seconds["clean"], len(clean), len(run.parts)))
-    if run.is_done(STEP["tokenizer"]):
+    for step in run.steps:
+        if step.documents is not None and (not step.whole or run.is_done(step)):
+            done, total = (1, 1) if step.whole else (len(run.done_parts(step)), len(run.parts))
+            count = documents if step is CLEAN else step.documents(run.run_files(step))
+            stages.append(_passing(step.name, count, seconds[stage_of(step)], done, total))
+    if run.is_done(TOKENIZER):
         account["tokenizer"] = json.loads((run.root / "tokenizer" / "report.json").read_text())
-        stages.append(_passing("tokenizer", documents, seconds["tokenizer"], 1, 1))
     account["tokens"] = 0
-    if run.is_done(STEP["shards"]):
+    if run.is_done(SHARDS):
         manifest = json.loads((run.root / "shards" / "manifest.json").read_text())
         account["tokens"] = sum(split["tokens"] for split in manifest["splits"].values())
         account["shards"] = {
             name: {k: v for k, v in split.items() if k != "shards"} for name, split in manifest["splits"].items()
         }
-        stages.append(
-            _passing("shards", sum(s["documents"] for s in manifest["splits"].values()), seconds["shards"], 1, 1)
-        )
-    if run.is_done(STEP["train"]):
+    if run.is_done(TRAIN):
         account["train"] = json.loads((run.root / "train" / "result.json").read_text()) | {"seconds": seconds["train"]}
     return account
 
 
-def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
-    step = decisions(run.config)[name]
+def _stage(run: Run, name: str, step: Step, seconds: float) -> dict[str, Any]:
     parts = run.done_parts(step)
     came_in = stayed = 0
     failed: dict[str, int] = {}
@@ -93,7 +87,7 @@ def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
         rule: {"failed": failed[rule], "only": only.get(rule, 0)}
         for rule in sorted(failed, key=lambda r: (-failed[r], r))
     }
-    bounds = _found_bounds(run) if name == "quality" else []
+    bounds = _found_bounds(run) if step is QUALITY_DECIDE else []
     return {
         "name": name,
         "in": came_in,
@@ -108,8 +102,8 @@ def _stage(run: Run, name: str, seconds: float) -> dict[str, Any]:
 
 def _found_bounds(run: Run) -> list[dict[str, Any]]:
     """What the rules on shares came to: each part's file has all of them."""
-    done = run.done_parts("quality.bounds") if has_shares(run.config) else ()
-    return [asdict(bound) for bound in read_bounds(run.file("quality.bounds", done[0]))] if done else []
+    done = run.done_parts(SHARES)
+    return [asdict(bound) for bound in read_bounds(run.file(SHARES, done[0]))] if done else []
 
 
 def _passing(name: str, documents: int, seconds: float, done: int, total: int) -> dict[str, Any]:
@@ -129,7 +123,7 @@ def _count(totals: dict[str, int], values: pa.Array) -> None:
         totals[str(entry["values"])] = totals.get(str(entry["values"]), 0) + entry["counts"]
 
 
-def _value_counts(run: Run, step: str, column: str) -> dict[str, int]:
+def _value_counts(run: Run, step: Step, column: str) -> dict[str, int]:
     totals: dict[str, int] = {}
     for part in run.done_parts(step):
         _count(totals, read(run.file(step, part), [column])[column].combine_chunks())
@@ -140,10 +134,10 @@ def _languages(run: Run) -> dict[str, dict[str, int]]:
     """Documents of each language that entered the language stage, and that are kept at the end of quality."""
     came: dict[str, int] = {}
     stayed: dict[str, int] = {}
-    for part in run.done_parts("quality.decide"):
-        labels = read(run.file("language", part), ["language"])["language"].combine_chunks()
+    for part in run.done_parts(QUALITY_DECIDE):
+        labels = read(run.file(LANGUAGE, part), ["language"])["language"].combine_chunks()
         _count(came, labels.drop_null())
-        _count(stayed, labels.filter(kept(read(run.file("quality.decide", part), ["dropped"])["dropped"])))
+        _count(stayed, labels.filter(kept(read(run.file(QUALITY_DECIDE, part), ["dropped"])["dropped"])))
     return {code: {"in": came[code], "kept": stayed.get(code, 0)} for code in sorted(came, key=lambda c: (-came[c], c))}
 
 
@@ -152,11 +146,11 @@ def _text_bytes(path: Path) -> int:
     return int(pc.sum(pc.binary_length(text)).as_py() or 0)
 
 
-def _cuts(run: Run, family: str) -> dict[str, int]:
-    """What a family of duplicates within texts takes out: of how many documents, how many places and bytes."""
+def _cuts(run: Run, step: Step) -> dict[str, int]:
+    """What a step takes out of texts: of how many documents, how many places and bytes."""
     total = {"documents": 0, "places": 0, "bytes": 0}
-    for part in run.done_parts(f"duplicates.{family}"):
-        column = read(run.file(f"duplicates.{family}", part), ["cuts"])["cuts"].combine_chunks()
+    for part in run.done_parts(step):
+        column = read(run.file(step, part), ["cuts"])["cuts"].combine_chunks()
         places = column.flatten()
         total["documents"] += pc.sum(pc.greater(pc.list_value_length(column), 0)).as_py() or 0
         total["places"] += len(places)
@@ -188,9 +182,9 @@ def show(account: Mapping[str, Any], console: Console) -> None:
                 f"  {safe(bound['rule'])}: bound {bound['value']:.6g} among {bound['documents']:,}{whose} documents",
                 highlight=False,
             )
-    for family, cut in account["cuts"].items():
+    for name, cut in account["cuts"].items():
         console.print(
-            f"duplicates.{family} cuts {cut['bytes']:,} bytes in {cut['places']:,} places of {cut['documents']:,} documents",
+            f"{name} cuts {cut['bytes']:,} bytes in {cut['places']:,} places of {cut['documents']:,} documents",
             highlight=False,
         )
     if account["languages"]:

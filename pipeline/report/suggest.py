@@ -12,14 +12,17 @@ from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.core.ledger import row_groups
+from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.files import atomic
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.signals import measure as signals
 from pipeline.filters.signals import stored_signals
 from pipeline.filters.thresholds import Cut, FloatArray, best_cut, histograms
-from pipeline.run.run import STEP, Run
-from pipeline.stages.models import check_scores
+from pipeline.run.run import Run
+from pipeline.stages.language import LANGUAGE
+from pipeline.stages.quality import QUALITY
+from pipeline.stages.scores import SCORES, check_scores
 from pipeline.tools.text_sources import read_texts
 
 WORTH = 0.05
@@ -72,15 +75,15 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
 def _ledger(run: Run, language: str | None) -> Iterator[Values]:
     """Every signal and score of the run's documents, as they lie in the ledger."""
-    sources = {"quality": list(stored_signals(run.config.families))}
+    sources: dict[Step, list[str]] = {QUALITY: list(stored_signals(run.config.families))}
     if run.config.scores:
-        sources["quality.scores"] = list(run.config.scores)
+        sources[SCORES] = list(run.config.scores)
     for part in run.parts:
         for step in sources:
-            if not run.is_done(STEP[step], part):
+            if not run.is_done(step, part):
                 raise UserError(f"{run.root}: has not finished its quality stage; run it again, or give --bad")
         groups = [row_groups(run.file(step, part), columns) for step, columns in sources.items()]
-        for labels, *tables in zip(row_groups(run.file("language", part), ["language"]), *groups, strict=True):
+        for labels, *tables in zip(row_groups(run.file(LANGUAGE, part), ["language"]), *groups, strict=True):
             values = {name: _numbers(table[name].combine_chunks()) for table in tables for name in table.column_names}
             there = tables[0]["words"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
             if language:

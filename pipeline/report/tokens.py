@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from pipeline.core.progress import safe
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import atomic_folder
-from pipeline.run.run import STEP, Run, open_run
+from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
 from pipeline.tokenize.exports import FORMATS
@@ -25,7 +25,7 @@ _BLOCK = 1 << 22
 
 def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
     """A run's shards and their tokenizer; UserError where they are not made, or not of the present config."""
-    if not run.is_done(STEP["shards"]):
+    if not run.is_done("shards"):
         raise UserError(f"{run.root}: no finished shards; python -m pipeline run … --until shards makes them")
     return shards.open(run.root / "shards"), Tokenizer.from_file(run.root / "tokenizer")
 

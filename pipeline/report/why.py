@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,21 +13,27 @@ from rich.console import Console
 from pipeline.config import Range
 from pipeline.core.ledger import Part, kept, read
 from pipeline.core.progress import safe
+from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.sources import raw_bytes
-from pipeline.report.stats import decisions
-from pipeline.run.run import STEP, Run
-from pipeline.stages.decide import read_bounds
+from pipeline.run.run import Run
+from pipeline.run.steps import cut_steps, layers_of, stage_of
+from pipeline.stages.clean import CLEAN
+from pipeline.stages.duplicates.verify import DOCUMENTS
+from pipeline.stages.edit import EDIT
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.shards import SHARDS
 
 SNIPPET = 300  # characters
 LINES = 20  # of those an edit removed
+NOT_SHOWN = ("dropped", "cuts", "text")
 
 
 def find(run: Run, url_or_id: str) -> list[tuple[Part, int]]:
     """Every row (part, row) of the ledger with this URL or document id."""
     places = []
-    for part in run.done_parts("extract"):
-        table = read(run.file("extract", part), ["id", "url"])
+    for part in run.done_parts(EXTRACT):
+        table = read(run.file(EXTRACT, part), ["id", "url"])
         same = pc.or_kleene(pc.equal(table["id"], url_or_id), pc.equal(table["url"], url_or_id))
         places += [(part, row) for row in pc.indices_nonzero(pc.fill_null(same, False)).to_pylist()]
     return places
@@ -40,28 +47,24 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
     `dropped` is None once an earlier stage has dropped the row, and "edit" where nothing is edited; the cuts' bytes are
     those of the text so far.
     """
-    record = row_of(run, "extract", part, row)
+    record = row_of(run, EXTRACT, part, row)
     assert record is not None
-    place = row + run.first_row(part) if all(run.is_done(STEP["extract"], p) for p in run.parts[: part.index]) else row
+    place = row + run.first_row(part) if all(run.is_done(EXTRACT, p) for p in run.parts[: part.index]) else row
     stages: list[dict[str, Any]] = []
-    label: str | None = None
-    sources = {"extract": "extract", "language": "language", "quality": "quality", "duplicates": "duplicates"}
-    for name, step in sources.items():
-        values = record if name == "extract" else row_of(run, step, part, row)
-        decided = row_of(run, decisions(run.config)[name], part, row)
-        if values is None or decided is None:
+    seen: dict[str, Any] = {}
+    for name, decider in run.deciders.items():
+        decided = row_of(run, decider, part, row)
+        if decided is None:
             break  # the run has not come so far
-        label = values.get("language", label)
-        if name == "quality" and run.config.edits:
-            edited = row_of(run, "quality.edit", part, row) or {}
-            values = values | {f"edited.{key}": value for key, value in edited.items() if key != "text"}
-        for wanted in ("quality.scores", "quality.contamination") if name == "quality" else ():
-            values = values | (row_of(run, wanted, part, row) or {})
+        shown: dict[str, Any] = {}
+        for step in run.steps:
+            if stage_of(step) == name and step.shows:
+                values = row_of(run, step, part, row) or {}
+                shown |= {f"{step.prefix}{key}": value for key, value in values.items() if key not in NOT_SHOWN}
+        seen |= shown
+        known = (record if stage_of(EXTRACT) == name else {}) | seen | decided
         dropped = decided["dropped"]
-        shown = {key: value for key, value in values.items() if key not in ("dropped", "cuts") and name != "extract"}
-        failing = (
-            None if dropped is None else [_explain(run, part, name, rule, values | decided, label) for rule in dropped]
-        )
+        failing = None if dropped is None else [_explain(run, part, name, decider, rule, known) for rule in dropped]
         stages.append({"name": name, "values": shown, "dropped": failing})
     told: dict[str, Any] = {
         "record": record | {"file": part.path, "row": place},
@@ -71,9 +74,9 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
         "clean": None,
         "shards": None,
     }
-    if run.is_done(STEP["clean"], part) and stages[-1]["name"] == "duplicates" and stages[-1]["dropped"] == []:
-        told["clean"] = str(run.file("clean", part))
-        if run.is_done(STEP["shards"]):
+    if run.is_done(CLEAN, part) and len(stages) == len(run.deciders) and stages[-1]["dropped"] == []:
+        told["clean"] = str(run.file(CLEAN, part))
+        if run.is_done(SHARDS):
             table = run.root / "shards" / "documents.parquet"
             found = pq.read_table(table, filters=[("id", "==", record["id"]), ("row", "==", place)]).to_pylist()
             told["shards"] = found[0] if found else None
@@ -82,7 +85,7 @@ def story(run: Run, part: Part, row: int) -> dict[str, Any]:
 
 def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The text that the edits have left of a row, and the lines they removed or changed; None where they have not seen it."""
-    edited = row_of(run, "quality.edit", part, row)
+    edited = row_of(run, EDIT, part, row)
     if edited is None or edited["words"] is None:
         return None
     from pipeline.filters.edits import LineRules, removed_lines
@@ -95,9 +98,9 @@ def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[s
 def cuts_of(run: Run, part: Part, row: int) -> list[dict[str, Any]]:
     """What each family of duplicates within texts cuts out of a row, in the order of the text."""
     found = []
-    for family in run.config.cuts:
-        values = row_of(run, f"duplicates.{family}", part, row) or {}
-        found += [{"rule": f"duplicates.{family}", **cut} for cut in values.get("cuts") or ()]
+    for step in cut_steps(run.config):
+        values = row_of(run, step, part, row) or {}
+        found += [{"rule": step.name, **cut} for cut in values.get("cuts") or ()]
     text = (text_of(run, part, row) or "").encode() if found else b""
     for cut in found:
         cut["text"] = text[cut["start"] : cut["end"]].decode()
@@ -106,13 +109,13 @@ def cuts_of(run: Run, part: Part, row: int) -> list[dict[str, Any]]:
 
 def text_of(run: Run, part: Part, row: int) -> str | None:
     """The text so far: what the edits have left, or what was extracted."""
-    found = (row_of(run, step, part, row) for step in ("quality.edit", "extract"))
+    found = (row_of(run, step, part, row) for step in layers_of(DOCUMENTS, run.config))
     return next((str(values["text"]) for values in found if values and values["text"] is not None), None)
 
 
-def row_of(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
+def row_of(run: Run, step: Step, part: Part, row: int) -> dict[str, Any] | None:
     """All columns of one row of a step; None where the step has not done the part."""
-    if not run.is_done(STEP[step], part):
+    if not run.is_done(step, part):
         return None
     with pq.ParquetFile(run.file(step, part)) as file:
         for index in range(file.num_row_groups):
@@ -121,65 +124,18 @@ def row_of(run: Run, step: str, part: Part, row: int) -> dict[str, Any] | None:
                 values: dict[str, Any] = file.read_row_group(index).slice(row, 1).to_pylist()[0]
                 return values
             row -= count
-    raise IndexError(f"{step} of {part.path} has no row {row}")
+    raise IndexError(f"{step.name} of {part.path} has no such row")
 
 
-def _bound_found(run: Run, part: Part, rule: str, language: str | None) -> str:
-    """What a share came to for a document's language."""
-    if not run.is_done(STEP["quality.bounds"], part):
-        return ""
-    for bound in read_bounds(run.file("quality.bounds", part)):
-        if bound.rule == rule and bound.language in (None, language):
-            whose = f"{bound.language} " if bound.language else ""
-            return f": bound {bound.value:.4g} among {bound.documents:,} {whose}documents"
-    return ""
+def _explain(run: Run, part: Part, stage: str, decider: Step, rule: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A failing rule with the value it saw and the bound it has: as the step that dropped the row explains it."""
+    assert decider.drops is not None
 
+    def file(step: Step) -> Path | None:
+        return run.file(step, part) if run.is_done(step, part) else None
 
-def _explain(
-    run: Run, part: Part, stage: str, rule: str, values: Mapping[str, Any], language: str | None
-) -> dict[str, Any]:
-    """A failing rule with the value it saw and the bound it has."""
-    config = run.config
-    if stage == "quality" and rule != "crashed":
-        if rule == "contamination":
-            held = values["contaminated_by"] or []
-            return {
-                "rule": "quality.contamination",
-                "value": values["contamination"],
-                "bound": f"of {held[0]['item']}" if held else None,
-            }
-        signal, _, side = rule.rpartition(".")
-        bound = getattr(_range(run, signal) or Range(), side)
-        more = _bound_found(run, part, rule, language)
-        return {"rule": f"quality.{rule}", "value": values[signal], "bound": f"{side} = {bound:g}{more}"}
-    if stage == "language" and rule == "keep":
-        return {
-            "rule": "language.keep",
-            "value": values["language"],
-            "bound": f"keep = {', '.join(config.language.keep or ())}",
-        }
-    if stage == "language" and rule == "min_score":
-        return {
-            "rule": "language.min_score",
-            "value": values["language_score"],
-            "bound": f"min_score = {config.language.min_score:g}",
-        }
-    if stage == "duplicates" and rule in config.cuts:
-        options = config.duplicates
-        sentences = f" and min_sentences = {options.min_sentences}" if options.min_sentences else ""
-        left = f"what is left has not min_words = {options.min_words}{sentences}"
-        if rule == "contamination":
-            pieces, characters = config.decontaminate.max_pieces, config.decontaminate.min_characters
-            left += f"; more than {pieces} pieces go, and those of fewer than {characters} characters"
-        return {"rule": f"duplicates.{rule}", "value": None, "bound": left}
-    if stage == "duplicates" and rule != "crashed":
-        similarity = values["similarity"]
-        alike = "" if similarity is None else f"similarity {similarity:.3f}, "
-        keep = f"kept by {', '.join(config.duplicates.keep)}"
-        return {"rule": f"duplicates.{rule}", "value": values["cluster"], "bound": alike + keep}
-    if rule == "url_duplicate":
-        return {"rule": f"{stage}.{rule}", "value": values["kept"], "bound": f"duplicates = {config.url.duplicates}"}
-    return {"rule": f"{stage}.{rule}", "value": values.get("detail"), "bound": None}
+    failing = decider.drops(rule, row, run.options[decider.name], file)
+    return {"rule": f"{stage}.{rule}", "value": failing.value, "bound": failing.bound}
 
 
 def _range(run: Run, signal: str) -> Range | None:
@@ -196,7 +152,7 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
     def line(name: str, text: Any) -> None:
         console.print(f"  {name:<33} {safe(str(text))}", highlight=False, soft_wrap=True)
 
-    console.print(f"[bold]{safe(str(record['url']))}[/]", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{safe(str(record['url'] or record['id']))}[/]", highlight=False, soft_wrap=True)
     line("id", record["id"])
     line(
         "archive",
@@ -276,14 +232,14 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
     """
     chosen: list[tuple[bytes, int, int]] = []
     seen: set[str] = set()
-    steps = decisions(run.config)
-    stages = list(steps) if dropped_by else ["duplicates"]
-    for part in run.done_parts("extract"):
-        ids = read(run.file("extract", part), ["id"])["id"]
+    stages = list(run.deciders) if dropped_by else list(run.deciders)[-1:]
+    for part in run.done_parts(EXTRACT):
+        ids = read(run.file(EXTRACT, part), ["id"])["id"]
         for stage in stages:
-            if not run.is_done(STEP[steps[stage]], part):
+            step = run.deciders[stage]
+            if not run.is_done(step, part):
                 continue
-            dropped = read(run.file(steps[stage], part), ["dropped"])["dropped"].combine_chunks()
+            dropped = read(run.file(step, part), ["dropped"])["dropped"].combine_chunks()
             if dropped_by is None:
                 rows = pc.indices_nonzero(kept(dropped)).to_pylist()
             else:

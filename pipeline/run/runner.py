@@ -2,37 +2,35 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.config import Config
-from pipeline.core.engines import Engine, InlineEngine, LocalEngine, RayEngine, Task
-from pipeline.core.ledger import append_json, lock, rows_in
+from pipeline.core.engines import Care, Engine, InlineEngine, LocalEngine, RayEngine, Task, Tick
+from pipeline.core.ledger import alive_rows, dropped_nulls, lock, rows_in
+from pipeline.core.part import PartFiles
+from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
-from pipeline.run.run import Run, Step, earlier_runs, open_run, part_from, upto
+from pipeline.run.run import SUFFIXES, Run, open_run, part_from
+from pipeline.run.steps import upto
 from pipeline.run.warmup import cold, compiled_ahead, warm_up
-from pipeline.stages.evaluations import check_evaluations
-from pipeline.stages.extract import prepare_urls
-from pipeline.stages.job import Job, View, step_folder
-from pipeline.stages.models import check_languages, check_scores, undefined_scores
-from pipeline.stages.products import check_tokens
+from pipeline.stages.extract import EXTRACT
 
 
 class Reporter(Protocol):
     """Hears what a run does (progress bars, plain lines, or nothing)."""
 
-    def begin(self, step: str, total: int, unit: str, pending: int, parts: int) -> None:
-        """A step starts; `total` counts units (bytes of archive, rows, parts) still to do."""
+    def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
+        """A step starts; `total` counts units (bytes of archive, or rows) still to do."""
 
     def advance(self, rows: int, units: int) -> None:
-        """So many rows and units are done in this step."""
+        """Rows and units done in this step so far."""
 
-    def end(self, step: str, rows: int, seconds: float) -> None:
+    def end(self, step: Step, rows: int, seconds: float) -> None:
         """The step is done."""
 
     def note(self, text: str) -> None:
@@ -42,17 +40,16 @@ class Reporter(Protocol):
         """The training loop's own progress."""
 
 
-def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
+def plan(root: Path, config: Config, steps: Iterable[Step], note: Callable[[str], None]) -> Run:
     """Find the input, fingerprint it, and write down config and parts; refuses a directory that holds something else."""
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
         raise UserError(f"duplicates.against: {root}: is this very run")
-    earlier_runs(config)
-    check_languages(config)
-    for line in (*check_scores(config), *(check_evaluations(config.decontaminate) if config.contamination else ())):
-        note(line)
+    for step in steps:
+        for line in step.check(config) if step.check else ():
+            note(line)
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
@@ -65,9 +62,11 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     if config.input.wanted:
         entries = list_shards(config.input.wanted)
 
+    planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
+    _ = planned.keys  # a file that an option names, and that is missing, is found here: before anything is written
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
-    return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
+    return planned
 
 
 def claim(root: Path, config: Config) -> None:
@@ -88,59 +87,70 @@ def claim(root: Path, config: Config) -> None:
 def run(root: Path, config: Config, *, workers: int, engine: str, until: str, reporter: Reporter) -> Run:
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
     wanted = tuple(step for step in upto(until) if step.needed(config))
-    if any(step.name == "train" for step in wanted) and find_spec("torch") is None:
-        raise UserError(
-            "training needs the extra: pip install 'corpus-pipeline[train]', or stop before it with --until shards"
-        )
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
-    if any(step.name == "tokenizer" for step in wanted):
-        check_tokens(config)
     with lock(root), ExitStack() as stack:
-        planned = plan(root, config, reporter.note)
+        planned = plan(root, config, wanted, reporter.note)
         sweep(root)
-        crew: Engine | None = None
-        finished = [step.name for step in wanted if planned.is_done(step)]
+        pool: Engine | None = None
+        finished = [step for step in wanted if planned.is_done(step)]
         if finished:
-            reporter.note(f"up to date, not done again: {', '.join(finished)}")
-        todo = [step for step in wanted if step.name not in finished]
-        if waiting := cold(step.name for step in todo):
+            reporter.note(f"up to date, not done again: {', '.join(step.name for step in finished)}")
+        todo = [step for step in wanted if step not in finished]
+        for step in todo:
+            if changed := planned.changed(step):
+                more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+                reporter.note(f"{root / changed[0]}{more}: not as it was written; made again")
+        if waiting := cold(todo):
             reporter.note("the first run of this version here compiles its kernels on the way: a minute of one core")
             if workers > 1:
-                stack.enter_context(compiled_ahead(waiting[1:], config))
+                ahead = [(step.kernels, planned.options[step.name], step.name) for step in waiting[1:] if step.kernels]
+                stack.enter_context(compiled_ahead(ahead))
         for step in todo:
             if step.whole:
                 _run_whole(planned, step, workers, reporter)
-                continue
-            if crew is None and not step.quick:
-                crew = LocalEngine(workers) if engine == "local" else RayEngine(workers)
-                stack.callback(crew.close)
-            _run_parts(planned, step, crew or InlineEngine(), reporter)
-            if step.name == "quality.scores":
-                for line in undefined_scores(config, (planned.file(step.name, part) for part in planned.parts)):
-                    reporter.note(line)
+            else:
+                if pool is None and not step.quick:
+                    pool = LocalEngine(workers) if engine == "local" else RayEngine(workers)
+                    stack.callback(pool.close)
+                _run_parts(planned, step, pool or InlineEngine(), reporter)
+            for line in step.remarks(planned.run_files(step), planned.options[step.name]) if step.remarks else ():
+                reporter.note(line)
     return planned
 
 
+def work_on_part(
+    function: Callable[..., int], decides: bool, files: PartFiles, options: Any, tick: Tick, care: Care
+) -> int:
+    """A task of an engine: a step's work on a part; returns the rows of the part.
+
+    Of a step that drops, what it has written is held against its gate: kept + dropped = input, whoever wrote the step.
+    """
+    function(files, options, tick, care)
+    if decides and files.gates:
+        alive, decided = alive_rows(files.gate), ~dropped_nulls(files.out)
+        if len(alive) != len(decided) or (alive != decided).any():
+            raise RuntimeError(
+                f"{files.step}: {files.out}: `dropped` must be a list for the rows that came in and null for the others"
+            )
+    return rows_in(files.out)
+
+
 def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None:
-    """Do the parts of a step that are not done yet, and clear away files of parts that are no more."""
-    assert step.part is not None
-    folder = step_folder(run.root, step.name)
+    """Do the parts of a step that are not done yet, and clear away what its folder holds beside its files."""
+    folder = step.folder(run.root)
     pending = [part for part in run.parts if not run.is_done(step, part)]
-    sizes = {
-        part.index: part.size if step.name == "extract" else rows_in(run.file("extract", part)) for part in pending
-    }
-    unit = "bytes" if step.name == "extract" else "rows"
-    reporter.begin(step.name, sum(sizes.values()), unit, len(pending), len(run.parts))
-    if step.name == "extract":
-        prepare_urls(run.root, run.config.url)
+    sizes = {part.index: part.size if step is EXTRACT else rows_in(run.file(EXTRACT, part)) for part in pending}
+    reporter.begin(step, sum(sizes.values()), len(pending), len(run.parts))
+    options = run.options[step.name]
+    if step.prepare:
+        step.prepare(folder, options)
     if not step.quick:
-        warm_up(step.name, run.config)
+        warm_up(step, options)
     tasks = []
     for part in pending:
-        first = 0 if step.name == "extract" else run.first_row(part)
-        job = Job(run.root, step.name, part, run.keys[step.name, part.index], run.config, first)
-        tasks.append(Task(f"{step.name} of {part.title}", step.part, (job,)))
+        arguments = (step.run, step.drops is not None, run.part_files(step, part), options)
+        tasks.append(Task(f"{step.name} of {part.title}", work_on_part, arguments))
     rows = units = 0
     began = time.perf_counter()
 
@@ -148,45 +158,36 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
         reporter.advance(rows + more_rows, units + more_units)
 
     for done in engine.run(tasks, report, reporter.note):
-        part = done.task.args[0].part
-        rows += rows_in(run.file("extract", part))
+        part = done.task.args[2].part
+        rows += rows_in(run.file(step, part))
         units += sizes[part.index]
-        _log(run, step, part.index, done.seconds)
+        key = run.keys[step.name, part.index]
+        run.journal.record(step.name, part.name, key, done.seconds, run.made(step, part))
         reporter.advance(rows, units)
-    wanted = {run.file(step.name, part).name for part in run.parts}
-    if folder.is_dir():
-        for stale in sorted(folder.glob("*.parquet")):
-            if stale.name not in wanted:
-                stale.unlink()
-    reporter.end(step.name, rows, time.perf_counter() - began)
+    _clear(run, step)
+    reporter.end(step, rows, time.perf_counter() - began)
+
+
+def _clear(run: Run, step: Step) -> None:
+    """A step owns its folder: files of parts that are no more go."""
+    owned = {f"{part.name}{suffix}" for part in run.parts for suffix in SUFFIXES} | set(step.shared)
+    folder = step.folder(run.root)
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.name not in owned and file.is_file() and not file.name.startswith("against-"):
+            file.unlink()
 
 
 def _run_whole(run: Run, step: Step, workers: int, reporter: Reporter) -> None:
-    assert step.whole is not None
-    key = run.keys[step.name, None]
-    earlier = (
-        tuple((old.root, old.parts, old.config.edits) for old in earlier_runs(run.config))
-        if step.stage == "duplicates"
-        else ()
-    )
-    view = View(run.root, step.name, run.parts, key, run.config, reporter.on_train, reporter.note, earlier, workers)
-    total = 0
-    if step.stage in ("duplicates", "tokenizer"):
-        source = "extract" if step.stage == "duplicates" else "clean"
-        passes = 2 if step.stage == "tokenizer" else 1  # one to count the words, one to measure what it has learned
-        total = passes * sum(rows_in(run.file(source, part)) for part in run.parts)
-    reporter.begin(step.name, total, "rows", len(run.parts), len(run.parts))
-    warm_up(step.name, run.config)
-    if step.makes_folder:
-        (step_folder(run.root, step.name) / ".key").unlink(missing_ok=True)
+    files = run.run_files(step, on_train=reporter.on_train, note=reporter.note, workers=workers)
+    options = run.options[step.name]
+    source = next((other for other in step.reads if not other.makes_folder), EXTRACT)
+    reporter.begin(step, step.passes * files.rows(source), len(run.parts), len(run.parts))
+    warm_up(step, options)
     began, cpu = time.perf_counter(), time.process_time()
-    rows = step.whole(view, reporter.advance)
+    rows = step.run(files, options, reporter.advance)
     if step.makes_folder:
-        write_text(step_folder(run.root, step.name) / ".key", key)
-    _log(run, step, None, time.process_time() - cpu)
-    reporter.end(step.name, rows, time.perf_counter() - began)
-
-
-def _log(run: Run, step: Step, part: int | None, seconds: float) -> None:
-    record = {"step": step.name, "part": part, "key": run.keys[step.name, part], "seconds": round(seconds, 3)}
-    append_json(run.root / "timings.jsonl", record)
+        write_text(step.folder(run.root) / ".key", files.key)
+    else:
+        _clear(run, step)
+    run.journal.record(step.name, None, files.key, time.process_time() - cpu, run.made(step))
+    reporter.end(step, rows, time.perf_counter() - began)

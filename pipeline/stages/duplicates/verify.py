@@ -7,24 +7,39 @@ In memory: 10 bytes a document (14 beyond 2**31 of them); of the documents in th
 have an equal text or share a band with another one; and of its texts to compare `verify.PER_KEY` bytes a band.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
+from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import row_groups, rows_in, writer
+from pipeline.core.part import EarlierRun, RunFiles
+from pipeline.core.step import Step, unhashed
 from pipeline.errors import UserError
-from pipeline.stages.duplicates import CANDIDATES, Roots, Source, check_rows, left_over, source_file, sources
-from pipeline.stages.evidence import PER_CONTENDER, Mask, Store, Work
-from pipeline.stages.job import View, part_key
+from pipeline.stages.duplicates.candidates import (
+    CANDIDATES,
+    CANDIDATES_STEP,
+    Roots,
+    Source,
+    check_rows,
+    left_over,
+    source_file,
+    sources,
+)
+from pipeline.stages.duplicates.features import PER_CONTENDER, Mask, Store, Work
+from pipeline.stages.duplicates.signatures import SIGNATURES, signature_options
+from pipeline.stages.duplicates.signatures import Options as Signed
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE
+from pipeline.stages.quality import QUALITY
 
 PER_DOCUMENT = 1 + 1 + 4 + 4
 """Bytes held of every document: alive or not, compared or not, its root, and how many documents its cluster has."""
@@ -46,7 +61,7 @@ BATCH = pa.schema([("document", pa.int64()), *OUTCOME, ("outranks", pa.bool_())]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """What `find_candidates` found, (n,) each."""
+    """What `find_candidates` has found, (n,) each."""
 
     alive: Mask
     compared: Mask
@@ -66,20 +81,14 @@ class Candidates:
         return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-@njit(nogil=True, cache=True)
-def _count(alive, roots, documents):  # type: ignore[no-untyped-def]
-    for i in range(roots.size):
-        documents[roots[i]] += alive[i]
-
-
-def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
+def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidates:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
-    total = sum(rows_in(source.file("extract")) for source in everything)
+    total = sum(rows_in(source.file(EXTRACT)) for source in everything)
     alive, compared = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     roots: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
     start = 0
-    for path, source in zip(candidate_files(view, everything), everything, strict=True):
-        check_rows(path, rows_in(source.file("extract")))
+    for path, source in zip(candidate_files(files, everything), everything, strict=True):
+        check_rows(path, rows_in(source.file(EXTRACT)))
         for group in row_groups(path, CANDIDATES.names):
             rows = np.arange(start, start + len(group))
             here = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
@@ -91,13 +100,15 @@ def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
             compared[rows[second]] = compared[root[second]] = True
             start += len(group)
     documents = np.zeros(total, np.int32)
-    _count(alive, roots, documents)
+    for low in range(0, total, 1 << 20):
+        block = slice(low, low + (1 << 20))
+        np.add.at(documents, roots[block], alive[block].astype(np.int32))
     return Candidates(alive, compared, roots, documents)
 
 
-def candidate_files(view: View, everything: tuple[Source, ...]) -> list[Path]:
+def candidate_files(files: RunFiles, everything: tuple[Source, ...]) -> list[Path]:
     """What `find_candidates` wrote of each part."""
-    return [source_file(view, number, source) for number, source in enumerate(everything)]
+    return [source_file(files, number, source) for number, source in enumerate(everything)]
 
 
 def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int, int]]:
@@ -113,41 +124,52 @@ def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int,
     return [*pairwise(bounds), (bounds[-1], documents.size)]
 
 
-def decide(view: View, tick: Tick) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How candidates are compared, and which are kept."""
+
+    signed: Signed
+    verify: Literal["exact", "signature", "none"]
+    threshold: float
+    keep: tuple[str, ...]
+    memory: int = unhashed()
+
+
+def decide(files: RunFiles, options: Options, tick: Tick) -> int:
     """Write for each row the kept document, its similarity, and why the row goes."""
     from pipeline.filters.dedup import verify
 
-    options = view.config.duplicates
-    everything = sources(view, "duplicates.signatures", "quality")
-    total = sum(rows_in(source.file("extract")) for source in everything)
-    memory = left_over(total, options.memory_bytes, PER_DOCUMENT)
-    candidates = read_candidates(view, everything)
+    everything = sources(files, SIGNATURES, QUALITY)
+    total = sum(rows_in(source.file(EXTRACT)) for source in everything)
+    memory = left_over(total, options.memory, PER_DOCUMENT)
+    candidates = read_candidates(files, everything)
     member = PER_MEMBER
     if options.verify != "none":
-        member += PER_CONTENDER + verify.PER_KEY * options.bands
+        member += PER_CONTENDER + verify.PER_KEY * options.signed.bands
         memory -= verify.HELD
     largest = int(candidates.documents.max(initial=0))
     if largest > 1 and largest * member > memory:
-        least = (options.memory_bytes - memory + largest * member) / 1e6
+        least = (options.memory - memory + largest * member) / 1e6
         raise UserError(f"duplicates.memory: {largest:,} documents hang together, which needs {least:,.0f}MB or more")
     batches = plan_batches(candidates.documents, memory // member)
-    work = Work(view)
-    store = Store(view, everything, candidates.compared) if options.verify != "none" else None
-    old = sum(rows_in(source.file("extract")) for source in everything if source.earlier)
-    files = [work.folder / f"batch-{number:05d}.parquet" for number in range(len(batches))]
-    for file, (low, high) in zip(files, batches, strict=True):
+    work = Work(files)
+    store = Store(files, options.signed, everything, candidates.compared) if options.verify != "none" else None
+    old = sum(rows_in(source.file(EXTRACT)) for source in everything if source.earlier)
+    decided = [work.folder / f"batch-{number:05d}.parquet" for number in range(len(batches))]
+    for file, (low, high) in zip(decided, batches, strict=True):
         if not file.is_file():
-            _decide_batch(view, everything, candidates, store, candidates.members(low, high), old, file)
+            _decide_batch(files, options, everything, candidates, store, candidates.members(low, high), old, file)
         tick(high, high)
-    _write(view, everything, candidates.alive, files)
-    if old and view.note:
-        _tell_of_better_ones(view.note, files)
+    _write(files, everything, candidates.alive, decided)
+    if old and files.note:
+        _note_better_ones(files.note, decided)
     work.clear()
     return int(total - old)
 
 
 def _decide_batch(
-    view: View,
+    run: RunFiles,
+    options: Options,
     everything: tuple[Source, ...],
     candidates: Candidates,
     store: Store | None,
@@ -160,24 +182,22 @@ def _decide_batch(
     from pipeline.filters.dedup.keep_policy import best_first, parse_keep
     from pipeline.filters.signals import all_signals
 
-    options = view.config.duplicates
-
-    def files(step: str) -> list[Path]:
+    def files(step: Step) -> list[Path]:
         return [source.file(step) for source in everything]
 
     def column(name: str) -> Any:
         if name == "file":
             return files_of(everything, members)
         step = {
-            "text_bytes": "duplicates.signatures",
-            "language_score": "language",
-            "date": "extract",
-            "url": "extract",
+            "text_bytes": SIGNATURES,
+            "language_score": LANGUAGE,
+            "date": EXTRACT,
+            "url": EXTRACT,
         }
-        return of_documents(files(step.get(name, "quality")), name, members)
+        return of_documents(files(step.get(name, QUALITY)), name, members)
 
-    texts = of_documents(candidate_files(view, everything), "text", members).to_numpy()
-    ids = of_documents(files("extract"), "id", members).cast(pa.large_string()).combine_chunks()
+    texts = of_documents(candidate_files(run, everything), "text", members).to_numpy()
+    ids = of_documents(files(EXTRACT), "id", members).cast(pa.large_string()).combine_chunks()
     places = np.arange(members.size)
     preferred = best_first(places, parse_keep(options.keep, all_signals()), column, ids)
     roots, exact = (np.searchsorted(members, found) for found in (candidates.roots[members], texts))
@@ -203,7 +223,7 @@ def _decide_batch(
     sizes = np.bincount(choice.kept, minlength=members.size)[choice.kept].astype(np.int32)
     similarity = pa.array(choice.similarity, mask=np.isnan(choice.similarity))
     reason = _reasons(choice, sizes, drops_all=options.keep == ("none",))
-    with writer(file, BATCH, view.key) as out:
+    with writer(file, BATCH, run.key) as out:
         for start in range(0, members.size, ROWS):
             rows = slice(start, start + ROWS)
             names = ids.take(pa.array(choice.kept[rows])).cast(pa.string())
@@ -222,7 +242,7 @@ def _reasons(choice: Any, sizes: npt.NDArray[np.int32], *, drops_all: bool) -> p
     return pc.if_else(pa.array(goes), pc.if_else(pa.array(exact), "exact", "minhash"), pa.scalar(None, pa.string()))
 
 
-def _tell_of_better_ones(note: Callable[[str], None], files: list[Path]) -> None:
+def _note_better_ones(note: Callable[[str], None], files: list[Path]) -> None:
     """Where a run against an earlier one cannot equal the run over both: the earlier one's documents are out."""
     better = sum(pc.sum(group["outranks"]).as_py() or 0 for file in files for group in row_groups(file, ["outranks"]))
     if better:
@@ -247,7 +267,7 @@ def of_documents(files: list[Path], name: str, wanted: Places) -> pa.ChunkedArra
 
 def files_of(everything: tuple[Source, ...], wanted: Places) -> pa.Array:
     """The archive each of these documents lies in."""
-    bounds = np.cumsum([rows_in(source.file("extract")) for source in everything])
+    bounds = np.cumsum([rows_in(source.file(EXTRACT)) for source in everything])
     names = pa.array([source.part.path for source in everything], pa.string())
     return names.take(pa.array(np.searchsorted(bounds, wanted, side="right")))
 
@@ -270,16 +290,16 @@ class _Outcomes:
             self._waiting = group
 
 
-def _write(view: View, everything: tuple[Source, ...], alive: Mask, files: list[Path]) -> None:
+def _write(files: RunFiles, everything: tuple[Source, ...], alive: Mask, decided: list[Path]) -> None:
     """The outcome of every row of this run: what the batches say, or that it is alone."""
-    batches = [_Outcomes(file) for file in files]
+    batches = [_Outcomes(file) for file in decided]
     start = 0
     for source in everything:
         if source.earlier:
-            start += rows_in(source.file("extract"))
+            start += rows_in(source.file(EXTRACT))
             continue
-        with writer(view.file(view.step, source.part), SCHEMA, part_key(view.key, source.part)) as out:
-            for group in row_groups(source.file("extract"), ["id"]):
+        with writer(files.out(source.part), SCHEMA, files.part_key(source.part)) as out:
+            for group in row_groups(source.file(EXTRACT), ["id"]):
                 end = start + len(group)
                 found = pa.concat_tables(table for batch in batches for table in batch.before(end))
                 found = found.filter(pc.greater_equal(found["document"], start))  # the others are of earlier runs
@@ -295,3 +315,35 @@ def _write(view: View, everything: tuple[Source, ...], alive: Mask, files: list[
                 here = pa.array(place, mask=~alive[start:end])
                 out.write_table(table.combine_chunks().take(here))
                 start = end
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    options = config.duplicates
+    return Options(
+        signed=signature_options(config),
+        verify=options.verify,
+        threshold=options.threshold,
+        keep=options.keep,
+        memory=options.memory_bytes,
+    )
+
+
+def _kernels(options: Options) -> None:
+    if options.verify != "none":
+        from pipeline.filters.dedup.verify import warm_up
+
+        warm_up()
+
+
+DOCUMENTS = Step(
+    name="duplicates.documents",
+    title="choose among copies",
+    version=1,
+    run=decide,
+    options=_options,
+    reads=(CANDIDATES_STEP, SIGNATURES, QUALITY, LANGUAGE, EXTRACT),
+    whole=True,
+    text=True,
+    kernels=_kernels,
+    shows=False,
+)

@@ -4,6 +4,7 @@ It lies in a folder under the step's key, so that a killed run goes on where it 
 """
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -14,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.ledger import row_groups, rows_in
+from pipeline.core.part import RunFiles
+from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.files import atomic
-from pipeline.stages.job import View, text_groups
-from pipeline.stages.measure import band_names
+from pipeline.stages.duplicates.signatures import SIGNATURES, Options, band_names
+from pipeline.stages.extract import EXTRACT
 
 Roots = npt.NDArray[np.signedinteger[Any]]
 Words = npt.NDArray[np.uint64]
@@ -28,9 +31,9 @@ Documents = npt.NDArray[np.int64]
 class Work:
     """The folder of a step's half-done work."""
 
-    def __init__(self, view: View) -> None:
-        self.above = view.root / "ledger" / f"{view.step}.work"
-        self.folder = self.above / view.key
+    def __init__(self, files: RunFiles) -> None:
+        self.above = files.root / "ledger" / f"{files.step}.work"
+        self.folder = self.above / files.key
         if self.above.is_dir():
             for stale in sorted(self.above.iterdir()):
                 if stale != self.folder:
@@ -66,12 +69,11 @@ def save(path: Path, array: npt.NDArray[Any]) -> None:
 class Place(Protocol):
     """A part, wherever it lies."""
 
-    @property
-    def edited(self) -> bool:
-        """Whether its texts are edited."""
-
-    def file(self, step: str) -> Path:
+    def file(self, step: Step | str) -> Path:
         """The part's file of a step."""
+
+    def texts(self) -> Iterator[pa.Array]:
+        """The text so far, a row group at a time."""
 
 
 class Store:
@@ -80,18 +82,18 @@ class Store:
     Each text is read once, a row group at a time; a comparison reads one document's numbers from the place they lie at.
     """
 
-    def __init__(self, view: View, places: tuple[Place, ...], wanted: Mask) -> None:
-        """`wanted`: which of all documents are compared."""
-        self._bands = view.config.duplicates.bands
+    def __init__(self, files: RunFiles, signed: Options, places: tuple[Place, ...], wanted: Mask) -> None:
+        """`wanted`: which of all documents are compared; `signed`: how they were signed."""
+        self._bands = signed.bands
         self._wanted = wanted
         self._files: list[tuple[Path, int, int]] = []
-        folder = Work(view).folder
+        folder = Work(files).folder
         start = 0
         for number, place in enumerate(places):
-            data, end = folder / f"{number:05d}.evidence", start + rows_in(place.file("extract"))
+            data, end = folder / f"{number:05d}.evidence", start + rows_in(place.file(EXTRACT))
             if not _index(data).is_file():
                 with atomic(data) as temporary, open(temporary, "wb") as file:
-                    lengths = _write_part(file, view, place, np.flatnonzero(wanted[start:end]))
+                    lengths = _write_part(file, signed, place, np.flatnonzero(wanted[start:end]))
                 save(_index(data), np.array(lengths, np.int64))
             self._files.append((data, start, end))
             start = end
@@ -145,18 +147,17 @@ def _index(data: Path) -> Path:
     return data.with_suffix(".npy")
 
 
-def _write_part(file: BinaryIO, view: View, place: Place, documents: Documents) -> list[int]:
+def _write_part(file: BinaryIO, options: Options, place: Place, documents: Documents) -> list[int]:
     """Write what some of a part's documents are compared by; the lengths."""
     from pipeline.filters.dedup.shingles import shingle_hashes
     from pipeline.filters.minhash import band_keys
 
-    options = view.config.duplicates
     names = band_names(options.bands)
-    by_text = options.verify == "exact"
+    by_text = not options.whole
     lengths: list[int] = []
     start = 0
-    signed = row_groups(place.file("duplicates.signatures"), names)
-    texts = text_groups(place.file, place.edited) if by_text else repeat(None)
+    signed = row_groups(place.file(SIGNATURES), names)
+    texts = place.texts() if by_text else repeat(None)
     for group, text in zip(signed, texts, strict=by_text):
         low, high = np.searchsorted(documents, [start, start + len(group)])
         rows = pa.array(documents[low:high] - start)

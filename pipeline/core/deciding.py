@@ -1,0 +1,55 @@
+"""Deciding: from measured columns to `dropped`. A changed threshold measures nothing again."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.ledger import DROPPED, kept, read, reasons_to_dropped, row_groups, writer
+from pipeline.core.part import PartFiles
+
+CRASHED = "crashed"
+"""The reason of a row whose measuring killed its worker."""
+
+
+def write_decision(files: PartFiles, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
+    """Write `dropped`: the failing rules of each row that comes here, ["crashed"] where a worker died measuring it.
+
+    A row has crashed where the first column of the measures is null.
+    """
+    alive = kept(read(files.gate, ["dropped"])["dropped"])
+    crashed = pc.is_null(table.column(0)).combine_chunks()
+    reasons = pc.if_else(crashed, pa.scalar([CRASHED], DROPPED), failing(table))
+    schema = pa.schema([("dropped", DROPPED)])
+    groups = [group.num_rows for group in row_groups(files.gate, ["dropped"])]
+    dropped = reasons_to_dropped(alive, reasons)
+    with writer(files.out, schema, files.key) as out:
+        start = 0
+        for length in groups:
+            out.write_table(pa.Table.from_arrays([dropped.slice(start, length)], schema=schema))
+            start += length
+    return len(dropped)
+
+
+def failing_rules(masks: Mapping[str, npt.NDArray[np.bool_]], rows: int) -> pa.Array:
+    """A list of the names whose mask is true, for each row."""
+    matrix = np.stack(list(masks.values()), axis=1) if masks else np.zeros((rows, 0), np.bool_)
+    offsets = np.zeros(rows + 1, np.int32)
+    np.cumsum(matrix.sum(axis=1), out=offsets[1:])
+    names = pa.array(list(masks), pa.string()).take(pa.array(np.nonzero(matrix)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), names, type=DROPPED)
+
+
+def floats(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """A column as float64, NaN where it is null."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    numbers = pc.fill_null(pc.cast(values, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers, np.float64)
+
+
+def no_value(rule: str, row: Mapping[str, Any]) -> Any:
+    """What a rule that compares no number has to say: the detail, where the step has written one."""
+    return row.get("detail")

@@ -1,0 +1,144 @@
+"""clean: the kept rows, with their final text, provenance and every number measured on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config import Config, Mask
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import kept, row_groups, writer
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles
+from pipeline.core.step import Step
+from pipeline.stages.decontaminate import CONTAMINATION, FIND
+from pipeline.stages.duplicates.outcome import DUPLICATES
+from pipeline.stages.edit import EDIT
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE
+from pipeline.stages.quality import QUALITY
+from pipeline.stages.scores import SCORES
+
+CARRIED = ("id", "url", "date", "title", "published")
+"""What clean/ takes over from the extract as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is masked in the clean text, and the names of the columns that it takes along."""
+
+    mask: Mask | None
+    signals: tuple[str, ...]
+    scores: tuple[str, ...]
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    from pipeline.filters.signals import stored_signals
+
+    return Options(
+        mask=config.mask if config.mask.kinds else None,
+        signals=stored_signals(config.families),
+        scores=tuple(config.scores),
+    )
+
+
+def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
+    """The kept rows: the final text, provenance, and every number measured on the way."""
+    from pipeline.filters.edits import MEASURES
+    from pipeline.filters.kernels.spans import apply, ranges_of
+
+    names = list(options.signals)
+    of_edit = [*MEASURES, *names] if files.has(EDIT) else []
+    kinds = tuple(dict.fromkeys(options.mask.kinds)) if options.mask else ()
+    scores = list(options.scores)
+    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit), *scores], kinds)
+    if files.has(FIND):
+        for field in CONTAMINATION:
+            schema = schema.append(field)
+    sources = {
+        EXTRACT: [*CARRIED, "offset", "length"],
+        LANGUAGE: ["language", "language_score"],
+        QUALITY: names,
+        DUPLICATES: ["cluster", "cluster_size", "cuts"],
+    }
+    if files.has(EDIT):
+        sources[EDIT] = of_edit
+    if scores:
+        sources[SCORES] = scores
+    if files.has(FIND):
+        sources[FIND] = CONTAMINATION.names
+    groups = [row_groups(files.file(step), columns) for step, columns in sources.items()]
+    gates = row_groups(files.gate, ["dropped"])
+    row = written = 0
+    with writer(files.out, schema, files.key) as out:
+        for text, gate, *tables in zip(files.texts(), gates, *groups, strict=True):
+            tick(row, row)
+            columns = {"text": text}
+            if files.cuts:
+                cuts = tables[list(sources).index(DUPLICATES)]["cuts"]
+                columns["text"] = apply(text, ranges_of(cuts)).cast(pa.string())
+            for step, table in zip(sources, tables, strict=True):
+                prefix = step.prefix.replace(".", "_")
+                columns |= {f"{prefix}{name}": table[name] for name in table.column_names}
+            count = len(text)
+            columns["row"] = pa.array(np.arange(row, row + count) + files.first_row)
+            columns["file"] = pa.array([files.part.path]).take(pa.array(np.zeros(count, np.int64)))
+            stays = kept(gate["dropped"])
+            columns = {name: values.filter(stays) for name, values in columns.items()}
+            if options.mask:
+                columns |= mask_columns(columns["text"], options.mask)
+            table = pa.table([columns[field.name] for field in schema], schema=schema)
+            if len(table):
+                out.write_table(table)
+            row += count
+            written += len(table)
+    return written
+
+
+def mask_columns(text: pa.Array, options: Mask) -> dict[str, pa.Array]:
+    """The text with its personal data masked, and how many of each kind were."""
+    from pipeline.filters.pii import mask_texts
+
+    masked, counts = mask_texts(text, options.kinds, options.placeholders, public_ips_only=options.public_ips_only)
+    return {"text": masked, **{f"masked_{kind}": pa.array(values) for kind, values in counts.items()}}
+
+
+def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
+    """Columns of clean/*.parquet."""
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("url", pa.string()),
+            ("date", pa.string()),
+            ("title", pa.string()),
+            ("published", pa.string()),
+            ("text", pa.string()),
+            ("language", pa.string()),
+            ("language_score", pa.float32()),
+            ("cluster", pa.string()),
+            ("cluster_size", pa.int32()),
+            ("file", pa.string()),
+            ("offset", pa.int64()),
+            ("length", pa.int64()),
+            ("row", pa.int64()),
+            *((f"masked_{kind}", pa.int32()) for kind in kinds),
+            *((name, pa.float64()) for name in signals),
+        ]
+    )
+
+
+def _documents(files: RunFiles) -> int:
+    return files.rows(CLEAN)
+
+
+CLEAN = Step(
+    name="clean",
+    title="write clean text",
+    version=3,
+    run=clean,
+    options=_options,
+    reads=(EXTRACT, LANGUAGE, QUALITY, DUPLICATES, EDIT, SCORES, FIND),
+    text=True,
+    product=True,
+    documents=_documents,
+)

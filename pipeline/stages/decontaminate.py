@@ -1,0 +1,255 @@
+"""decontaminate.find: which documents hold texts of evaluations. decontaminate.cut: those texts taken out."""
+
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config, Decontaminate
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import row_groups
+from pipeline.core.measuring import measure
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles
+from pipeline.core.step import Content, Step
+from pipeline.errors import UserError, did_you_mean
+from pipeline.extract.inputs.documents import LINES, open_lines
+from pipeline.stages.duplicates.spans import kept_texts, write_cuts
+from pipeline.stages.duplicates.verify import DOCUMENTS
+
+if TYPE_CHECKING:
+    from pipeline.filters.decontaminate.index import EvaluationIndex
+
+_MOST = 100_000_000  # bytes of a line
+
+
+def evaluation_files(options: Decontaminate) -> list[str]:
+    """The files of `decontaminate.against`; UserError for a name that is none."""
+    files = []
+    for name in options.against:
+        found = sorted(glob.glob(name, recursive=True))
+        if not found:
+            raise UserError(f"decontaminate.against: {name}: no such file")
+        for file in found:
+            if not file.lower().endswith(LINES):
+                raise UserError(f"decontaminate.against: {file}: not JSON Lines ({', '.join(LINES)})")
+        files += found
+    return files
+
+
+def read_items(options: Decontaminate) -> tuple[list[str], list[str]]:
+    """Texts and names ("file.jsonl#id") of all items. UserError for a line that has none of the fields."""
+    texts, names = [], []
+    for file in evaluation_files(options):
+        short = file.rpartition("/")[2]
+        with open_lines(file) as lines:
+            number = 0
+            while line := lines.readline(_MOST):
+                number += 1
+                if line.strip():
+                    item = _item(line, f"decontaminate.against: {file}: line {number:,}")
+                    parts = [str(item[name]) for name in options.fields if item.get(name) is not None]
+                    if not parts:
+                        known = ", ".join(sorted(map(str, item)))
+                        wanted, near = " or ".join(options.fields), did_you_mean(options.fields[0], map(str, item))
+                        raise UserError(
+                            f"decontaminate.fields: {file}: line {number:,} has no {wanted}{near}; it has: {known}"
+                        )
+                    texts.append("\n".join(parts))
+                    names.append(f"{short}#{item.get(options.id, number)}")
+    if not texts:
+        raise UserError(f"decontaminate.against: {', '.join(options.against)}: no items")
+    return texts, names
+
+
+def _item(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        item = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON ({error})") from None
+    if not isinstance(item, dict):
+        raise UserError(f"{where}: not a JSON object")
+    return item
+
+
+@lru_cache(1)
+def open_index(options: Decontaminate) -> "tuple[EvaluationIndex, list[str]]":
+    """The items' n-grams, and their names."""
+    from pipeline.filters.decontaminate.index import EvaluationIndex
+
+    texts, names = read_items(options)
+    index = EvaluationIndex(texts, options.ngram)
+    if index.short == len(texts):
+        raise UserError(f"decontaminate.ngram: {options.ngram}: no item has so many words")
+    return index, names
+
+
+def check_evaluations(config: Config) -> list[str]:
+    """UserError for what cannot be looked for; notes on what cannot be found."""
+    options = config.decontaminate
+    index, names = open_index(options)
+    if not index.short:
+        return []
+    return [
+        f"decontaminate: {index.short:,} of {len(names):,} items have fewer than {options.ngram} words and cannot be found"
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """The evaluation texts by their content, and how they are compared."""
+
+    options: Decontaminate
+    content: tuple[tuple[str, Content], ...]
+    """(name, file): items are called by the file's name."""
+
+    def hashed(self) -> object:
+        """What keys see."""
+        return [self.options.model_dump(mode="json", include={"fields", "id", "ngram"}), self.content]
+
+
+def _items(config: Config, earlier: Sequence[EarlierRun]) -> Items:
+    files = evaluation_files(config.decontaminate)
+    return Items(options=config.decontaminate, content=tuple((Path(file).name, Content.of(file)) for file in files))
+
+
+CONTAMINATION = pa.schema(
+    [
+        ("contamination", pa.float64()),
+        ("contamination_ngrams", pa.int32()),
+        ("contaminated_by", pa.list_(pa.struct([("item", pa.string()), ("share", pa.float32())]))),
+    ]
+)
+"""Columns of ledger/decontaminate.find."""
+
+
+def find(files: PartFiles, options: Items, tick: Tick, care: Care) -> int:
+    """Which evaluation items the text so far holds n-grams of."""
+    index, names = open_index(options.options)
+
+    def compute(text: pa.Array) -> list[pa.Array]:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        held = index.search(text)
+        items = [
+            None if empty else [{"item": names[place], "share": share} for place, share in entries]
+            for empty, entries in zip(null, held.items, strict=True)
+        ]
+        return [
+            pa.array(held.share, mask=null),
+            pa.array(held.ngrams, mask=null),
+            pa.array(items, CONTAMINATION.field("contaminated_by").type),
+        ]
+
+    return measure(files, CONTAMINATION, compute, tick, care)
+
+
+def _kernels(options: Items) -> None:
+    open_index(options.options)[0].search(pa.array(["Warm up."], pa.string()))
+
+
+FIND = Step(
+    name="decontaminate.find",
+    title="find evaluation texts",
+    version=1,
+    run=find,
+    options=_items,
+    text=True,
+    needed=lambda config: config.contamination is not None,
+    libraries=("unicode",),
+    kernels=_kernels,
+    check=check_evaluations,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutting:
+    """How evaluation texts are cut out."""
+
+    items: Items
+    window: int
+    min_characters: int
+    max_pieces: int
+    max_documents: int
+
+
+def _cutting(config: Config, earlier: Sequence[EarlierRun]) -> Cutting:
+    options = config.decontaminate
+    return Cutting(
+        items=_items(config, earlier),
+        window=options.window,
+        min_characters=options.min_characters,
+        max_pieces=options.max_pieces,
+        max_documents=options.max_documents,
+    )
+
+
+def cut(files: RunFiles, options: Cutting, tick: Tick) -> int:
+    """Evaluation texts, out of the documents that hold them: read again, the few that do."""
+    from pipeline.filters.decontaminate.cuts import collision_cuts
+    from pipeline.filters.kernels.spans import Ranges
+
+    index, _ = open_index(options.items.options)
+
+    def held() -> Iterator[tuple[int, list[str | None]]]:
+        """The texts of each row group; None for those that hold nothing."""
+        for part in files.parts:
+            measured = row_groups(files.file(FIND, part), ["contamination_ngrams"])
+            for (number, texts), table in zip(kept_texts(files, [part]), measured, strict=True):
+                holds = pc.greater(table["contamination_ngrams"].combine_chunks(), 0)
+                yield number, pc.if_else(holds, texts, pa.scalar(None, texts.type)).to_pylist()
+
+    documents = np.zeros(index.grams, np.int64)
+    for _, texts in held():
+        for text in filter(None, texts):
+            documents[np.unique(index.places(text)[1])] += 1
+    rare = documents <= options.max_documents
+
+    def cuts(text: str | None) -> list[tuple[int, int]]:
+        if text is None:
+            return []
+        words, grams = index.places(text)
+        return collision_cuts(
+            text,
+            words[rare[grams]],
+            ngram=options.items.options.ngram,
+            window=options.window,
+            shortest=options.min_characters,
+            most=options.max_pieces,
+        )
+
+    def found() -> Iterator[tuple[int, Ranges]]:
+        for number, texts in held():
+            each = [cuts(text) for text in texts]
+            edges = np.array([edge for ranges in each for edge in ranges], np.int64).reshape(-1, 2)
+            counts = np.cumsum([0, *map(len, each)], dtype=np.int64)
+            yield number, Ranges(counts, edges[:, 0].copy(), edges[:, 1].copy())
+
+    return write_cuts(files, tick, found())
+
+
+def fate(options: Decontaminate) -> str:
+    """What becomes of a document out of which texts are cut, in words."""
+    return f"; more than {options.max_pieces} pieces go, and those of fewer than {options.min_characters} characters"
+
+
+CUT = Step(
+    name="decontaminate.cut",
+    title="cut evaluation texts",
+    version=1,
+    run=cut,
+    options=_cutting,
+    reads=(DOCUMENTS, FIND),
+    whole=True,
+    gated=False,
+    text=True,
+    needed=lambda config: config.contamination == "cut",
+    libraries=("unicode",),
+    cuts=True,
+    shows=False,
+)

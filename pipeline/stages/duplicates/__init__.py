@@ -1,0 +1,1 @@
+"""duplicates: exact copies, near copies, and what repeats within texts."""

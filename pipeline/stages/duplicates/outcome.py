@@ -1,0 +1,126 @@
+"""duplicates: which copies go, what is cut out of those that stay, and which are left with too little."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config
+from pipeline.core.deciding import failing_rules
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import DROPPED, reasons_to_dropped, row_groups, writer
+from pipeline.core.part import EarlierRun, PartFiles
+from pipeline.core.step import Failing, Step
+from pipeline.stages.decontaminate import CUT, fate
+from pipeline.stages.duplicates.signatures import SIGNATURES
+from pipeline.stages.duplicates.spans import CUTS, LINES, NGRAMS, SENTENCES, SUBSTRINGS
+from pipeline.stages.duplicates.verify import DOCUMENTS
+
+SCHEMA = pa.schema(
+    [
+        ("cluster", pa.string()),
+        ("cluster_size", pa.int32()),
+        ("similarity", pa.float32()),
+        ("cuts", CUTS),
+        ("dropped", DROPPED),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a document must be left with."""
+
+    min_words: int
+    min_sentences: int | None
+    keep: tuple[str, ...]
+    fate: str
+    """What becomes of documents out of which evaluation texts are cut, in words."""
+
+    def hashed(self) -> object:
+        """What keys see: the words to explain things with decide nothing."""
+        return [self.min_words, self.min_sentences]
+
+
+def cut_reason(step: str) -> str:
+    """The reason of a document that the cuts of a step leave with too little."""
+    return "contamination" if step == CUT.name else step.partition(".")[2]
+
+
+def decide(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
+    """The outcome of the stage: which copies go, what is cut out of those that stay, and which are left with too little."""
+    from pipeline.filters.batch import Batch
+    from pipeline.filters.kernels.spans import apply, ranges_of, union
+
+    sources = [
+        row_groups(files.file(DOCUMENTS), ["cluster", "cluster_size", "similarity", "reason"]),
+        row_groups(files.file(SIGNATURES), ["content_hash"]),
+        *(row_groups(files.file(step), ["cuts"]) for step in files.cuts),
+    ]
+    texts = files.texts() if files.cuts else iter(())
+    row = 0
+    with writer(files.out, SCHEMA, files.key) as out:
+        for documents, hashes, *found in zip(*sources, strict=True):
+            size = len(documents)
+            alive = pc.is_valid(documents["cluster"]).combine_chunks()
+            reason = pc.if_else(pc.is_null(hashes["content_hash"]), "crashed", documents["reason"])
+            masks = {
+                name: np.asarray(pc.fill_null(pc.equal(reason, name), False).to_numpy(), np.bool_)
+                for name in ("exact", "minhash", "crashed")
+            }
+            cuts = pa.nulls(size, CUTS)
+            if files.cuts:
+                each = [ranges_of(table["cuts"]) for table in found]
+                joined = union(each)
+                stays = np.asarray(alive) & ~np.logical_or.reduce(list(masks.values()))
+                cuts = joined.column(stays)
+                left = Batch.from_arrow(apply(next(texts), joined)).words
+                short = (left.words < options.min_words) | (left.sentences < (options.min_sentences or 0))
+                for name, ranges in zip(map(cut_reason, files.cuts), each, strict=True):
+                    masks[name] = stays & short & (np.diff(ranges.offsets) > 0)
+            columns = [documents[name].combine_chunks() for name in ("cluster", "cluster_size", "similarity")]
+            dropped = reasons_to_dropped(alive, failing_rules(masks, size))
+            out.write_table(pa.Table.from_arrays([*columns, cuts, dropped], schema=SCHEMA))
+            row += size
+            tick(row, row)
+    return row
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    options = config.duplicates
+    return Options(
+        min_words=options.min_words,
+        min_sentences=options.min_sentences,
+        keep=options.keep,
+        fate=fate(config.decontaminate),
+    )
+
+
+def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:
+    if rule == "crashed":
+        return Failing(None, None)
+    if rule in ("exact", "minhash"):
+        similarity = row["similarity"]
+        alike = "" if similarity is None else f"similarity {similarity:.3f}, "
+        return Failing(row["cluster"], f"{alike}kept by {', '.join(options.keep)}")
+    sentences = f" and min_sentences = {options.min_sentences}" if options.min_sentences else ""
+    left = f"what is left has not min_words = {options.min_words}{sentences}"
+    return Failing(None, left + (options.fate if rule == "contamination" else ""))
+
+
+DUPLICATES = Step(
+    name="duplicates",
+    title="decide what goes",
+    version=3,
+    run=decide,
+    options=_options,
+    reads=(DOCUMENTS, SIGNATURES, LINES, SENTENCES, NGRAMS, SUBSTRINGS, CUT),
+    quick=True,
+    text=True,
+    libraries=("regex",),
+    drops=_explain,
+)

@@ -1,0 +1,96 @@
+"""duplicates.signatures: content hash and MinHash band keys of every text that the language stage kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config
+from pipeline.core.engines import Care, Tick
+from pipeline.core.measuring import measure
+from pipeline.core.part import EarlierRun, PartFiles
+from pipeline.core.step import Step
+from pipeline.stages.language import LANGUAGE_DECIDE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the signatures depend on."""
+
+    unit: Literal["words", "characters"]
+    ngram: int
+    bands: int
+    rows: int
+    seed: int
+    whole: bool
+    """Whether the signatures themselves are stored, and not only the keys of their bands."""
+
+
+def signature_options(config: Config) -> Options:
+    """What this run's signatures depend on."""
+    options = config.duplicates
+    return Options(
+        unit=options.unit,
+        ngram=options.ngram,
+        bands=options.bands,
+        rows=options.rows,
+        seed=options.seed,
+        whole=options.verify == "signature",
+    )
+
+
+def sign(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
+    """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
+    from pipeline.filters.dedup.exact import content_hashes
+    from pipeline.filters.minhash import MinHasher, band_columns, band_keys, value_columns
+
+    hasher = MinHasher(options.bands * options.rows, options.ngram, options.seed, unit=options.unit)
+    schema = signature_schema(options)
+
+    def compute(text: pa.Array) -> list[pa.Array]:
+        values = hasher.signatures(text)
+        if options.whole:
+            columns = value_columns(values, options.bands, options.rows)
+        else:
+            columns = band_columns(band_keys(values, options.bands, options.rows))
+        return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *columns.values()]
+
+    return measure(files, schema, compute, tick, care)
+
+
+def signature_schema(options: Options) -> pa.Schema:
+    """A column a band: its key, or, where signatures verify candidates, the values themselves, 8 bytes a row."""
+    kind = pa.binary(8 * options.rows) if options.whole else pa.uint64()
+    names = band_names(options.bands)
+    return pa.schema([("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, kind) for name in names)])
+
+
+def band_names(bands: int) -> list[str]:
+    """Names of the band columns."""
+    return [f"band_{band:02d}" for band in range(bands)]
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    return signature_options(config)
+
+
+def _kernels(options: Options) -> None:
+    from pipeline.filters.minhash import warm_up
+
+    warm_up()
+
+
+SIGNATURES = Step(
+    name="duplicates.signatures",
+    title="sign for duplicates",
+    version=2,
+    run=sign,
+    options=_options,
+    gate=LANGUAGE_DECIDE,  # so that a changed quality rule signs nothing again
+    text=True,
+    libraries=("unicode",),
+    kernels=_kernels,
+    shows=False,
+)

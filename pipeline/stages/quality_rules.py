@@ -1,0 +1,201 @@
+"""quality.decide: every rule of the config on its signal, and the evaluation texts that a document may not hold."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config
+from pipeline.core.deciding import floats, write_decision
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import read, writer
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles
+from pipeline.core.step import Failing, Step
+from pipeline.filters.quantiles import Bound, Relative
+from pipeline.filters.rules import OnSignal, Rule
+from pipeline.stages.decontaminate import FIND
+from pipeline.stages.edit import EDIT
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE
+from pipeline.stages.quality import QUALITY
+from pipeline.stages.scores import SCORES
+
+
+def signals_of(
+    file: Callable[[Step], Path], has: Callable[[Step], bool], scores: Sequence[str], names: Sequence[str]
+) -> pa.Table:
+    """Columns of a part's signals, named as rules name them, whichever step has measured them.
+
+    The first one is "words", null where any of the steps has not measured the row: nothing came in, or its worker crashed.
+    """
+    columns: dict[Step, list[str]] = {QUALITY: ["words"]}
+    if has(EDIT):
+        columns[EDIT] = ["words"]
+    if has(SCORES):
+        columns[SCORES] = list(scores)
+    if has(FIND):
+        columns[FIND] = ["contamination", "contamination_ngrams"]
+    for name in names:
+        if name not in scores:
+            step = EDIT if name.startswith(EDIT.prefix) else QUALITY
+            columns[step].append(name.removeprefix(step.prefix))
+    table: dict[str, pa.Array] = {}
+    measured = None
+    for step, wanted in columns.items():
+        stored = read(file(step), list(dict.fromkeys(wanted)))
+        table |= {f"{step.prefix}{name}": stored[name].combine_chunks() for name in stored.column_names}
+        valid = stored.column(0).combine_chunks().is_valid()
+        measured = valid if measured is None else pc.and_(measured, valid)
+    table["words"] = pc.if_else(measured, table["words"], None)
+    return pa.table(table)
+
+
+BOUNDS = pa.schema(
+    [("rule", pa.string()), ("language", pa.string()), ("value", pa.float64()), ("documents", pa.int64())]
+)
+"""Columns of ledger/quality.bounds: every part's file has the bounds of the whole run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The rules on shares of the run's documents, and the names of the scores that they may be on."""
+
+    rules: tuple[Relative, ...]
+    scores: tuple[str, ...]
+
+
+def find_bounds(files: RunFiles, options: Shares, tick: Tick) -> int:
+    """What the shares of the rules come to, over all parts, a part in memory at a time."""
+    from pipeline.filters.quantiles import Columns
+    from pipeline.filters.quantiles import find_bounds as find
+
+    def columns() -> Iterator[Columns]:
+        for part in files.parts:
+            file = partial(files.file, part=part)
+            table = signals_of(file, files.has, options.scores, [rule.signal for rule in options.rules])
+            labels = read(file(LANGUAGE), ["language"])["language"].combine_chunks()
+            yield {rule.signal: floats(table[rule.signal]) for rule in options.rules}, labels
+
+    bounds = find(options.rules, columns)
+    rows = [{"rule": b.rule, "language": b.language, "value": b.value, "documents": b.documents} for b in bounds]
+    for part in files.parts:
+        with writer(files.out(part), BOUNDS, files.part_key(part)) as out:
+            out.write_table(pa.Table.from_pylist(rows, BOUNDS))
+    return files.rows(QUALITY)
+
+
+def read_bounds(path: Path) -> list[Bound]:
+    """The bounds that `find_bounds` has written."""
+    return [Bound(**row) for row in read(path, BOUNDS.names).to_pylist()]
+
+
+def _shares(config: Config, earlier: Sequence[EarlierRun]) -> Shares:
+    return Shares(rules=tuple(rule for rule in config.relative_rules if rule.shares), scores=tuple(config.scores))
+
+
+SHARES = Step(
+    name="quality.bounds",
+    title="find shares",
+    version=2,
+    run=find_bounds,
+    options=_shares,
+    reads=(QUALITY, LANGUAGE, EDIT, SCORES, FIND),
+    whole=True,
+    quick=True,
+    needed=lambda config: any(rule.shares for rule in config.relative_rules),
+    shows=False,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The rules, those on the edited text where there is one, and what becomes of evaluation texts."""
+
+    rules: tuple[Rule, ...]
+    relative: tuple[Relative, ...]
+    scores: tuple[str, ...]
+    contamination: Literal["drop", "flag", "cut"] | None
+    threshold: float | None
+
+
+def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
+    return Decision(
+        rules=(*config.rules, *config.edited_rules),
+        relative=config.relative_rules,
+        scores=tuple(config.scores),
+        contamination=config.contamination,
+        threshold=config.decontaminate.threshold if config.contamination else None,
+    )
+
+
+def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
+    """Decide on each row that comes here."""
+    from pipeline.filters.families.stopwords import without_list
+    from pipeline.filters.quantiles import failures
+    from pipeline.filters.rules import decide as decide_rules
+    from pipeline.filters.rules import labelled
+
+    rules = options.rules
+    names = [*(rule.signal for rule in rules), *(rule.signal for rule in options.relative)]
+    table = signals_of(files.file, files.has, options.scores, names)
+    labels = read(files.file(LANGUAGE), ["language"])["language"].combine_chunks()
+
+    def failing(table: pa.Table) -> pa.Array:
+        values = {name: table[name].combine_chunks() for name in table.column_names}
+        others = []
+        if options.relative:
+            ids = read(files.file(EXTRACT), ["id"])["id"].combine_chunks()
+            numbers = {rule.signal: floats(values[rule.signal]) for rule in options.relative}
+            bounds = read_bounds(files.file(SHARES)) if files.has(SHARES) else []
+            others += failures(options.relative, bounds, numbers, labels, ids)
+        if options.contamination == "drop":
+            ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
+            others.append(("contamination", (ngrams > 0) & (share >= (options.threshold or 0))))
+        for rule in rules:
+            if rule.signal.removeprefix(EDIT.prefix).startswith("stopwords_"):
+                unlisted = without_list(labels, len(table)) & labelled(labels, rule.languages)
+                others.append((f"{rule.signal}.language", unlisted))
+        signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
+        return decide_rules(rules, signals, labels, others)
+
+    return write_decision(files, table, failing)
+
+
+def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callable[[Step], Path | None]) -> Failing:
+    if rule == "crashed":
+        return Failing(None, None)
+    if rule == "contamination":
+        held = row["contaminated_by"] or []
+        return Failing(row["contamination"], f"of {held[0]['item']}" if held else None)
+    signal, _, side = rule.rpartition(".")
+    if side == "language":
+        return Failing(row["language"], "there is no list of stop words for this language")
+    rules: tuple[OnSignal, ...] = (*options.rules, *options.relative)
+    bounds = [getattr(one, side, None) for one in rules if one.signal == signal]
+    bound = next(value for value in bounds if value is not None)
+    return Failing(row[signal], f"{side} = {bound:g}{_share_found(rule, row['language'], file(SHARES))}")
+
+
+def _share_found(rule: str, language: str | None, file: Path | None) -> str:
+    """What a share came to for a document's language."""
+    for bound in read_bounds(file) if file else ():
+        if bound.rule == rule and bound.language in (None, language):
+            whose = f"{bound.language} " if bound.language else ""
+            return f": bound {bound.value:.4g} among {bound.documents:,} {whose}documents"
+    return ""
+
+
+QUALITY_DECIDE = Step(
+    name="quality.decide",
+    title="decide on quality",
+    version=1,
+    run=decide,
+    options=_decision,
+    reads=(EXTRACT, LANGUAGE, QUALITY, EDIT, SCORES, FIND, SHARES),
+    quick=True,
+    drops=_explain,
+)

@@ -1,0 +1,128 @@
+"""quality.scores: signals from model files, of the text so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import Config, Score
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import read
+from pipeline.core.measuring import measure
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles
+from pipeline.core.step import Content, Step
+from pipeline.errors import UserError
+from pipeline.stages.language import LANGUAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A score, with the content of its model and of what describes it, not their names."""
+
+    name: str
+    score: Score
+    content: tuple[tuple[str, Content], ...]
+    """(what tells the files apart, file): a list's name says its language, a model's ending its format."""
+
+    def hashed(self) -> object:
+        """What keys see."""
+        return [self.name, self.score.model_dump(mode="json", exclude={"model"}), self.content]
+
+
+def score(files: PartFiles, options: tuple[Model, ...], tick: Tick, care: Care) -> int:
+    """What the model files of [scores] say of the text so far."""
+    from pipeline.filters.models.scorers import open_scorers
+
+    scorers = open_scorers({model.name: model.score for model in options}).values()
+
+    def compute(text: pa.Array, languages: pa.Array) -> list[pa.Array]:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        return [pa.array(scorer(text, languages), mask=null) for scorer in scorers]
+
+    schema = pa.schema([(model.name, pa.float64()) for model in options])
+    return measure(files, schema, compute, tick, care, LANGUAGE)
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> tuple[Model, ...]:
+    models = []
+    for name, wanted in config.scores.items():
+        files = model_files(f"scores.{name}.model", wanted)
+        content = tuple((file.name if wanted.kind == "words" else file.suffix, Content.of(file)) for file in files)
+        models.append(Model(name=name, score=wanted, content=content))
+    return tuple(models)  # in the order of the columns
+
+
+def model_files(key: str, score: Score) -> list[Path]:
+    """The files that decide what a score is; UserError where there are none."""
+    path = Path(score.model)
+    if score.kind == "words" and path.is_dir():
+        from pipeline.filters.models.wordlists import list_files
+
+        return list_files(path)
+    if not path.is_file():
+        raise UserError(f"{key}: {path}: no such file")
+    described = Path(f"{path}.json")
+    return [path, described] if described.is_file() else [path]
+
+
+def check_scores(config: Config) -> list[str]:
+    """UserError for a model that cannot be used; notes on languages that a score says nothing of."""
+    from pipeline.filters.models.scorers import open_scorer
+
+    notes = []
+    for name, score in config.scores.items():
+        key = f"scores.{name}.model"
+        model_files(key, score)
+        try:
+            open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from None
+        if score.kind == "words" and Path(score.model).is_dir():
+            from pipeline.filters.models.wordlists import WordLists
+
+            listed = WordLists.load(score.model).languages
+            missing = [code for code in config.language.keep or () if code not in listed]
+            if missing and len(missing) == len(config.language.keep or ()):
+                raise UserError(
+                    f"{key}: no list for {', '.join(missing)} (language.keep); there are {', '.join(listed)}"
+                )
+            if missing:
+                notes.append(f"{name} has no list for {', '.join(missing)}: it is undefined there")
+    return notes
+
+
+def undefined_scores(files: RunFiles, options: tuple[Model, ...]) -> list[str]:
+    """Notes on scores that have no value for any document: a rule on one keeps everything."""
+    empty = [model.name for model in options]
+    for part in files.parts:
+        table = read(files.out(part), empty)
+        empty = [name for name in empty if not pc.any(pc.is_finite(table[name])).as_py()]
+        if not empty:
+            break
+    return [f"{name} is undefined for every document: rules on it keep everything" for name in empty]
+
+
+def _kernels(options: tuple[Model, ...]) -> None:
+    """Compile, and find out whether a model can score at all."""
+    from pipeline.filters.models.scorers import open_scorers
+
+    for scorer in open_scorers({model.name: model.score for model in options}).values():
+        scorer(pa.array(["Warm up."], pa.string()), pa.array(["en"]))
+
+
+SCORES = Step(
+    name="quality.scores",
+    title="score by models",
+    version=1,
+    run=score,
+    options=_options,
+    reads=(LANGUAGE,),
+    text=True,
+    needed=lambda config: bool(config.scores),
+    libraries=("fasttext-community", "skops", "scikit-learn", "unicode", "regex"),
+    kernels=_kernels,
+    check=check_scores,
+    remarks=undefined_scores,
+)

@@ -1,0 +1,108 @@
+"""shards.encode: a part's documents as tokens. shards: all parts' tokens as arrays of an exact size."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.config import Config
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import KEY, Part, row_groups, rows_in
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles
+from pipeline.core.step import Step, unhashed
+from pipeline.stages.clean import CLEAN
+from pipeline.stages.tokenizer import LIBRARIES, TOKENIZER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """The order of a part's documents."""
+
+    seed: int
+
+
+def encode(files: PartFiles, options: Encoding, tick: Tick, care: Care) -> int:
+    """A part's documents as tokens, in the order of the shuffle."""
+    from pipeline.tokenize.bpe import Tokenizer
+    from pipeline.tokenize.shards import encode_part
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for table in row_groups(files.file(CLEAN), ["id", "cluster", "text", "row", "language"]):
+            for batch in table.to_batches():
+                first = batch["row"][0].as_py() - files.first_row if len(batch) else 0
+                tick(first, first)
+                yield batch
+
+    files.out.parent.mkdir(parents=True, exist_ok=True)
+    trained = Tokenizer.from_file(files.folders[TOKENIZER.name] / "tokenizer.json")
+    encode_part(
+        trained,
+        batches(),
+        part=files.part.file,
+        out=files.out,
+        seed=options.seed,
+        metadata={KEY.decode(): files.key},
+    )
+    return rows_in(files.file(CLEAN))
+
+
+def _place(part: Part) -> list[int]:
+    return [part.file]
+
+
+ENCODE = Step(
+    name="shards.encode",
+    title="encode",
+    version=2,
+    run=encode,
+    options=lambda config, earlier: Encoding(seed=config.shards.seed),
+    reads=(CLEAN, TOKENIZER),
+    gated=False,
+    libraries=("fastokens",),
+    shows=False,
+    place=_place,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merging:
+    """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
+
+    tokens: int
+    validation: float
+    memory: int = unhashed()
+
+
+def shards(files: RunFiles, options: Merging, tick: Tick) -> int:
+    """Merge the parts' tokens into shards of an exact size."""
+    from pipeline.tokenize.shards import merge_parts
+
+    encoded = [files.file(ENCODE, part) for part in files.parts]
+    merge_parts(encoded, files.folder, options.tokens, options.validation, memory=options.memory - LIBRARIES)
+    return sum(rows_in(file) for file in encoded)
+
+
+def _options(config: Config, earlier: Sequence[EarlierRun]) -> Merging:
+    options = config.shards
+    return Merging(tokens=options.tokens, validation=options.validation, memory=options.memory_bytes)
+
+
+def _documents(files: RunFiles) -> int:
+    manifest = json.loads((files.folders[SHARDS.name] / "manifest.json").read_text(encoding="utf-8"))
+    return sum(split["documents"] for split in manifest["splits"].values())
+
+
+SHARDS = Step(
+    name="shards",
+    title="write shards",
+    version=3,
+    run=shards,
+    options=_options,
+    reads=(ENCODE,),
+    whole=True,
+    gated=False,
+    product=True,
+    documents=_documents,
+    passes=0,
+)

@@ -1,0 +1,47 @@
+"""train: a model on the shards."""
+
+import os
+from importlib.util import find_spec
+
+from pipeline.config import Config
+from pipeline.core.engines import Tick
+from pipeline.core.part import RunFiles
+from pipeline.core.step import Step
+from pipeline.errors import UserError
+from pipeline.stages.shards import SHARDS
+from pipeline.train.config import TrainConfig
+
+
+def train(files: RunFiles, options: TrainConfig, tick: Tick) -> int:
+    """Train the model on the shards; the loop keeps its own checkpoints and goes on where it was."""
+    # Before torch loads OpenMP: threads that spin while they wait make a busy machine several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from pipeline.train.loop import train as train_model
+
+    result = train_model(options, files.folders[SHARDS.name], files.folder, progress=files.on_train, note=files.note)
+    return result.steps
+
+
+def check_torch(config: Config) -> list[str]:
+    """UserError where training is asked for and torch is not installed."""
+    if find_spec("torch") is None:
+        raise UserError(
+            "training needs the extra: pip install 'corpus-pipeline[train]', or stop before it with --until shards"
+        )
+    return []
+
+
+TRAIN = Step(
+    name="train",
+    title="train model",
+    version=1,
+    run=train,
+    options=lambda config, earlier: config.train,
+    reads=(SHARDS,),
+    whole=True,
+    gated=False,
+    product=True,
+    libraries=("torch",),
+    check=check_torch,
+    passes=0,
+)
