@@ -19,7 +19,7 @@ from pipeline.report.duplicates import differing_spans, largest_clusters, measur
 from pipeline.report.why import find, story
 from pipeline.run import runner
 from pipeline.run.run import Run
-from pipeline.stages import choice, duplicates, evidence
+from pipeline.stages.duplicates import candidates, features, verify
 
 CONFIG = """
 input.paths = {paths}
@@ -120,7 +120,7 @@ def test_signatures_verify_without_reading_a_text(
         opened.append(path.parent.name)
         return original(path, names)
 
-    monkeypatch.setattr(evidence, "row_groups", watching)
+    monkeypatch.setattr(features, "row_groups", watching)
     done, _ = go(tmp_path / "run", archives, "duplicates.verify=signature")
     assert set(opened) == {"duplicates.signatures"}
     for row in rows(done).values():
@@ -140,21 +140,21 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("moment", ["roots", "evidence"])
+@pytest.mark.parametrize("moment", ["roots", "features"])
 def test_killed_half_way_it_goes_on_where_it_was(
     tmp_path: Path, finished: Run, archives: list[Path], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     saved: list[Path] = []
-    original = evidence.save
+    original = features.save
     armed = True
 
     def dying(path: Path, array: Any) -> None:
         original(path, array)
         saved.append(path)
-        if armed and path.name == {"roots": "roots-00007.npy", "evidence": "00001.npy"}[moment]:
+        if armed and path.name == {"roots": "roots-00007.npy", "features": "00001.npy"}[moment]:
             raise Killed
 
-    monkeypatch.setattr(evidence, "save", dying)
+    monkeypatch.setattr(features, "save", dying)
     with pytest.raises(Killed):
         go(tmp_path / "run", archives)
     armed, before = False, len(saved)
@@ -300,14 +300,14 @@ def test_differing_spans() -> None:
 def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:
     with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need 450MB or more"):
         go(tmp_path / "run", archives, "duplicates.memory=449MB")
-    assert duplicates.left_over(50_000_000, 1_000_000_000, 10) == 150_000_000
+    assert candidates.left_over(50_000_000, 1_000_000_000, 10) == 150_000_000
 
 
 def test_many_batches_decide_as_one_does_and_a_kill_costs_one(
     tmp_path: Path, finished: Run, archives: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided: list[str] = []
-    original = choice._decide_batch
+    original = verify._decide_batch
 
     def dying(*args: Any) -> None:
         if len(decided) == 2:
@@ -316,21 +316,21 @@ def test_many_batches_decide_as_one_does_and_a_kill_costs_one(
         original(*args)
         decided.append(args[-1].name)
 
-    monkeypatch.setattr(choice, "PER_MEMBER", 3_000_000)  # some 10 documents a batch
-    monkeypatch.setattr(choice, "_decide_batch", dying)
+    monkeypatch.setattr(verify, "PER_MEMBER", 3_000_000)  # some 10 documents a batch
+    monkeypatch.setattr(verify, "_decide_batch", dying)
     with pytest.raises(Killed):
         go(tmp_path / "run", archives, "duplicates.memory=451MB")
     done, _ = go(tmp_path / "run", archives, "duplicates.memory=451MB")
     assert decided[:4] == ["batch-00000.parquet", "batch-00001.parquet", "", "batch-00002.parquet"]
     for part in done.parts:
         assert done.file("duplicates", part).read_bytes() == finished.file("duplicates", part).read_bytes()
-    monkeypatch.setattr(choice, "PER_MEMBER", 30_000_000)
+    monkeypatch.setattr(verify, "PER_MEMBER", 30_000_000)
     with pytest.raises(UserError, match=r"duplicates.memory: \d+ documents hang together, which needs \d+MB or more"):
         go(tmp_path / "run", archives, "duplicates.memory=451MB", "duplicates.keep=shortest")
 
 
 def test_batches_are_whole_clusters() -> None:
     sizes = np.array([3, 0, 0, 1, 2, 0, 9, 2, 0, 2], np.int32)  # under each root; 1 is no cluster
-    assert choice.plan_batches(sizes, 5) == [(0, 6), (6, 7), (7, 10)]
-    assert choice.plan_batches(sizes, 100) == [(0, 10)]
-    assert choice.plan_batches(np.zeros(0, np.int32), 5) == [(0, 0)]
+    assert verify.plan_batches(sizes, 5) == [(0, 6), (6, 7), (7, 10)]
+    assert verify.plan_batches(sizes, 100) == [(0, 10)]
+    assert verify.plan_batches(np.zeros(0, np.int32), 5) == [(0, 0)]

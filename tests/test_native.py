@@ -30,7 +30,8 @@ from pipeline.extract.native.names import TAGS
 from pipeline.extract.native.words import COMMAS, IDEOGRAPHS, SENTENCE_END, STOP_WORDS, WORDS
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.markup import extract_page
-from pipeline.run import run
+from pipeline.stages import extract as stage
+from pipeline.stages.extract import EXTRACT
 
 SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
 
@@ -457,9 +458,9 @@ def test_hostile_pages_take_linear_time() -> None:
 
 def test_a_changed_model_extracts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     native = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "native"}})
-    before = run.extract_options(native)
+    before = EXTRACT.options(native, ())
     (tmp_path / "m.npz").write_bytes(b"other")
-    monkeypatch.setattr(run, "MODEL_FILE", tmp_path / "m.npz")
-    assert run.extract_options(native) != before
+    monkeypatch.setattr(stage, "MODEL_FILE", tmp_path / "m.npz")
+    assert EXTRACT.options(native, ()) != before
     other = Config.model_validate({"input": {"paths": ["x"]}, "extract": {"extractor": "resiliparse"}})
-    assert run.extract_options(other)["model"] is None
+    assert EXTRACT.options(other, ()).model is None

@@ -13,7 +13,7 @@ from pipeline.extract.inputs.archive import Record
 from pipeline.extract.page import ExtractOptions, Row, rows
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.run.run import Run
-from pipeline.stages.prescreen import prescreen, telling
+from pipeline.stages.prescreen import Prescreen, prescreen, telling
 
 ENGLISH = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall of the town. "
 GERMAN = "Der Hafen war am Morgen still, und die Boote lagen Seite an Seite an der alten steinernen Mauer der Stadt. "
@@ -27,7 +27,7 @@ def config(**extract: Any) -> Config:
 def extracted(html: str, least: float = 0.01) -> Row:
     record = Record("response", http_status=200, content_type="text/html; charset=utf-8", body=html.encode())
     options = ExtractOptions(extractor="resiliparse")
-    (row,) = rows([record], options, archive="x", prescreen=prescreen(config(prescreen=least)))
+    (row,) = rows([record], options, archive="x", prescreen=prescreen(Prescreen.of(config(prescreen=least))))
     return row
 
 

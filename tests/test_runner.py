@@ -17,16 +17,17 @@ from pipeline.config_file import load
 from pipeline.core.engines import Care
 from pipeline.core.ledger import lock
 from pipeline.core.progress import Quiet
+from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.report.diff import compare
 from pipeline.report.stats import collect
 from pipeline.report.why import find, raw_record, sample, story
 from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
-from pipeline.stages.decide import decide_language, decide_quality
-from pipeline.stages.extract import extract
-from pipeline.stages.job import Job
-from pipeline.stages.measure import language, quality
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE, LANGUAGE_DECIDE
+from pipeline.stages.quality import QUALITY
+from pipeline.stages.quality_rules import QUALITY_DECIDE
 
 
 def go(root: Path, config: Config, until: str = "shards", workers: int = 1) -> tuple[Run, Quiet]:
@@ -188,24 +189,24 @@ def test_a_record_that_kills_its_worker_is_counted_at_every_stage(tmp_path: Path
     planned, _ = go(tmp_path / "run", load(config_file), until="language")
     part = planned.parts[0]
 
-    def job(step: str) -> Job:
-        return Job(planned.root, step, part, planned.keys[step, part.index], planned.config)
+    def do(step: Step, care: Care) -> None:
+        step.run(planned.part_files(step, part), planned.options[step.name], lambda row, units: None, care)
 
     def dropped(step: str) -> list[list[str] | None]:
         column: list[list[str] | None] = pq.read_table(planned.file(step, part))["dropped"].to_pylist()
         return column
 
     whole = pq.read_table(planned.file("extract", part)).to_pylist()
-    extract(job("extract"), lambda row, units: None, Care(frozenset({1}), single=True))
+    do(EXTRACT, Care(frozenset({1}), single=True))
     again = pq.read_table(planned.file("extract", part)).to_pylist()
     assert again[1]["dropped"] == ["crashed"]
     assert again[1]["text"] is None
     assert again[:1] + again[2:] == whole[:1] + whole[2:]
 
-    language(job("language"), lambda row, units: None, Care())
-    decide_language(job("language.decide"), lambda row, units: None, Care())
-    quality(job("quality"), lambda row, units: None, Care(frozenset({4}), single=True))
-    decide_quality(job("quality.decide"), lambda row, units: None, Care())
+    do(LANGUAGE, Care())
+    do(LANGUAGE_DECIDE, Care())
+    do(QUALITY, Care(frozenset({4}), single=True))
+    do(QUALITY_DECIDE, Care())
     assert dropped("quality.decide")[:6] == [[], None, [], [], ["crashed"], []]
 
 

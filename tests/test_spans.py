@@ -18,7 +18,7 @@ from pipeline.report.stats import collect
 from pipeline.report.why import find, story
 from pipeline.run import runner
 from pipeline.run.run import Run
-from pipeline.stages import spans
+from pipeline.stages.duplicates import spans
 
 CONFIG = """
 input.paths = {paths}
@@ -209,7 +209,7 @@ def test_all_families_together_with_two_workers(
 def test_too_small_a_filter_says_what_is_needed(
     tmp_path: Path, archives: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spans, "table_memory", lambda view: 50)
+    monkeypatch.setattr(spans, "table_memory", lambda options: 50)
     with pytest.raises(UserError, match=r"duplicates.memory: a filter of \d+ n-grams at 0.01 needs 350MB"):
         go(tmp_path / "run", archives, "duplicates.ngrams={size = 2}")
 

@@ -41,7 +41,9 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +62,14 @@ from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import Config  # noqa: E402
 from pipeline.core.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.core.part import RunFiles  # noqa: E402
 from pipeline.filters.dedup.clusters import warm_up as warm_up_clusters  # noqa: E402
 from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
 from pipeline.filters.dedup.verify import warm_up as warm_up_verify  # noqa: E402
-from pipeline.stages.choice import decide  # noqa: E402
-from pipeline.stages.duplicates import CANDIDATES, find_candidates  # noqa: E402
-from pipeline.stages.job import View, part_file  # noqa: E402
-from pipeline.stages.measure import signature_schema  # noqa: E402
+from pipeline.run.run import Run  # noqa: E402
+from pipeline.stages.duplicates.candidates import CANDIDATES, CANDIDATES_STEP, find_candidates  # noqa: E402
+from pipeline.stages.duplicates.signatures import signature_options, signature_schema  # noqa: E402
+from pipeline.stages.duplicates.verify import DOCUMENTS, decide  # noqa: E402
 
 BANDS = 14
 TWO = np.uint64(2)
@@ -149,7 +152,7 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str, texts: bool)
     """The run's files that the steps read."""
     group, place = plant(n, 7)
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": {"memory": memory}})
-    schema = signature_schema(config.duplicates)
+    schema = signature_schema(signature_options(config))
     for index, start in enumerate(range(0, n, part_rows)):
         part = Part(index, f"part-{index:05d}", 0, f"{index:032d}")
         streams = {
@@ -158,7 +161,7 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str, texts: bool)
             "quality.decide": pa.schema([("dropped", DROPPED)]),
             "duplicates.signatures": schema,
         }
-        files = {step: part_file(folder, step, part) for step in streams}
+        files = {step: folder / "ledger" / step / f"{part.name}.parquet" for step in streams}
         with (
             writer(files["extract"], streams["extract"], "") as ids,
             writer(files["quality"], streams["quality"], "") as measured,
@@ -190,12 +193,24 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str, texts: bool)
                 signed.write_table(pa.table(columns, schema=schema))
 
 
+@dataclass(frozen=True)
+class View:
+    """A step's view of the planted run, with its options."""
+
+    files: RunFiles
+    options: Any
+    config: Config
+
+
 def view_of(folder: Path, n: int, part_rows: int, memory: str, verify: str, step: str) -> View:
     """The step's view of the planted run."""
     options = {"memory": memory, "verify": verify, "keep": "first"}
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": options})
     parts = tuple(Part(i, f"part-{i:05d}", 0, f"{i:032d}") for i in range(-(-n // part_rows)))
-    return View(folder, step, parts, f"{step} {verify}", config)
+    done = CANDIDATES_STEP if step == CANDIDATES_STEP.name else DOCUMENTS
+    run = Run(folder, config, parts)
+    files = replace(run.run_files(done), key=f"{step} {verify}")
+    return View(files, done.options(config, ()), config)
 
 
 def work(view: View) -> None:
@@ -205,8 +220,8 @@ def work(view: View) -> None:
 
     shingle_hashes(["a b"], 5)
     began, cpu = time.perf_counter(), time.process_time()
-    step = find_candidates if view.step == "duplicates.candidates" else decide
-    step(view, lambda rows, units: None)
+    step = find_candidates if view.files.step == CANDIDATES_STEP.name else decide
+    step(view.files, view.options, lambda rows, units: None)
     print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak_bytes()]))
 
 
@@ -218,8 +233,8 @@ def wrong_roots(view: View, n: int) -> tuple[int, int]:
     indices = np.flatnonzero(alive)
     np.minimum.at(first, group[alive], indices)
     wrong = start = 0
-    for part in view.parts:
-        column = pq.read_table(view.file("duplicates.candidates", part), columns=[CANDIDATES.names[1]])[
+    for part in view.files.parts:
+        column = pq.read_table(view.files.file(CANDIDATES_STEP, part), columns=[CANDIDATES.names[1]])[
             0
         ].combine_chunks()
         rows = slice(start, start + len(column))
@@ -237,8 +252,8 @@ def wrong_choices(view: View, n: int) -> tuple[int, int, str]:
     sizes = np.bincount(group[alive], minlength=int(group.max()) + 1)
     digest = hashlib.blake2b(digest_size=8)
     wrong = gone = start = 0
-    for part in view.parts:
-        table = pq.read_table(view.file("duplicates.documents", part))
+    for part in view.files.parts:
+        table = pq.read_table(view.files.file(DOCUMENTS, part))
         rows = slice(start, start + len(table))
         start += len(table)
         g = group[rows].astype(np.uint64)

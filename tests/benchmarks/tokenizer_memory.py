@@ -27,7 +27,7 @@ import pyarrow.parquet as pq  # noqa: E402
 from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import parse_bytes  # noqa: E402
-from pipeline.stages.products import LIBRARIES  # noqa: E402
+from pipeline.stages.tokenizer import LIBRARIES  # noqa: E402
 from pipeline.tokenize import shards, vocabulary_report  # noqa: E402
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from pipeline.config import Config, Url
 from pipeline.core.ledger import Part, read, writer
+from pipeline.core.part import RunFiles
 from pipeline.extract.page import SCHEMA
 from pipeline.filters.url import warm_up
-from pipeline.stages.extract import prepare_urls, url_hashes, url_rules
-from pipeline.stages.job import URLS, View
-from pipeline.stages.urls import drop_repeated
+from pipeline.stages.extract import BLOCKLISTS, EXTRACT, prepare, url_lists, url_rules
+from pipeline.stages.url_duplicates import URLS, Options, drop_repeated
 
 
 def kilobytes(name: str, file: str = "smaps_rollup") -> int:
@@ -32,7 +32,7 @@ def kilobytes(name: str, file: str = "smaps_rollup") -> int:
 def look_up(root: str, options: Url, urls: list[str], ready: Any, results: Any) -> None:
     warm_up()
     before = kilobytes("Pss")
-    reasons = url_rules(options, url_hashes(Path(root)))
+    reasons = url_rules(url_lists(options), Path(root) / BLOCKLISTS)
     assert reasons is not None
     began = time.process_time()
     found = sum(bool(reasons(url)) for url in urls)
@@ -52,11 +52,12 @@ def main() -> None:
         with listed.open("w") as file:
             file.writelines(f"host-{n * 2654435761 % 2**32:x}.example{n % 97}.net\n" for n in range(count))
         options = Url(blocklists=(str(listed),))
-        prepare_urls(root, options)  # compiles its kernel
+        made = EXTRACT.options(Config.model_validate({"input": {"paths": ["x"]}, "url": options.model_dump()}), ())
+        prepare(root, made)  # compiles its kernel
         began = time.perf_counter()
-        prepare_urls(root, options)
+        prepare(root, made)
         spent = time.perf_counter() - began
-        size = url_hashes(root).stat().st_size / 2**20
+        size = (root / BLOCKLISTS).stat().st_size / 2**20
         print(f"{count:,} domains, {listed.stat().st_size / 1e6:.0f} MB of text: read in {spent:.1f} s, {size:.0f} MiB")
         urls = [
             f"https://www.host-{n * 2654435761 % 2**32:x}.example{n % 97}.net/a/b?c=d" for n in range(0, count, 100)
@@ -71,15 +72,10 @@ def main() -> None:
             print(f"  worker: {found:,} of {len(urls):,} blocked, {speed:,.0f} URLs/s, {own:.1f} MiB of its own")
 
         part = Part(0, "x", 1, "0" * 8)
-        view = View(
-            root,
-            URLS,
-            (part,),
-            "key",
-            Config.model_validate({"input": {"paths": ["x"]}, "url": {"duplicates": "first"}}),
-        )
+        folders = {step.name: step.folder(root) for step in (EXTRACT, URLS)}
+        view = RunFiles(root, URLS.name, (part,), "key", folders)
         rows = 100_000
-        with writer(view.file("extract", part), SCHEMA, "key") as out:
+        with writer(view.file(EXTRACT, part), SCHEMA, "key") as out:
             for start in range(0, count, rows):
                 numbers = (np.arange(start, min(start + rows, count)) * 2654435761 % (count * 2 // 3)).tolist()
                 columns: dict[str, Any] = {
@@ -92,7 +88,7 @@ def main() -> None:
                 out.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
         before, began, cpu = kilobytes("VmRSS", "status"), time.perf_counter(), time.process_time()
-        drop_repeated(view, lambda done, total: None)
+        drop_repeated(view, Options(policy="first", memory=2_000_000_000), lambda done, total: None)
         spent, cpu = time.perf_counter() - began, time.process_time() - cpu
         peak = (kilobytes("VmHWM", "status") - before) / 1024
         gone = sum(map(len, read(view.file(URLS, part), ["dropped"])["dropped"].to_pylist()))
