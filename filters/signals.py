@@ -22,6 +22,7 @@ from pipeline.filters import basic, c4, fineweb, gopher, pii
 from pipeline.filters.batch import Batch
 from pipeline.filters.families import datatrove, dclm, dolma, olmo, redpajama, stopwords, text
 from pipeline.filters.rules import FAMILIES
+from pipeline.filters.signal_code import code_of
 from pipeline.filters.verdicts import SignalFunction
 
 _MODULES = (basic, gopher, c4, fineweb, pii, datatrove, dolma, dclm, redpajama, olmo, text, stopwords)
@@ -35,6 +36,8 @@ class Signal:
     function: SignalFunction
     doc: str  # one line
     module: str  # "gopher"
+    code: str
+    """A hash of what it computes (pipeline.filters.signal_code)."""
 
 
 @cache
@@ -47,7 +50,8 @@ def _signals() -> dict[str, Signal]:
             if name in signals:
                 raise ValueError(f"the signal {name} is defined in {signals[name].module} and again in {short}")
             doc = (function.__doc__ or "").strip().partition("\n")[0]
-            signals[name] = Signal(name=name, function=function, doc=doc, module=short)
+            code = code_of(function)
+            signals[name] = Signal(name=name, function=function, doc=doc, module=short, code=code)
     return signals
 
 
@@ -61,6 +65,15 @@ def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(
         name for name, signal in _signals().items() if signal.module not in FAMILIES or signal.module in families
     )
+
+
+def signals_key(families: Sequence[str] = ()) -> list[list[str]]:
+    """What a step that stores these signals depends on: [name, code] of each, in the order of its columns.
+
+    A signal that is added, renamed, moved or changed gives another key; a changed docstring does not.
+    """
+    signals = _signals()
+    return [[name, signals[name].code] for name in stored_signals(families)]
 
 
 def measure(
