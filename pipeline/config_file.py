@@ -6,16 +6,18 @@ A mistake is one `UserError` that names the key and what is accepted.
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
-from pipeline.config import CUT_OPTIONS, Config, Extract, Score, Section, parse_bytes
+from pipeline.config import CUT_OPTIONS, Config, Extract, Range, Score, Section, parse_bytes
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.rules import check_signals
+from pipeline.filters.quantiles import Relative
+from pipeline.filters.rules import Rule, check_signals
 
 Model = TypeVar("Model", bound=Section)
 
@@ -56,39 +58,55 @@ def check_rules(config: Config, where: str) -> None:
     if not (config.quality or config.edited or config.edits or config.scores):
         return
     from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
-    from pipeline.filters.families.stopwords import LISTS
     from pipeline.filters.signals import all_signals
 
-    place = "scores."
-    try:
-        check_names(config.scores, all_signals())
-        place = "quality."
-        known = (*all_signals(), *config.scores)
-        check_signals(config.rules, known)
-        place = ""
-        edited = [f"edited.{name}" for name in (*MEASURES, *all_signals())]
-        check_signals(config.edited_rules, edited)
-        place = "quality."
-        plain = [rule for rule in config.relative_rules if not rule.signal.startswith("edited.")]
-        check_signals(plain, known)
-        place = ""
-        check_signals([rule for rule in config.relative_rules if rule not in plain], edited)
-        place = "quality."
-        for rule in (*config.rules, *config.edited_rules):
-            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
-                for label in sorted(set(rule.languages or ()) - LISTS.keys()):
-                    raise UserError(
-                        f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
-                        f"there are: {', '.join(LISTS)}"
-                    )
-        place = "edit."
+    signals = all_signals()
+    with at(f"{where}: scores."):
+        check_names(config.scores, signals)
+    with at(f"{where}: quality."):
+        rules = list(rules_of(config.quality))
+        check_signals(rules, (*signals, *config.scores))
+        check_lists(rules)
+    with at(f"{where}: "):  # these rules carry the place in their names
+        rules = list(rules_of(config.edited, "edited."))
+        check_signals(rules, [f"edited.{name}" for name in (*MEASURES, *signals)])
+        check_lists(rules)
+    with at(f"{where}: edit."):
         LineRules(**config.edit.model_dump())
-    except UserError as error:
-        raise UserError(f"{where}: {place}{error}") from None
     if config.edited and not config.edits:
         raise UserError(
             f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
         )
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Put `place` before what a UserError says that is raised in the block."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}{error}") from None
+
+
+def rules_of(ranges: Mapping[str, Range], prefix: str = "") -> Iterator[Rule | Relative]:
+    """The rules of a table, on signals whose names begin with `prefix`; UserError for a rule that makes no sense."""
+    for name, bounds in ranges.items():
+        for rule in (bounds.fixed(prefix + name), bounds.relative(prefix + name)):
+            if rule is not None:
+                yield rule
+
+
+def check_lists(rules: Sequence[Rule | Relative]) -> None:
+    """A rule on stop words names only languages that have a list."""
+    from pipeline.filters.families.stopwords import LISTS
+
+    for rule in rules:
+        if rule.signal.removeprefix("edited.").startswith("stopwords_"):
+            for label in sorted(set(rule.languages or ()) - LISTS.keys()):
+                raise UserError(
+                    f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
+                    f"there are: {', '.join(LISTS)}"
+                )
 
 
 def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:
