@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import UserError
 from pipeline.filters.quantiles import Relative
-from pipeline.filters.rules import Rule, families_of
+from pipeline.filters.rules import Rule
 from pipeline.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Decontaminate(Section):
 class Measure(Section):
     """What is measured beside the signals that always are."""
 
-    families: tuple[Literal["datatrove", "dolma", "dclm", "redpajama", "olmo", "text", "stopwords"], ...] = ()
+    families: tuple[str, ...] = ()
     """Families of signals to measure though no rule names one: other implementations' numbers, for analysis."""
 
 
@@ -437,8 +437,12 @@ class Config(Section):
     def families(self) -> tuple[str, ...]:
         """The families of signals that rules, preferences or `measure` name: what is measured beside the common ones."""
         preferred = [text.partition(" ")[2] for text in self.duplicates.keep if text.startswith(("highest", "lowest"))]
-        asked = [f"{family}_" for family in self.measure.families]
-        return families_of([*self.quality, *self.edited, *preferred, *asked])
+        named = {*self.quality, *self.edited, *preferred} - {*self.scores}
+        if not named:
+            return tuple(sorted(set(self.measure.families)))
+        from pipeline.filters.signals import families_of  # brings Numba, which only a config with rules needs
+
+        return tuple(sorted({*families_of(named), *self.measure.families}))
 
     @property
     def edits(self) -> bool:

@@ -10,14 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
 from pipeline.config import CUT_OPTIONS, Config, Extract, Range, Score, Section, parse_bytes
 from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.discovery import family_names
 from pipeline.filters.quantiles import Relative
 from pipeline.filters.rules import Rule, check_signals
+
+if TYPE_CHECKING:
+    from pipeline.filters.signals import Signal
 
 Model = TypeVar("Model", bound=Section)
 
@@ -34,6 +38,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
     config = validate(Config, raw, where)
     check_rules(config, where)
+    check_families(config.measure.families, where)
     check_extract(config.extract, where)
     check_keep(config.duplicates.keep, where)
     check_cuts(config, where)
@@ -66,11 +71,11 @@ def check_rules(config: Config, where: str) -> None:
     with at(f"{where}: quality."):
         rules = list(rules_of(config.quality))
         check_signals(rules, (*signals, *config.scores))
-        check_lists(rules)
+        check_languages(rules, signals)
     with at(f"{where}: "):  # these rules carry the place in their names
         rules = list(rules_of(config.edited, "edited."))
         check_signals(rules, [f"edited.{name}" for name in (*MEASURES, *signals)])
-        check_lists(rules)
+        check_languages(rules, signals)
     with at(f"{where}: edit."):
         LineRules(**config.edit.model_dump())
     if config.edited and not config.edits:
@@ -96,17 +101,26 @@ def rules_of(ranges: Mapping[str, Range], prefix: str = "") -> Iterator[Rule | R
                 yield rule
 
 
-def check_lists(rules: Sequence[Rule | Relative]) -> None:
-    """A rule on stop words names only languages that have a list."""
-    from pipeline.filters.families.stopwords import LISTS
-
+def check_languages(rules: Sequence[Rule | Relative], signals: Mapping[str, "Signal"]) -> None:
+    """A rule names only languages that its signal is defined for."""
     for rule in rules:
-        if rule.signal.removeprefix("edited.").startswith("stopwords_"):
-            for label in sorted(set(rule.languages or ()) - LISTS.keys()):
-                raise UserError(
-                    f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
-                    f"there are: {', '.join(LISTS)}"
-                )
+        signal = signals.get(rule.signal.removeprefix("edited."))
+        if signal is None or signal.languages is None:
+            continue
+        for label in sorted({*(rule.languages or ())} - {*signal.languages}):
+            raise UserError(
+                f"{rule.signal}.languages: no list for {label!r}{did_you_mean(label, signal.languages)}; "
+                f"there are: {', '.join(signal.languages)}"
+            )
+
+
+def check_families(families: Sequence[str], where: str) -> None:
+    """Every family of signals that is to be measured exists."""
+    known = family_names()
+    for family in families:
+        if family not in known:
+            near = did_you_mean(family, known)
+            raise UserError(f"{where}: measure.families: no family {family!r}{near}; there are: {', '.join(known)}")
 
 
 def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:

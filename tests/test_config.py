@@ -53,7 +53,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
-            "not 'dloma' (did you mean dolma?)",
+            "c.toml: measure.families: no family 'dloma' (did you mean dolma?); there are: datatrove, dclm, ",
         ),
         (MINIMAL + "[duplicates]\nlines = { lower = true }", "duplicates.lines.lower: needs normalize = false"),
         (MINIMAL + "[decontaminate]\nwindow = 201", 'decontaminate.window: needs action = "cut"'),

@@ -64,12 +64,12 @@ def decide_language(job: Job, tick: Tick, care: Care) -> int:
 
 def decide_quality(job: Job, tick: Tick, care: Care) -> int:
     """Every rule of the config on its signal, and the evaluation texts a document may not hold."""
-    from pipeline.filters.families.stopwords import without_list
     from pipeline.filters.quantiles import failures
     from pipeline.filters.rules import decide, labelled
+    from pipeline.filters.signals import all_signals
 
     config = job.config
-    rules = (*config.rules, *config.edited_rules)
+    rules, known = (*config.rules, *config.edited_rules), all_signals()
     table = signals_of(
         job.file, config, [*(rule.signal for rule in rules), *(rule.signal for rule in config.relative_rules)]
     )
@@ -87,10 +87,10 @@ def decide_quality(job: Job, tick: Tick, care: Care) -> int:
             ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
             others.append(("contamination", (ngrams > 0) & (share >= (config.decontaminate.threshold or 0))))
         for rule in rules:
-            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
-                others.append(
-                    (f"{rule.signal}.language", without_list(labels, len(table)) & labelled(labels, rule.languages))
-                )
+            signal = known.get(rule.signal.removeprefix("edited."))
+            if signal and signal.languages is not None:
+                undefined = ~labelled(labels, signal.languages) & labelled(labels, rule.languages)
+                others.append((f"{rule.signal}.language", np.broadcast_to(undefined, len(table))))
         signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
         return decide(rules, signals, labels, others)
 

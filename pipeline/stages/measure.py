@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from pipeline.filters.edits import LineRules
 
 
-STOPWORDS = "stopwords"
-"""The family of signals that asks for a document's language."""
-
-
 def measure(
     job: Job,
     gate: str,
@@ -80,7 +76,7 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
     """The common signals and the families that the config names, whole: a rule added later re-measures nothing, unless it
     is the first on its family."""
     from pipeline.filters.signals import measure as signals
-    from pipeline.filters.signals import stored_signals
+    from pipeline.filters.signals import need_languages, stored_signals
 
     names = stored_signals(job.config.families)
     schema = pa.schema([(name, pa.float64()) for name in names])
@@ -88,14 +84,14 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
     def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
         return list(signals(text, names, *languages).values())
 
-    return measure(job, "language.decide", schema, compute, tick, care, labels=STOPWORDS in job.config.families)
+    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names))
 
 
 def edit(job: Job, tick: Tick, care: Care) -> int:
     """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
     from pipeline.filters.edits import LineRules, edit_lines
     from pipeline.filters.signals import measure as signals
-    from pipeline.filters.signals import stored_signals
+    from pipeline.filters.signals import need_languages, stored_signals
 
     rules = LineRules(**job.config.edit.model_dump())
     names = stored_signals(job.config.families)
@@ -112,7 +108,7 @@ def edit(job: Job, tick: Tick, care: Care) -> int:
             *measured.values(),
         ]
 
-    return measure(job, "language.decide", schema, compute, tick, care, labels=STOPWORDS in job.config.families)
+    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names))
 
 
 def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:

@@ -66,7 +66,7 @@ def ask(python: str, script: str, texts: list[str]) -> list[dict[str, Any]]:
 
 def stored_signals_of(family: str) -> list[str]:
     """The signals of one family."""
-    return [name for name, signal in all_signals().items() if signal.module == family]
+    return [name for name, signal in all_signals().items() if signal.family == family]
 
 
 def fails(
