@@ -13,11 +13,11 @@ To add a family, write a module with SIGNALS into filters/families/. Signals tha
 LANGUAGES, the labels, in the same module: they see the documents' labels, and a rule drops a document in another language.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -45,9 +45,15 @@ class Signal:
     """The labels it is defined for; None where it needs no language."""
 
 
-def all_signals() -> dict[str, Signal]:
-    """Every signal there is: the common ones, then those of each family, in the order of modules and places there."""
-    return dict(_signals(family_names()))
+NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
+
+
+def all_signals(plugins: Mapping[str, Signal] = NO_SIGNALS) -> dict[str, Signal]:
+    """Every signal there is: the common ones, those of each family, in the order of modules and places there, and plugins'.
+
+    plugins: those that a config's plugins define (pipeline.filters.plugins), here and in the functions below.
+    """
+    return {**_signals(family_names()), **plugins}
 
 
 @cache
@@ -65,14 +71,14 @@ def _signals(families: tuple[str, ...]) -> dict[str, Signal]:
     return signals
 
 
-def signals_in(module: ModuleType, family: str | None) -> list[Signal]:
-    """The signals that a module defines."""
+def signals_in(module: ModuleType, family: str | None, code: str | None = None) -> list[Signal]:
+    """The signals that a module defines; `code`: a hash of the whole module, instead of one of each function."""
     return [
         Signal(
             name=function.__name__,
             function=function,
             doc=(function.__doc__ or "").strip().partition("\n")[0],
-            code=code_of(function),
+            code=code or code_of(function),
             family=family,
             languages=getattr(module, "LANGUAGES", None),
         )
@@ -86,37 +92,42 @@ def families_of(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({family for name in names if name in signals and (family := signals[name].family)}))
 
 
-def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
+def stored_signals(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> tuple[str, ...]:
     """The names of the signals that a run measures: all that belong to no family, and those of `families`."""
-    return tuple(name for name, signal in all_signals().items() if signal.family is None or signal.family in families)
+    return tuple(
+        name for name, signal in all_signals(plugins).items() if signal.family is None or signal.family in families
+    )
 
 
-def need_languages(names: Iterable[str]) -> bool:
+def need_languages(names: Iterable[str], plugins: Mapping[str, Signal] = NO_SIGNALS) -> bool:
     """Whether one of these signals depends on a document's language."""
-    signals = all_signals()
+    signals = all_signals(plugins)
     return any(signals[name].languages is not None for name in names)
 
 
-def signals_key(families: Sequence[str] = ()) -> list[list[str]]:
+def signals_key(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> list[list[str]]:
     """What a step that stores these signals depends on: [name, code] of each, in the order of its columns.
 
     A signal that is added, renamed, moved or changed gives another key; a changed docstring does not.
     """
-    signals = all_signals()
-    return [[name, signals[name].code] for name in stored_signals(families)]
+    signals = all_signals(plugins)
+    return [[name, signals[name].code] for name in stored_signals(families, plugins)]
 
 
 def measure(
-    array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None, languages: pa.Array | None = None
+    array: pa.Array | pa.ChunkedArray,
+    names: Sequence[str] | None = None,
+    languages: pa.Array | None = None,
+    plugins: Mapping[str, Signal] = NO_SIGNALS,
 ) -> dict[str, pa.Array]:
     """Measure documents: a float64 array for each of `names` (default: `stored_signals()`), as long as `array`.
 
     array: string or large_string. languages: a label a document, for the signals that look at it.
     Null where the document is null; NaN where the signal is undefined for it.
     """
-    signals = all_signals()
+    signals = all_signals(plugins)
     if names is None:
-        names = stored_signals()
+        names = stored_signals((), plugins)
     for name in names:
         if name not in signals:
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")

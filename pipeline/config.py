@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import UserError
+from pipeline.filters.plugins import Plugins, load, locate
 from pipeline.filters.quantiles import Relative
 from pipeline.filters.rules import Rule
 from pipeline.train.config import TrainConfig
@@ -260,6 +261,12 @@ class Edit(Section):
     """Lines such as "3 likes" (RefinedWeb)."""
     boilerplate: bool = False
     """"sign-in", "read more..." and "items in cart" in short lines (RefinedWeb)."""
+    functions: tuple[str, ...] = ()
+    """Edits that plugins define, by name, in the order in which they are applied, after the others."""
+
+    def line_rules(self) -> dict[str, Any]:
+        """The options of `pipeline.filters.edits.LineRules`."""
+        return self.model_dump(exclude={"functions"})
 
 
 class Lines(Section):
@@ -412,6 +419,8 @@ class Config(Section):
     input: Input
     out: str | None = None
     """The run directory; without it runs/ and the name of the config file."""
+    plugins: tuple[str, ...] = ()
+    """Python files that define further signals and edits (pipeline.filters.plugins)."""
     until: StageName = "train"
     url: Url = Url()
     extract: Extract = Extract()
@@ -427,6 +436,11 @@ class Config(Section):
     tokenizer: Tokenizer = Tokenizer()
     shards: Shards = Shards()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def plugged(self) -> Plugins:
+        """What the plugins define, loaded once in a process."""
+        return load(locate(self.plugins))
 
     @property
     def rules(self) -> tuple[Rule, ...]:

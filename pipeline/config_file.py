@@ -40,7 +40,7 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     check_rules(config, where)
     check_families(config.measure.families, where)
     check_extract(config.extract, where)
-    check_keep(config.duplicates.keep, where)
+    check_keep(config, where)
     check_cuts(config, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
@@ -59,13 +59,17 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
 
 
 def check_rules(config: Config, where: str) -> None:
-    """Every rule is on a signal there is, and every edit can be done."""
+    """The plugins load, every rule is on a signal there is, and every edit can be done."""
+    with at(f"{where}: "):
+        plugins = config.plugged
+    with at(f"{where}: edit."):
+        plugins.functions(config.edit.functions)
     if not (config.quality or config.edited or config.edits or config.scores):
         return
     from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
     from pipeline.filters.signals import all_signals
 
-    signals = all_signals()
+    signals = all_signals(plugins.signals)
     with at(f"{where}: scores."):
         check_names(config.scores, signals)
     with at(f"{where}: quality."):
@@ -77,7 +81,7 @@ def check_rules(config: Config, where: str) -> None:
         check_signals(rules, [f"edited.{name}" for name in (*MEASURES, *signals)])
         check_languages(rules, signals)
     with at(f"{where}: edit."):
-        LineRules(**config.edit.model_dump())
+        LineRules(**config.edit.line_rules())
     if config.edited and not config.edits:
         raise UserError(
             f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
@@ -166,15 +170,16 @@ def check_cuts(config: Config, where: str) -> None:
         raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
 
 
-def check_keep(keep: Sequence[str], where: str) -> None:
+def check_keep(config: Config, where: str) -> None:
     """Every preference is known, and so is the signal it names."""
     from pipeline.filters.dedup.keep_policy import parse_keep
 
+    keep = config.duplicates.keep
     try:
         if any(text.startswith(("highest", "lowest")) for text in keep):
             from pipeline.filters.signals import all_signals
 
-            parse_keep(keep, all_signals())
+            parse_keep(keep, all_signals(config.plugged.signals))
         else:
             parse_keep(keep, ())
     except UserError as error:

@@ -22,6 +22,7 @@ from pipeline.core.ledger import Part, fingerprint, read_json_lines, rows_in, st
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.native import MODEL_FILE
 from pipeline.files import digest
+from pipeline.filters.plugins import locate
 from pipeline.stages import choice, decide, extract, measure, models, products, spans
 from pipeline.stages.duplicates import find_candidates
 from pipeline.stages.job import FOLDERS, URLS, View, gate, part_file, part_key, step_folder
@@ -155,13 +156,17 @@ def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
 
 
 def measured(config: Config) -> Any:
-    """The families of signals beside the common ones."""
-    return list(config.families) or None
+    """The families of signals beside the common ones, and the plugins' content."""
+    plugins = [file.digest for file in locate(config.plugins)]
+    return [list(config.families), plugins] if plugins else list(config.families) or None
 
 
 def edit_options(config: Config) -> Any:
     """The edits, and what is measured of their outcome."""
-    return [config.edit, list(config.families)] if config.families else config.edit
+    rules = config.edit.model_dump(mode="json", exclude={"functions"})
+    if plugins := [file.digest for file in locate(config.plugins)]:
+        return [rules, list(config.families), plugins, list(config.edit.functions)]
+    return [rules, list(config.families)] if config.families else rules
 
 
 def edits(config: Config) -> bool:

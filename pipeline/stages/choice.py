@@ -179,7 +179,7 @@ def _decide_batch(
     texts = of_documents(candidate_files(view, everything), "text", members).to_numpy()
     ids = of_documents(files("extract"), "id", members).cast(pa.large_string()).combine_chunks()
     places = np.arange(members.size)
-    preferred = best_first(places, parse_keep(options.keep, all_signals()), column, ids)
+    preferred = best_first(places, parse_keep(options.keep, all_signals(view.config.plugged.signals)), column, ids)
     roots, exact = (np.searchsorted(members, found) for found in (candidates.roots[members], texts))
     settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
     order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])

@@ -69,7 +69,7 @@ def decide_quality(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.filters.signals import all_signals
 
     config = job.config
-    rules, known = (*config.rules, *config.edited_rules), all_signals()
+    rules, known = (*config.rules, *config.edited_rules), all_signals(config.plugged.signals)
     table = signals_of(
         job.file, config, [*(rule.signal for rule in rules), *(rule.signal for rule in config.relative_rules)]
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,9 +10,6 @@ from pipeline.config import Duplicates
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.stages.job import Job, gate, text_groups
-
-if TYPE_CHECKING:
-    from pipeline.filters.edits import LineRules
 
 
 def measure(
@@ -78,44 +74,56 @@ def quality(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.filters.signals import measure as signals
     from pipeline.filters.signals import need_languages, stored_signals
 
-    names = stored_signals(job.config.families)
+    plugins = job.config.plugged.signals
+    names = stored_signals(job.config.families, plugins)
     schema = pa.schema([(name, pa.float64()) for name in names])
 
-    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
-        return list(signals(text, names, *languages).values())
+    def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
+        return list(signals(text, names, languages, plugins).values())
 
-    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names))
+    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names, plugins))
 
 
 def edit(job: Job, tick: Tick, care: Care) -> int:
     """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
-    from pipeline.filters.edits import LineRules, edit_lines
+    from pipeline.filters.edits import MEASURES, LineRules, edit_lines
+    from pipeline.filters.plugins import apply_edits
     from pipeline.filters.signals import measure as signals
     from pipeline.filters.signals import need_languages, stored_signals
 
-    rules = LineRules(**job.config.edit.model_dump())
-    names = stored_signals(job.config.families)
-    schema = edit_schema(rules, names)
+    rules, plugged = LineRules(**job.config.edit.line_rules()), job.config.plugged
+    plugins, functions = plugged.signals, plugged.functions(job.config.edit.functions)
+    names = stored_signals(job.config.families, plugins)
+    schema = edit_schema((*rules.reasons, *functions), names)
 
-    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
+    def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
         found = edit_lines(text, rules)
         null = text.is_null().to_numpy(zero_copy_only=False)
         removed = [counts[name] for name in rules.reasons for counts in (found.lines, found.words)]
-        measured = signals(pc.coalesce(found.texts, text), names, *languages)
+        texts, measures = found.texts, found.measures
+        if functions:
+            applied = apply_edits(pc.coalesce(texts, text), functions)
+            removed += [counts[name] for name in functions for counts in (applied.lines, applied.words)]
+            texts = pc.if_else(pc.equal(applied.texts, text), pa.scalar(None, text.type), applied.texts)
+            measures = {
+                name: 1 - (1 - measures[name]) * kept
+                for name, kept in zip(MEASURES, (applied.kept_lines, applied.kept_words), strict=True)
+            }
+        measured = signals(pc.coalesce(texts, text), names, languages, plugins)
         return [
-            found.texts,
-            *(pa.array(values, mask=null) for values in (*removed, *found.measures.values())),
+            texts,
+            *(pa.array(values, mask=null) for values in (*removed, *measures.values())),
             *measured.values(),
         ]
 
-    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names))
+    return measure(job, "language.decide", schema, compute, tick, care, labels=need_languages(names, plugins))
 
 
-def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
+def edit_schema(reasons: Sequence[str], signals: Sequence[str]) -> pa.Schema:
     """Columns of ledger/quality.edit."""
     from pipeline.filters.edits import MEASURES
 
-    removed = [f"removed_{what}.{name}" for name in rules.reasons for what in ("lines", "words")]
+    removed = [f"removed_{what}.{name}" for name in reasons for what in ("lines", "words")]
     numbers = [(name, pa.float64()) for name in (*MEASURES, *signals)]
     return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
 

@@ -39,7 +39,7 @@ def clean(job: Job, tick: Tick, care: Care) -> int:
     from pipeline.filters.kernels.spans import apply, ranges_of
     from pipeline.filters.signals import stored_signals
 
-    names = list(stored_signals(job.config.families))
+    names = list(stored_signals(job.config.families, job.config.plugged.signals))
     of_edit = [*MEASURES, *names] if job.config.edits else []
     kinds = tuple(dict.fromkeys(job.config.mask.kinds))
     scores = list(job.config.scores)
