@@ -419,9 +419,9 @@ class Config(Section):
     input: Input
     out: str | None = None
     """The run directory; without it runs/ and the name of the config file."""
+    until: StageName = "train"
     plugins: tuple[str, ...] = ()
     """Python files that define further signals and edits (pipeline.filters.plugins)."""
-    until: StageName = "train"
     url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
