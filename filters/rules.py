@@ -19,10 +19,6 @@ import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
 
-FAMILIES = ("datatrove", "dolma", "dclm", "redpajama", "olmo", "text", "stopwords")
-"""Signals whose names begin so ("dolma_words") are measured only where a rule or `measure.families` asks for the family: each
-goes over the text again, and together they take longer than all others."""
-
 _BOUNDS = ("min", "max", "above", "below")
 _KEYS = (*_BOUNDS, "languages")
 
@@ -83,12 +79,6 @@ class OnSignal(Protocol):
     @property
     def signal(self) -> str:
         """The signal's name."""
-
-
-def families_of(signals: Iterable[str]) -> tuple[str, ...]:
-    """The families that these signals belong to, in the order of FAMILIES."""
-    named = {signal.partition("_")[0] for signal in signals if "_" in signal}
-    return tuple(family for family in FAMILIES if family in named)
 
 
 def parse_rule(signal: str, table: Mapping[str, Any]) -> Rule:

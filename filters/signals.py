@@ -8,23 +8,25 @@ To add one, write a function in the module it belongs to:
 
 put its name into that module's SIGNALS, and use it in a configuration: `question_ratio = { max = 0.5 }`. The function's
 name is the signal's name everywhere; its docstring says what it counts, and its first line is shown to users.
+
+To add a family, write a module with SIGNALS into filters/families/. Signals that exist for some languages only say so by
+LANGUAGES, the labels, in the same module: they see the documents' labels, and a rule drops a document in another language.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters import basic, c4, fineweb, gopher, pii
 from pipeline.filters.batch import Batch
-from pipeline.filters.families import datatrove, dclm, dolma, olmo, redpajama, stopwords, text
-from pipeline.filters.rules import FAMILIES
+from pipeline.filters.discovery import common_modules, family_names
+from pipeline.filters.signal_code import code_of
 from pipeline.filters.verdicts import SignalFunction
-
-_MODULES = (basic, gopher, c4, fineweb, pii, datatrove, dolma, dclm, redpajama, olmo, text, stopwords)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,52 +35,105 @@ class Signal:
 
     name: str
     function: SignalFunction
-    doc: str  # one line
-    module: str  # "gopher"
+    doc: str
+    """One line."""
+    code: str
+    """A hash of what it computes (pipeline.filters.signal_code)."""
+    family: str | None
+    """The family it belongs to; None for a signal that is always measured."""
+    languages: tuple[str, ...] | None = None
+    """The labels it is defined for; None where it needs no language."""
+
+
+NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
+
+
+def all_signals(plugins: Mapping[str, Signal] = NO_SIGNALS) -> dict[str, Signal]:
+    """Every signal there is: the common ones, those of each family, in the order of modules and places there, and plugins'.
+
+    plugins: those that a config's plugins define (pipeline.filters.plugins), here and in the functions below.
+    """
+    return {**_signals(family_names()), **plugins}
 
 
 @cache
-def _signals() -> dict[str, Signal]:
+def _signals(families: tuple[str, ...]) -> dict[str, Signal]:
+    modules: list[tuple[str | None, ModuleType]] = []
+    modules += [(None, import_module(f"pipeline.filters.{name}")) for name in common_modules()]
+    modules += [(name, import_module(f"pipeline.filters.families.{name}")) for name in families]
     signals: dict[str, Signal] = {}
-    for module in _MODULES:
-        short = module.__name__.rpartition(".")[2]
-        for function in module.SIGNALS:
-            name = function.__name__
-            if name in signals:
-                raise ValueError(f"the signal {name} is defined in {signals[name].module} and again in {short}")
-            doc = (function.__doc__ or "").strip().partition("\n")[0]
-            signals[name] = Signal(name=name, function=function, doc=doc, module=short)
+    for family, module in modules:
+        for signal in signals_in(module, family):
+            if signal.name in signals:
+                first = signals[signal.name].function.__module__
+                raise ValueError(f"the signal {signal.name} is defined in {first} and again in {module.__name__}")
+            signals[signal.name] = signal
     return signals
 
 
-def all_signals() -> dict[str, Signal]:
-    """Every signal there is, in the order of its module and its place there."""
-    return dict(_signals())
+def signals_in(module: ModuleType, family: str | None, code: str | None = None) -> list[Signal]:
+    """The signals that a module defines; `code`: a hash of the whole module, instead of one of each function."""
+    return [
+        Signal(
+            name=function.__name__,
+            function=function,
+            doc=(function.__doc__ or "").strip().partition("\n")[0],
+            code=code or code_of(function),
+            family=family,
+            languages=getattr(module, "LANGUAGES", None),
+        )
+        for function in module.SIGNALS
+    ]
 
 
-def stored_signals(families: Sequence[str] = ()) -> tuple[str, ...]:
+def families_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The families, sorted, that signals of these names belong to; a name that no signal has counts for nothing."""
+    signals = all_signals()
+    return tuple(sorted({family for name in names if name in signals and (family := signals[name].family)}))
+
+
+def stored_signals(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> tuple[str, ...]:
     """The names of the signals that a run measures: all that belong to no family, and those of `families`."""
     return tuple(
-        name for name, signal in _signals().items() if signal.module not in FAMILIES or signal.module in families
+        name for name, signal in all_signals(plugins).items() if signal.family is None or signal.family in families
     )
 
 
+def need_languages(names: Iterable[str], plugins: Mapping[str, Signal] = NO_SIGNALS) -> bool:
+    """Whether one of these signals depends on a document's language."""
+    signals = all_signals(plugins)
+    return any(signals[name].languages is not None for name in names)
+
+
+def signals_key(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> list[list[str]]:
+    """What a step that stores these signals depends on: [name, code] of each, in the order of its columns.
+
+    A signal that is added, renamed, moved or changed gives another key; a changed docstring does not.
+    """
+    signals = all_signals(plugins)
+    return [[name, signals[name].code] for name in stored_signals(families, plugins)]
+
+
 def measure(
-    array: pa.Array | pa.ChunkedArray, names: Sequence[str] | None = None, languages: pa.Array | None = None
+    array: pa.Array | pa.ChunkedArray,
+    names: Sequence[str] | None = None,
+    languages: pa.Array | None = None,
+    plugins: Mapping[str, Signal] = NO_SIGNALS,
 ) -> dict[str, pa.Array]:
     """Measure documents: a float64 array for each of `names` (default: `stored_signals()`), as long as `array`.
 
     array: string or large_string. languages: a label a document, for the signals that look at it.
     Null where the document is null; NaN where the signal is undefined for it.
     """
-    signals = _signals()
-    wanted = stored_signals() if names is None else names
-    for name in wanted:
+    signals = all_signals(plugins)
+    if names is None:
+        names = stored_signals((), plugins)
+    for name in names:
         if name not in signals:
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array, languages)
     null = np.asarray(batch.array.is_null()) if array.null_count else None
-    return {name: pa.array(signals[name].function(batch), mask=null) for name in wanted}
+    return {name: pa.array(signals[name].function(batch), mask=null) for name in names}
 
 
 def warm_up(families: Sequence[str] = ()) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import UserError
+from pipeline.filters.plugins import Plugins, load, locate
 from pipeline.filters.quantiles import Relative
-from pipeline.filters.rules import Rule, families_of
+from pipeline.filters.rules import Rule
 from pipeline.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ class Decontaminate(Section):
 class Measure(Section):
     """What is measured beside the signals that always are."""
 
-    families: tuple[Literal["datatrove", "dolma", "dclm", "redpajama", "olmo", "text", "stopwords"], ...] = ()
+    families: tuple[str, ...] = ()
     """Families of signals to measure though no rule names one: other implementations' numbers, for analysis."""
 
 
@@ -258,6 +259,12 @@ class Edit(Section):
     """Lines such as "3 likes" (RefinedWeb)."""
     boilerplate: bool = False
     """"sign-in", "read more..." and "items in cart" in short lines (RefinedWeb)."""
+    functions: tuple[str, ...] = ()
+    """Edits that plugins define, by name, in the order in which they are applied, after the others."""
+
+    def line_rules(self) -> dict[str, Any]:
+        """The options of `pipeline.filters.edits.LineRules`."""
+        return self.model_dump(exclude={"functions"})
 
 
 class Lines(Section):
@@ -412,6 +419,8 @@ class Config(Section):
     """The run directory; without it runs/ and the name of the config file."""
     until: str = "train"
     """The stage to stop after: python -m pipeline run --help names them."""
+    plugins: tuple[str, ...] = ()
+    """Python files that define further signals and edits (pipeline.filters.plugins)."""
     url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
@@ -428,6 +437,11 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
     @property
+    def plugged(self) -> Plugins:
+        """What the plugins define, loaded once in a process."""
+        return load(locate(self.plugins))
+
+    @property
     def rules(self) -> tuple[Rule, ...]:
         """The quality rules on the text as it was extracted, in the order of the file."""
         return tuple(rule for name, bounds in self.quality.items() if (rule := bounds.fixed(name)))
@@ -436,8 +450,12 @@ class Config(Section):
     def families(self) -> tuple[str, ...]:
         """The families of signals that rules, preferences or `measure` name: what is measured beside the common ones."""
         preferred = [text.partition(" ")[2] for text in self.duplicates.keep if text.startswith(("highest", "lowest"))]
-        asked = [f"{family}_" for family in self.measure.families]
-        return families_of([*self.quality, *self.edited, *preferred, *asked])
+        named = {*self.quality, *self.edited, *preferred} - {*self.scores}
+        if not named:
+            return tuple(sorted(set(self.measure.families)))
+        from pipeline.filters.signals import families_of  # brings Numba, which only a config with rules needs
+
+        return tuple(sorted({*families_of(named), *self.measure.families}))
 
     @property
     def edits(self) -> bool:

@@ -6,16 +6,22 @@ A mistake is one `UserError` that names the key and what is accepted.
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
-from pipeline.config import CUT_OPTIONS, Config, Extract, Score, Section, parse_bytes
+from pipeline.config import CUT_OPTIONS, Config, Extract, Range, Score, Section, parse_bytes
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.rules import check_signals
+from pipeline.filters.discovery import family_names
+from pipeline.filters.quantiles import Relative
+from pipeline.filters.rules import Rule, check_signals
+
+if TYPE_CHECKING:
+    from pipeline.filters.signals import Signal
 
 Model = TypeVar("Model", bound=Section)
 
@@ -32,8 +38,9 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
     config = validate(Config, raw, where)
     check_rules(config, where)
+    check_families(config.measure.families, where)
     check_extract(config.extract, where)
-    check_keep(config.duplicates.keep, where)
+    check_keep(config, where)
     check_cuts(config, where)
     parse_bytes(config.duplicates.memory)
     if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
@@ -52,43 +59,72 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
 
 
 def check_rules(config: Config, where: str) -> None:
-    """Every rule is on a signal there is, and every edit can be done."""
+    """The plugins load, every rule is on a signal there is, and every edit can be done."""
+    with at(f"{where}: "):
+        plugins = config.plugged
+    with at(f"{where}: edit."):
+        plugins.functions(config.edit.functions)
     if not (config.quality or config.edited or config.edits or config.scores):
         return
     from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
-    from pipeline.filters.families.stopwords import LISTS
     from pipeline.filters.signals import all_signals
 
-    place = "scores."
-    try:
-        check_names(config.scores, all_signals())
-        place = "quality."
-        known = (*all_signals(), *config.scores)
-        check_signals(config.rules, known)
-        place = ""
-        edited = [f"edited.{name}" for name in (*MEASURES, *all_signals())]
-        check_signals(config.edited_rules, edited)
-        place = "quality."
-        plain = [rule for rule in config.relative_rules if not rule.signal.startswith("edited.")]
-        check_signals(plain, known)
-        place = ""
-        check_signals([rule for rule in config.relative_rules if rule not in plain], edited)
-        place = "quality."
-        for rule in (*config.rules, *config.edited_rules):
-            if rule.signal.removeprefix("edited.").startswith("stopwords_"):
-                for label in sorted(set(rule.languages or ()) - LISTS.keys()):
-                    raise UserError(
-                        f"{rule.signal}.languages: no list of stop words for {label!r}{did_you_mean(label, LISTS)}; "
-                        f"there are: {', '.join(LISTS)}"
-                    )
-        place = "edit."
-        LineRules(**config.edit.model_dump())
-    except UserError as error:
-        raise UserError(f"{where}: {place}{error}") from None
+    signals = all_signals(plugins.signals)
+    with at(f"{where}: scores."):
+        check_names(config.scores, signals)
+    with at(f"{where}: quality."):
+        rules = list(rules_of(config.quality))
+        check_signals(rules, (*signals, *config.scores))
+        check_languages(rules, signals)
+    with at(f"{where}: "):  # these rules carry the place in their names
+        rules = list(rules_of(config.edited, "edited."))
+        check_signals(rules, [f"edited.{name}" for name in (*MEASURES, *signals)])
+        check_languages(rules, signals)
+    with at(f"{where}: edit."):
+        LineRules(**config.edit.line_rules())
     if config.edited and not config.edits:
         raise UserError(
             f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
         )
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Put `place` before what a UserError says that is raised in the block."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}{error}") from None
+
+
+def rules_of(ranges: Mapping[str, Range], prefix: str = "") -> Iterator[Rule | Relative]:
+    """The rules of a table, on signals whose names begin with `prefix`; UserError for a rule that makes no sense."""
+    for name, bounds in ranges.items():
+        for rule in (bounds.fixed(prefix + name), bounds.relative(prefix + name)):
+            if rule is not None:
+                yield rule
+
+
+def check_languages(rules: Sequence[Rule | Relative], signals: Mapping[str, "Signal"]) -> None:
+    """A rule names only languages that its signal is defined for."""
+    for rule in rules:
+        signal = signals.get(rule.signal.removeprefix("edited."))
+        if signal is None or signal.languages is None:
+            continue
+        for label in sorted({*(rule.languages or ())} - {*signal.languages}):
+            raise UserError(
+                f"{rule.signal}.languages: no list for {label!r}{did_you_mean(label, signal.languages)}; "
+                f"there are: {', '.join(signal.languages)}"
+            )
+
+
+def check_families(families: Sequence[str], where: str) -> None:
+    """Every family of signals that is to be measured exists."""
+    known = family_names()
+    for family in families:
+        if family not in known:
+            near = did_you_mean(family, known)
+            raise UserError(f"{where}: measure.families: no family {family!r}{near}; there are: {', '.join(known)}")
 
 
 def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:
@@ -134,15 +170,16 @@ def check_cuts(config: Config, where: str) -> None:
         raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
 
 
-def check_keep(keep: Sequence[str], where: str) -> None:
+def check_keep(config: Config, where: str) -> None:
     """Every preference is known, and so is the signal it names."""
     from pipeline.filters.dedup.keep_policy import parse_keep
 
+    keep = config.duplicates.keep
     try:
         if any(text.startswith(("highest", "lowest")) for text in keep):
             from pipeline.filters.signals import all_signals
 
-            parse_keep(keep, all_signals())
+            parse_keep(keep, all_signals(config.plugged.signals))
         else:
             parse_keep(keep, ())
     except UserError as error:

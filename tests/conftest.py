@@ -29,9 +29,9 @@ def pytest_sessionstart() -> None:
         extract.warm_up()
     elif worker == "gw1":
         from pipeline.filters import edits, minhash, signals
-        from pipeline.filters.rules import FAMILIES
+        from pipeline.filters.discovery import family_names
 
-        signals.warm_up(FAMILIES)
+        signals.warm_up(family_names())
         edits.warm_up()
         minhash.warm_up()
 

@@ -53,7 +53,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
-            "not 'dloma' (did you mean dolma?)",
+            "c.toml: measure.families: no family 'dloma' (did you mean dolma?); there are: datatrove, dclm, ",
         ),
         (MINIMAL + "[duplicates]\nlines = { lower = true }", "duplicates.lines.lower: needs normalize = false"),
         (MINIMAL + "[decontaminate]\nwindow = 201", 'decontaminate.window: needs action = "cut"'),
@@ -97,6 +97,29 @@ def test_a_mistake_is_one_line_with_the_accepted_names(tmp_path: Path, text: str
         load(write(tmp_path, text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value).strip()
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("words = { top = 2 }", "c.toml: edited.words.top: a share between 0 and 1 is needed, not 2"),
+        ("words = { min = 5, max = 2 }", "c.toml: edited.words: the range from 5 to 2 is empty"),
+        ("wrods = { top = 0.5 }", "c.toml: edited.wrods: unknown signal (did you mean edited.words?); known: "),
+        (
+            'stopwords_distinct = { min = 2, languages = ["en", "br"] }',
+            "c.toml: edited.stopwords_distinct.languages: no list ",
+        ),
+        (
+            'stopwords_distinct = { top = 0.5, languages = ["en", "br"] }',
+            "c.toml: edited.stopwords_distinct.languages: no list ",
+        ),
+    ],
+)
+def test_a_mistake_in_edited_names_a_key_that_there_is(tmp_path: Path, rules: str, message: str) -> None:
+    file = write(tmp_path, MINIMAL + f'[edit]\nphrases = ["x"]\n[quality]\nwords = {{ min = 1 }}\n[edited]\n{rules}\n')
+    with pytest.raises(UserError) as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{tmp_path}/{message}")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

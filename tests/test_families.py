@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.filters import families
+from pipeline.filters.discovery import family_names
 from pipeline.filters.kernels.spacy_tokens import tokenize
-from pipeline.filters.signals import all_signals, measure, stored_signals
+from pipeline.filters.signals import all_signals, families_of, measure, need_languages, stored_signals
 from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
@@ -228,7 +230,7 @@ def redpajama(text: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("family", [dolma, dclm, datatrove, redpajama])
 def test_the_kernels_count_as_plain_python_does(family: Callable[[str], dict[str, float]]) -> None:
-    names = [name for name, signal in all_signals().items() if signal.module == family.__name__]
+    names = [name for name, signal in all_signals().items() if signal.family == family.__name__]
     found = {name: column.to_pylist() for name, column in measure(pa.array(TEXTS), names).items()}
     for place, text in enumerate(TEXTS):
         expected = family(text)
@@ -245,7 +247,7 @@ def test_redpajamas_words_whatever_their_spelling() -> None:
         "COVIDא Aא ⅷ Ⅷ ⒶB Ǆ ǅ A1 AªB \U0001d400 Ab _ 漢A ÀÉ",  # which of them are upper case?
         "ascii only...\t\nand. ..\n...",
     ]
-    names = [name for name, signal in all_signals().items() if signal.module == "redpajama"]
+    names = [name for name, signal in all_signals().items() if signal.family == "redpajama"]
     for texts in (given, [None, *given, ""]):
         found = {name: column.to_pylist() for name, column in measure(pa.array(texts), names).items()}
         for place, text in enumerate(texts):
@@ -313,3 +315,25 @@ def test_a_family_is_measured_where_it_is_asked_for(tmp_path: Path, go: Go) -> N
     assert set(pq.read_table(tmp_path / "run" / "ledger" / "quality").column_names) == set(stored_signals(["dolma"]))
     _, steps = go(tmp_path / "run", ["quality.dolma_words.min=50", "quality.dolma_stop_words.min=1"], until="quality")
     assert steps == ["quality.decide"]
+
+
+def test_a_family_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "questions.py").write_text(
+        "from pipeline.filters.batch import Batch, FloatArray\n\n\n"
+        "def question_marks(docs: Batch) -> FloatArray:\n"
+        '    """Question marks."""\n'
+        '    return docs.count("?").astype("float64")\n\n\n'
+        'SIGNALS = (question_marks,)\nLANGUAGES = ("en",)\n'
+    )
+    before = all_signals()
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+    assert family_names() == ("datatrove", "dclm", "dolma", "olmo", "questions", "redpajama", "stopwords", "text")
+    added = all_signals()
+    assert added.keys() - before.keys() == {"question_marks"}
+    assert families_of(["question_marks"]) == ("questions",)
+    assert need_languages(["question_marks"])
+    assert "question_marks" not in stored_signals()
+    assert stored_signals(["questions"])[-1] == "question_marks"
+    assert measure(pa.array(["Is it? Is it?"]), ["question_marks"])["question_marks"].to_pylist() == [2]
+    monkeypatch.undo()
+    assert all_signals() == before

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
-from pipeline.filters.rules import FAMILIES, Rule, check_signals, families_of
-from pipeline.filters.signals import all_signals, measure, warm_up
+from pipeline.filters.discovery import common_modules, family_names
+from pipeline.filters.rules import Rule, check_signals
+from pipeline.filters.signals import all_signals, families_of, measure, warm_up
 
 
 def _distinct(n: int, length: int = 5) -> list[str]:
@@ -189,8 +190,10 @@ def test_every_signal_is_named_documented_and_ruled() -> None:
         assert signal.name == name == signal.function.__name__
         assert signal.doc
         assert "\n" not in signal.doc
-        assert (signal.module in FAMILIES) == (families_of([name]) == (signal.module,))
-    assert {signal.module for signal in signals.values()} == {"basic", "gopher", "c4", "fineweb", "pii", *FAMILIES}
+        assert families_of([name]) == ((signal.family,) if signal.family else ())
+    assert {signal.family for signal in signals.values()} == {None, *family_names()}
+    assert common_modules() == ("basic", "c4", "fineweb", "gopher", "pii")
+    assert families_of(["words", "dolma_words", "text_of_no_signal", "olmo_token_repeats"]) == ("dolma", "olmo")
 
 
 def test_measuring_some_and_unknown_signals() -> None:

@@ -69,7 +69,7 @@ def test_a_language_without_a_list_is_said(tmp_path: Path) -> None:
     dropped = pq.read_table(tmp_path / "run" / "ledger" / "quality.decide")["dropped"].to_pylist()
     assert dropped == [[], [], ["stopwords_distinct.language", "edited.stopwords_ratio.language"]]
     assert Counter(done.config.families) == {"stopwords": 1}
-    refused = r"quality.stopwords_distinct.languages: no list of stop words for "
+    refused = r"quality.stopwords_distinct.languages: no list for "
     with pytest.raises(UserError, match=refused + "'br'; there are: af, "):
         load(config, ['quality.stopwords_distinct.languages=["en", "br"]'])
     with pytest.raises(UserError, match=refused + r"'eng' \(did you mean en\?\); there are: af, "):

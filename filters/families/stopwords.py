@@ -90,6 +90,9 @@ LISTS = {
     "zu": "ukuthi futhi noma ngoba kanye lo na uma le yini wonke kodwa ngi ku nge umuntu ukuba",
 }
 """By fastText's label, each word once. Words may end in marks of their own; they are compared as they are written here."""
+LANGUAGES = tuple(LISTS)
+"""The labels of the languages that have a list; in others both signals are NaN."""
+
 ATTACHED = frozenset(("ja", "ko", "th", "zh"))
 """Languages written without spaces, or whose particles are joined to words: one counts wherever its letters stand."""
 
@@ -136,13 +139,6 @@ def _count(docs: Batch) -> tuple[FloatArray, FloatArray]:
         with np.errstate(invalid="ignore", divide="ignore"):
             share[rows] = np.where(lengths > 0, counts.sum(axis=0) / lengths, np.nan)
     return distinct, share
-
-
-def without_list(languages: pa.Array | None, rows: int) -> npt.NDArray[np.bool_]:
-    """Which documents are in a language that has no list."""
-    if languages is None:
-        return np.zeros(rows, np.bool_)
-    return np.array([label not in LISTS for label in _strings(languages)], np.bool_)
 
 
 def _strings(labels: pa.Array) -> npt.NDArray[Any]:

@@ -102,20 +102,28 @@ def rows_in(path: Path) -> int:
 
 
 def read(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of one part's file."""
+    """Some columns of one part's file; LookupError for one that the file does not have, which is no damage but a bug."""
     with undamaged(path):
+        _check_columns(path, pq.read_schema(path), columns)
         return pq.read_table(path, columns=list(columns), partitioning=None, page_checksum_verification=True)
 
 
 def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Some columns of one part's file, a row group at a time."""
+    """Some columns of one part's file, a row group at a time; LookupError for one that the file does not have."""
     with undamaged(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
+        _check_columns(path, file.schema_arrow, columns)
         for index in range(file.num_row_groups):
             with undamaged(path):
                 group = file.read_row_group(index, columns=list(columns))
             yield group
+
+
+def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name not in schema.names and name.partition(".")[0] not in schema.names:
+            raise LookupError(f"{path}: has no column {name}")
 
 
 def kept(dropped: pa.Array | pa.ChunkedArray) -> pa.Array:

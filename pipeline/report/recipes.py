@@ -53,7 +53,7 @@ def show_recipe(name: str, console: Console) -> None:
     file = find(name)
     config = load(file, ['input.paths=["-"]'])
     console.print(f"[bold]{name}[/]\n{safe(about(file))}\n", highlight=False)
-    docs = {signal.name: signal.doc for signal in all_signals().values()}
+    docs = {signal.name: signal.doc for signal in all_signals(config.plugged.signals).values()}
     docs |= dict.fromkeys(MEASURES, "Share that the edits took out.")
     docs |= {name: f"Of a model: {score.kind}, {score.model}." for name, score in config.scores.items()}
     if config.language != type(config.language)():

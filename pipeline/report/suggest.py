@@ -64,9 +64,10 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
     scorers = open_scorers(config.scores)
     identifier = LanguageIdentifier() if scorers else None
-    names = stored_signals(config.families)
+    plugins = config.plugged.signals
+    names = stored_signals(config.families, plugins)
     for array in arrays:
-        values = {name: _numbers(column) for name, column in signals(array, names).items()}
+        values = {name: _numbers(column) for name, column in signals(array, names, plugins=plugins).items()}
         if identifier:
             labels, _ = identifier.predict_columns(array)
             values |= {name: scorer(array, labels) for name, scorer in scorers.items()}
@@ -75,7 +76,7 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
 def _ledger(run: Run, language: str | None) -> Iterator[Values]:
     """Every signal and score of the run's documents, as they lie in the ledger."""
-    sources: dict[Step, list[str]] = {QUALITY: list(stored_signals(run.config.families))}
+    sources: dict[Step, list[str]] = {QUALITY: list(stored_signals(run.config.families, run.config.plugged.signals))}
     if run.config.scores:
         sources[SCORES] = list(run.config.scores)
     for part in run.parts:

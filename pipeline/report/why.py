@@ -90,7 +90,7 @@ def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[s
         return None
     from pipeline.filters.edits import LineRules, removed_lines
 
-    rules = LineRules(**run.config.edit.model_dump())
+    rules = LineRules(**run.config.edit.line_rules())
     removed = [{"rule": rule, "line": line} for rule, line in removed_lines(record["text"], rules)]
     return {"text": record["text"] if edited["text"] is None else edited["text"], "removed": removed}
 

@@ -37,7 +37,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
 
     return Options(
         mask=config.mask if config.mask.kinds else None,
-        signals=stored_signals(config.families),
+        signals=stored_signals(config.families, config.plugged.signals),
         scores=tuple(config.scores),
     )
 

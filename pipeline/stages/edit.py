@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,52 +14,64 @@ from pipeline.core.step import Step
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import Measured, measured_signals
 
-if TYPE_CHECKING:
-    from pipeline.filters.edits import LineRules
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The edits, and what is measured of their outcome."""
 
     edit: Edit
+    functions: tuple[str, ...]
+    """Digests of the plugins, where their edits are used."""
     signals: Measured
 
 
 def edit(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
-    from pipeline.filters.edits import LineRules, edit_lines
+    from pipeline.filters.edits import MEASURES, LineRules, edit_lines
+    from pipeline.filters.plugins import apply_edits, load
     from pipeline.filters.signals import measure as signals
 
-    rules = LineRules(**options.edit.model_dump())
+    rules, plugged = LineRules(**options.edit.line_rules()), load(options.signals.plugins)
+    functions = plugged.functions(options.edit.functions)
     names = options.signals.names
 
-    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
+    def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
         edited = edit_lines(text, rules)
         null = text.is_null().to_numpy(zero_copy_only=False)
         removed = [counts[name] for name in rules.reasons for counts in (edited.lines, edited.words)]
-        measured = signals(pc.coalesce(edited.texts, text), names, *languages)
+        texts, measures = edited.texts, edited.measures
+        if functions:
+            applied = apply_edits(pc.coalesce(texts, text), functions)
+            removed += [counts[name] for name in functions for counts in (applied.lines, applied.words)]
+            texts = pc.if_else(pc.equal(applied.texts, text), pa.scalar(None, text.type), applied.texts)
+            measures = {
+                name: 1 - (1 - measures[name]) * kept
+                for name, kept in zip(MEASURES, (applied.kept_lines, applied.kept_words), strict=True)
+            }
+        measured = signals(pc.coalesce(texts, text), names, languages, plugged.signals)
         return [
-            edited.texts,
-            *(pa.array(values, mask=null) for values in (*removed, *edited.measures.values())),
+            texts,
+            *(pa.array(values, mask=null) for values in (*removed, *measures.values())),
             *measured.values(),
         ]
 
     labels = LANGUAGE if options.signals.languages else None
-    return measure(files, edit_schema(rules, names), compute, tick, care, labels)
+    return measure(files, edit_schema((*rules.reasons, *functions), names), compute, tick, care, labels)
 
 
-def edit_schema(rules: "LineRules", signals: Sequence[str]) -> pa.Schema:
+def edit_schema(reasons: Sequence[str], signals: Sequence[str]) -> pa.Schema:
     """Columns of ledger/quality.edit."""
     from pipeline.filters.edits import MEASURES
 
-    removed = [f"removed_{what}.{name}" for name in rules.reasons for what in ("lines", "words")]
+    removed = [f"removed_{what}.{name}" for name in reasons for what in ("lines", "words")]
     numbers = [(name, pa.float64()) for name in (*MEASURES, *signals)]
     return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-    return Options(edit=config.edit, signals=measured_signals(config))
+    signals = measured_signals(config)
+    functions = tuple(file.digest for file in signals.plugins) if config.edit.functions else ()
+    return Options(edit=config.edit, functions=functions, signals=signals)
 
 
 def _kernels(options: Options) -> None:

@@ -10,38 +10,50 @@ from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Step, unhashed
+from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.language import LANGUAGE
-
-STOPWORDS = "stopwords"
-"""The family of signals that asks for a document's language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The signals that a step stores, in the order of its columns."""
 
-    names: tuple[str, ...]
+    signals: tuple[tuple[str, str], ...]
+    """(name, hash of what computes it): a changed body measures again, a changed comment does not."""
+    languages: bool
+    """Whether a signal asks for a document's language."""
     families: tuple[str, ...] = unhashed(())
+    plugins: tuple[PluginFile, ...] = unhashed(())
 
     @property
-    def languages(self) -> bool:
-        """Whether a signal asks for a document's language."""
-        return STOPWORDS in self.families
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(name for name, _ in self.signals)
 
 
 def measured_signals(config: Config) -> Measured:
-    """The common signals and the families that the config names, whole: a rule on one of them measures nothing again."""
-    from pipeline.filters.signals import stored_signals
+    """The common signals, the families that the config names, and the plugins', whole: a rule on one measures nothing again."""
+    from pipeline.filters.signals import need_languages, signals_key
 
-    return Measured(names=stored_signals(config.families), families=config.families)
+    files = locate(config.plugins)
+    plugins = load(files).signals
+    signals = tuple((name, code) for name, code in signals_key(config.families, plugins))
+    return Measured(
+        signals=signals,
+        languages=need_languages([name for name, _ in signals], plugins),
+        families=config.families,
+        plugins=files,
+    )
 
 
 def quality(files: PartFiles, options: Measured, tick: Tick, care: Care) -> int:
     """Measure the signals."""
     from pipeline.filters.signals import measure as signals
 
-    def compute(text: pa.Array, *languages: pa.Array) -> list[pa.Array]:
-        return list(signals(text, options.names, *languages).values())
+    plugins = load(options.plugins).signals
+
+    def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
+        return list(signals(text, options.names, languages, plugins).values())
 
     schema = pa.schema([(name, pa.float64()) for name in options.names])
     return measure(files, schema, compute, tick, care, LANGUAGE if options.languages else None)

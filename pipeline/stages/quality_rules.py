@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -120,26 +121,35 @@ class Decision:
     scores: tuple[str, ...]
     contamination: Literal["drop", "flag", "cut"] | None
     threshold: float | None
+    defined_for: tuple[tuple[str, tuple[str, ...]], ...]
+    """(signal of a rule, the languages it has a value for), of signals that are not defined for every language."""
 
 
 def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
+    from pipeline.filters.signals import all_signals
+
+    known = all_signals(config.plugged.signals)
+    signals = {
+        rule.signal: known.get(rule.signal.removeprefix(EDIT.prefix)) for rule in (*config.rules, *config.edited_rules)
+    }
+    limited = {name: signal.languages for name, signal in signals.items() if signal}
     return Decision(
         rules=(*config.rules, *config.edited_rules),
         relative=config.relative_rules,
         scores=tuple(config.scores),
         contamination=config.contamination,
         threshold=config.decontaminate.threshold if config.contamination else None,
+        defined_for=tuple((name, tuple(labels)) for name, labels in limited.items() if labels is not None),
     )
 
 
 def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
     """Decide on each row that comes here."""
-    from pipeline.filters.families.stopwords import without_list
     from pipeline.filters.quantiles import failures
     from pipeline.filters.rules import decide as decide_rules
     from pipeline.filters.rules import labelled
 
-    rules = options.rules
+    rules, defined_for = options.rules, dict(options.defined_for)
     names = [*(rule.signal for rule in rules), *(rule.signal for rule in options.relative)]
     table = signals_of(files.file, files.has, options.scores, names)
     labels = read(files.file(LANGUAGE), ["language"])["language"].combine_chunks()
@@ -156,9 +166,9 @@ def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
             ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
             others.append(("contamination", (ngrams > 0) & (share >= (options.threshold or 0))))
         for rule in rules:
-            if rule.signal.removeprefix(EDIT.prefix).startswith("stopwords_"):
-                unlisted = without_list(labels, len(table)) & labelled(labels, rule.languages)
-                others.append((f"{rule.signal}.language", unlisted))
+            if rule.signal in defined_for:
+                undefined = ~labelled(labels, defined_for[rule.signal]) & labelled(labels, rule.languages)
+                others.append((f"{rule.signal}.language", np.broadcast_to(undefined, len(table))))
         signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
         return decide_rules(rules, signals, labels, others)
 
@@ -173,7 +183,7 @@ def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callabl
         return Failing(row["contamination"], f"of {held[0]['item']}" if held else None)
     signal, _, side = rule.rpartition(".")
     if side == "language":
-        return Failing(row["language"], "there is no list of stop words for this language")
+        return Failing(row["language"], "has no value for this language")
     rules: tuple[OnSignal, ...] = (*options.rules, *options.relative)
     bounds = [getattr(one, side, None) for one in rules if one.signal == signal]
     bound = next(value for value in bounds if value is not None)

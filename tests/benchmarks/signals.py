@@ -27,10 +27,10 @@ import minhash
 from pages import english_pages, repeat_to
 
 from pipeline.filters.batch import Batch
+from pipeline.filters.discovery import family_names
 from pipeline.filters.kernels import words
 from pipeline.filters.kernels.unicode import character_classes, decode
 from pipeline.filters.pii import find_spans
-from pipeline.filters.rules import FAMILIES
 from pipeline.filters.signals import all_signals, measure, stored_signals, warm_up
 
 
@@ -109,8 +109,8 @@ def main() -> None:
     print(f"{'':<52}{'µs/doc':>10}{'docs/s':>12}{'MB/s':>10}")
     every = list(all_signals())
     row(f"all {len(every)} signals of all recipes", best(lambda: measure(array, every), 3))
-    for family in FAMILIES:
-        names = [name for name, signal in all_signals().items() if signal.module == family]
+    for family in family_names():
+        names = [name for name, signal in all_signals().items() if signal.family == family]
         row(f"  {family} alone ({len(names)})", best(partial(measure, array, names), 3))
     total = row(f"the {len(stored_signals())} that are always measured", best(lambda: measure(array)))
     both = row("  words and n-grams", best(lambda: fresh().words))

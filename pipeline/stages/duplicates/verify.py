@@ -24,6 +24,7 @@ from pipeline.core.ledger import row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Step, unhashed
 from pipeline.errors import UserError
+from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.duplicates.candidates import (
     CANDIDATES,
     CANDIDATES_STEP,
@@ -132,6 +133,8 @@ class Options:
     verify: Literal["exact", "signature", "none"]
     threshold: float
     keep: tuple[str, ...]
+    plugins: tuple[PluginFile, ...] = unhashed(())
+    """Whose signals `keep` may name; what they compute is in the key of what has measured them."""
     memory: int = unhashed()
 
 
@@ -199,7 +202,7 @@ def _decide_batch(
     texts = of_documents(candidate_files(run, everything), "text", members).to_numpy()
     ids = of_documents(files(EXTRACT), "id", members).cast(pa.large_string()).combine_chunks()
     places = np.arange(members.size)
-    preferred = best_first(places, parse_keep(options.keep, all_signals()), column, ids)
+    preferred = best_first(places, parse_keep(options.keep, all_signals(load(options.plugins).signals)), column, ids)
     roots, exact = (np.searchsorted(members, found) for found in (candidates.roots[members], texts))
     settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
     order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])
@@ -324,6 +327,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
         verify=options.verify,
         threshold=options.threshold,
         keep=options.keep,
+        plugins=locate(config.plugins),
         memory=options.memory_bytes,
     )
 

@@ -120,7 +120,7 @@ def main() -> None:
     page = tuple(Rule(**{**vars_of(rule), "signal": rule.signal.removeprefix("edited.")}) for rule in c4.edited_rules)
     own = tuple(rule for rule in own if rule.signal not in {other.signal for other in page})
     signals = measure(array, [rule.signal for rule in (*gopher.rules, *own)])
-    edited = edit_lines(array, LineRules(**c4.edit.model_dump()))
+    edited = edit_lines(array, LineRules(**c4.edit.line_rules()))
     left = measure(pc.coalesce(edited.texts, array), [rule.signal for rule in page])
 
     many = Counter(labels)

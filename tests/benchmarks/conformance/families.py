@@ -66,7 +66,7 @@ def ask(python: str, script: str, texts: list[str]) -> list[dict[str, Any]]:
 
 def stored_signals_of(family: str) -> list[str]:
     """The signals of one family."""
-    return [name for name, signal in all_signals().items() if signal.module == family]
+    return [name for name, signal in all_signals().items() if signal.family == family]
 
 
 def fails(
@@ -161,7 +161,7 @@ def main() -> None:
         names = {name: name.removeprefix("dclm_") for name in ours}
         theirs = {name: [row["signals"].get(names[name]) for row in rows] for name in ours}
         compare("DCLM, Gopher's rules", rules, ours, theirs, options.show, texts)
-        edited = edit_lines(array, LineRules(**recipe("refinedweb-dclm").edit.model_dump()))
+        edited = edit_lines(array, LineRules(**recipe("refinedweb-dclm").edit.line_rules()))
         after = [text if left is None else left for text, left in zip(texts, edited.texts.to_pylist(), strict=True)]
         same = sum(" ".join(a.split()) == " ".join(row["edited"].split()) for a, row in zip(after, rows, strict=True))
         print(f"\nRefinedWeb's line rules: {same:,} of {len(texts):,} texts are left the same, white space aside")

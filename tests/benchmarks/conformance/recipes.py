@@ -39,7 +39,7 @@ def keeps(
     rules = [rule for rule in config.rules if rule.signal in signals]
     columns = {rule.signal: signals[rule.signal] for rule in rules}
     if config.edits:
-        found = edit_lines(texts, LineRules(**config.edit.model_dump()))
+        found = edit_lines(texts, LineRules(**config.edit.line_rules()))
         texts = pc.coalesce(found.texts, texts)
         names = {rule.signal.removeprefix("edited.") for rule in config.edited_rules}
         measured = measure(texts, sorted(names - set(found.measures)))

@@ -1,0 +1,166 @@
+"""Signals and edits from files of one's own: loaded once a process, known by their content, refused in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config_file import load as load_config
+from pipeline.core.progress import Quiet
+from pipeline.errors import UserError
+from pipeline.filters.plugins import PluginFile, apply_edits, load, locate
+from pipeline.filters.signals import all_signals, measure, signals_key, stored_signals
+from pipeline.run.run import Run
+from pipeline.run.runner import run
+
+Go = Callable[..., tuple[Run, list[str]]]
+
+PLUGIN = '''
+from pipeline.filters.batch import Batch, FloatArray
+
+
+def harbours(docs: Batch) -> FloatArray:
+    """How often the text says harbour."""
+    return docs.count("harbour").astype("float64")
+
+
+def strip_harbours(text: str) -> str:
+    """The text without its lines that say harbour."""
+    return "\\n".join(line for line in text.split("\\n") if "harbour" not in line)
+
+
+def shout(text: str) -> str:
+    """The text in upper case."""
+    return text.upper()
+
+
+SIGNALS = (harbours,)
+EDITS = (strip_harbours, shout)
+'''
+
+
+def write(folder: Path, text: str, name: str = "mine.py") -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_a_plugin_is_known_by_its_content(tmp_path: Path) -> None:
+    files = locate([write(tmp_path / "a", PLUGIN), write(tmp_path / "b", PLUGIN, "other.py")])
+    assert files[0].digest == files[1].digest
+    one, other = (load([file]).signals for file in files)
+    assert signals_key((), one) == signals_key((), other)
+    [changed] = locate([write(tmp_path / "a", PLUGIN.replace("count(", "count(2 * "))])
+    assert signals_key((), load([changed]).signals) != signals_key((), one)
+    with pytest.raises(UserError, match=r"mine.py: has changed while the run was at work"):
+        load([PluginFile(path=changed.path, digest="0" * 32)])
+
+
+def test_signals_of_plugins_stand_beside_ours(tmp_path: Path) -> None:
+    plugins = load(locate([write(tmp_path, PLUGIN)]))
+    assert list(plugins.edits) == ["strip_harbours", "shout"]
+    assert [*all_signals(), "harbours"] == [*all_signals(plugins.signals)]
+    assert stored_signals((), plugins.signals) == (*stored_signals(), "harbours")
+    found = measure(pa.array(["A harbour, a harbour.", None]), ["harbours", "words"], plugins=plugins.signals)
+    assert [column.to_pylist() for column in found.values()] == [[2, None], [4, None]]
+    with pytest.raises(UserError, match="harbours: unknown signal"):
+        measure(pa.array(["A harbour"]), ["harbours"])
+
+
+def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
+    edits = load(locate([write(tmp_path, PLUGIN)])).functions(["shout", "strip_harbours"])
+    assert list(edits) == ["shout", "strip_harbours"]
+    texts = pa.array(["one two\n\nthe harbour - lies\nfour five", "nothing", None, "harbour", ""])
+    edits = {"strip_harbours": edits["strip_harbours"], "shout": edits["shout"]}
+    found = apply_edits(texts, edits)
+    assert found.texts.to_pylist() == ["ONE TWO\n\nFOUR FIVE", "NOTHING", None, "", ""]
+    assert {name: counts.tolist() for name, counts in found.lines.items()} == {
+        "strip_harbours": [1, 0, 0, 1, 0],
+        "shout": [0] * 5,
+    }
+    assert found.words["strip_harbours"].tolist() == [3, 0, 0, 1, 0]
+    assert found.kept_lines.tolist() == [pytest.approx(2 / 3), 1, 1, 0, 1]
+    assert found.kept_words.tolist() == [pytest.approx(4 / 7), 1, 1, 0, 1]
+    with pytest.raises(TypeError, match="the edit broken returned NoneType; a string is needed"):
+        apply_edits(texts, {"broken": lambda text: None})  # type: ignore[dict-item, return-value]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import nowhere_to_be_found", "mine.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("def f(:", "mine.py: SyntaxError: invalid syntax (mine.py, line 1)"),
+        ("x = 1", "mine.py: defines neither SIGNALS nor EDITS"),
+        ("SIGNALS = 3", "mine.py: SIGNALS: a tuple of functions is needed, not 3"),
+        (
+            PLUGIN.replace("harbours(docs", "words(docs").replace("SIGNALS = (harbours,)", "SIGNALS = (words,)"),
+            "mine.py: the signal words has a name that is built in; give it another one",
+        ),
+        (
+            PLUGIN.replace("shout", "phrases"),
+            "mine.py: the edit phrases has a name that is built in; give it another one",
+        ),
+        ("EDITS = (lambda text: text,)", "mine.py: '<lambda>': the name of an edit is made of letters, digits and _"),
+    ],
+)
+def test_what_is_wrong_with_a_plugin_is_one_line(tmp_path: Path, config_file: Path, source: str, message: str) -> None:
+    path = write(tmp_path, source)
+    with pytest.raises(UserError) as caught:
+        load_config(config_file, [f'plugins=["{path}"]'])
+    assert str(caught.value).replace(f"{tmp_path}/", "").startswith(f"{config_file}: plugins: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_names_that_no_plugin_has(tmp_path: Path, config_file: Path) -> None:
+    plugins = f'plugins=["{write(tmp_path, PLUGIN)}"]'
+    for sets, message in (
+        (["plugins=['none.py']"], r"plugins: none.py: cannot be read: No such file or directory"),
+        (['edit.functions=["shout"]'], r"edit.functions: no edit 'shout'; no plugin defines EDITS"),
+        (
+            [plugins, 'edit.functions=["shuot"]'],
+            r"edit.functions: no edit 'shuot' \(did you mean shout\?\); there are: strip_",
+        ),
+        ([plugins, 'edit.functions=["shout", "shout"]'], r"edit.functions: 'shout' is named twice"),
+        ([plugins, "quality.harbour.min=1"], r"quality.harbour: unknown signal \(did you mean harbours\?\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_config(config_file, sets)
+
+
+def test_a_run_with_plugins_is_the_same_with_two_workers(tmp_path: Path, config_file: Path, go: Go) -> None:
+    path = write(tmp_path, PLUGIN)
+    sets = [
+        f'plugins=["{path}"]',
+        'edit.functions=["strip_harbours"]',
+        "quality.harbours.max=1",
+        "edited.harbours.max=0",
+        "edited.words.min=20",
+    ]
+    one, steps = go(tmp_path / "one", sets)
+    assert "quality.edit" in steps
+    two = run(
+        tmp_path / "two", load_config(config_file, sets), workers=2, engine="local", until="clean", reporter=Quiet()
+    )
+    kept, harbours = 0, 0
+    for part in one.parts:
+        for step in ("quality", "quality.edit", "quality.decide", "clean"):
+            assert one.file(step, part).read_bytes() == two.file(step, part).read_bytes(), step
+        clean = pq.read_table(one.file("clean", part))
+        assert not any("harbour" in text for text in clean["text"].to_pylist())
+        assert max(clean["harbours"].to_pylist()) <= 1
+        assert set(clean["edited_harbours"].to_pylist()) == {0}
+        removed = pq.read_table(one.file("quality.edit", part))["removed_lines.strip_harbours"].to_pylist()
+        kept, harbours = kept + clean.num_rows, harbours + sum(filter(None, removed))
+    assert kept > 0
+    assert harbours > 0
+    _, steps = go(tmp_path / "one", sets)
+    assert steps == []
+    (tmp_path / "moved").mkdir()
+    Path(path).rename(tmp_path / "moved" / "elsewhere.py")
+    _, steps = go(tmp_path / "one", [f'plugins=["{tmp_path}/moved/elsewhere.py"]', *sets[1:]])
+    assert steps == []
+    path = write(tmp_path, PLUGIN.replace('count("harbour")', 'count("harbours")'))
+    _, steps = go(tmp_path / "one", [f'plugins=["{path}"]', *sets[1:]])
+    assert steps[:3] == ["quality", "quality.edit", "quality.decide"]
