@@ -89,7 +89,7 @@ def test_parquet_is_a_dataset(opened: shards.Shards, tmp_path: Path) -> None:
         rows = pq.read_table(file).to_pylist()
         assert [row["input_ids"] for row in rows] == documents_of(opened, name)
         places = opened.documents(name).to_pylist()
-        for column in ("id", "part", "row", "bytes", "language"):
+        for column in ("id", "file", "row", "bytes", "language"):
             assert [row[column] for row in rows] == [place[column] for place in places]
 
 

@@ -26,7 +26,7 @@ _PART_SCHEMA = pa.schema(
         ("key", pa.uint64()),
         ("split_key", pa.uint64()),
         ("id", pa.large_string()),
-        ("part", pa.int32()),
+        ("file", pa.int32()),
         ("row", pa.int64()),
         ("start", pa.int64()),
         ("length", pa.int64()),
@@ -63,7 +63,7 @@ class PartWriter:
         self._batches: list[pa.RecordBatch] = []
 
     def add(
-        self, name: str, cluster: str, part: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
+        self, name: str, cluster: str, file: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
     ) -> None:
         """One document, without its end-of-text."""
         header = self._header
@@ -74,7 +74,7 @@ class PartWriter:
         self._spool.write(tokens.astype(header.dtype).tobytes())
         self._spool.write(header.dtype.type(header.end_of_text).tobytes())
         keys = _hash(b"order", header.seed, name), _hash(b"split", header.seed, cluster)
-        self._rows.append((*keys, name, part, row, self.tokens, len(tokens) + 1, size, language))
+        self._rows.append((*keys, name, file, row, self.tokens, len(tokens) + 1, size, language))
         self.tokens += len(tokens) + 1
         if len(self._rows) == _BLOCK_ROWS:
             self._flush()
@@ -144,7 +144,7 @@ def read_header(path: Path) -> Header:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, part and row.
+    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, file and row.
 
     It is read range of hashes by range, within `memory` bytes, whatever the number of documents and of parts.
     """
@@ -155,7 +155,7 @@ class Parts:
     memory: int
 
     def ranges(self) -> Iterator[pa.Table]:
-        """The index, with the number of the file that each document lies in, in tables of `memory` / ROW_BYTES rows or so."""
+        """The index in tables of about `memory` / ROW_BYTES rows; `part` is which of `files` holds the document's tokens."""
         count = max(1, -(-self.documents * ROW_BYTES // max(ROW_BYTES, self.memory)))
         for number in range(count):
             yield self._range(number, count)
@@ -167,12 +167,12 @@ class Parts:
         )
         wanted = (key >= low) & (key <= high if number + 1 == count else key < high)
         tables = []
-        for file, path in enumerate(self.files):
+        for number, path in enumerate(self.files):
             table = pq.read_table(path, filters=wanted, partitioning=None)
-            place = pa.repeat(pa.scalar(file, pa.int32()), len(table))
-            tables.append(table.cast(_PART_SCHEMA).append_column("file", place))
+            place = pa.repeat(pa.scalar(number, pa.int32()), len(table))
+            tables.append(table.cast(_PART_SCHEMA).append_column("part", place))
         table = pa.concat_tables(tables)
-        return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "part", "row")]))
+        return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "file", "row")]))
 
 
 def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:

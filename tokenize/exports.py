@@ -74,9 +74,9 @@ def llmc(shards: Shards, out: Path) -> list[Path]:
 
 
 def parquet(shards: Shards, out: Path) -> list[Path]:
-    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, part, row, bytes, language."""
+    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, file, row, bytes, language."""
     written = []
-    columns = ("id", "part", "row", "bytes", "language")
+    columns = ("id", "file", "row", "bytes", "language")
     for name, split in shards.splits.items():
         documents = shards.documents(name)
         ids = pa.list_(pa.from_numpy_dtype(split.dtype))

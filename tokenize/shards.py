@@ -2,9 +2,10 @@
 
 A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
 uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
-a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, part, row, bytes (UTF-8, of
-its text), language (null where unknown). What is appended lies in further shards and a table of its own, behind the rest;
-the manifest, which names every file with its checksum, is replaced last and at once.
+a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, file (the number of the input
+file), row (its place in that file), bytes (UTF-8, of its text), language (null where unknown). What is appended lies in
+further shards and a table of its own, behind the rest; the manifest, which names every file with
+its checksum, is replaced last and at once.
 
 Each reader in one line: `np.load("train-00000.npy", mmap_mode="r")`, `torch.from_numpy(split.read(start, length))`,
 `jnp.asarray(np.load("train-00000.npy", mmap_mode="r"))`.
@@ -39,17 +40,17 @@ from pipeline.tokenize.shard_writer import Documents, build
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
 
-VERSION = 3
+VERSION = 4
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Where tokens come from: `length` tokens from position `start` of their split; `row` of part `part` of the run."""
+    """Where tokens come from: `length` tokens from position `start` of their split; `row` in input file number `file`."""
 
     id: str
-    part: int
+    file: int
     row: int
     start: int
     length: int
@@ -127,7 +128,7 @@ class Shards:
         if split not in self._starts:
             self._starts[split] = table["start"].to_numpy()
         row = int(np.searchsorted(self._starts[split], position, side="right")) - 1
-        names = ("id", "part", "row", "start", "length")
+        names = ("id", "file", "row", "start", "length")
         return Document(**{name: table[name][row].as_py() for name in names})
 
     def verify(self) -> None:
@@ -198,7 +199,7 @@ def write(
     tokenizer: str = "",
     token_bytes: np.ndarray | None = None,
 ) -> Shards:
-    """Shards of (id, tokens) pairs, end-of-text appended to each: shuffled, split by id, row = place in the input, part 0.
+    """Shards of (id, tokens) pairs, end-of-text appended to each: shuffled, split by id, row = place in the input, file 0.
 
     `tokenizer` is its sha256; `token_bytes`, the bytes of each id, fills the table's bytes, which are 0 (unknown) without.
     """
@@ -222,7 +223,7 @@ def encode_part(
     tokenizer: "Tokenizer",
     batches: "Iterable[pa.RecordBatch]",
     *,
-    part: int,
+    file: int,
     out: Path,
     seed: int,
     metadata: dict[str, str] | None = None,
@@ -246,7 +247,7 @@ def encode_part(
             languages = kept["language"].to_pylist() if "language" in kept.schema.names else [None] * len(kept)
             for i, (name, cluster, row, size, language) in enumerate(zip(*columns, sizes, languages, strict=True)):
                 tokens = ids[offsets[i] : offsets[i + 1]]
-                writer.add(name, cluster if cluster is not None else name, part, row, size, tokens, language)
+                writer.add(name, cluster if cluster is not None else name, file, row, size, tokens, language)
     return writer.tokens
 
 
@@ -259,7 +260,7 @@ def merge_parts(
     about: Mapping[str, Any] | None = None,
     memory: int = MEMORY,
 ) -> None:
-    """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, part and row.
+    """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, file and row.
 
     A mixture chooses among the documents, repeats them and orders them anew; what went in goes into the manifest, with
     what else there is to say `about` it.

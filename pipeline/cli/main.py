@@ -137,7 +137,7 @@ def why(
     if token is not None:
         found = find_token(opened, split, token)
         place = found["document"]
-        stories = [story(opened, opened.parts[place["part"]], place["row"]) | {"token": found}]
+        stories = [story(opened, opened.parts[place["file"]], place["row"]) | {"token": found}]
     else:
         stories = [story(opened, part, row) for part, row in find(opened, str(document))]
     pages = [told for told in stories if "record_type" not in (told["record"]["dropped"] or [])] or stories

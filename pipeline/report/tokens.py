@@ -51,7 +51,7 @@ def export(source: Path, form: str, out: Path) -> list[str]:
 def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
     """Where token `position` of a split lies and comes from.
 
-    `{"split", "position", "shard", "offset", "id", "bytes", "document": {"id", "part", "row", "start", "length"},
+    `{"split", "position", "shard", "offset", "id", "bytes", "document": {"id", "file", "row", "start", "length"},
     "text_start", "text_end", "before", "after"}`: the token is bytes text_start to text_end of the document's UTF-8 text
     (empty for the end-of-text); before and after are some text around it. UserError for a position out of range.
     """
@@ -76,7 +76,7 @@ def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
         "offset": offset,
         "id": int(tokens[place]),
         "bytes": tokenizer.decode_bytes(tokens[place : place + 1]).decode("utf-8", "backslashreplace"),
-        "document": {key: getattr(document, key) for key in ("id", "part", "row", "start", "length")},
+        "document": {key: getattr(document, key) for key in ("id", "file", "row", "start", "length")},
         "text_start": start,
         "text_end": start + int(sizes[tokens[place]]),
         "before": tokenizer.decode(tokens[max(0, place - AROUND) : place]),

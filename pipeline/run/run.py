@@ -246,8 +246,8 @@ STEPS = (
     Step("duplicates", 3, ("duplicates.documents", EDIT, *CUTS), cut_options, part=spans.decide, quick=True),
     Step("clean", 3, ("quality", "duplicates", EDIT, SCORES, ITEMS), mask_options, part=products.clean),
     Step("tokenizer", 4, ("clean",), tokenizer_options, whole=products.tokenizer, libraries=("tokenizers",)),
-    Step("shards.encode", 2, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
-    Step("shards", 3, ("shards.encode",), shard_options, whole=products.shards),
+    Step("shards.encode", 3, ("clean", "tokenizer"), lambda c: c.shards.seed, part=products.encode, libraries=("fastokens",)),
+    Step("shards", 4, ("shards.encode",), shard_options, whole=products.shards),
     Step("train", 1, ("shards",), lambda c: asdict(c.train), whole=products.train, libraries=("torch",)),
 )  # fmt: skip
 

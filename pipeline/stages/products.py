@@ -209,7 +209,7 @@ def encode(job: Job, tick: Tick, care: Care) -> int:
     encode_part(
         trained,
         batches(),
-        part=job.part.file,
+        file=job.part.file,
         out=job.out,
         seed=job.config.shards.seed,
         metadata={KEY.decode(): job.key},
