@@ -281,7 +281,9 @@ def append(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],
+    form: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; an unknown one lists all.")
+    ],
     out: Annotated[Path, typer.Argument(help="The directory to make.")],
 ) -> None:
     """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""

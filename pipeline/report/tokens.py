@@ -38,14 +38,8 @@ def export(source: Path, form: str, out: Path) -> list[str]:
         raise UserError(f"{out}: is there already; choose another name")
     opened = shards.open(source) if (source / "manifest.json").is_file() else open_shards(open_run(source))[0]
     with atomic_folder(out) as folder:
-        names = [path.name for path in FORMATS[form](opened, folder)]
-    reader = {
-        "megatron": lambda name: f"--data-path {out / Path(name).stem}" if name.endswith(".idx") else "",
-        "nanogpt": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']})",
-        "llmc": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']}, offset=1024)",
-        "parquet": lambda name: f"datasets.load_dataset('parquet', data_files='{out / name}')",
-    }[form]
-    return [line for line in map(reader, names) if line]
+        files = [out / path.relative_to(folder) for path in FORMATS[form].write(opened, folder)]
+    return FORMATS[form].reader_lines(files, opened.manifest["dtype"])
 
 
 def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
