@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,9 +300,9 @@ def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp
     for name, seed in (("a", 0), ("b", 1)):
         shards.encode_part(tokenizer, batches(ROWS[:3]), file=0, out=tmp_path / f"{name}.parquet", seed=seed)
     files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-    with pytest.raises(UserError, match=r"a\.parquet, .*b\.parquet"):
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with another seed than .*a\.parquet$"):
         shards.merge_parts(files, tmp_path / "s", 10, 0)
-    with pytest.raises(UserError, match="no part at all"):
+    with pytest.raises(UserError, match="no encoded part"):
         shards.merge_parts([], tmp_path / "s", 10, 0)
     with pytest.raises(UserError, match=r"c\.parquet"):
         shards.merge_parts([tmp_path / "c.parquet"], tmp_path / "s", 10, 0)
@@ -332,9 +331,11 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
             (copy / name).unlink()
         else:
             (copy / name).write_bytes(data)
-        check = shards.open(copy).verify if verify else partial(shards.open, copy)
-        with pytest.raises(UserError, match=name.replace(".", r"\.")):
-            check()
+        if verify:  # what opening cannot see
+            opened = shards.open(copy)
+        with pytest.raises(UserError, match=name.replace(".", r"\.")) as said:
+            opened.verify() if verify else shards.open(copy)
+        assert "\n" not in str(said.value)
 
     shard = (folder / "train-00001.npy").read_bytes()
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -349,8 +350,11 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     broken("train-00001.npy", shard[:-2])
     broken("train-00001.npy", shard + b"xx")
     broken("train-00001.npy", shard[:-2] + b"\0\0", verify=True)
-    broken("documents.parquet", b"", verify=True)
-    other = build(tokenizer, tmp_path / "other", [ROWS[1:]]).directory
+    broken("documents.parquet", None)
+    broken("documents.parquet", b"")
+    fewer = build(tokenizer, tmp_path / "fewer", [ROWS[1:]]).directory
+    broken("documents.parquet", (fewer / "documents.parquet").read_bytes())
+    other = build(tokenizer, tmp_path / "other", [[*ROWS[1:], ROWS[0] | {"text": "Another text."}]]).directory
     broken("documents.parquet", (other / "documents.parquet").read_bytes(), verify=True)
     shards.open(folder).verify()
     digest = hashlib.sha256((other / "documents.parquet").read_bytes()).hexdigest()
@@ -359,6 +363,24 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     shutil.copy(other / "documents.parquet", folder)
     with pytest.raises(UserError, match="do not add up to the manifest's"):
         shards.open(folder).verify()
+
+
+def test_shards_of_another_tokenizer_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    other = train_bpe(TEXTS[::3], tokenizer.vocab_size, (END_OF_TEXT,))
+    assert (other.vocab_size, other.end_of_text) == (tokenizer.vocab_size, tokenizer.end_of_text)
+    assert other.sha256 != tokenizer.sha256
+    folder = build(tokenizer, tmp_path / "run", [ROWS]).directory
+    assert shards.open(folder, tokenizer).manifest["tokenizer"] == tokenizer.sha256
+    with pytest.raises(UserError, match=r"shards: of another tokenizer .*; python -m pipeline run … makes them anew$"):
+        shards.open(folder, other)
+    files = [
+        encoded(tokenizer, tmp_path / "a.parquet", ROWS[:9], 0),
+        encoded(other, tmp_path / "b.parquet", ROWS[9:], 1),
+    ]
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with another tokenizer than .*a\.parquet$"):
+        shards.merge_parts(files, tmp_path / "s", 100, 0.2)
+    unnamed = shards.write(tmp_path / "w", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
+    assert shards.open(unnamed.directory, other).vocab_size == 3
 
 
 def test_reading_shards_loads_no_encoder() -> None:

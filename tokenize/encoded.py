@@ -190,8 +190,11 @@ def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
             raise UserError(f"{tokens_path(path)}: its size is not the index's")
         headers.setdefault(header, path)
         documents += len(lengths)
-    if len(headers) != 1:
-        raise UserError(
-            f"parts of different tokenizers or seeds: {', '.join(map(str, headers.values())) or 'no part at all'}"
-        )
-    return Parts(tuple(part_files), next(iter(headers)), documents, memory)
+    if not headers:
+        raise UserError("there is no encoded part to merge")
+    first, *others = headers
+    if others:
+        fields = [name for name, value in asdict(first).items() if any(asdict(each)[name] != value for each in others)]
+        paths = [str(headers[each]) for each in others]
+        raise UserError(f"{', '.join(paths)}: encoded with another {' and '.join(fields)} than {headers[first]}")
+    return Parts(tuple(part_files), first, documents, memory)

@@ -152,8 +152,12 @@ class Shards:
                 raise UserError(f"{self.directory}: the documents do not add up to the manifest's {name} split")
 
 
-def open(path: str | Path) -> Shards:
-    """Open a directory of shards, memory-mapped; UserError naming the file that is missing, corrupt or of the wrong size."""
+def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
+    """Open a directory of shards, memory-mapped.
+
+    UserError naming the file that is missing, corrupt or of the wrong size, and for shards that another tokenizer than
+    `tokenizer` encoded (those that `write` made without naming one pass). Checksums are left to `Shards.verify`.
+    """
     directory = Path(path)
     file = directory / "manifest.json"
     try:
@@ -161,7 +165,8 @@ def open(path: str | Path) -> Shards:
         if manifest["version"] != VERSION:
             raise UserError(f"{file}: version {manifest['version']}, this code reads {VERSION}")
         dtype = np.dtype(manifest["dtype"])
-        int(manifest["vocab_size"]), int(manifest["end_of_text"]), [table["file"] for table in manifest["documents"]]
+        int(manifest["vocab_size"]), int(manifest["end_of_text"])
+        encoder = str(manifest["tokenizer"])
         splits = {}
         for name, entry in manifest["splits"].items():
             shards = tuple(_map_shard(directory / shard["file"], dtype, shard["tokens"]) for shard in entry["shards"])
@@ -170,11 +175,28 @@ def open(path: str | Path) -> Shards:
             splits[name] = Split(name=name, **counts, dtype=dtype, shards=shards, ends=ends)
             if counts["tokens"] != (ends[-1] if shards else 0):
                 raise UserError(f"{file}: the shards of {name} do not add up")
+        for table in manifest["documents"]:
+            _check_table(directory / table["file"], table["documents"])
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; not a directory of shards, or an unfinished one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not a manifest of shards ({error!r})") from error
+    if tokenizer is not None and encoder not in ("", tokenizer.sha256):
+        raise UserError(
+            f"{directory}: of another tokenizer (sha256 {encoder[:12]}…) than the one given ({tokenizer.sha256[:12]}…); "
+            "python -m pipeline run … makes them anew"
+        )
     return Shards(directory, manifest, splits)
+
+
+def _check_table(path: Path, documents: int) -> None:
+    """UserError unless the table of documents is there and whole, by its footer."""
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: a missing, cut or corrupt table of documents ({error})".splitlines()[0]) from error
+    if rows != documents:
+        raise UserError(f"{path}: {rows:,} documents; the manifest says {documents:,}")
 
 
 def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
@@ -182,8 +204,11 @@ def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: a missing, cut or corrupt shard ({error})") from error
-    if array.dtype != dtype or array.shape != (tokens,) or path.stat().st_size != array.offset + array.nbytes:
+    if array.dtype != dtype or array.shape != (tokens,):
         raise UserError(f"{path}: {array.dtype} {array.shape}; the manifest says {dtype} ({tokens},)")
+    size, expected = path.stat().st_size, array.offset + array.nbytes
+    if size != expected:
+        raise UserError(f"{path}: {size:,} bytes; {tokens:,} tokens take {expected:,}")
     return np.asarray(array)
 
 

@@ -27,7 +27,8 @@ def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
     """A run's shards and their tokenizer; UserError where they are not made, or not of the present config."""
     if not run.is_done(STEP["shards"]):
         raise UserError(f"{run.root}: no finished shards; python -m pipeline run … --until shards makes them")
-    return shards.open(run.root / "shards"), Tokenizer.from_file(run.root / "tokenizer")
+    tokenizer = Tokenizer.from_file(run.root / "tokenizer")
+    return shards.open(run.root / "shards", tokenizer), tokenizer
 
 
 def export(source: Path, form: str, out: Path) -> list[str]:
