@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.files import sweep
 from pipeline.tokenize import shard_writer, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.encoded import ROW_BYTES
@@ -283,17 +284,41 @@ def test_a_failed_merge_leaves_the_older_directory_or_none(
 
 def test_leftovers_of_a_killed_run_change_nothing(tokenizer: Tokenizer, tmp_path: Path) -> None:
     before = contents(build(tokenizer, tmp_path / "clean", [ROWS]).directory)
-    for name in (".shards.building", ".shards.replaced"):
+    for name in (".shards.1.tmp", ".shards.1.old.tmp", ".shards.mixing.1.tmp"):
         (tmp_path / "killed" / name).mkdir(parents=True)
         (tmp_path / "killed" / name / "train-99999.npy").write_bytes(b"half")
-    for name in ("part-0.parquet.spool", "part-0.parquet.tmp", "part-0.tokens.tmp"):
+    for name in (".part-0.parquet.spool.1.tmp", ".part-0.parquet.1.tmp", ".part-0.tokens.1.tmp"):
         (tmp_path / "killed" / name).write_bytes(b"half")
     file = tmp_path / "killed" / "part-0.parquet"
     shards.encode_part(tokenizer, batches(ROWS), file=0, out=file, seed=1, metadata={"key": "k"})
     shards.merge_parts([file], tmp_path / "killed" / "shards", 100, 0.2)
     assert contents(tmp_path / "killed" / "shards") == before
+    sweep(tmp_path / "killed")
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {"part-0.parquet", "part-0.tokens", "shards"}
     assert pq.read_schema(file).metadata[b"key"] == b"k"
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+import numpy as np
+import pyarrow.parquet as pq
+from pipeline.tokenize import encoded, shard_writer, shards
+def killed(*_, **__):
+    os._exit(9)
+target, name, folder = {"pq": pq, "encoded": encoded, "shard_writer": shard_writer}[sys.argv[1]], sys.argv[2], Path(sys.argv[3])
+setattr(target, name, killed)
+shards.write(folder / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["pq write_table", "encoded atomic", "shard_writer _write_shards"])
+def test_what_a_kill_leaves_is_swept(tmp_path: Path, moment: str) -> None:
+    code = [sys.executable, "-c", _KILLED, *moment.split(), str(tmp_path)]
+    assert subprocess.run(code, cwd=Path(__file__).parents[1], check=False).returncode == 9
+    assert list(tmp_path.iterdir())
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:

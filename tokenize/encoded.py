@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.files import atomic
 
 MEMORY = 1 << 28
 ROW_BYTES = 500
@@ -57,7 +58,7 @@ class PartWriter:
     def __init__(self, out: Path, header: Header, metadata: dict[str, str] | None = None) -> None:
         self.tokens = 0
         self._out, self._header, self._metadata = out, header, metadata or {}
-        self._spool_path = out.with_name(out.name + ".spool")
+        self._spool_path = out.with_name(f".{out.name}.spool.{os.getpid()}.tmp")
         self._spool = self._spool_path.open("wb")
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
@@ -100,23 +101,22 @@ class PartWriter:
         self._flush()
         index = pa.Table.from_batches(self._batches, _PART_SCHEMA)
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
-        tokens = tokens_path(self._out)
-        temporary = tokens.with_name(tokens.name + ".tmp")
         size = self._header.dtype.itemsize
-        with temporary.open("wb") as file, self._spool_path.open("rb") as spool:
+        with (
+            atomic(tokens_path(self._out)) as temporary,
+            temporary.open("wb") as file,
+            self._spool_path.open("rb") as spool,
+        ):
             for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
                 spool.seek(int(start) * size)
                 file.write(spool.read(int(length) * size))
-        os.replace(temporary, tokens)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
         index = index.set_column(index.schema.get_field_index("start"), "start", starts)
         metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
-        temporary = self._out.with_name(self._out.name + ".tmp")
-        pq.write_table(
-            index.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=_GROUP_ROWS
-        )
-        os.replace(temporary, self._out)
+        index = index.replace_schema_metadata(metadata)
+        with atomic(self._out) as temporary:
+            pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
 
 
 def _hash(purpose: bytes, seed: int, text: str) -> int:

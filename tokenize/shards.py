@@ -33,7 +33,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts, tokens_path
+from pipeline.files import atomic_folder, sweep, write_text
+from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
 from pipeline.tokenize.mixture import Mixture
 from pipeline.tokenize.shard_writer import Documents, build
 
@@ -230,7 +231,9 @@ def write(
     """
     out = Path(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
+    scratch = out.with_name(f".{out.name}.part.{os.getpid()}.tmp")
+    scratch.mkdir()
+    part = scratch / "part.parquet"
     header = Header(vocab_size=vocab_size, end_of_text=end_of_text, seed=seed, tokenizer=tokenizer)
     try:
         with PartWriter(part, header) as writer:
@@ -239,8 +242,7 @@ def write(
                 writer.add(name, name, 0, row, size, tokens)
         merge_parts([part], out, shard_tokens, validation)
     finally:
-        part.unlink(missing_ok=True)
-        tokens_path(part).unlink(missing_ok=True)
+        shutil.rmtree(scratch)
     return open(out)
 
 
@@ -317,26 +319,16 @@ def merge_parts(
         "splits": {name: {"tokens": 0, "documents": 0, "bytes": 0, "shards": []} for name in SPLITS},
     }
     documents = _by_split(parts, border)
-    building, replaced, mixing = (
-        out_dir.with_name(f".{out_dir.name}.{kind}") for kind in ("building", "replaced", "mixing")
-    )
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(mixing, ignore_errors=True)
-    building.mkdir(parents=True)
+    mixing = out_dir.with_name(f".{out_dir.name}.mixing.{os.getpid()}.tmp")
     try:
-        if mixture is not None:
-            held_out = partial(_held_out, border=border)
-            documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
-            manifest["mixture"] = told | dict(about or {})
-        _write_manifest(building, build(building, manifest, documents, parts))
-        shutil.rmtree(replaced, ignore_errors=True)
-        if out_dir.exists():
-            os.rename(out_dir, replaced)
-        os.rename(building, out_dir)
+        with atomic_folder(out_dir) as building:
+            if mixture is not None:
+                held_out = partial(_held_out, border=border)
+                documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
+                manifest["mixture"] = told | dict(about or {})
+            _write_manifest(building, build(building, manifest, documents, parts))
     finally:
-        shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(mixing, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str, Any] | None = None) -> Shards:
@@ -367,7 +359,7 @@ def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str
             manifest = build(directory, opened.manifest, documents, parts)
             _write_manifest(directory, manifest | {"appended": [*manifest.get("appended", []), entry]})
         finally:
-            _sweep(directory)
+            _remove_unlisted(directory)
     return open(directory)
 
 
@@ -387,19 +379,18 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _sweep(directory: Path) -> None:
-    """Remove what the manifest does not name."""
+def _remove_unlisted(directory: Path) -> None:
+    """Remove the files that the manifest does not name."""
     manifest = json.loads((directory / "manifest.json").read_text("utf-8"))
     listed = [*manifest["documents"], *(shard for split in manifest["splits"].values() for shard in split["shards"])]
-    for path in [*directory.glob("*.npy"), *directory.glob("documents*.parquet"), directory / "manifest.json.tmp"]:
+    sweep(directory)
+    for path in [*directory.glob("*.npy"), *directory.glob("documents*.parquet")]:
         if path.name not in {entry["file"] for entry in listed}:
             path.unlink(missing_ok=True)
 
 
 def _write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
-    temporary = directory / "manifest.json.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-    os.replace(temporary, directory / "manifest.json")
+    write_text(directory / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _refuse_doubles(table: Path, ids: pa.ChunkedArray) -> None:

@@ -30,6 +30,7 @@ import torch.utils.deterministic
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.files import sweep, write_text
 from pipeline.tokenize import shards as token_shards
 from pipeline.train import checkpoint
 from pipeline.train.batches import batch, task_of
@@ -37,7 +38,6 @@ from pipeline.train.config import TrainConfig
 from pipeline.train.data import Split, Tokens
 from pipeline.train.evaluation import Evaluation, evaluate, evaluate_task
 from pipeline.train.export import export_model
-from pipeline.train.files import write_text
 from pipeline.train.model import ModelConfig, Transformer
 from pipeline.train.optim import adamw, learning_rate
 from pipeline.train.plot import plot_losses
@@ -111,6 +111,7 @@ def train(
     if not task.is_plain:
         validation_rows = task.rows(validation_split, lambda: documents("validation"), name="validation")
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
 
     with reproducible(device, config.threads):
         model = first_model(config, task.vocab_size).to(device)
