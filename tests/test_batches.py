@@ -44,6 +44,15 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> shards.Shards:
     return make(tmp_path_factory.mktemp("batches") / "s")
 
 
+def contiguous(opened: shards.Shards, split: str, context: int) -> Rows:
+    return contiguous_rows(opened.splits[split], context)
+
+
+def packed(opened: shards.Shards, split: str, context: int) -> Rows:
+    starts, lengths = (opened.documents(split)[name].to_numpy() for name in ("start", "length"))
+    return packed_rows(opened.splits[split], starts, lengths, padding=opened.end_of_text, context=context)
+
+
 def row_of(tokens: list[int]) -> Row:
     array = np.array(tokens, np.int64)
     return Row(tokens=array[:-1], following=array[1:], segments=np.ones(len(array) - 1, np.int64))
@@ -81,7 +90,7 @@ def test_no_documents_pack_into_no_rows() -> None:
 
 @pytest.mark.parametrize("context", [5, 32, 500])
 def test_packed_rows_hold_each_prediction_once(opened: shards.Shards, context: int) -> None:
-    rows = packed_rows(opened, "train", context)
+    rows = packed(opened, "train", context)
     stream = opened.splits["train"].read(0, opened.splits["train"].tokens)
     expected = []
     for document in opened.documents("train").to_pylist():
@@ -105,7 +114,7 @@ def test_packed_rows_hold_each_prediction_once(opened: shards.Shards, context: i
 
 
 def test_contiguous_rows_are_the_stream(opened: shards.Shards) -> None:
-    rows = contiguous_rows(opened, "validation", 10)
+    rows = contiguous(opened, "validation", 10)
     split = opened.splits["validation"]
     stream = split.read(0, split.tokens)
     assert rows.count == (split.tokens - 1) // 10
@@ -205,7 +214,7 @@ def is_suffix_first(made: list[int], document: list[int]) -> bool:
 
 
 def test_packed_rows_are_refused_where_documents_would_be_cut_wrongly(opened: shards.Shards) -> None:
-    rows = packed_rows(opened, "train", 64)
+    rows = packed(opened, "train", 64)
     row = rows.read(rows.count - 1)
     assert set(row.segments.tolist()) != {1}
     for objective in (span_corruption(SENTINELS, END), fill_in_the_middle(PREFIX, MIDDLE, SUFFIX, END)):
@@ -214,10 +223,10 @@ def test_packed_rows_are_refused_where_documents_would_be_cut_wrongly(opened: sh
 
 
 OBJECTIVES: dict[str, tuple[Callable[..., Rows], Objective]] = {
-    "causal": (packed_rows, causal),
-    "masked": (packed_rows, masked(MASK, 100, SPECIAL)),
-    "spans": (contiguous_rows, span_corruption(SENTINELS, END)),
-    "middle": (contiguous_rows, fill_in_the_middle(PREFIX, MIDDLE, SUFFIX, END)),
+    "causal": (packed, causal),
+    "masked": (packed, masked(MASK, 100, SPECIAL)),
+    "spans": (contiguous, span_corruption(SENTINELS, END)),
+    "middle": (contiguous, fill_in_the_middle(PREFIX, MIDDLE, SUFFIX, END)),
 }
 
 
@@ -273,9 +282,9 @@ def test_another_process_draws_the_same(opened: shards.Shards) -> None:
 
 
 def test_mistakes_are_one_line(opened: shards.Shards) -> None:
-    rows = contiguous_rows(opened, "train", 100_000)
+    rows = contiguous(opened, "train", 100_000)
     with pytest.raises(UserError, match="holds no row of 100,000 tokens"):
         batch(rows, causal, seed=0, step=0, batch_size=4)
-    rows = contiguous_rows(opened, "train", 10)
+    rows = contiguous(opened, "train", 10)
     with pytest.raises(UserError, match="4 rows cannot be split evenly among 3 ranks"):
         batch(rows, causal, seed=0, step=0, batch_size=4, ranks=3)

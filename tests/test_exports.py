@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.tokenize import shards
-from pipeline.tokenize.exports import FORMATS, llmc, megatron, nanogpt, parquet
+from pipeline.tokenize.exports import FORMATS, Format, llmc, megatron, nanogpt, parquet
 
 DOCUMENTS = [(f"d{n}", np.random.default_rng(n).integers(0, 99, n % 9 * 3)) for n in range(50)]
 
@@ -89,7 +89,7 @@ def test_parquet_is_a_dataset(opened: shards.Shards, tmp_path: Path) -> None:
         rows = pq.read_table(file).to_pylist()
         assert [row["input_ids"] for row in rows] == documents_of(opened, name)
         places = opened.documents(name).to_pylist()
-        for column in ("id", "part", "row", "bytes", "language"):
+        for column in ("id", "file", "row", "bytes", "language"):
             assert [row[column] for row in rows] == [place[column] for place in places]
 
 
@@ -97,7 +97,7 @@ def test_an_empty_split_is_an_empty_file(tmp_path: Path) -> None:
     opened = shards.write(tmp_path / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
     for name, export in FORMATS.items():
         (tmp_path / name).mkdir()
-        export(opened, tmp_path / name)
+        export.write(opened, tmp_path / name)
     assert (tmp_path / "nanogpt" / "val.bin").read_bytes() == b""
     assert (tmp_path / "megatron" / "validation.idx").stat().st_size == 34 + 8
     assert [file.name for file in (tmp_path / "llmc").iterdir()] == ["train_000000.bin"]
@@ -123,3 +123,37 @@ def test_the_command(opened: shards.Shards, tmp_path: Path, capsys: pytest.Captu
     code, said, err = call(str(tmp_path), "nanogpt", str(tmp_path / "x"))
     assert (code, said) == (2, "")
     assert "not a run directory" in err
+
+
+def test_a_format_is_one_entry(
+    opened: shards.Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(opened: shards.Shards, out: Path) -> list[Path]:
+        files = [out / "sizes.txt", out / "notes.md"]
+        files[0].write_text(str(opened.splits["train"].tokens))
+        files[1].write_text(f"{opened.vocab_size} ids")
+        return files
+
+    toy = Format(write=write, reader="cat {file} ({stem}, {dtype})", suffix=".txt", help="a toy")
+    monkeypatch.setitem(FORMATS, "toy", toy)
+    out = tmp_path / "toys"
+    with pytest.raises(SystemExit) as exit_:
+        main(["export", str(opened.directory), "toy", str(out)])
+    assert not exit_.value.code
+    assert capsys.readouterr().out == f"cat {out}/sizes.txt ({out}/sizes, {opened.manifest['dtype']})\n"
+    assert (out / "sizes.txt").read_text() == str(opened.splits["train"].tokens)
+    with pytest.raises(SystemExit):
+        main(["export", str(opened.directory), "toi", str(tmp_path / "other")])
+    assert capsys.readouterr().err.endswith("known: megatron, nanogpt, llmc, parquet, toy\n")
+
+
+def test_how_each_file_is_read(opened: shards.Shards, tmp_path: Path) -> None:
+    lines = {}
+    for name, form in FORMATS.items():
+        (tmp_path / name).mkdir()
+        lines[name] = form.reader_lines(form.write(opened, tmp_path / name)[:2], "uint16")
+        assert "\n" not in form.help
+    assert lines["megatron"] == [f"--data-path {tmp_path}/megatron/train"]
+    assert lines["nanogpt"][1] == f"np.memmap('{tmp_path}/nanogpt/val.bin', np.uint16)"
+    assert lines["llmc"][0] == f"np.memmap('{tmp_path}/llmc/train_000000.bin', np.uint16, offset=1024)"
+    assert lines["parquet"][0] == f"datasets.load_dataset('parquet', data_files='{tmp_path}/parquet/train.parquet')"

@@ -25,17 +25,17 @@ from pipeline.tools.mix import load_mix, mix
 def index_of(*sources: list[tuple[str, int, str]]) -> pa.Table:
     """An index of documents (id, tokens, language), one file a source."""
     rows = [
-        {"key": random.Random(name).getrandbits(64), "id": name, "file": file, "length": tokens, "language": language}
-        | {"part": 0, "row": row}
+        {"key": random.Random(name).getrandbits(64), "id": name, "part": file, "length": tokens, "language": language}
+        | {"file": 0, "row": row}
         for file, documents in enumerate(sources)
         for row, (name, tokens, language) in enumerate(documents)
     ]
     types = [
         ("key", pa.uint64()),
         ("id", pa.string()),
-        ("part", pa.int32()),
-        ("row", pa.int64()),
         ("file", pa.int32()),
+        ("row", pa.int64()),
+        ("part", pa.int32()),
         ("length", pa.int64()),
         ("language", pa.string()),
     ]
@@ -77,17 +77,17 @@ def test_weights_are_shares_of_tokens() -> None:
     rows, told = choose(table, Mixture(sources=tuple(sources), tokens=80_000, seed=1))
     tokens = Counter[int]()
     for row in rows:
-        tokens[row["file"]] += row["length"]
+        tokens[row["part"]] += row["length"]
     for n, (name, share) in enumerate([("a", 0.5), ("b", 0.3), ("c", 0.2)]):
         assert abs(tokens[n] / 80_000 - share) < 0.0005
         assert told["train"][name]["tokens"] == tokens[n]
         assert abs(told["train"][name]["share"] - share) < 0.0005
     for n in range(3):  # nothing comes a third time before everything has come twice
-        have = sum(row["length"] for row in table.to_pylist() if row["file"] == n)
-        times = Counter(row["id"] for row in rows if row["file"] == n)
+        have = sum(row["length"] for row in table.to_pylist() if row["part"] == n)
+        times = Counter(row["id"] for row in rows if row["part"] == n)
         whole = tokens[n] // have
         assert set(times.values()) <= {whole, whole + 1}
-        assert whole == 0 or len(times) == sum(row["file"] == n for row in table.to_pylist())
+        assert whole == 0 or len(times) == sum(row["part"] == n for row in table.to_pylist())
 
 
 def test_the_order_is_mixed_and_follows_the_seed() -> None:
@@ -103,13 +103,13 @@ def test_the_order_is_mixed_and_follows_the_seed() -> None:
 
 def test_epochs_and_caps_bound_the_total() -> None:
     table = index_of(corpus("a", 300), corpus("b", 100))
-    have = {n: sum(row["length"] for row in table.to_pylist() if row["file"] == n) for n in (0, 1)}
+    have = {n: sum(row["length"] for row in table.to_pylist() if row["part"] == n) for n in (0, 1)}
     both: dict[str, Any] = {"epochs": 2, "weight": 1}
     rows, told = choose(
         table, Mixture(sources=(Source(name="a", files=(0,), **both), Source(name="b", files=(1,), **both)))
     )
     assert told["train"]["b"]["tokens"] == 2 * have[1]
-    assert Counter(Counter(row["id"] for row in rows if row["file"] == 1).values()) == {2: 100}
+    assert Counter(Counter(row["id"] for row in rows if row["part"] == 1).values()) == {2: 100}
     assert 0 <= 2 * have[1] - told["train"]["a"]["tokens"] < 100
     capped = Source(name="a", files=(0,), max_tokens=1000)
     _, told = choose(table, Mixture(sources=(capped, Source(name="b", files=(1,), weight=3))))
@@ -280,7 +280,7 @@ def test_a_mixture_of_files(files: Path, capsys: pytest.CaptureFixture[str]) -> 
     lines = [(gzip.decompress(each) if each[:2] == b"\x1f\x8b" else each).decode().split("\n") for each in data]
     for split in opened.splits:
         for row in opened.documents(split).to_pylist():
-            text = lines[row["part"]][row["row"]]
+            text = lines[row["file"]][row["row"]]
             tokens = opened.splits[split].read(row["start"], row["length"] - 1)
             assert tokenizer.decode(tokens) == json.loads(text)["text"]
             assert row["language"] == json.loads(text)["language"]

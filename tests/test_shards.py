@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.files import sweep
 from pipeline.tokenize import shard_writer, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 from pipeline.tokenize.encoded import ROW_BYTES
@@ -42,7 +42,7 @@ def build(tokenizer: Tokenizer, folder: Path, parts: list[list[dict[str, Any]]],
     folder.mkdir(parents=True)
     files = [folder / f"part-{n}.parquet" for n in range(len(parts))]
     for n, (file, rows) in enumerate(zip(files, parts, strict=True)):
-        shards.encode_part(tokenizer, batches(rows), part=n, out=file, seed=seed)
+        shards.encode_part(tokenizer, batches(rows), file=n, out=file, seed=seed)
     shards.merge_parts(files, folder / "shards", **options)
     return shards.open(folder / "shards")
 
@@ -68,7 +68,7 @@ def test_every_document_is_there_once_with_its_end_of_text(tokenizer: Tokenizer,
             tokens = stream[row["start"] : row["start"] + row["length"]].tolist()
             original = ROWS[row["row"]]
             assert row["id"] == original["id"]
-            assert row["part"] == (0 if row["row"] < 25 else 1)
+            assert row["file"] == (0 if row["row"] < 25 else 1)
             assert tokens == [*tokenizer.encode(original["text"]), tokenizer.end_of_text]
             assert row["bytes"] == len(original["text"].encode())
             seen[row["id"]] = name
@@ -97,7 +97,7 @@ def test_the_format_on_disk(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert manifest["tokenizer"] == tokenizer.sha256
     assert (opened.vocab_size, opened.end_of_text) == (300, 299)
     assert list(manifest) == sorted(manifest)
-    names = ["split", "start", "length", "id", "part", "row", "bytes", "language"]
+    names = ["split", "start", "length", "id", "file", "row", "bytes", "language"]
     assert pq.read_schema(folder / "documents.parquet").names == names
     # Whole shards of an exact multiple leave no empty one behind.
     total = opened.splits["train"].tokens
@@ -110,12 +110,12 @@ def test_the_same_bytes_however_documents_are_spread(tokenizer: Tokenizer, tmp_p
     again = build(tokenizer, tmp_path / "again", [ROWS])
     assert contents(one.directory) == contents(again.directory)
     many = build(tokenizer, tmp_path / "many", [ROWS[30:], [], ROWS[:3][::-1], ROWS[3:30][::-1]])
-    tables = ("documents.parquet", "manifest.json")  # which part each is of; and the checksum of that
+    tables = ("documents.parquet", "manifest.json")  # which file each is of; and the checksum of that
     tokens = {name: data for name, data in contents(one.directory).items() if name not in tables}
     assert tokens == {name: data for name, data in contents(many.directory).items() if name not in tables}
     assert {**one.manifest, "documents": 0} == {**many.manifest, "documents": 0}
     for name in shards.SPLITS:
-        assert one.documents(name).drop("part") == many.documents(name).drop("part")
+        assert one.documents(name).drop("file") == many.documents(name).drop("file")
     other = build(tokenizer, tmp_path / "other", [ROWS], seed=2)
     assert streams(other) != streams(one)
 
@@ -142,7 +142,7 @@ def test_equal_ids_keep_the_order_of_part_and_row(tokenizer: Tokenizer, tmp_path
     rows = [{"id": "same", "cluster": "x", "text": f"text {n}", "row": n} for n in (2, 0, 1)]
     opened = build(tokenizer, tmp_path / "run", [rows, rows[:1]], validation=0)
     table = opened.documents("train").to_pylist()
-    assert [(row["part"], row["row"]) for row in table] == [(0, 0), (0, 1), (0, 2), (1, 2)]
+    assert [(row["file"], row["row"]) for row in table] == [(0, 0), (0, 1), (0, 2), (1, 2)]
     decoded = tokenizer.decode(opened.splits["train"].read(0, opened.splits["train"].tokens))
     assert decoded == "".join(f"text {n}{END_OF_TEXT}" for n in (0, 1, 2, 2))
 
@@ -204,7 +204,7 @@ def test_locate_every_token(tokenizer: Tokenizer, tmp_path: Path) -> None:
     for name, split in opened.splits.items():
         position = 0
         for row in opened.documents(name).to_pylist():
-            expected = shards.Document(**{key: row[key] for key in ("id", "part", "row", "start", "length")})
+            expected = shards.Document(**{key: row[key] for key in ("id", "file", "row", "start", "length")})
             for _ in range(row["length"]):
                 assert opened.locate(name, position) == expected
                 position += 1
@@ -250,7 +250,7 @@ def test_a_failed_part_leaves_nothing(tokenizer: Tokenizer, tmp_path: Path) -> N
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        shards.encode_part(tokenizer, failing(), part=0, out=tmp_path / "p.parquet", seed=0)
+        shards.encode_part(tokenizer, failing(), file=0, out=tmp_path / "p.parquet", seed=0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,26 +284,50 @@ def test_a_failed_merge_leaves_the_older_directory_or_none(
 
 def test_leftovers_of_a_killed_run_change_nothing(tokenizer: Tokenizer, tmp_path: Path) -> None:
     before = contents(build(tokenizer, tmp_path / "clean", [ROWS]).directory)
-    for name in (".shards.building", ".shards.replaced"):
+    for name in (".shards.1.tmp", ".shards.1.old.tmp", ".shards.mixing.1.tmp"):
         (tmp_path / "killed" / name).mkdir(parents=True)
         (tmp_path / "killed" / name / "train-99999.npy").write_bytes(b"half")
-    for name in ("part-0.parquet.spool", "part-0.parquet.tmp", "part-0.tokens.tmp"):
+    for name in (".part-0.parquet.spool.1.tmp", ".part-0.parquet.1.tmp", ".part-0.tokens.1.tmp"):
         (tmp_path / "killed" / name).write_bytes(b"half")
     file = tmp_path / "killed" / "part-0.parquet"
-    shards.encode_part(tokenizer, batches(ROWS), part=0, out=file, seed=1, metadata={"key": "k"})
+    shards.encode_part(tokenizer, batches(ROWS), file=0, out=file, seed=1, metadata={"key": "k"})
     shards.merge_parts([file], tmp_path / "killed" / "shards", 100, 0.2)
     assert contents(tmp_path / "killed" / "shards") == before
+    sweep(tmp_path / "killed")
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {"part-0.parquet", "part-0.tokens", "shards"}
     assert pq.read_schema(file).metadata[b"key"] == b"k"
 
 
+_KILLED = """
+import os, sys
+from pathlib import Path
+import numpy as np
+import pyarrow.parquet as pq
+from pipeline.tokenize import encoded, shard_writer, shards
+def killed(*_, **__):
+    os._exit(9)
+target, name, folder = {"pq": pq, "encoded": encoded, "shard_writer": shard_writer}[sys.argv[1]], sys.argv[2], Path(sys.argv[3])
+setattr(target, name, killed)
+shards.write(folder / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["pq write_table", "encoded atomic", "shard_writer _write_shards"])
+def test_what_a_kill_leaves_is_swept(tmp_path: Path, moment: str) -> None:
+    code = [sys.executable, "-c", _KILLED, *moment.split(), str(tmp_path)]
+    assert subprocess.run(code, cwd=Path(__file__).parents[1], check=False).returncode == 9
+    assert list(tmp_path.iterdir())
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 1)):
-        shards.encode_part(tokenizer, batches(ROWS[:3]), part=0, out=tmp_path / f"{name}.parquet", seed=seed)
+        shards.encode_part(tokenizer, batches(ROWS[:3]), file=0, out=tmp_path / f"{name}.parquet", seed=seed)
     files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-    with pytest.raises(UserError, match=r"a\.parquet, .*b\.parquet"):
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with another seed than .*a\.parquet$"):
         shards.merge_parts(files, tmp_path / "s", 10, 0)
-    with pytest.raises(UserError, match="no part at all"):
+    with pytest.raises(UserError, match="no encoded part"):
         shards.merge_parts([], tmp_path / "s", 10, 0)
     with pytest.raises(UserError, match=r"c\.parquet"):
         shards.merge_parts([tmp_path / "c.parquet"], tmp_path / "s", 10, 0)
@@ -318,7 +342,7 @@ def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp
 
 def test_a_tokenizer_without_end_of_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="endoftext"):
-        shards.encode_part(train_bpe(["x"], 256), batches(ROWS), part=0, out=tmp_path / "p", seed=0)
+        shards.encode_part(train_bpe(["x"], 256), batches(ROWS), file=0, out=tmp_path / "p", seed=0)
 
 
 def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -332,9 +356,11 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
             (copy / name).unlink()
         else:
             (copy / name).write_bytes(data)
-        check = shards.open(copy).verify if verify else partial(shards.open, copy)
-        with pytest.raises(UserError, match=name.replace(".", r"\.")):
-            check()
+        if verify:  # what opening cannot see
+            opened = shards.open(copy)
+        with pytest.raises(UserError, match=name.replace(".", r"\.")) as said:
+            opened.verify() if verify else shards.open(copy)
+        assert "\n" not in str(said.value)
 
     shard = (folder / "train-00001.npy").read_bytes()
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -349,8 +375,11 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     broken("train-00001.npy", shard[:-2])
     broken("train-00001.npy", shard + b"xx")
     broken("train-00001.npy", shard[:-2] + b"\0\0", verify=True)
-    broken("documents.parquet", b"", verify=True)
-    other = build(tokenizer, tmp_path / "other", [ROWS[1:]]).directory
+    broken("documents.parquet", None)
+    broken("documents.parquet", b"")
+    fewer = build(tokenizer, tmp_path / "fewer", [ROWS[1:]]).directory
+    broken("documents.parquet", (fewer / "documents.parquet").read_bytes())
+    other = build(tokenizer, tmp_path / "other", [[*ROWS[1:], ROWS[0] | {"text": "Another text."}]]).directory
     broken("documents.parquet", (other / "documents.parquet").read_bytes(), verify=True)
     shards.open(folder).verify()
     digest = hashlib.sha256((other / "documents.parquet").read_bytes()).hexdigest()
@@ -361,6 +390,24 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
         shards.open(folder).verify()
 
 
+def test_shards_of_another_tokenizer_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    other = train_bpe(TEXTS[::3], tokenizer.vocab_size, (END_OF_TEXT,))
+    assert (other.vocab_size, other.end_of_text) == (tokenizer.vocab_size, tokenizer.end_of_text)
+    assert other.sha256 != tokenizer.sha256
+    folder = build(tokenizer, tmp_path / "run", [ROWS]).directory
+    assert shards.open(folder, tokenizer).manifest["tokenizer"] == tokenizer.sha256
+    with pytest.raises(UserError, match=r"shards: of another tokenizer .*; python -m pipeline run … makes them anew$"):
+        shards.open(folder, other)
+    files = [
+        encoded(tokenizer, tmp_path / "a.parquet", ROWS[:9], 0),
+        encoded(other, tmp_path / "b.parquet", ROWS[9:], 1),
+    ]
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with another tokenizer than .*a\.parquet$"):
+        shards.merge_parts(files, tmp_path / "s", 100, 0.2)
+    unnamed = shards.write(tmp_path / "w", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
+    assert shards.open(unnamed.directory, other).vocab_size == 3
+
+
 def test_reading_shards_loads_no_encoder() -> None:
     code = "import sys, pipeline.tokenize.shards; print([m for m in ('fastokens', 'tokenizers', 'numba', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
@@ -368,7 +415,7 @@ def test_reading_shards_loads_no_encoder() -> None:
 
 
 def encoded(tokenizer: Tokenizer, file: Path, rows: list[dict[str, Any]], part: int, seed: int = 1) -> Path:
-    shards.encode_part(tokenizer, batches(rows), part=part, out=file, seed=seed)
+    shards.encode_part(tokenizer, batches(rows), file=part, out=file, seed=seed)
     return file
 
 
@@ -400,7 +447,7 @@ def test_appending_writes_nothing_again_and_readers_see_both(tokenizer: Tokenize
         for row in late.documents(name).to_pylist():
             assert row["start"] == position
             found = late.locate(name, position)
-            assert (found.id, found.part, found.row) == (row["id"], row["part"], row["row"])
+            assert (found.id, found.file, found.row) == (row["id"], row["file"], row["row"])
             tokens = split.read(position, row["length"]).tolist()
             assert tokens == [*tokenizer.encode(ROWS[row["row"]]["text"]), tokenizer.end_of_text]
             position += row["length"]

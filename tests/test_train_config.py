@@ -30,6 +30,13 @@ from pipeline.train.optim import adamw, learning_rate
         ({"device": "tpu"}, 'device = "tpu" must be one of auto, cpu, cuda'),
         ({"dtype": "float16"}, 'dtype = "float16" must be one of float32, bfloat16'),
         ({"seed": 2**63}, "seed = 9223372036854775808 must be below"),
+        ({"packing": "tight"}, 'packing = "tight" must be one of contiguous, best-fit'),
+        ({"objective": "mlm"}, 'objective = "mlm" must be one of causal, masked, span-corruption, fill-in-the-middle'),
+        ({"objective": "span-corruption", "packing": "best-fit"}, 'must have packing = "contiguous"'),
+        ({"objective": "fill-in-the-middle", "packing": "best-fit"}, 'must have packing = "contiguous"'),
+        ({"objective": "span-corruption", "context": 4}, "context = 4 must be at least 5 for span corruption"),
+        ({"mask_rate": 1.1}, "mask_rate = 1.1 must be from 0 to 1"),
+        ({"span_length": 0.5}, "span_length = 0.5 must be at least 1"),
         *(({name: 0}, f"{name} = 0 must be above 0") for name in ("layers", "heads", "steps", "batch_size", "threads")),
         *(({name: 0}, f"{name} = 0 must be above 0") for name in ("hidden", "grad_clip", "evaluation_tokens")),
         *(({name: -1}, f"{name} = -1 must be 0 or above") for name in ("warmup_steps", "weight_decay", "seed")),
@@ -51,6 +58,8 @@ def test_settings_that_cannot_be_trained(settings: dict[str, Any], message: str)
         {"warmup_steps": 0, "weight_decay": 0.0, "min_learning_rate": 0.0, "beta1": 0.0, "seed": 2**63 - 1},
         {"learning_rate": 1e-3, "min_learning_rate": 1e-3},
         {"grad_clip": None, "evaluation_tokens": None},
+        {"objective": "span-corruption", "context": 5, "span_rate": 1.0, "span_length": 1.0},
+        {"objective": "masked", "packing": "best-fit", "mask_rate": 0},
     ],
 )
 def test_settings_just_inside(settings: dict[str, Any]) -> None:

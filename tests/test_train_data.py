@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.train.data import batch, window_count, window_indices
+from pipeline.train.batches import batch, contiguous_rows
+from pipeline.train.data import Tokens, window_count, window_order
 from pipeline.train.evaluation import bits_per_byte, evaluate
 from pipeline.train.model import ModelConfig, Transformer
+from pipeline.train.objectives import causal
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +44,15 @@ def test_window_count(tokens: int, windows: int) -> None:
 
 
 def test_each_epoch_sees_each_window_once_in_another_order() -> None:
-    split, epochs = Numbers(20 * 8 + 5), 3
+    rows, epochs = contiguous_rows(Numbers(20 * 8 + 5), 8), 3
     starts = []
     for step in range(epochs * 5):  # 20 windows in batches of 4
-        inputs, targets = batch(split, seed=3, step=step, batch_size=4, context=8)
-        assert inputs.dtype is targets.dtype is torch.int64
+        arrays = batch(rows, causal, seed=3, step=step, batch_size=4)
+        inputs, targets = arrays["inputs"], arrays["targets"]
+        assert inputs.dtype == targets.dtype == np.int64
         assert inputs.shape == targets.shape == (4, 8)
-        assert torch.equal(targets, inputs + 1)
-        assert torch.equal(inputs - inputs[:, :1], torch.arange(8).expand(4, 8))
+        assert (targets == inputs + 1).all()
+        assert (inputs - inputs[:, :1] == np.arange(8)).all()
         starts += inputs[:, 0].tolist()
     orders = [starts[epoch * 20 : (epoch + 1) * 20] for epoch in range(epochs)]
     assert all(sorted(order) == list(range(0, 160, 8)) for order in orders)
@@ -57,21 +60,31 @@ def test_each_epoch_sees_each_window_once_in_another_order() -> None:
 
 
 def test_batches_straddle_epochs_without_loss() -> None:
-    counts = Counter(window for step in range(7) for window in window_indices(0, step, 5, 7))
-    assert counts == dict.fromkeys(range(7), 5)
-    wide = Counter(window_indices(0, 2, 21, 7))  # one batch, three whole epochs
-    assert wide == dict.fromkeys(range(7), 3)
+    rows = contiguous_rows(Numbers(7 * 8 + 1), 8)
+
+    def starts(step: int, batch_size: int) -> list[int]:
+        first: list[int] = batch(rows, causal, seed=0, step=step, batch_size=batch_size)["inputs"][:, 0].tolist()
+        return first
+
+    assert Counter(start for step in range(7) for start in starts(step, 5)) == dict.fromkeys(range(0, 56, 8), 5)
+    assert Counter(starts(2, 21)) == dict.fromkeys(range(0, 56, 8), 3)  # one batch, three whole epochs
 
 
 def test_order_depends_on_the_seed_and_is_fixed_for_ever() -> None:
-    assert window_indices(0, 0, 10, 10) != window_indices(1, 0, 10, 10)
-    assert window_indices(0, 0, 10, 10) == [3, 2, 1, 8, 6, 0, 7, 4, 5, 9]
+    assert window_order(0, 0, 10).tolist() != window_order(1, 0, 10).tolist()
+    assert window_order(0, 0, 10).tolist() == [3, 2, 1, 8, 6, 0, 7, 4, 5, 9]
 
 
-def test_too_few_tokens_name_the_numbers() -> None:
-    batch(Numbers(9), seed=0, step=0, batch_size=2, context=8)
-    with pytest.raises(UserError, match=r"holds 8 tokens, but one window takes train\.context \+ 1 = 9"):
-        batch(Numbers(8), seed=0, step=0, batch_size=2, context=8)
+def test_too_few_tokens_have_no_row() -> None:
+    batch(contiguous_rows(Numbers(9), 8), causal, seed=0, step=0, batch_size=2)
+    with pytest.raises(UserError, match="holds no row of 8 tokens"):
+        batch(contiguous_rows(Numbers(8), 8), causal, seed=0, step=0, batch_size=2)
+
+
+def test_texts_in_memory_know_their_documents() -> None:
+    for ids, expected in (([5, 6, 0, 7, 0, 0], [(0, 3), (3, 2), (5, 1)]), ([], []), ([5], [])):
+        starts, lengths = Tokens(np.array(ids, np.int64), bytes=1).documents(0)
+        assert list(zip(starts.tolist(), lengths.tolist(), strict=True)) == expected
 
 
 def small_model() -> Transformer:

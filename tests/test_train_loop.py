@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_the_last_checkpoint_and_half_a_line_is_cut(corpus: Path, 
     train_killed_at(7, TINY, corpus, tmp_path / "killed", KeyboardInterrupt)
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 8, "lo')
-    (tmp_path / "killed" / "checkpoint.safetensors.tmp").write_bytes(b"half")
+    (tmp_path / "killed" / ".checkpoint.safetensors.1.tmp").write_bytes(b"half")
     train(TINY, corpus, tmp_path / "killed")
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 

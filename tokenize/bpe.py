@@ -6,7 +6,6 @@ regular expressions follow an older Unicode (U+180E is still white space to them
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError
+from pipeline.files import write_text
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
 from pipeline.tokenize.tiktoken_ranks import merges_of, read_ranks
 
@@ -173,8 +173,8 @@ class Tokenizer:
         config: dict[str, Any] = {"clean_up_tokenization_spaces": False, "tokenizer_class": "PreTrainedTokenizerFast"}
         if END_OF_TEXT in self.special_tokens:
             config |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
-        _replace(file.with_name("tokenizer_config.json"), json.dumps(config, indent=2, sort_keys=True) + "\n")
-        _replace(file, self.to_json())
+        write_text(file.with_name("tokenizer_config.json"), json.dumps(config, indent=2, sort_keys=True) + "\n")
+        write_text(file, self.to_json())
         return file
 
     @staticmethod
@@ -429,9 +429,3 @@ def _unspell(text: str) -> bytes:
 
 def _json_path(path: str | Path) -> Path:
     return Path(path) if Path(path).suffix == ".json" else Path(path) / "tokenizer.json"
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)

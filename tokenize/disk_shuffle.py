@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_ORDER = [(name, "ascending") for name in ("place", "id", "part", "row", "file", "epoch")]
+_ORDER = [(name, "ascending") for name in ("place", "id", "file", "row", "part", "epoch")]
 
 
 class Shuffle:
     """Rows of an index, each with a place in 0 … 2⁶⁴ - 1, in a new folder; one bucket at a time is in memory.
 
-    Rows of one place come by id, part, row, file and epoch: neither the number of buckets shows, nor the order of adding.
+    Rows of one place come by id, file, row, part and epoch: neither the number of buckets shows, nor the order of adding.
     """
 
     def __init__(self, folder: Path, buckets: int) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.files import atomic
 
 MEMORY = 1 << 28
 ROW_BYTES = 500
@@ -26,7 +27,7 @@ _PART_SCHEMA = pa.schema(
         ("key", pa.uint64()),
         ("split_key", pa.uint64()),
         ("id", pa.large_string()),
-        ("part", pa.int32()),
+        ("file", pa.int32()),
         ("row", pa.int64()),
         ("start", pa.int64()),
         ("length", pa.int64()),
@@ -57,13 +58,13 @@ class PartWriter:
     def __init__(self, out: Path, header: Header, metadata: dict[str, str] | None = None) -> None:
         self.tokens = 0
         self._out, self._header, self._metadata = out, header, metadata or {}
-        self._spool_path = out.with_name(out.name + ".spool")
+        self._spool_path = out.with_name(f".{out.name}.spool.{os.getpid()}.tmp")
         self._spool = self._spool_path.open("wb")
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
 
     def add(
-        self, name: str, cluster: str, part: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
+        self, name: str, cluster: str, file: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
     ) -> None:
         """One document, without its end-of-text."""
         header = self._header
@@ -74,7 +75,7 @@ class PartWriter:
         self._spool.write(tokens.astype(header.dtype).tobytes())
         self._spool.write(header.dtype.type(header.end_of_text).tobytes())
         keys = _hash(b"order", header.seed, name), _hash(b"split", header.seed, cluster)
-        self._rows.append((*keys, name, part, row, self.tokens, len(tokens) + 1, size, language))
+        self._rows.append((*keys, name, file, row, self.tokens, len(tokens) + 1, size, language))
         self.tokens += len(tokens) + 1
         if len(self._rows) == _BLOCK_ROWS:
             self._flush()
@@ -100,23 +101,22 @@ class PartWriter:
         self._flush()
         index = pa.Table.from_batches(self._batches, _PART_SCHEMA)
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
-        tokens = tokens_path(self._out)
-        temporary = tokens.with_name(tokens.name + ".tmp")
         size = self._header.dtype.itemsize
-        with temporary.open("wb") as file, self._spool_path.open("rb") as spool:
+        with (
+            atomic(tokens_path(self._out)) as temporary,
+            temporary.open("wb") as file,
+            self._spool_path.open("rb") as spool,
+        ):
             for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
                 spool.seek(int(start) * size)
                 file.write(spool.read(int(length) * size))
-        os.replace(temporary, tokens)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
         index = index.set_column(index.schema.get_field_index("start"), "start", starts)
         metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
-        temporary = self._out.with_name(self._out.name + ".tmp")
-        pq.write_table(
-            index.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=_GROUP_ROWS
-        )
-        os.replace(temporary, self._out)
+        index = index.replace_schema_metadata(metadata)
+        with atomic(self._out) as temporary:
+            pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
 
 
 def _hash(purpose: bytes, seed: int, text: str) -> int:
@@ -144,7 +144,7 @@ def read_header(path: Path) -> Header:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, part and row.
+    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, file and row.
 
     It is read range of hashes by range, within `memory` bytes, whatever the number of documents and of parts.
     """
@@ -155,7 +155,7 @@ class Parts:
     memory: int
 
     def ranges(self) -> Iterator[pa.Table]:
-        """The index, with the number of the file that each document lies in, in tables of `memory` / ROW_BYTES rows or so."""
+        """The index in tables of about `memory` / ROW_BYTES rows; `part` is which of `files` holds the document's tokens."""
         count = max(1, -(-self.documents * ROW_BYTES // max(ROW_BYTES, self.memory)))
         for number in range(count):
             yield self._range(number, count)
@@ -167,12 +167,12 @@ class Parts:
         )
         wanted = (key >= low) & (key <= high if number + 1 == count else key < high)
         tables = []
-        for file, path in enumerate(self.files):
+        for number, path in enumerate(self.files):
             table = pq.read_table(path, filters=wanted, partitioning=None)
-            place = pa.repeat(pa.scalar(file, pa.int32()), len(table))
-            tables.append(table.cast(_PART_SCHEMA).append_column("file", place))
+            place = pa.repeat(pa.scalar(number, pa.int32()), len(table))
+            tables.append(table.cast(_PART_SCHEMA).append_column("part", place))
         table = pa.concat_tables(tables)
-        return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "part", "row")]))
+        return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "file", "row")]))
 
 
 def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
@@ -190,8 +190,11 @@ def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
             raise UserError(f"{tokens_path(path)}: its size is not the index's")
         headers.setdefault(header, path)
         documents += len(lengths)
-    if len(headers) != 1:
-        raise UserError(
-            f"parts of different tokenizers or seeds: {', '.join(map(str, headers.values())) or 'no part at all'}"
-        )
-    return Parts(tuple(part_files), next(iter(headers)), documents, memory)
+    if not headers:
+        raise UserError("there is no encoded part to merge")
+    first, *others = headers
+    if others:
+        fields = [name for name, value in asdict(first).items() if any(asdict(each)[name] != value for each in others)]
+        paths = [str(headers[each]) for each in others]
+        raise UserError(f"{', '.join(paths)}: encoded with another {' and '.join(fields)} than {headers[first]}")
+    return Parts(tuple(part_files), first, documents, memory)

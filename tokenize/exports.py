@@ -1,7 +1,12 @@
-"""Token shards in the formats that other trainers read. Each function fills an empty folder and names what it wrote."""
+"""Token shards in the formats that other trainers read.
+
+A format is one entry of FORMATS: a function that fills an empty folder and returns the files it wrote, how such a file is
+read, and a line of help. `python -m pipeline export` knows every entry.
+"""
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +79,9 @@ def llmc(shards: Shards, out: Path) -> list[Path]:
 
 
 def parquet(shards: Shards, out: Path) -> list[Path]:
-    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, part, row, bytes, language."""
+    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, file, row, bytes, language."""
     written = []
-    columns = ("id", "part", "row", "bytes", "language")
+    columns = ("id", "file", "row", "bytes", "language")
     for name, split in shards.splits.items():
         documents = shards.documents(name)
         ids = pa.list_(pa.from_numpy_dtype(split.dtype))
@@ -92,11 +97,43 @@ def parquet(shards: Shards, out: Path) -> list[Path]:
     return written
 
 
-FORMATS: dict[str, Callable[[Shards, Path], list[Path]]] = {
-    "megatron": megatron,
-    "nanogpt": nanogpt,
-    "llmc": llmc,
-    "parquet": parquet,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format to export to."""
+
+    write: Callable[[Shards, Path], list[Path]]
+    """Fills the empty folder; returns the files it wrote there."""
+    reader: str
+    """How a written file is read: a format string over `file` (its path), `stem` (without suffix) and `dtype`."""
+    suffix: str = ""
+    """Only files of this suffix are given to the reader; empty: all."""
+    help: str
+    """One line: what reads it."""
+
+    def reader_lines(self, files: Sequence[Path], dtype: str) -> list[str]:
+        """How each of the written files is read, a line each."""
+        return [
+            self.reader.format(file=file, stem=file.with_suffix(""), dtype=dtype)
+            for file in files
+            if file.name.endswith(self.suffix)
+        ]
+
+
+FORMATS: dict[str, Format] = {
+    "megatron": Format(write=megatron, reader="--data-path {stem}", suffix=".idx", help="Megatron-LM's IndexedDataset"),
+    "nanogpt": Format(
+        write=nanogpt, reader="np.memmap('{file}', np.{dtype})", help="nanoGPT: bare tokens, a file a split"
+    ),
+    "llmc": Format(
+        write=llmc,
+        reader="np.memmap('{file}', np.{dtype}, offset=1024)",
+        help="llm.c: tokens behind a header of 1,024 bytes",
+    ),
+    "parquet": Format(
+        write=parquet,
+        reader="datasets.load_dataset('parquet', data_files='{file}')",
+        help="Parquet for datasets: a row a document",
+    ),
 }
 
 

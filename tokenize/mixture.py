@@ -170,7 +170,7 @@ class Mixture:
 
     def _source_of(self, rows: pa.Table) -> np.ndarray:
         """The number of each row's source, -1 for none."""
-        files = rows["file"].to_numpy()
+        files = rows["part"].to_numpy()
         found = np.full(len(rows), -1, np.int64)
         for number, source in enumerate(self.sources):
             found[np.isin(files, source.files)] = number

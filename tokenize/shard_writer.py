@@ -21,7 +21,7 @@ DOCUMENT_SCHEMA = pa.schema(
         ("start", pa.int64()),
         ("length", pa.int64()),
         ("id", pa.string()),
-        ("part", pa.int32()),
+        ("file", pa.int32()),
         ("row", pa.int64()),
         ("bytes", pa.int64()),
         ("language", pa.string()),
@@ -71,7 +71,7 @@ def _gather(tables: Iterator[pa.Table], parts: Parts) -> Iterator[np.ndarray]:
     block = np.empty(_BLOCK_TOKENS, dtype)
     used = 0
     for documents in tables:
-        columns = [documents[name].to_numpy() for name in ("file", "start", "length")]
+        columns = [documents[name].to_numpy() for name in ("part", "start", "length")]
         for number, first, length in zip(*columns, strict=True):
             path, start, end = tokens_path(parts.files[number]), int(first), int(first + length)
             while start < end:

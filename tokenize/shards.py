@@ -2,9 +2,10 @@
 
 A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
 uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
-a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, part, row, bytes (UTF-8, of
-its text), language (null where unknown). What is appended lies in further shards and a table of its own, behind the rest;
-the manifest, which names every file with its checksum, is replaced last and at once.
+a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, file (the number of the input
+file), row (its place in that file), bytes (UTF-8, of its text), language (null where unknown). What is appended lies in
+further shards and a table of its own, behind the rest; the manifest, which names every file with
+its checksum, is replaced last and at once.
 
 Each reader in one line: `np.load("train-00000.npy", mmap_mode="r")`, `torch.from_numpy(split.read(start, length))`,
 `jnp.asarray(np.load("train-00000.npy", mmap_mode="r"))`.
@@ -32,24 +33,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts, tokens_path
+from pipeline.files import atomic_folder, sweep, write_text
+from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
 from pipeline.tokenize.mixture import Mixture
 from pipeline.tokenize.shard_writer import Documents, build
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
     from pipeline.tokenize.bpe import Tokenizer
 
-VERSION = 3
+VERSION = 4
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Where tokens come from: `length` tokens from position `start` of their split; `row` of part `part` of the run."""
+    """Where tokens come from: `length` tokens from position `start` of their split; `row` in input file number `file`."""
 
     id: str
-    part: int
+    file: int
     row: int
     start: int
     length: int
@@ -127,7 +129,7 @@ class Shards:
         if split not in self._starts:
             self._starts[split] = table["start"].to_numpy()
         row = int(np.searchsorted(self._starts[split], position, side="right")) - 1
-        names = ("id", "part", "row", "start", "length")
+        names = ("id", "file", "row", "start", "length")
         return Document(**{name: table[name][row].as_py() for name in names})
 
     def verify(self) -> None:
@@ -151,8 +153,12 @@ class Shards:
                 raise UserError(f"{self.directory}: the documents do not add up to the manifest's {name} split")
 
 
-def open(path: str | Path) -> Shards:
-    """Open a directory of shards, memory-mapped; UserError naming the file that is missing, corrupt or of the wrong size."""
+def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
+    """Open a directory of shards, memory-mapped.
+
+    UserError naming the file that is missing, corrupt or of the wrong size, and for shards that another tokenizer than
+    `tokenizer` encoded (those that `write` made without naming one pass). Checksums are left to `Shards.verify`.
+    """
     directory = Path(path)
     file = directory / "manifest.json"
     try:
@@ -160,7 +166,8 @@ def open(path: str | Path) -> Shards:
         if manifest["version"] != VERSION:
             raise UserError(f"{file}: version {manifest['version']}, this code reads {VERSION}")
         dtype = np.dtype(manifest["dtype"])
-        int(manifest["vocab_size"]), int(manifest["end_of_text"]), [table["file"] for table in manifest["documents"]]
+        int(manifest["vocab_size"]), int(manifest["end_of_text"])
+        encoder = str(manifest["tokenizer"])
         splits = {}
         for name, entry in manifest["splits"].items():
             shards = tuple(_map_shard(directory / shard["file"], dtype, shard["tokens"]) for shard in entry["shards"])
@@ -169,11 +176,28 @@ def open(path: str | Path) -> Shards:
             splits[name] = Split(name=name, **counts, dtype=dtype, shards=shards, ends=ends)
             if counts["tokens"] != (ends[-1] if shards else 0):
                 raise UserError(f"{file}: the shards of {name} do not add up")
+        for table in manifest["documents"]:
+            _check_table(directory / table["file"], table["documents"])
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; not a directory of shards, or an unfinished one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not a manifest of shards ({error!r})") from error
+    if tokenizer is not None and encoder not in ("", tokenizer.sha256):
+        raise UserError(
+            f"{directory}: of another tokenizer (sha256 {encoder[:12]}…) than the one given ({tokenizer.sha256[:12]}…); "
+            "python -m pipeline run … makes them anew"
+        )
     return Shards(directory, manifest, splits)
+
+
+def _check_table(path: Path, documents: int) -> None:
+    """UserError unless the table of documents is there and whole, by its footer."""
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: a missing, cut or corrupt table of documents ({error})".splitlines()[0]) from error
+    if rows != documents:
+        raise UserError(f"{path}: {rows:,} documents; the manifest says {documents:,}")
 
 
 def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
@@ -181,8 +205,11 @@ def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: a missing, cut or corrupt shard ({error})") from error
-    if array.dtype != dtype or array.shape != (tokens,) or path.stat().st_size != array.offset + array.nbytes:
+    if array.dtype != dtype or array.shape != (tokens,):
         raise UserError(f"{path}: {array.dtype} {array.shape}; the manifest says {dtype} ({tokens},)")
+    size, expected = path.stat().st_size, array.offset + array.nbytes
+    if size != expected:
+        raise UserError(f"{path}: {size:,} bytes; {tokens:,} tokens take {expected:,}")
     return np.asarray(array)
 
 
@@ -198,13 +225,15 @@ def write(
     tokenizer: str = "",
     token_bytes: np.ndarray | None = None,
 ) -> Shards:
-    """Shards of (id, tokens) pairs, end-of-text appended to each: shuffled, split by id, row = place in the input, part 0.
+    """Shards of (id, tokens) pairs, end-of-text appended to each: shuffled, split by id, row = place in the input, file 0.
 
     `tokenizer` is its sha256; `token_bytes`, the bytes of each id, fills the table's bytes, which are 0 (unknown) without.
     """
     out = Path(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
+    scratch = out.with_name(f".{out.name}.part.{os.getpid()}.tmp")
+    scratch.mkdir()
+    part = scratch / "part.parquet"
     header = Header(vocab_size=vocab_size, end_of_text=end_of_text, seed=seed, tokenizer=tokenizer)
     try:
         with PartWriter(part, header) as writer:
@@ -213,8 +242,7 @@ def write(
                 writer.add(name, name, 0, row, size, tokens)
         merge_parts([part], out, shard_tokens, validation)
     finally:
-        part.unlink(missing_ok=True)
-        tokens_path(part).unlink(missing_ok=True)
+        shutil.rmtree(scratch)
     return open(out)
 
 
@@ -222,7 +250,7 @@ def encode_part(
     tokenizer: "Tokenizer",
     batches: "Iterable[pa.RecordBatch]",
     *,
-    part: int,
+    file: int,
     out: Path,
     seed: int,
     metadata: dict[str, str] | None = None,
@@ -246,7 +274,7 @@ def encode_part(
             languages = kept["language"].to_pylist() if "language" in kept.schema.names else [None] * len(kept)
             for i, (name, cluster, row, size, language) in enumerate(zip(*columns, sizes, languages, strict=True)):
                 tokens = ids[offsets[i] : offsets[i + 1]]
-                writer.add(name, cluster if cluster is not None else name, part, row, size, tokens, language)
+                writer.add(name, cluster if cluster is not None else name, file, row, size, tokens, language)
     return writer.tokens
 
 
@@ -259,7 +287,7 @@ def merge_parts(
     about: Mapping[str, Any] | None = None,
     memory: int = MEMORY,
 ) -> None:
-    """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, part and row.
+    """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, file and row.
 
     A mixture chooses among the documents, repeats them and orders them anew; what went in goes into the manifest, with
     what else there is to say `about` it.
@@ -291,26 +319,16 @@ def merge_parts(
         "splits": {name: {"tokens": 0, "documents": 0, "bytes": 0, "shards": []} for name in SPLITS},
     }
     documents = _by_split(parts, border)
-    building, replaced, mixing = (
-        out_dir.with_name(f".{out_dir.name}.{kind}") for kind in ("building", "replaced", "mixing")
-    )
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(mixing, ignore_errors=True)
-    building.mkdir(parents=True)
+    mixing = out_dir.with_name(f".{out_dir.name}.mixing.{os.getpid()}.tmp")
     try:
-        if mixture is not None:
-            held_out = partial(_held_out, border=border)
-            documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
-            manifest["mixture"] = told | dict(about or {})
-        _write_manifest(building, build(building, manifest, documents, parts))
-        shutil.rmtree(replaced, ignore_errors=True)
-        if out_dir.exists():
-            os.rename(out_dir, replaced)
-        os.rename(building, out_dir)
+        with atomic_folder(out_dir) as building:
+            if mixture is not None:
+                held_out = partial(_held_out, border=border)
+                documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
+                manifest["mixture"] = told | dict(about or {})
+            _write_manifest(building, build(building, manifest, documents, parts))
     finally:
-        shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(mixing, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str, Any] | None = None) -> Shards:
@@ -341,7 +359,7 @@ def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str
             manifest = build(directory, opened.manifest, documents, parts)
             _write_manifest(directory, manifest | {"appended": [*manifest.get("appended", []), entry]})
         finally:
-            _sweep(directory)
+            _remove_unlisted(directory)
     return open(directory)
 
 
@@ -361,19 +379,18 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _sweep(directory: Path) -> None:
-    """Remove what the manifest does not name."""
+def _remove_unlisted(directory: Path) -> None:
+    """Remove the files that the manifest does not name."""
     manifest = json.loads((directory / "manifest.json").read_text("utf-8"))
     listed = [*manifest["documents"], *(shard for split in manifest["splits"].values() for shard in split["shards"])]
-    for path in [*directory.glob("*.npy"), *directory.glob("documents*.parquet"), directory / "manifest.json.tmp"]:
+    sweep(directory)
+    for path in [*directory.glob("*.npy"), *directory.glob("documents*.parquet")]:
         if path.name not in {entry["file"] for entry in listed}:
             path.unlink(missing_ok=True)
 
 
 def _write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
-    temporary = directory / "manifest.json.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-    os.replace(temporary, directory / "manifest.json")
+    write_text(directory / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _refuse_doubles(table: Path, ids: pa.ChunkedArray) -> None:

@@ -74,6 +74,8 @@ def train_all(
     """
     if not 1 <= seeds <= MOST_SEEDS:
         raise UserError(f"ablate: {seeds} seeds; 1 to {MOST_SEEDS} are possible")
+    if (config.objective, config.packing) != ("causal", "contiguous"):
+        raise UserError('ablate: compares bits per byte; train.objective must be "causal", train.packing "contiguous"')
     if any(not arm.held_out.bytes for arm in arms):
         raise UserError("ablate: the held-out texts are empty")
     results: dict[str, list[TrainResult]] = {arm.name: [] for arm in arms}

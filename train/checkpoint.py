@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
 
-from pipeline.train.files import write_tensors
+from pipeline.files import atomic
 from pipeline.train.model import Transformer
 
 
@@ -22,6 +24,18 @@ def save(path: Path, model: Transformer, optimizer: torch.optim.Optimizer, state
         for key, value in optimizer.state[weights].items():
             tensors[f"optimizer.{key}.{name}"] = value
     write_tensors(path, tensors, {"state": json.dumps(state, sort_keys=True)})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, tensors brought to the CPU; give one metadata key: their order is not kept.
+
+    By way of bytes in memory: the library's own `save_file` leaves a file of a random name behind when it is killed,
+    lets nobody else read the file, and turns a full disk into an exception without a number.
+    """
+    with atomic(path) as temporary:
+        temporary.write_bytes(
+            to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+        )
 
 
 def read_state(path: Path) -> dict[str, Any] | None:

@@ -2,6 +2,19 @@
 
 With a vocabulary of 8,192 the defaults train a model of 1.8 million parameters on half a million tokens, about a minute
 on two CPU cores: a demonstration that a corpus can be learnt from, not a recipe for a good model.
+
+What the model is to predict, and from which rows, are two keys of `[train]`:
+
+    objective = "causal"              each token from those before it; any packing; bits per byte on contiguous rows
+    objective = "masked"              BERT's: masked tokens from both sides; any packing
+    objective = "span-corruption"     T5's, for a decoder: the text with gaps, then what was in them; contiguous rows
+    objective = "fill-in-the-middle"  documents as prefix, suffix, middle; contiguous rows
+    packing = "contiguous"            the stream cut every `context` tokens; a row may see several documents
+    packing = "best-fit"              whole documents side by side, each seeing itself alone; the rest of a row is padding
+
+The special tokens that an objective needs are ids of the model behind the tokenizer's last one, so any shards will do.
+Validation measures the same objective on the same kind of rows: nats per predicted token. A model of "masked" attends to both
+sides, so what it is exported as, a causal Llama, has its weights and not its attention.
 """
 
 import math
@@ -48,6 +61,21 @@ class TrainConfig:
     beta2: float = 0.95
     grad_clip: float | None = 1.0  # the gradient's greatest norm, GPT-3's too; None: no clipping
 
+    # What is predicted, and from which rows; the module's docstring says how they go together.
+    packing: Literal["contiguous", "best-fit"] = "contiguous"  # best fit: Ding et al. 2024 (2404.10830)
+    objective: Literal["causal", "masked", "span-corruption", "fill-in-the-middle"] = "causal"
+    mask_rate: float = (
+        0.15  # masked: the share of a row's tokens to predict (Devlin et al. 2019, 1810.04805, section 3.1)
+    )
+    span_rate: float = (
+        0.15  # span corruption: the share of a row's tokens taken out (Raffel et al. 2020, 1910.10683, 3.1.4)
+    )
+    span_length: float = 3.0  # span corruption: mean tokens a span (the same section)
+    middle_rate: float = 0.5  # fill in the middle: the share of documents rearranged (Bavarian et al. 2022, 2207.14255)
+    suffix_first_rate: float = (
+        0.5  # fill in the middle: the share of those with the suffix before the prefix (the same)
+    )
+
     # What is measured and kept.
     evaluate_every: int = 100  # steps; always before the first and after the last one too
     evaluation_tokens: int | None = 32_768  # the first so many of the validation split; None: all of it
@@ -83,6 +111,25 @@ class TrainConfig:
         if self.min_learning_rate is not None and self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate = {self.min_learning_rate} must not exceed learning_rate = {self.learning_rate}"
+            )
+        for name in ("mask_rate", "span_rate", "middle_rate", "suffix_first_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be from 0 to 1")
+        if not (self.span_length >= 1 and math.isfinite(self.span_length)):
+            raise ValueError(f"span_length = {self.span_length} must be at least 1")
+        if self.packing not in ("contiguous", "best-fit"):
+            raise ValueError(f'packing = "{self.packing}" must be one of contiguous, best-fit')
+        if self.objective not in ("causal", "masked", "span-corruption", "fill-in-the-middle"):
+            raise ValueError(
+                f'objective = "{self.objective}" must be one of causal, masked, span-corruption, fill-in-the-middle'
+            )
+        if self.packing != "contiguous" and self.objective in ("span-corruption", "fill-in-the-middle"):
+            raise ValueError(
+                f'objective = "{self.objective}" must have packing = "contiguous": it cuts the stream itself'
+            )
+        if self.context < 5 and self.objective == "span-corruption":
+            raise ValueError(
+                f"context = {self.context} must be at least 5 for span corruption: 2 tokens, a span of 1 of them"
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f'device = "{self.device}" must be one of auto, cpu, cuda')

@@ -1,7 +1,4 @@
-"""Batches of token windows: which windows come when is a pure function of the seed, the step and the split's size.
-
-So a run resumes at any step without replaying, and there is no sampler whose state must be kept.
-"""
+"""Splits of tokens, their windows, and the order of an epoch: a pure function of the seed, the epoch and the split's size."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,11 +6,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
-from pipeline.errors import UserError
 
 
 class Split(Protocol):
@@ -50,6 +43,12 @@ class Tokens:
         """`length` token ids from `start` on."""
         return self.ids[start : start + length]
 
+    def documents(self, end_of_text: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each document starts and its length, end-of-text included, as int64 [documents]."""
+        ends = np.flatnonzero(self.ids == end_of_text) + 1
+        starts = np.append(0, ends[:-1])[: len(ends)]
+        return starts, ends - starts
+
     @property
     def sha256(self) -> str:
         """Of the ids, as little-endian 64-bit numbers."""
@@ -70,30 +69,3 @@ def window_order(seed: int, epoch: int, windows: int) -> NDArray[np.int64]:
     """
     keys = np.random.PCG64(np.random.SeedSequence((seed, epoch))).random_raw(windows)
     return np.argsort(keys, kind="stable")
-
-
-def window_indices(seed: int, step: int, batch_size: int, windows: int) -> list[int]:
-    """The windows of batch `step`, counted from 0: the epochs' permutations, one after another, cut into batches."""
-    places = (divmod(place, windows) for place in range(step * batch_size, (step + 1) * batch_size))
-    return [int(window_order(seed, epoch, windows)[rank]) for epoch, rank in places]
-
-
-def check_size(split: Split, context: int) -> None:
-    """`UserError` where the training split is shorter than one window and its last target."""
-    if window_count(split.tokens, context) == 0:
-        raise UserError(
-            f"the train split holds {split.tokens:,} tokens, but one window takes train.context + 1 = {context + 1:,}: "
-            "lower train.context or bring more text"
-        )
-
-
-def batch(split: Split, *, seed: int, step: int, batch_size: int, context: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of one step, each int64 [batch_size, context]; targets are the inputs one token on.
-
-    `UserError` as `check_size`.
-    """
-    check_size(split, context)
-    windows = window_indices(seed, step, batch_size, window_count(split.tokens, context))
-    rows = np.stack([split.read(window * context, context + 1).astype(np.int64) for window in windows])
-    tokens = torch.from_numpy(rows)
-    return tokens[:, :-1], tokens[:, 1:]

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.errors import UserError
+from pipeline.train.batches import Rows, Task, in_order
 from pipeline.train.data import Split
 from pipeline.train.model import Transformer
+from pipeline.train.objectives import IGNORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Evaluation:
 
     tokens: int  # scored, each once
     nats_per_token: float
-    bits_per_byte: float | None  # None where the shards do not know the bytes of their text
+    bits_per_byte: float | None  # None where the bytes of the text are unknown or not every token is predicted
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:
@@ -59,6 +61,37 @@ def evaluate(
     text_bytes = split.bytes * (count / split.tokens)
     bits = bits_per_byte(nats, text_bytes) if text_bytes else None
     return Evaluation(tokens=count, nats_per_token=nats / count, bits_per_byte=bits)
+
+
+@torch.no_grad()
+def evaluate_task(
+    model: Transformer,
+    rows: Rows,
+    task: Task,
+    *,
+    seed: int,
+    tokens: int | None = None,
+    batch_size: int = 8,
+    dtype: torch.dtype = torch.float32,
+) -> Evaluation:
+    """Loss of any objective on the first rows that hold `tokens` tokens (None: on all), drawn alike each time.
+
+    Nats per predicted token. There are no bits per byte: not every token of the text is predicted.
+    """
+    count = rows.count if tokens is None else min(rows.count, math.ceil(tokens / rows.context))
+    device = model.embedding.weight.device
+    nats, predicted = 0.0, 0
+    for first in range(0, count, batch_size):
+        arrays = in_order(rows, task.objective, seed=seed, first=first, last=min(first + batch_size, count))
+        sees = task.sees(arrays)
+        inputs, targets = (torch.from_numpy(arrays[name]).to(device) for name in ("inputs", "targets"))
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+            logits = model(inputs, None if sees is None else torch.from_numpy(sees).to(device))
+        nats += F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum").item()
+        predicted += int((arrays["targets"] != IGNORE).sum())
+    if not predicted:
+        raise UserError("the validation split has no token to predict: bring more documents, or give it a larger share")
+    return Evaluation(tokens=predicted, nats_per_token=nats / predicted, bits_per_byte=None)
 
 
 def _slices(count: int, batch_size: int, context: int) -> list[tuple[int, int, int]]:

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.errors import UserError
-from pipeline.train.files import write_tensors, write_text
+from pipeline.files import write_text
+from pipeline.train.checkpoint import write_tensors
 from pipeline.train.model import ModelConfig, Transformer
 
 _NAMES = {  # of ours, to Llama's; the layer's number stands between

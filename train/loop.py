@@ -23,18 +23,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import torch.utils.deterministic
+from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.files import sweep, write_text
 from pipeline.tokenize import shards as token_shards
 from pipeline.train import checkpoint
+from pipeline.train.batches import batch, task_of
 from pipeline.train.config import TrainConfig
-from pipeline.train.data import Tokens, batch, check_size
-from pipeline.train.evaluation import Evaluation, evaluate
+from pipeline.train.data import Split, Tokens
+from pipeline.train.evaluation import Evaluation, evaluate, evaluate_task
 from pipeline.train.export import export_model
-from pipeline.train.files import write_text
 from pipeline.train.model import ModelConfig, Transformer
 from pipeline.train.optim import adamw, learning_rate
 from pipeline.train.plot import plot_losses
@@ -62,7 +65,9 @@ class TrainResult:
     tokens_seen: int
     train_loss: float  # nats per token, mean of the last 20 steps
     validation_loss: float  # nats per token
-    bits_per_byte: float | None  # of the validation text; None where the shards do not know its bytes
+    bits_per_byte: (
+        float | None
+    )  # of the validation text; None where its bytes are unknown or not every token is predicted
     seconds: float  # of this call; 0 if the run was finished before
 
 
@@ -92,23 +97,35 @@ def train(
         return done
     device = find_device(config.device)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    train_split, validation_split = corpus.splits["train"], validation or corpus.splits["validation"]
-    check_size(train_split, config.context)
+    task = task_of(config, corpus.vocab_size, corpus.end_of_text)
+    validation_split: Split = validation or corpus.splits["validation"]
+
+    def documents(split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if split == "validation" and validation is not None:
+            return validation.documents(corpus.end_of_text)
+        table = corpus.documents(split)
+        return table["start"].to_numpy(), table["length"].to_numpy()
+
+    rows = task.rows(corpus.splits["train"], lambda: documents("train"), name="train")
+    validation_rows = None
+    if not task.is_plain:
+        validation_rows = task.rows(validation_split, lambda: documents("validation"), name="validation")
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
 
     with reproducible(device, config.threads):
-        model = first_model(config, corpus.vocab_size).to(device)
+        model = first_model(config, task.vocab_size).to(device)
         optimizer = adamw(model, config)
 
         def measure() -> Evaluation:
-            return evaluate(
-                model,
-                validation_split,
-                end_of_text=corpus.end_of_text,
-                tokens=config.evaluation_tokens,
-                batch_size=config.batch_size,
-                dtype=dtype,
-            )
+            options: dict[str, Any] = {
+                "tokens": config.evaluation_tokens,
+                "batch_size": config.batch_size,
+                "dtype": dtype,
+            }
+            if validation_rows is None:
+                return evaluate(model, validation_split, end_of_text=corpus.end_of_text, **options)
+            return evaluate_task(model, validation_rows, task, seed=config.seed, **options)
 
         state = resume(out, key, model, optimizer, note)
         with (out / "metrics.jsonl").open("ab") as metrics:
@@ -122,11 +139,11 @@ def train(
                 rate = learning_rate(step, config)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                inputs, targets = batch(
-                    train_split, seed=config.seed, step=step, batch_size=config.batch_size, context=config.context
-                )
+                arrays = batch(rows, task.objective, seed=config.seed, step=step, batch_size=config.batch_size)
+                sees = task.sees(arrays)
+                inputs, targets = (torch.from_numpy(arrays[name]) for name in ("inputs", "targets"))
                 with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
-                    logits = model(inputs.to(device))
+                    logits = model(inputs.to(device), None if sees is None else torch.from_numpy(sees).to(device))
                 loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.to(device).flatten())
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -135,7 +152,7 @@ def train(
                 optimizer.step()
 
                 done_steps, last = step + 1, step + 1 == config.steps
-                tokens = done_steps * config.batch_size * config.context
+                tokens = done_steps * config.batch_size * rows.context
                 line: dict[str, Any] = {"step": done_steps, "tokens": tokens, "loss": nats}
                 line |= {"learning_rate": rate, "gradient_norm": norm}
                 if done_steps % config.evaluate_every == 0 or last:
@@ -161,7 +178,7 @@ def train(
     result = TrainResult(
         steps=config.steps,
         parameters=model.parameter_count(),
-        tokens_seen=config.steps * config.batch_size * config.context,
+        tokens_seen=config.steps * config.batch_size * rows.context,
         train_loss=last_losses(out / "metrics.jsonl"),
         validation_loss=checked.nats_per_token,
         bits_per_byte=checked.bits_per_byte,

@@ -68,14 +68,17 @@ class RotaryEmbedding(nn.Module):
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
 
 
-def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Causal grouped-query attention: [B, H, T, d], [B, K, T, d], [B, K, T, d] to [B, H, T, d].
+def attention(queries: Tensor, keys: Tensor, values: Tensor, sees: Tensor | None = None) -> Tensor:
+    """Grouped-query attention: [B, H, T, d], [B, K, T, d], [B, K, T, d] to [B, H, T, d].
 
-    Query head h looks at key head h // (H / K). Softmax of q·k / sqrt(d) over this and earlier positions.
+    Query head h looks at key head h // (H / K). Softmax of q·k / sqrt(d) over this and earlier positions, or over those
+    where `sees` (bool [B, T, T]) is true.
     """
     group = queries.shape[1] // keys.shape[1]
     if group > 1:
         keys, values = keys.repeat_interleave(group, dim=1), values.repeat_interleave(group, dim=1)
+    if sees is not None:
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=sees[:, None])
     return F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
 
 
@@ -91,10 +94,10 @@ class Attention(nn.Module):
         self.output = nn.Linear(config.heads * self.head_width, config.width, bias=False)
         self.rotary = rotary
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] to [B, T, D]."""
+    def forward(self, x: Tensor, sees: Tensor | None = None) -> Tensor:
+        """[B, T, D] to [B, T, D]; `sees` as for `attention`."""
         q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
-        mixed = attention(self.rotary(q), self.rotary(k), v)  # [B, H, T, d]
+        mixed = attention(self.rotary(q), self.rotary(k), v, sees)  # [B, H, T, d]
         projected: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return projected
 
@@ -127,9 +130,9 @@ class Block(nn.Module):
         self.mlp_norm = RMSNorm(config.width, config.norm_eps)
         self.mlp = SwiGLU(config.width, config.hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] to [B, T, D]."""
-        x = x + self.attention(self.attention_norm(x))
+    def forward(self, x: Tensor, sees: Tensor | None = None) -> Tensor:
+        """[B, T, D] to [B, T, D]; `sees` as for `attention`."""
+        x = x + self.attention(self.attention_norm(x), sees)
         mixed: Tensor = x + self.mlp(self.mlp_norm(x))
         return mixed
 
@@ -159,11 +162,15 @@ class Transformer(nn.Module):
             if weights.ndim > 1:
                 weights.normal_(std=into_stream if name.endswith(("output.weight", "down.weight")) else 0.02)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids [B, T], T at most the context, to logits [B, T, V]: row t scores token t + 1."""
+    def forward(self, tokens: Tensor, sees: Tensor | None = None) -> Tensor:
+        """Token ids [B, T], T at most the context, to logits [B, T, V]: row t scores what the objective asks for there.
+
+        Each position sees those up to itself, or those where `sees` (bool [B, T, T]) is true. Rotary positions count from
+        the row's start: attention depends on differences of positions alone, so documents in a row need no count of their own.
+        """
         x: Tensor = self.embedding(tokens)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, sees)
         return F.linear(self.norm(x), self.embedding.weight if self.head is None else self.head.weight)
 
     def parameter_count(self) -> int:

@@ -59,14 +59,14 @@ def causal(row: Row, draws: Draws) -> Arrays:
 def masked(mask: int, vocab_size: int, special: Sequence[int], rate: float = 0.15) -> Objective:
     """BERT's masked language modelling (Devlin et al. 2019, arXiv 1810.04805, section 3.1): inputs, targets, segments.
 
-    Of the tokens, special ones and padding aside, `rate` are to be predicted; of those 80 % are seen as `mask`, 10 % as an
-    ordinary token drawn from the vocabulary, 10 % as they are.
+    Of the tokens, special ones and padding aside, `rate` (at least one token) are to be predicted; of those 80 % are seen as
+    `mask`, 10 % as an ordinary token drawn from the vocabulary, 10 % as they are.
     """
     ordinary = np.setdiff1d(np.arange(vocab_size), [*special, mask])
 
     def objective(row: Row, draws: Draws) -> Arrays:
         candidates = np.flatnonzero((row.segments > 0) & ~np.isin(row.tokens, [*special, mask]))
-        chosen = candidates[draws.choose(round(rate * len(candidates)), len(candidates))]
+        chosen = candidates[draws.choose(max(1, round(rate * len(candidates))), len(candidates))]
         fate = draws.uniform(len(chosen))
         random = ordinary[(draws.uniform(len(chosen)) * len(ordinary)).astype(np.int64)]
         seen = np.where(fate < 0.8, mask, np.where(fate < 0.9, random, row.tokens[chosen]))
@@ -89,8 +89,7 @@ def span_corruption(sentinels: Sequence[int], end: int, noise: float = 0.15, mea
     def objective(row: Row, draws: Draws) -> Arrays:
         _check_contiguous(row)
         length = len(row.tokens)
-        taken = min(max(round(length * noise), 1), length - 1)
-        spans = min(max(round(taken / mean_span), 1), length - taken)
+        taken, spans = span_counts(length, noise, mean_span)
         if spans > len(marks):
             raise UserError(f"span corruption of {length} tokens takes {spans} sentinels; there are {len(marks)}")
         sizes = np.empty(2 * spans, np.int64)  # kept, taken, kept, taken, …
@@ -106,6 +105,28 @@ def span_corruption(sentinels: Sequence[int], end: int, noise: float = 0.15, mea
         return {"inputs": inputs, "targets": targets}
 
     return objective
+
+
+def span_counts(length: int, noise: float, mean_span: float) -> tuple[int, int]:
+    """How many of `length` tokens (at least 2) span corruption takes out, and in how many spans."""
+    taken = min(max(round(length * noise), 1), length - 1)
+    return taken, min(max(round(taken / mean_span), 1), length - taken)
+
+
+def as_one_stream(objective: Objective) -> Objective:
+    """An encoder's inputs (i tokens) and a decoder's targets (t) as one sequence for a decoder alone, [i + t - 1].
+
+    Only the targets are predicted: a language model with a prefix (Raffel et al. 2020, section 3.2.1), seen causally.
+    """
+
+    def joined(row: Row, draws: Draws) -> Arrays:
+        arrays = objective(row, draws)
+        stream = np.concatenate([arrays["inputs"], arrays["targets"]])
+        targets = stream[1:].copy()
+        targets[: len(arrays["inputs"]) - 1] = IGNORE
+        return {"inputs": stream[:-1], "targets": targets}
+
+    return joined
 
 
 def fill_in_the_middle(
@@ -149,16 +170,15 @@ def positions(segments: Ints) -> Ints:
     return at - np.maximum.accumulate(np.where(starts, at, 0))
 
 
-def document_mask(segments: Ints) -> NDArray[np.bool_]:
+def document_mask(segments: Ints, *, both_sides: bool = False) -> NDArray[np.bool_]:
     """Who sees whom: [..., context] to [..., context, context], each token those up to itself in its own document.
 
-    Padding sees itself, so that no row of the softmax is empty.
+    With `both_sides` the tokens after it too. Padding sees itself, so that no row of the softmax is empty.
     """
     same = segments[..., :, None] == segments[..., None, :]
-    causal_ = np.tril(np.ones((segments.shape[-1],) * 2, bool))
     itself = np.eye(segments.shape[-1], dtype=bool)
-    allowed: NDArray[np.bool_] = same & causal_ & ((segments[..., None, :] > 0) | itself)
-    return allowed
+    allowed: NDArray[np.bool_] = same & ((segments[..., None, :] > 0) | itself)
+    return allowed if both_sides else np.tril(allowed)
 
 
 def _check_contiguous(row: Row) -> None:

@@ -1,13 +1,14 @@
 """Curves of training as pictures: a PNG each, whose bytes depend on the numbers and on matplotlib's version alone."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pipeline.files import atomic
 
 
 @contextmanager
@@ -26,9 +27,8 @@ def _over_tokens(picture: Path, ylabel: str) -> Iterator[Any]:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    scratch = picture.with_name(picture.name + ".tmp")
-    figure.savefig(scratch, format="png", metadata={"Software": None})
-    os.replace(scratch, picture)
+    with atomic(picture) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def plot_losses(metrics: Path, picture: Path) -> None:

@@ -137,7 +137,7 @@ def why(
     if token is not None:
         found = find_token(opened, split, token)
         place = found["document"]
-        stories = [story(opened, *opened.locate(place["part"], place["row"])) | {"token": found}]
+        stories = [story(opened, *opened.locate(place["file"], place["row"])) | {"token": found}]
     else:
         stories = [story(opened, part, row) for part, row in find(opened, str(document))]
     pages = [told for told in stories if "record_type" not in (told["record"]["dropped"] or [])] or stories
@@ -281,7 +281,9 @@ def append(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help="megatron, nanogpt, llmc or parquet.")],
+    form: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; an unknown one lists all.")
+    ],
     out: Annotated[Path, typer.Argument(help="The directory to make.")],
 ) -> None:
     """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""

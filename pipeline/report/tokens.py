@@ -27,7 +27,8 @@ def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
     """A run's shards and their tokenizer; UserError where they are not made, or not of the present config."""
     if not run.is_done("shards"):
         raise UserError(f"{run.root}: no finished shards; python -m pipeline run … --until shards makes them")
-    return shards.open(run.root / "shards"), Tokenizer.from_file(run.root / "tokenizer")
+    tokenizer = Tokenizer.from_file(run.root / "tokenizer")
+    return shards.open(run.root / "shards", tokenizer), tokenizer
 
 
 def export(source: Path, form: str, out: Path) -> list[str]:
@@ -38,20 +39,14 @@ def export(source: Path, form: str, out: Path) -> list[str]:
         raise UserError(f"{out}: is there already; choose another name")
     opened = shards.open(source) if (source / "manifest.json").is_file() else open_shards(open_run(source))[0]
     with atomic_folder(out) as folder:
-        names = [path.name for path in FORMATS[form](opened, folder)]
-    reader = {
-        "megatron": lambda name: f"--data-path {out / Path(name).stem}" if name.endswith(".idx") else "",
-        "nanogpt": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']})",
-        "llmc": lambda name: f"np.memmap('{out / name}', np.{opened.manifest['dtype']}, offset=1024)",
-        "parquet": lambda name: f"datasets.load_dataset('parquet', data_files='{out / name}')",
-    }[form]
-    return [line for line in map(reader, names) if line]
+        files = [out / path.relative_to(folder) for path in FORMATS[form].write(opened, folder)]
+    return FORMATS[form].reader_lines(files, opened.manifest["dtype"])
 
 
 def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
     """Where token `position` of a split lies and comes from.
 
-    `{"split", "position", "shard", "offset", "id", "bytes", "document": {"id", "part", "row", "start", "length"},
+    `{"split", "position", "shard", "offset", "id", "bytes", "document": {"id", "file", "row", "start", "length"},
     "text_start", "text_end", "before", "after"}`: the token is bytes text_start to text_end of the document's UTF-8 text
     (empty for the end-of-text); before and after are some text around it. UserError for a position out of range.
     """
@@ -76,7 +71,7 @@ def find_token(run: Run, split: str, position: int) -> dict[str, Any]:
         "offset": offset,
         "id": int(tokens[place]),
         "bytes": tokenizer.decode_bytes(tokens[place : place + 1]).decode("utf-8", "backslashreplace"),
-        "document": {key: getattr(document, key) for key in ("id", "part", "row", "start", "length")},
+        "document": {key: getattr(document, key) for key in ("id", "file", "row", "start", "length")},
         "text_start": start,
         "text_end": start + int(sizes[tokens[place]]),
         "before": tokenizer.decode(tokens[max(0, place - AROUND) : place]),

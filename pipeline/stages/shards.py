@@ -39,7 +39,7 @@ def encode(files: PartFiles, options: Encoding, tick: Tick, care: Care) -> int:
     encode_part(
         trained,
         batches(),
-        part=files.part.file,
+        file=files.part.file,
         out=files.out,
         seed=options.seed,
         metadata={KEY.decode(): files.key},
@@ -54,7 +54,7 @@ def _place(part: Part) -> list[int]:
 ENCODE = Step(
     name="shards.encode",
     title="encode",
-    version=2,
+    version=3,
     run=encode,
     options=lambda config, earlier: Encoding(seed=config.shards.seed),
     reads=(CLEAN, TOKENIZER),
@@ -96,7 +96,7 @@ def _documents(files: RunFiles) -> int:
 SHARDS = Step(
     name="shards",
     title="write shards",
-    version=3,
+    version=4,
     run=shards,
     options=_options,
     reads=(ENCODE,),

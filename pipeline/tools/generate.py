@@ -22,4 +22,5 @@ def continue_text(run: Path, prompt: str, *, tokens: int, temperature: float, to
     made = generate(
         model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end
     )
-    return prompt + tokenizer.decode(list(made))
+    # An objective's own special tokens lie behind the tokenizer's.
+    return prompt + tokenizer.decode([token for token in made if token < tokenizer.vocab_size])

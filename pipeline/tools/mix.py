@@ -256,7 +256,7 @@ def _encode(
                 rows = []
         yield _batch(rows)
 
-    shards.encode_part(tokenizer, batches(), part=part, out=out, seed=seed)
+    shards.encode_part(tokenizer, batches(), file=part, out=out, seed=seed)
     return skipped
 
 

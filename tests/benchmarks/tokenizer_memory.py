@@ -94,7 +94,7 @@ def work(step: str, corpus: Path, folder: Path, memory: int, groups: int) -> Non
         )
     elif step == "encode":
         trained = Tokenizer.from_file(folder)
-        shards.encode_part(trained, batches(corpus, groups), part=0, out=folder / "part.parquet", seed=0)
+        shards.encode_part(trained, batches(corpus, groups), file=0, out=folder / "part.parquet", seed=0)
     else:
         shards.merge_parts([folder / "part.parquet"], folder / "shards", 10_000_000, 0.01, memory=memory - LIBRARIES)
     print(peak_bytes(), time.process_time())
