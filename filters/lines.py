@@ -31,6 +31,8 @@ from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
 from pipeline.filters.dedup.shingles import decode, text_buffers
 from pipeline.filters.kernels.spans import Ranges, cuts_of_marks, join
 
+LIBRARIES = ("unicode",)  # Python's tables decide what a line is compared by
+
 REMOVED = np.uint32(2**32 - 1)
 BLANK = np.uint32(1 << 31)  # this bit: white space
 # cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which has become 0 before

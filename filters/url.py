@@ -20,6 +20,8 @@ from numba import njit, uint64
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import fmix64
 
+LIBRARIES = ("unicode",)  # Python's tables decide what a lower-case host is
+
 REASONS = ("url_blocklist", "url_hard_word", "url_soft_words", "url_substring", "url_curated")
 Hashes = npt.NDArray[np.uint64]
 # RFC 3986, appendix B: scheme, authority, path, query; the fragment is left out.

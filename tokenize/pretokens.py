@@ -21,6 +21,8 @@ from numba import njit
 
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 
+LIBRARIES = ("regex",)  # its tables decide where a text is cut
+
 _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
 _BLOCK_BYTES = 1 << 20
 _ENTRY_BYTES = (

@@ -31,6 +31,8 @@ from numba import int64, njit, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
 
+LIBRARIES = ("unicode",)  # Python's tables decide what a letter is
+
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
 UNITS = ("words", "characters")

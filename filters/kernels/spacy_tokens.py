@@ -36,6 +36,8 @@ from pipeline.filters.kernels.spacy_exceptions import special_cases
 from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, find_slot, mix, table_size
 from pipeline.filters.kernels.words import STOP_WORDS
 
+LIBRARIES = ("regex",)  # its tables decide the tokens
+
 _LONGEST_UNIT = 6
 _LONGEST_SPECIAL = 12
 _SEEN, _TAKEN = 16, 32

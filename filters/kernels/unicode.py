@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+LIBRARIES = ("regex",)  # its tables decide what a character is
+
 # What a character is (the low three bits of its class).
 SYMBOL = 0  # punctuation, symbols, private use, unassigned: a token of its own
 LETTER = 1  # \p{L} of a script that is written with spaces between words

@@ -37,6 +37,8 @@ from pipeline.filters.kernels.unicode import (
     mix,
 )
 
+LIBRARIES = ("regex", "unicode")  # their tables decide the words
+
 NGRAMS = range(2, 11)
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 LONGEST_PERIOD = 13

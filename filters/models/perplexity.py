@@ -33,6 +33,8 @@ from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
 
+LIBRARIES = ("pyarrow",)  # its tables decide what white space is
+
 MAGIC = b"ngrams 1"
 BEGIN, END, UNKNOWN = b"<s>", b"</s>", b"<unk>"
 MOST = 16
