@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("filters", "tokenize", "train")
 # What a room may know of the rest of the package.
 ALLOWED = {
-    "filters": {"pipeline.errors", "pipeline.files", "pipeline.filters"},
-    "tokenize": {"pipeline.errors", "pipeline.files", "pipeline.tokenize"},
-    "train": {"pipeline.errors", "pipeline.files", "pipeline.train", "pipeline.tokenize.shards"},
+    "filters": {"pipeline.errors", "pipeline.files", "pipeline.kernels", "pipeline.filters"},
+    "tokenize": {"pipeline.errors", "pipeline.files", "pipeline.kernels", "pipeline.tokenize"},
+    "train": {"pipeline.errors", "pipeline.files", "pipeline.kernels", "pipeline.train", "pipeline.tokenize.shards"},
 }
 
 

@@ -22,15 +22,15 @@ COMPILED = (
 
 def cold(steps: Iterable[str]) -> list[str]:
     """Those of the steps whose kernels this version has not compiled here yet."""
-    return [step for step in steps if step in COMPILED and (file := marker(step)) and not file.exists()]
+    return [step for step in steps if step in COMPILED and not marker(step).exists()]
 
 
 def warm_up(step: str, config: Config) -> None:
     """Compile a step's kernels, or load them where that is done."""
     _warm_up(step, config)
-    if step in COMPILED and (file := marker(step)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    if step in COMPILED:
+        marker(step).parent.mkdir(parents=True, exist_ok=True)
+        marker(step).touch()
 
 
 def _warm_up(step: str, config: Config) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import row_groups, rows_in, writer
 from pipeline.errors import UserError
+from pipeline.filters.dedup.clusters import count_documents
 from pipeline.stages.duplicates import CANDIDATES, Roots, Source, check_rows, left_over, source_file, sources
 from pipeline.stages.evidence import PER_CONTENDER, Mask, Store, Work
 from pipeline.stages.job import View, part_key
@@ -66,12 +66,6 @@ class Candidates:
         return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-@njit(nogil=True, cache=True)
-def _count(alive, roots, documents):  # type: ignore[no-untyped-def]
-    for i in range(roots.size):
-        documents[roots[i]] += alive[i]
-
-
 def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
     total = sum(rows_in(source.file("extract")) for source in everything)
@@ -91,7 +85,7 @@ def read_candidates(view: View, everything: tuple[Source, ...]) -> Candidates:
             compared[rows[second]] = compared[root[second]] = True
             start += len(group)
     documents = np.zeros(total, np.int32)
-    _count(alive, roots, documents)
+    count_documents(alive, roots, documents)
     return Candidates(alive, compared, roots, documents)
 
 
