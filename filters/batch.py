@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pipeline.filters.kernels.layout import LayoutStatistics, layout_statistics
 from pipeline.filters.kernels.whitespace_words import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
 from pipeline.filters.kernels.words import WordStatistics, word_statistics
+from pipeline.kernels import inner, kernel
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
     return result
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, found: Any) -> None:
     size = pattern.shape[0]
     for document in range(starts.shape[0]):
@@ -118,6 +118,6 @@ def _count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, found: Any) -
                 i += 1
 
 
-@nb.njit(nogil=True)
+@inner
 def _lower(byte: Any) -> Any:
     return byte | 0x20 if 0x41 <= byte <= 0x5A else byte

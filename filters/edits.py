@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -31,6 +30,7 @@ from pipeline.filters.kernels.line_patterns import (
     without_citations,
 )
 from pipeline.filters.kernels.unicode import character_classes
+from pipeline.kernels import kernel
 
 REASONS = (
     "max_word_characters",
@@ -197,7 +197,7 @@ def _packed(strings: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np
     return np.frombuffer(b"".join(strings) + b"\0", np.uint8), offsets
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any) -> Any:
     same = np.zeros(starts.shape[0], np.bool_)
     for document in range(starts.shape[0]):
@@ -210,7 +210,7 @@ def _unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any) -> 
     return same
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _edit(
     data: Any, starts: Any, ends: Any, classes: Any, switches: Any, capitals: Any, marks: Any, phrases: Any, counted: Any,
     buffer: Any, offsets: Any, lines: Any, words: Any, totals: Any, found: Any,

@@ -23,13 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup.exact import encode
 from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
 from pipeline.filters.dedup.shingles import decode, text_buffers
 from pipeline.filters.kernels.spans import Ranges, cuts_of_marks, join
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("unicode",)  # Python's tables decide what a line is compared by
 
 REMOVED = np.uint32(2**32 - 1)
 BLANK = np.uint32(1 << 31)  # this bit: white space
@@ -80,12 +83,12 @@ def _lower_forms() -> npt.NDArray[np.uint32]:
     return table
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def _rotate(x, n):  # type: ignore[no-untyped-def]
     return uint32(x << uint32(n)) | uint32(x >> uint32(32 - n))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sha1_prefix(data, size, words):  # type: ignore[no-untyped-def]
     """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as CCNet reads them. `data` has room for
     72 bytes more, in which the padding is written; `words` is uint32 (80,)."""
@@ -126,7 +129,7 @@ def _sha1_prefix(data, size, words):  # type: ignore[no-untyped-def]
     return second << uint64(32) | first
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes):  # type: ignore[no-untyped-def]
     """Lines and their hashes; an empty `table` takes bytes as they are. `blanks_count`: blank lines have hashes too."""
     longest = 0
@@ -175,7 +178,7 @@ def _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashe
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count_breaks(data, begins, lasts):  # type: ignore[no-untyped-def]
     n = 0
     for text in range(begins.size):

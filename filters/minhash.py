@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
@@ -40,13 +40,14 @@ from pipeline.filters.dedup.shingles import (
     to_nfc,
 )
 from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
+from pipeline.kernels import inner, kernel
 
 NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
 VERIFIERS = ("exact", "signature", "none")
 _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def _fmix32(x):  # type: ignore[no-untyped-def]
     """MurmurHash3's 32-bit finalizer (Appleby)."""
     x = uint32((x ^ (x >> uint32(16))) * uint32(0x85EBCA6B))
@@ -54,7 +55,7 @@ def _fmix32(x):  # type: ignore[no-untyped-def]
     return uint32(x ^ (x >> uint32(16)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def minima(mixed, n, a, b, out):  # type: ignore[no-untyped-def]
     """out[j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
 
@@ -74,7 +75,7 @@ def minima(mixed, n, a, b, out):  # type: ignore[no-untyped-def]
         out[k] = least1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def mix(shingles, n, mixed):  # type: ignore[no-untyped-def]
     """Datasketch's mixing of the first n shingle hashes before the permutations; 32 bits are a hash's upper half."""
     for i in range(n):
@@ -84,7 +85,7 @@ def mix(shingles, n, mixed):  # type: ignore[no-untyped-def]
             mixed[i] = _fmix32(uint32(shingles[i] >> uint64(32)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sign(data, starts, ends, is_nfc, table, ngram, characters, a, b, out):  # type: ignore[no-untyped-def]
     """Signatures of a batch; True for each text that must be normalized first (its signature is all ones)."""
     hashes, masks = ascii_tables(table)
@@ -103,7 +104,7 @@ def _sign(data, starts, ends, is_nfc, table, ngram, characters, a, b, out):  # t
     return flagged
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fold_bands(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
     empty = signatures.dtype.type(~uint64(0))
     for i in range(signatures.shape[0]):

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.kernels.pii_patterns import BEFORE_NUMBER, BEFORE_PHONE, EMAIL, FILES, IP, KINDS, PHONE, find
+from pipeline.kernels import kernel
 
 MASKS = {"email": "|||EMAIL_ADDRESS|||", "phone": "|||PHONE_NUMBER|||", "ip": "|||IP_ADDRESS|||"}
 
@@ -138,7 +138,7 @@ def _spans(docs: Batch) -> Spans:
 SIGNALS = (pii_emails, pii_phones, pii_ips, pii_count)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _replace(data: Any, starts: Any, ends: Any, found: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
     at, span = 0, 0
     documents, kinds, firsts, lasts = found

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, uint64
+from numba import uint64
 
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import fmix64
+from pipeline.kernels import kernel
+
+LIBRARIES = ("unicode",)  # Python's tables decide what a lower-case host is
 
 REASONS = ("url_blocklist", "url_hard_word", "url_soft_words", "url_substring", "url_curated")
 Hashes = npt.NDArray[np.uint64]
@@ -183,7 +186,7 @@ def _read(path: Path) -> bytes:
         raise UserError(f"url: {path}: cannot be read ({error.strerror})") from None
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _hash_lines(data, out):  # type: ignore[no-untyped-def]
     """FNV-1a over each line without its frame (blanks, scheme, www., closing slashes), mixed; returns how many."""
     count = 0

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,3 +74,13 @@ def digest(path: Path) -> str:
     """BLAKE2b (16 bytes, hex) of a file's content, streamed."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def kernel_folder() -> Path:
+    """Where compiled kernels are kept: in the user's cache folder, or in a temporary one where that cannot be written."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = home
+    while not place.exists():
+        place = place.parent
+    root = home if os.access(place, os.W_OK) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+    return root / "corpus-pipeline" / "kernels"

@@ -15,8 +15,8 @@ Compiling is what a first, small run waits for, so the kernel has one loop, of p
 """
 
 import numpy as np
-from numba import njit
 
+from pipeline.kernels import inner, kernel
 from pipeline.tokenize.pretokens import PreTokens, grown
 
 _ROOM = 1 << 16  # pairs at least, all of bytes among them; a power of two
@@ -65,7 +65,7 @@ def learn_merges(pretokens: PreTokens, limit: int) -> list[tuple[bytes, bytes]]:
     return merges
 
 
-@njit(nogil=True)
+@inner
 def _above(count_a, a, count_b, b, left, right, data, place, length):  # type: ignore[no-untyped-def]
     """Whether pair a with its count comes out of the heap before pair b with its."""
     if count_a != count_b:
@@ -81,7 +81,7 @@ def _above(count_a, a, count_b, b, left, right, data, place, length):  # type: i
     return False
 
 
-@njit(nogil=True)
+@inner
 def _push(heap, bound, size, pair, count, left, right, data, place, length):  # type: ignore[no-untyped-def]
     at = size
     while at > 0:
@@ -93,7 +93,7 @@ def _push(heap, bound, size, pair, count, left, right, data, place, length):  # 
     heap[at], bound[at] = pair, count
 
 
-@njit(nogil=True)
+@inner
 def _sink(heap, bound, size, pair, count, left, right, data, place, length):  # type: ignore[no-untyped-def]
     """Put (pair, count) in the place of the heap's top."""
     at = 0
@@ -110,7 +110,7 @@ def _sink(heap, bound, size, pair, count, left, right, data, place, length):  # 
     heap[at], bound[at] = pair, count
 
 
-@njit(nogil=True)
+@inner
 def _slot(table, left, right, a, b):  # type: ignore[no-untyped-def]
     """Where pair (a, b) is in the open-addressing table, or the free place for it."""
     mask = np.uint64(len(table) - 1)
@@ -121,7 +121,7 @@ def _slot(table, left, right, a, b):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(nogil=True)
+@inner
 def _word(at, word_near, offsets):  # type: ignore[no-untyped-def]
     """The pre-token that position `at` lies in."""
     word = word_near[at // _STRIDE]
@@ -130,13 +130,13 @@ def _word(at, word_near, offsets):  # type: ignore[no-untyped-def]
     return word
 
 
-@njit(nogil=True)
+@inner
 def _ahead(at, symbol):  # type: ignore[no-untyped-def]
     """Where the symbol before the one at `at` starts."""
     return at - 1 if symbol[at - 1] >= 0 else at + symbol[at - 1]
 
 
-@njit(nogil=True)
+@inner
 def _compact(born, merging, symbol, length, left, right, start, held, positions):  # type: ignore[no-untyped-def]
     """Leave out positions where the pair is no more, but of the pair that is being merged; returns what is used then."""
     used = 0
@@ -152,7 +152,7 @@ def _compact(born, merging, symbol, length, left, right, start, held, positions)
     return used
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _learn(  # type: ignore[no-untyped-def]
     data, offsets, counts, word_near, limit, symbol, positions,
     place, length, merged_left, merged_right, left_beside, right_beside,

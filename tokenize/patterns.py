@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import regex
 
+LIBRARIES = ("regex", "unicode")  # their tables decide where a text is cut
+
 # GPT-2's (openai/gpt-2, encoder.py).
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # cl100k_base's (openai/tiktoken, openai_public.py) without possessive quantifiers, which Oniguruma, the engine of

@@ -17,9 +17,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import regex
-from numba import njit
 
+from pipeline.kernels import inner, kernel
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
+
+LIBRARIES = ("regex",)  # its tables decide where a text is cut
 
 _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
 _BLOCK_BYTES = 1 << 20
@@ -236,7 +238,7 @@ def grown(array: np.ndarray, size: int) -> np.ndarray:
     return larger
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _rehash(table, hashes):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(table) - 1)
     for i in range(len(hashes)):
@@ -246,7 +248,7 @@ def _rehash(table, hashes):  # type: ignore[no-untyped-def]
         table[slot] = i
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
     """Returns how many entries there are then."""
     mask = np.uint64(len(table) - 1)
@@ -281,7 +283,7 @@ def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
     """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
     at, count = np.int64(0), 0
@@ -293,7 +295,7 @@ def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
     """As `_ends_gpt2`."""
     at, count = np.int64(0), 0
@@ -305,7 +307,7 @@ def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True)
+@inner
 def _character(data, at):  # type: ignore[no-untyped-def]
     """Code point at `at` of valid UTF-8, and where the next one starts."""
     first = np.int64(data[at])
@@ -319,7 +321,7 @@ def _character(data, at):  # type: ignore[no-untyped-def]
     return (first & 0x07) << 18 | tail, at + 4
 
 
-@njit(nogil=True)
+@inner
 def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
     """Where the run of characters of one class that starts at `at` ends."""
     while at < end:
@@ -330,7 +332,7 @@ def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(nogil=True)
+@inner
 def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
     r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
     last, stop = at, at
@@ -342,7 +344,7 @@ def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
     return last if stop < end and last > at else stop
 
 
-@njit(nogil=True)
+@inner
 def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
     point, after = _character(data, at)
@@ -364,7 +366,7 @@ def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
     return _run(data, after, end, classes, kind)
 
 
-@njit(nogil=True)
+@inner
 def _scan_cl100k(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
     point, after = _character(data, at)

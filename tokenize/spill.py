@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from pipeline.errors import UserError
+from pipeline.kernels import kernel
 from pipeline.tokenize.pretokens import PreTokens, Table
 
 PARTITIONS = 64
@@ -107,7 +107,7 @@ def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
     return PreTokens(data=data, offsets=offsets, counts=np.asarray(pretokens.counts)[mask])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _partitions(data, offsets, count):  # type: ignore[no-untyped-def]
     """Which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
     found = np.empty(len(offsets) - 1, np.int64)

@@ -6,10 +6,12 @@ modeling", arXiv 2404.10830). Each prediction of the split is in exactly one row
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.kernels import kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,8 +53,8 @@ def pack(starts: NDArray[np.int64], lengths: NDArray[np.int64], context: int) ->
     return Packing(context=context, starts=piece_starts[order], lengths=piece_lengths[order], bounds=bounds)
 
 
-@njit(nogil=True, cache=True)
-def _best_fit(sizes, context, row):  # type: ignore[no-untyped-def]
+@kernel
+def _best_fit(sizes: Any, context: Any, row: Any) -> Any:
     """Row of each piece, the newest of equally full ones; returns how many rows there are.
 
     Rows of equal room form a stack; `open_` counts the stacks that are not empty in each block of 64 rooms, so that the least

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint64
+from numba import uint64
 
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import Texts, as_text_array, shingle_hashes, word_hashes
 from pipeline.filters.kernels.unicode import table_size
+from pipeline.kernels import kernel
 
 
 class Found(NamedTuple):
@@ -56,7 +57,8 @@ class EvaluationIndex:
         self._keys = keys
         self._owners = owners[order]
         self._starts = np.append(starts, len(every)).astype(np.int64)
-        self._table, self._slots = np.zeros(table_size(len(keys)), np.uint64), np.zeros(table_size(len(keys)), np.int64)
+        size = table_size.py_func(len(keys))
+        self._table, self._slots = np.zeros(size, np.uint64), np.zeros(size, np.int64)
         _fill(keys, self._table, self._slots)
 
     @property
@@ -91,7 +93,7 @@ class EvaluationIndex:
         return list(zip(found[order].tolist(), shares[order].tolist(), strict=True))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _slot(table: Any, key: Any) -> Any:
     mask = uint64(table.size - 1)
     slot = key & mask
@@ -100,7 +102,7 @@ def _slot(table: Any, key: Any) -> Any:
     return slot
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fill(keys: Any, table: Any, slots: Any) -> None:
     for i in range(keys.size):
         slot = _slot(table, keys[i])
@@ -108,7 +110,7 @@ def _fill(keys: Any, table: Any, slots: Any) -> None:
         slots[slot] = i
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _held(hashes: Any, table: Any, slots: Any) -> Any:
     """The numbers of those hashes that are in the table."""
     found = np.empty(hashes.size, np.int64)

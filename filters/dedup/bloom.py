@@ -16,7 +16,6 @@ leave out white space); the filter's two hash functions are combined to as many 
 import math
 from typing import Any, Literal
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,6 +24,7 @@ from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.spans import Ranges, join
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens
 from pipeline.filters.kernels.unicode import mix
+from pipeline.kernels import inner, kernel
 
 Remove = Literal["paragraph", "document", "old-both"]
 REMOVE: tuple[Remove, ...] = ("paragraph", "document", "old-both")
@@ -41,7 +41,7 @@ def filter_hashes(ngrams: int, bits: int) -> int:
     return max(1, math.ceil(bits / max(1, ngrams) * math.log(2)))
 
 
-@nb.njit(nogil=True)
+@inner
 def _in_filter(bits: Any, hashes: Any, value: Any) -> Any:
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
@@ -53,7 +53,7 @@ def _in_filter(bits: Any, hashes: Any, value: Any) -> Any:
     return True
 
 
-@nb.njit(nogil=True)
+@inner
 def _put(bits: Any, hashes: Any, value: Any) -> None:
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
@@ -63,7 +63,7 @@ def _put(bits: Any, hashes: Any, value: Any) -> None:
         value += step
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: Any) -> Any:
     """Write the hashes of the n-grams of values[first:last]; their number."""
     count = last - first
@@ -79,7 +79,7 @@ def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: 
     return n
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _dedup(
     data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, values: Any, ngram: Any, shortest: Any,
     threshold: Any, whole: Any, also_whole: Any, bits: Any, hashes: Any, counts: Any, froms: Any, tos: Any,

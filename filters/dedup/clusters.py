@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import int64, njit, uint64
+from numba import int64, uint64
 
 from pipeline.filters.dedup.shingles import fmix64
+from pipeline.kernels import inner, kernel
 
 ColumnReader = Callable[[str], Iterable[pa.Array | pa.ChunkedArray]]
 Roots = npt.NDArray[np.signedinteger[Any]]
@@ -29,7 +30,7 @@ _SMALLEST_TABLE = 1 << 8
 _STRIDE = 1 << 20  # documents looked at together where a whole array of temporaries would count
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def find(parents, i):  # type: ignore[no-untyped-def]
     """The root of i; every other node on the way is hung one higher (path halving)."""
     while parents[i] != i:
@@ -38,7 +39,7 @@ def find(parents, i):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def union(parents, i, j):  # type: ignore[no-untyped-def]
     """Join the sets of i and j under the smaller root."""
     i, j = find(parents, i), find(parents, j)
@@ -48,21 +49,21 @@ def union(parents, i, j):  # type: ignore[no-untyped-def]
         parents[i] = j
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def union_pairs(parents, first, second):  # type: ignore[no-untyped-def]
     """Join first[k] and second[k] for every k; `parents` starts as 0, 1, 2, …"""
     for k in range(first.size):
         union(parents, first[k], second[k])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def settle(parents):  # type: ignore[no-untyped-def]
     """Point every node at its root. A parent is never larger than its child, so one pass upwards does."""
     for i in range(parents.size):
         parents[i] = parents[parents[i]]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _join_equal_keys(keys, valid, alive, start, part, parts, slots, owners, used, parents):  # type: ignore[no-untyped-def]
     """Join each document of a chunk with the first one that had its key; the slots used by now, -1 for a full table.
 
@@ -217,6 +218,13 @@ def best_of(roots: Roots, order: npt.NDArray[np.int64]) -> Roots:
     best: Roots = np.arange(roots.size, dtype=roots.dtype)
     best[roots[order[::-1]]] = order[::-1]  # of several assignments to one place the last stays
     return best[roots]
+
+
+@kernel
+def count_documents(alive: Any, roots: Any, documents: Any) -> None:
+    """Add to documents[r] the number of living documents whose cluster has the root r."""
+    for i in range(roots.size):
+        documents[roots[i]] += alive[i]
 
 
 def warm_up() -> None:

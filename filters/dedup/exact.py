@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
 
 from pipeline.filters.dedup.shingles import (
     LOWER_BITS,
@@ -29,9 +29,10 @@ from pipeline.filters.dedup.shingles import (
     text_buffers,
     to_nfc,
 )
+from pipeline.kernels import inner, kernel
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def encode(code, out, k):  # type: ignore[no-untyped-def]
     """Write a code point to out[k:] in UTF-8 and return its length."""
     one, two, three = uint64(1), uint64(2), uint64(3)
@@ -55,7 +56,7 @@ def encode(code, out, k):  # type: ignore[no-untyped-def]
     return uint64(4)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[no-untyped-def]
     """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
     put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""

@@ -15,9 +15,10 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from numba import int64, njit, uint8, uint64
+from numba import int64, uint8, uint64
 
 from pipeline.filters.dedup.shingles import fmix64
+from pipeline.kernels import kernel
 
 Hashes = npt.NDArray[np.uint64]
 Read = Callable[[], Iterable[tuple[int, Hashes]]]
@@ -63,7 +64,7 @@ class Marks:
         return np.frombuffer(self._file.read(size), np.uint8)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sketch(hashes, cells, mask):  # type: ignore[no-untyped-def]
     """Count each hash in its cell of two bits, up to 2."""
     for h in hashes:
@@ -76,7 +77,7 @@ def _sketch(hashes, cells, mask):  # type: ignore[no-untyped-def]
             cells[cell >> uint64(2)] = byte + (uint8(1) << shift)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count(hashes, cells, mask, part, parts, keys, counts, used, most, marking, marks):  # type: ignore[no-untyped-def]
     """Count the hashes of a range; the slots used by now, -1 for a full table. `marking`: 0 marks nothing, 1 marks the
     occurrences beyond the first `most`, 2 counts nothing and marks all of those that occur more often."""

@@ -27,9 +27,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import int64, njit, uint32, uint64
+from numba import int64, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("unicode",)  # Python's tables decide what a letter is
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
@@ -84,7 +87,7 @@ def character_table() -> npt.NDArray[np.uint32]:
     return table
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def fmix64(x):  # type: ignore[no-untyped-def]
     """MurmurHash3's 64-bit finalizer (Appleby): a bijection in which every bit of input moves every bit of output."""
     x = (x ^ (x >> uint64(33))) * uint64(0xFF51AFD7ED558CCD)
@@ -92,13 +95,13 @@ def fmix64(x):  # type: ignore[no-untyped-def]
     return x ^ (x >> uint64(33))
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def character_hash(code):  # type: ignore[no-untyped-def]
     """t(c) of the module's docstring."""
     return fmix64(uint64(code) + uint64(_GOLDEN))
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def decode(data, i, end):  # type: ignore[no-untyped-def]
     """The code point at byte i of data and its length in bytes; bytes that are no UTF-8 count as U+FFFD each.
 
@@ -123,12 +126,12 @@ def decode(data, i, end):  # type: ignore[no-untyped-def]
     return uint32(0xFFFD), one
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def _join(h, t):  # type: ignore[no-untyped-def]
     return (h << uint64(7) | h >> uint64(57)) + t
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ascii_tables(table):  # type: ignore[no-untyped-def]
     """For the 128 ASCII characters: t(lower case), or 0; and all ones for a word's character, else 0."""
     hashes = np.zeros(128, np.uint64)
@@ -140,13 +143,13 @@ def ascii_tables(table):  # type: ignore[no-untyped-def]
     return hashes, masks
 
 
-@njit(inline="always")
+@inner(forceinline=True)
 def needs_nfc(order, last):  # type: ignore[no-untyped-def]
     """Whether a character with this place in normalization, after one with place `last`, may not stand so in NFC."""
     return order != 0 and (order == MAYBE or order < last)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hash_words(data, start, end, table, hashes, masks, is_nfc, words):  # type: ignore[no-untyped-def]
     """Write the hashes of the words of data[start:end] to `words` (room for bytes // 2 + 2) and return their number;
     -1 where the text may not be in NFC (and `is_nfc` does not say it is).
@@ -201,7 +204,7 @@ def hash_words(data, start, end, table, hashes, masks, is_nfc, words):  # type: 
     return int64(n + (inside & one))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hash_characters(data, start, end, table, is_nfc, out):  # type: ignore[no-untyped-def]
     """Write t(c) of the characters of data[start:end], white space joined, to `out` (room for bytes + 2) and return
     their number; -1 where the text may not be in NFC (and `is_nfc` does not say it is)."""
@@ -229,7 +232,7 @@ def hash_characters(data, start, end, table, is_nfc, out):  # type: ignore[no-un
     return int64(n)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hash_units(data, start, end, table, hashes, masks, is_nfc, characters, out):  # type: ignore[no-untyped-def]
     """`hash_characters` or `hash_words`; room for bytes + 2 is enough for both."""
     if characters:
@@ -237,7 +240,7 @@ def hash_units(data, start, end, table, hashes, masks, is_nfc, characters, out):
     return hash_words(data, start, end, table, hashes, masks, is_nfc, out)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hash_shingles(words, n_words, ngram, shingles):  # type: ignore[no-untyped-def]
     """Write the shingles of words[:n_words] to `shingles` and return their number. They may be the same array."""
     if n_words == 0:
@@ -252,7 +255,7 @@ def hash_shingles(words, n_words, ngram, shingles):  # type: ignore[no-untyped-d
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _shingle_batch(data, starts, ends, is_nfc, table, ngram, characters, out_offsets, out):  # type: ignore[no-untyped-def]
     hashes, masks = ascii_tables(table)
     n = 0

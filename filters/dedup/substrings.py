@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -24,9 +23,10 @@ from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
 from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.spans import Ranges
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens, window_hashes
+from pipeline.kernels import kernel
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _covered(
     marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, froms: Any, tos: Any
 ) -> Any:

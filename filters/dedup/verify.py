@@ -21,10 +21,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import int64, njit, uint64
+from numba import int64, uint64
 
 from pipeline.filters.dedup.clusters import Roots, best_of
 from pipeline.filters.dedup.shingles import fmix64
+from pipeline.kernels import kernel
 
 NEIGHBOURS = 64
 HELD = 1 << 26
@@ -58,7 +59,7 @@ class Choice:
     similarity: npt.NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def jaccard_of_sorted(first, second):  # type: ignore[no-untyped-def]
     """The Jaccard similarity of two sets, each sorted without repeats; 0 for two empty ones."""
     i = j = shared = 0
@@ -111,7 +112,7 @@ def choose_verified(
     return _choice(kept[best_of_text], best_of_text, similarity[best_of_text])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _slot(table, heads, key):  # type: ignore[no-untyped-def]
     slot = int64(((fmix64(key) >> uint64(32)) * uint64(table.size)) >> uint64(32))
     while heads[slot] >= 0 and table[slot] != key:
@@ -119,7 +120,7 @@ def _slot(table, heads, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _near(table, heads, links, places, keys, found):  # type: ignore[no-untyped-def]
     """The places of the centres that have one of the keys, ascending and each once, in `found`; their number."""
     n = 0
@@ -138,7 +139,7 @@ def _near(table, heads, links, places, keys, found):  # type: ignore[no-untyped-
     return unique
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _remember(table, heads, links, places, keys, place, entries):  # type: ignore[no-untyped-def]
     """Put a centre under its keys, of each only the first `NEIGHBOURS`; the entries by now."""
     for key in keys:

@@ -10,7 +10,6 @@ datatrove divides at LF alone, strips nothing, and counts blank lines in Gopher'
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +25,7 @@ from pipeline.filters.kernels.unicode import (
     decode,
     mix,
 )
+from pipeline.kernels import kernel
 
 BULLETS = "•●*-"  # what datatrove (• -), dolma (* -) and DCLM (● • * -) take for a bullet point, together
 SHORT_LINE = 30  # characters; FineWeb (Penedo et al. 2024, section 3.6): "lines shorter than 30 characters"
@@ -61,7 +61,7 @@ def layout_statistics(
 _LINE_FEED, _CARRIAGE_RETURN, _FULL_STOP, _ELLIPSIS = 0x0A, 0x0D, 0x2E, 0x2026
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count(data: Any, starts: Any, ends: Any, classes: Any, bullets: Any, out: Any) -> None:
     size = 1024
     line_hashes, line_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
@@ -87,7 +87,7 @@ def _count(data: Any, starts: Any, ends: Any, classes: Any, bullets: Any, out: A
         out.duplicate_paragraph_characters[document] = copied
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _lines(
     data: Any, start: Any, end: Any, classes: Any, bullets: Any,
     line_hashes: Any, line_lengths: Any, paragraph_hashes: Any, paragraph_lengths: Any, out: Any, document: Any,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from pipeline.filters.kernels.unicode import (
@@ -16,9 +15,10 @@ from pipeline.filters.kernels.unicode import (
     UPPERCASE,
     decode,
 )
+from pipeline.kernels import inner
 
 
-@nb.njit(nogil=True)
+@inner
 def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
     """One line from `start`: its end and the start of the next; words, words that begin with a letter or digit, characters
     of the longest; characters in upper case, digits, all; where its visible text starts and ends; a "[" in it."""
@@ -55,7 +55,7 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
     return end, end, total, worth, longest, upper, digits, length, first, last, bracket
 
 
-@nb.njit(nogil=True)
+@inner
 def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
     """Whether the text ends with one of these characters and not with an ellipsis."""
     i = end - 1
@@ -70,12 +70,12 @@ def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
     return False
 
 
-@nb.njit(nogil=True)
+@inner
 def _lower(byte: Any) -> Any:
     return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_at(data: Any, place: Any, end: Any, pattern: Any, low: Any, high: Any) -> Any:
     """Whether `pattern[low:high]`, in lower case, stands at `place`."""
     if place + high - low > end:
@@ -86,7 +86,7 @@ def _is_at(data: Any, place: Any, end: Any, pattern: Any, low: Any, high: Any) -
     return True
 
 
-@nb.njit(nogil=True)
+@inner
 def holds(data: Any, start: Any, end: Any, phrases: Any) -> Any:
     """Whether one of the phrases is anywhere in the text."""
     pattern, bounds = phrases
@@ -105,7 +105,7 @@ _SIGN_IN = np.frombuffer(b"sign-in", np.uint8)
 _READ_MORE = np.frombuffer(b"read more...", np.uint8)
 
 
-@nb.njit(nogil=True)
+@inner
 def _equals(data: Any, place: Any, end: Any, pattern: Any) -> Any:
     if place + pattern.shape[0] > end:
         return False
@@ -115,7 +115,7 @@ def _equals(data: Any, place: Any, end: Any, pattern: Any) -> Any:
     return True
 
 
-@nb.njit(nogil=True)
+@inner
 def without_citations(data: Any, start: Any, end: Any) -> Any:
     """Take [digits], [edit] and [citation needed] out in place; the new end."""
     i, out = start, start
@@ -140,7 +140,7 @@ def without_citations(data: Any, start: Any, end: Any) -> Any:
     return out
 
 
-@nb.njit(nogil=True)
+@inner
 def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
     """Bytes of the white space character that ends at `place`; 0 where another one does."""
     i = place - 1
@@ -151,7 +151,7 @@ def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
     return 0
 
 
-@nb.njit(nogil=True)
+@inner
 def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
     """Take the three patterns out in place, with a space before (or behind) them; the new end."""
     i, out = start, start
@@ -180,7 +180,7 @@ def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
     return end
 
 
-@nb.njit(nogil=True)
+@inner
 def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
     """The place of the first letter, digit or underscore from `i` on; `end` without one."""
     while i < end:
@@ -193,7 +193,7 @@ def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
     return i
 
 
-@nb.njit(nogil=True)
+@inner
 def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> Any:
     r"""Whether the line is a number, perhaps with K, M or B, and one of the counted things: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
     i = _after_signs(data, start, end, classes)

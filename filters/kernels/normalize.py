@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit, uint8, uint32, uint64
+from numba import uint8, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup.exact import encode
@@ -31,6 +31,7 @@ from pipeline.filters.kernels.unicode import (
     SPACE,
     character_classes,
 )
+from pipeline.kernels import kernel
 
 SPELLINGS = ("lines", "lower", "words")
 
@@ -52,7 +53,7 @@ def normalize(texts: Texts, spelling: str, *, keep_lines: bool = False) -> pa.Ar
     return pa.Array.from_buffers(pa.large_string(), len(array), [valid, pa.py_buffer(bounds), content])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _normalize(
     data: Any,
     starts: Any,

@@ -13,9 +13,10 @@ What counts, and what only looks like it:
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.kernels import inner, kernel
 
 KINDS = ("email", "phone", "ip")
 EMAIL, PHONE, IP = range(3)
@@ -41,27 +42,27 @@ _AT, _DOT, _COLON, _HYPHEN, _PLUS, _OPEN, _CLOSE, _SLASH, _SPACE = 0x40, 0x2E, 0
 _HASH, _EQUALS, _UNDERSCORE, _PERCENT, _DOLLAR, _COMMA, _AND = 0x23, 0x3D, 0x5F, 0x25, 0x24, 0x2C, 0x26
 
 
-@nb.njit(nogil=True)
+@inner
 def _digit(byte: Any) -> Any:
     return 0x30 <= byte <= 0x39
 
 
-@nb.njit(nogil=True)
+@inner
 def _letter(byte: Any) -> Any:
     return 0x61 <= (byte | 0x20) <= 0x7A
 
 
-@nb.njit(nogil=True)
+@inner
 def _alnum(byte: Any) -> Any:
     return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x7A
 
 
-@nb.njit(nogil=True)
+@inner
 def _hex(byte: Any) -> Any:
     return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, rows: Any) -> Any:
     """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not."""
     count = 0
@@ -101,7 +102,7 @@ def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: A
     return count
 
 
-@nb.njit(nogil=True)
+@inner
 def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
     """The address around the "@" at `at`; an empty range where there is none."""
     first = at
@@ -142,7 +143,7 @@ def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
     return first, last
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
     """Whether the text, in any case of ASCII, is one of the words."""
     pattern, bounds = words
@@ -157,12 +158,12 @@ def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
     return False
 
 
-@nb.njit(nogil=True)
+@inner
 def _lower(byte: Any) -> Any:
     return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
 
 
-@nb.njit(nogil=True)
+@inner
 def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> Any:
     """Whether one of the words is among the `most` words before `place` on its line."""
     i = place
@@ -181,7 +182,7 @@ def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> An
     return False
 
 
-@nb.njit(nogil=True)
+@inner
 def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any) -> Any:
     """The end of an IPv4 address at `start`; `start` where there is none."""
     if start > begin and data[start - 1] in (_DOT, _HYPHEN, _UNDERSCORE):
@@ -223,7 +224,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
     return i
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_public(a: Any, b: Any, c: Any) -> Any:
     """Whether a.b.c.x is an address of the public net (IANA's special-purpose registry)."""
     if a in (0, 10, 127) or a >= 224:
@@ -240,7 +241,7 @@ def _is_public(a: Any, b: Any, c: Any) -> Any:
     return not (a == 203 and b == 0 and c == 113)
 
 
-@nb.njit(nogil=True)
+@inner
 def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
     """The IPv6 address around its first colon; an empty range where there is none."""
     first = colon
@@ -276,7 +277,7 @@ def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
     return first, i
 
 
-@nb.njit(nogil=True)
+@inner
 def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: Any, groups: Any) -> Any:
     """The end of a phone number at `start`; `start` where there is none."""
     if start > begin:
@@ -360,7 +361,7 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
     return best
 
 
-@nb.njit(nogil=True)
+@inner
 def _north_american(data: Any, groups: Any, k: Any) -> Any:
     """Whether groups 0 … k are 3-3-4 digits, perhaps after a 1; area codes begin with 2 to 9."""
     j = k - 2
@@ -373,7 +374,7 @@ def _north_american(data: Any, groups: Any, k: Any) -> Any:
     return data[groups[j, 0]] >= 0x32
 
 
-@nb.njit(nogil=True)
+@inner
 def _even(groups: Any, k: Any) -> Any:
     """Whether groups 0 … k are as national numbers write them: two to eight digits each, not a date nor a time."""
     for j in range(k + 1):

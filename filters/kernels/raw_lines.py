@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from pipeline.filters.kernels.repetition import number
 from pipeline.filters.kernels.unicode import HASH_SEED, KIND, SPACE, TERMINAL, add_hash, decode, mix
+from pipeline.kernels import inner
 
 SHORT_LINE = 30  # characters; datatrove's FineWebQualityFilter counts lines of so many as short too
 
 
-@nb.njit(nogil=True)
+@inner
 def count_lines(
     data: Any, start: Any, end: Any, classes: Any, hashes: Any, lengths: Any, visibly: Any, arrays: Any, out: Any,
     document: Any,
@@ -115,7 +115,7 @@ def count_lines(
             out.paragraph_copy_characters[document] = copied
 
 
-@nb.njit(nogil=True)
+@inner
 def count_paragraphs(
     data: Any, start: Any, end: Any, classes: Any, hashes: Any, lengths: Any, arrays: Any, out: Any, document: Any
 ) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+LIBRARIES = ("regex",)  # its tables decide what a character is
+
 # What a character may be, a bit each.
 SPACE, ALPHA, LOWER, UPPER, PREFIX, SUFFIX, INFIX, QUOTE = (1 << bit for bit in range(8))
 DOTTED, LETTER, MARK, PUNCTUATION, TERMINAL, CURRENCY, HOST, WORD = (1 << bit for bit in range(8, 16))

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +9,7 @@ from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ng
 from pipeline.filters.kernels.spacy_characters import LETTER, MARK, PUNCTUATION, SPACE, TERMINAL
 from pipeline.filters.kernels.spacy_tokens import divide, lookup_tables
 from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, decode, mix
+from pipeline.kernels import inner, kernel
 
 _Counts = npt.NDArray[np.int64]
 
@@ -39,7 +39,7 @@ def token_statistics(
     return out
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count(data: Any, starts: Any, ends: Any, tables: Any, out: Any) -> None:
     longest: Any = 0
     for document in range(starts.shape[0]):
@@ -65,7 +65,7 @@ def _count(data: Any, starts: Any, ends: Any, tables: Any, out: Any) -> None:
         ngram_characters(hashes, lengths, tokens, arrays, positions, out.top[document], out.duplicate[document])
 
 
-@nb.njit(nogil=True)
+@inner
 def _tokens(
     codes: Any, characters: Any, tables: Any, bounds: Any, tail: Any, hashes: Any, lengths: Any, out: Any, document: Any
 ) -> Any:

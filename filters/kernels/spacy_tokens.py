@@ -12,7 +12,6 @@ Whatever a document's language, this is the English tokenizer: datatrove's filte
 from functools import cache
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import regex
@@ -35,6 +34,9 @@ from pipeline.filters.kernels.spacy_characters import (
 from pipeline.filters.kernels.spacy_exceptions import special_cases
 from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, find_slot, mix, table_size
 from pipeline.filters.kernels.words import STOP_WORDS
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("regex",)  # its tables decide the tokens
 
 _LONGEST_UNIT = 6
 _LONGEST_SPECIAL = 12
@@ -105,7 +107,7 @@ def tokenize(text: str) -> list[str]:
     return found
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _hash(codes: Any, start: Any, end: Any) -> Any:
     value = HASH_SEED
     for i in range(start, end):
@@ -113,12 +115,12 @@ def _hash(codes: Any, start: Any, end: Any) -> Any:
     return mix(value)
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_digit(code: Any) -> Any:
     return 0x30 <= code <= 0x39
 
 
-@nb.njit(nogil=True)
+@inner
 def _special(codes: Any, start: Any, end: Any, tables: Any) -> Any:
     """The slot of a special case; -1: it is none."""
     if not 0 < end - start <= _LONGEST_SPECIAL:
@@ -127,7 +129,7 @@ def _special(codes: Any, start: Any, end: Any, tables: Any) -> Any:
     return slot if tables.keys[slot] != 0 else -1
 
 
-@nb.njit(nogil=True)
+@inner
 def _emit(packed: Any, at: Any, ends: Any, n: Any) -> Any:
     """The tokens of a special case that begins at `at`."""
     while packed:
@@ -138,7 +140,7 @@ def _emit(packed: Any, at: Any, ends: Any, n: Any) -> Any:
     return n
 
 
-@nb.njit(nogil=True)
+@inner
 def _prefix(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     """How many characters the prefix has."""
     code = codes[start]
@@ -156,7 +158,7 @@ def _prefix(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     return 2 if code in (0x41, 0x43) and start + 1 < end and codes[start + 1] == 0x24 else 0
 
 
-@nb.njit(nogil=True)
+@inner
 def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
     """How many characters the suffix has: of several the longest."""
     if start >= end:
@@ -194,7 +196,7 @@ def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
     return size
 
 
-@nb.njit(nogil=True)
+@inner
 def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
     """How many characters the sign has that divides the piece at `i`; 0: none does."""
     code = codes[i]
@@ -225,7 +227,7 @@ def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
     return 1 if after & ALPHA else 0
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     """Whether the piece is an address on the web or of mail: [scheme://][user@]host.name[:port][/path]."""
     dots = False
@@ -248,7 +250,7 @@ def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     return False
 
 
-@nb.njit(nogil=True)
+@inner
 def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     label, labels, low = start, 0, True
     i = start
@@ -275,7 +277,7 @@ def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     return i == end or codes[i] in (0x2F, 0x3F, 0x23)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) -> Any:
     """Divide the piece codes[start:end]: writes where its tokens end, and returns how many there are. `tail` is scratch."""
     n, tails, at, last = 0, 0, start, end
@@ -338,7 +340,7 @@ def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) 
     return _join(codes, start, tables, ends, n, tail) if n > 1 else n
 
 
-@nb.njit(nogil=True)
+@inner
 def _join(codes: Any, start: Any, tables: Any, ends: Any, n: Any, tail: Any) -> Any:
     """Tokens side by side that make up a special case become its tokens: of several the longest, then the first."""
     longest = 0
@@ -369,7 +371,7 @@ def _join(codes: Any, start: Any, tables: Any, ends: Any, n: Any, tail: Any) -> 
     return kept
 
 
-@nb.njit(nogil=True)
+@inner
 def _joined(codes: Any, begin: Any, tables: Any, ends: Any, i: Any, n: Any) -> Any:
     """How many tokens from `i` on, which begins at `begin`, make up a special case: the most that do, or 0."""
     packed: Any = 0

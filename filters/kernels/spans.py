@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
 from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.kernels import kernel
 
 Places = npt.NDArray[np.int64]
 CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
@@ -38,7 +38,7 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
     return Ranges(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]), starts, ends)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _join(offsets, starts, ends, out_offsets, out_starts, out_ends):  # type: ignore[no-untyped-def]
     k = 0
     for text in range(offsets.size - 1):
@@ -71,7 +71,7 @@ def union(several: list[Ranges]) -> Ranges:
     return join(Ranges(offsets, starts[order], ends[order]))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _apply(data, begins, lasts, offsets, starts, ends, out, bounds):  # type: ignore[no-untyped-def]
     k = 0
     for text in range(begins.size):
@@ -97,7 +97,7 @@ def apply(texts: pa.Array, ranges: Ranges) -> pa.LargeStringArray:
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(bounds), pa.py_buffer(out[:size].copy()), valid)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ranges_of_marks(marks, offsets, starts, ends, counts, out_starts, out_ends):  # type: ignore[no-untyped-def]
     """Ranges [starts[i], ends[i]) of the marked pieces i; the pieces of text t are offsets[t]:offsets[t + 1]."""
     k = 0

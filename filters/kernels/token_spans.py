@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,6 +21,7 @@ from pipeline.filters.kernels.unicode import (
     mix,
 )
 from pipeline.filters.kernels.words import joins
+from pipeline.kernels import kernel
 
 _FULL_STOP, _HYPHEN = 0x2E, 0x2D
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -46,7 +46,7 @@ def find_tokens(texts: pa.Array) -> Tokens:
     return Tokens(offsets, starts[:n], ends[:n], hashes[:n])
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts: Any, ends: Any, hashes: Any) -> Any:
     n = 0
     code: Any
@@ -89,7 +89,7 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
     return n
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _windows(offsets: Any, hashes: Any, size: Any, out: Any) -> None:
     power: Any = np.uint64(1)
     for _ in range(size):

@@ -10,10 +10,13 @@ functions it calls. After a change here, touch `words.py`, `repetition.py` and `
 from functools import cache
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import regex
+
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("regex",)  # its tables decide what a character is
 
 # What a character is (the low three bits of its class).
 SYMBOL = 0  # punctuation, symbols, private use, unassigned: a token of its own
@@ -63,14 +66,14 @@ def character_classes() -> npt.NDArray[np.uint8]:
     return classes
 
 
-@nb.njit(inline="always")
+@inner
 def decode(data: Any, i: Any, end: Any) -> Any:
     """The character at byte `i`: its code point and its bytes. Broken UTF-8 is U+FFFD and never reads past `end`."""
     packed = _decode(data, i, end)
     return packed >> 3, packed & 7
 
 
-@nb.njit(nogil=True)
+@inner
 def _decode(data: Any, i: Any, end: Any) -> Any:
     """Code point << 3 | bytes: one integer and one loop, not a pair and four branches, for Numba inlines that without
     reference counting, which makes it five times as fast."""
@@ -91,13 +94,13 @@ HASH_SEED = np.uint64(0xCBF29CE484222325)
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-@nb.njit(nogil=True)
+@inner
 def add_hash(value: Any, code: Any) -> Any:
     """The hash of a string, from HASH_SEED on, with one more code point. `mix` it at the end, before it is used."""
     return (value ^ np.uint64(code)) * HASH_FACTOR
 
 
-@nb.njit(nogil=True)
+@inner
 def mix(x: Any) -> Any:
     """MurmurHash3's 64-bit finalizer, a bijection after which every bit depends on every bit; but never 0."""
     x ^= x >> np.uint64(33)
@@ -107,7 +110,7 @@ def mix(x: Any) -> Any:
     return max(x ^ (x >> np.uint64(33)), np.uint64(1))
 
 
-@nb.njit(nogil=True)
+@inner
 def table_size(entries: Any) -> Any:
     """Slots of an open-addressing table for so many keys: a power of two, at most half full."""
     size = 64
@@ -116,7 +119,7 @@ def table_size(entries: Any) -> Any:
     return size
 
 
-@nb.njit(nogil=True)
+@kernel
 def find_slot(keys: Any, mask: Any, key: Any) -> Any:
     """The slot that holds `key`, or the free one (0) where it belongs. Linear probing; keys are never 0."""
     slot = np.int64(mix(key) & np.uint64(mask))

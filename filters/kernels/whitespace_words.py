@@ -14,7 +14,6 @@ import unicodedata
 from functools import cache
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -36,6 +35,9 @@ from pipeline.filters.kernels.unicode import (
     decode,
     mix,
 )
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("regex", "unicode")  # their tables decide the words
 
 NGRAMS = range(2, 11)
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -204,7 +206,7 @@ def _decomposed_lengths() -> npt.NDArray[np.int64]:
     return table
 
 
-@nb.njit(nogil=True)
+@inner
 def _most(data: Any, start: Any, end: Any) -> Any:
     """At most so many pieces, lines and paragraphs: one more than bytes that are, or may begin, white space."""
     most = 2
@@ -213,7 +215,7 @@ def _most(data: Any, start: Any, end: Any) -> Any:
     return most
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count(
     data: Any,
     starts: Any,
@@ -250,7 +252,7 @@ def _count(
             count_paragraphs(data, start, end, classes, hashes, lengths, arrays, out, document)
 
 
-@nb.njit(nogil=True)
+@inner
 def _pieces(
     data: Any, start: Any, end: Any, classes: Any, lower: Any, sizes: Any, stops: Any, fold: Any,
     hashes: Any, lengths: Any, histogram: Any, out: Any, document: Any,
@@ -339,12 +341,12 @@ def _pieces(
     return n
 
 
-@nb.njit(nogil=True)
+@inner
 def _span(ends: Any, start: Any, n: Any) -> Any:
     return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: Any, document: Any) -> None:
     """Every variant of the shares of n-grams, n = 2 … 10; `arrays` number the tokens already. See `repetition`."""
     keys, slots, ids, counts, first = arrays
@@ -390,7 +392,7 @@ def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: An
         out.all[document, column] = whole
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count_words(
     data: Any,
     starts: Any,
@@ -431,7 +433,7 @@ def _count_words(
         _shares(hashes, lengths, n, arrays, positions, ngrams, document)
 
 
-@nb.njit(nogil=True)
+@inner
 def _most_repeats(hashes: Any, n: Any) -> Any:
     """The most often that a sequence of 1 to LONGEST_PERIOD tokens stands in a row; 1 where nothing follows itself."""
     most = min(n, 1)

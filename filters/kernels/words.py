@@ -22,7 +22,6 @@ the others need none. Text without a terminal at its end (a heading, a menu) is 
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -46,6 +45,7 @@ from pipeline.filters.kernels.unicode import (
     decode,
     mix,
 )
+from pipeline.kernels import inner, kernel
 
 # Gopher (Rae et al. 2021, appendix A1.1): "at least two of the following English words".
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -89,7 +89,7 @@ def word_statistics(
     return out
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, out: Any) -> None:
     size = 4096
     hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
@@ -109,7 +109,7 @@ _FULL_STOP, _HYPHEN, _COMMA, _UNDERSCORE, _APOSTROPHE, _QUOTE, _MIDDLE_DOT = 0x2
 _EXCLAMATION, _QUESTION, _HASH, _CURLY, _ELLIPSIS = 0x21, 0x3F, 0x23, 0x7B, 0x2026
 
 
-@nb.njit(nogil=True)
+@inner
 def joins(code: Any, before: Any, after: Any) -> Any:
     """Whether the symbol `code` joins two characters of these kinds into one word."""
     if before == LETTER and after == LETTER:
@@ -122,7 +122,7 @@ def joins(code: Any, before: Any, after: Any) -> Any:
 _NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-letter word, a symbol
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _tokens(
     data: Any, start: Any, end: Any, classes: Any, stops: Any, hashes: Any, lengths: Any, out: Any, document: Any
 ) -> Any:

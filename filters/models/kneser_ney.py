@@ -22,7 +22,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -43,6 +42,7 @@ from pipeline.filters.models.perplexity import (
     special,
     word_hash,
 )
+from pipeline.kernels import kernel
 
 Keys = npt.NDArray[np.uint64]
 _CHUNK = 1 << 20  # words
@@ -189,7 +189,7 @@ def _words(lines: pa.Array) -> tuple[Keys, tuple[Keys, npt.NDArray[np.int64], pa
     return stream, (keys, counts.astype(np.int64), pa.array(spelt, pa.large_binary()).cast(pa.large_string()))
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _hash_lines(data: Any, starts: Any, ends: Any, stream: Any, places: Any, stops: Any) -> Any:
     """Hashes of the words, each line followed by a zero; returns how many numbers that are."""
     count = 0
@@ -260,7 +260,7 @@ def _count(folder: Path, corpus: _Corpus, order: int, limits: list[int], passes:
     return _Counted(files, frequencies)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _slot(table: Any, key: Any) -> Any:
     mask = np.uint64(table.shape[0] - 1)
     slot = key & mask
@@ -269,7 +269,7 @@ def _slot(table: Any, key: Any) -> Any:
     return slot
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _add(
     stream: Any, at: Any, order: Any, begin: Any, end: Any, passes: Any, number: Any, table: Any, used: Any
 ) -> Any:
@@ -324,14 +324,14 @@ def _grown(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return larger
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _move(table: Any, larger: Any) -> None:
     for row in range(table.shape[0]):
         if table[row].key != 0:
             larger[_slot(larger, table[row].key)] = table[row]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _totals(table: Any, order: Any) -> Any:
     """How often each n-gram occurs: as often as it does after each word that comes before it."""
     total = np.zeros(table.shape[0], np.int64)

@@ -23,7 +23,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
@@ -32,6 +31,9 @@ from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
+from pipeline.kernels import inner, kernel
+
+LIBRARIES = ("pyarrow",)  # its tables decide what white space is
 
 MAGIC = b"ngrams 1"
 BEGIN, END, UNKNOWN = b"<s>", b"</s>", b"<unk>"
@@ -140,13 +142,13 @@ def _checksum(table: Table) -> str:
 # --- Keys and the table ----------------------------------------------------------------------------------------------
 
 
-@nb.njit(nogil=True, inline="always")
+@inner(forceinline=True)
 def longer(key: Any, word: Any) -> Any:
     """The key of an n-gram with one more word before it; that of a single word is the word's hash."""
     return mix(key * HASH_FACTOR + word)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def word_hash(data: Any, start: Any, end: Any) -> Any:
     """The hash of a word's bytes, never 0."""
     value = HASH_SEED
@@ -155,12 +157,12 @@ def word_hash(data: Any, start: Any, end: Any) -> Any:
     return mix(value)
 
 
-@nb.njit(nogil=True)
+@inner
 def _home(key: Any, size: Any) -> Any:
     return np.int64((key >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _find(table: Any, size: Any, key: Any) -> Any:
     """The row of a key, or -1. Keys ascend, so a search ends at the first larger one."""
     row = _home(key, size)
@@ -169,7 +171,7 @@ def _find(table: Any, size: Any, key: Any) -> Any:
     return row if table[row, 0] == key else -1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _rows(keys: Any, size: Any, rows: Any) -> None:
     free = 0
     for i in range(keys.shape[0]):
@@ -202,7 +204,7 @@ def special() -> npt.NDArray[np.uint64]:
     return np.array([word_hash(word, 0, len(word)) for word in words], np.uint64)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: Any, special: Any, out: Any) -> None:
     size = np.int64(table[table.shape[0] - 1, 1])
     floats = table.view(np.float32)  # columns 2 and 3: probability and weight
@@ -333,7 +335,7 @@ def _blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
         yield b"".join(some)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _number(data: Any, i: Any, end: Any) -> Any:
     """A decimal number at byte i, and where it ends (-1: there is none)."""
     sign, value, scale, exponent, digits = 1.0, 0.0, 0, 0, 0
@@ -360,7 +362,7 @@ def _number(data: Any, i: Any, end: Any) -> Any:
     return sign * value * 10.0 ** (exponent - scale), i if digits else -1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _parse(data: Any, order: Any, keys: Any, log10: Any, backoff: Any, shorter: Any) -> Any:
     """Fill the arrays from whole lines; the number of lines, or minus the place of one that is none."""
     words = np.empty(MOST, np.uint64)

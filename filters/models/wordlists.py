@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit, uint64
+from numba import uint64
 
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import as_text_array, fmix64, word_hashes
 from pipeline.filters.kernels.unicode import find_slot, table_size
+from pipeline.kernels import inner, kernel
 
 _NO_LISTS = ("license", "readme", "users", "package.json", "licence")
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -102,18 +103,18 @@ def _read(file: Path) -> list[str]:
 
 def _compile(entries: Sequence[str]) -> _List:
     phrases = [words for words in word_hashes(pa.array(entries, pa.large_string())) if len(words)]
-    keys = np.zeros(table_size(len(phrases)), np.uint64)
+    keys = np.zeros(table_size.py_func(len(phrases)), np.uint64)
     for words in phrases:
         _insert(keys, words)
     return _List(keys, max(map(len, phrases)))
 
 
-@njit(nogil=True)
+@inner
 def _phrase(value: Any, word: Any) -> Any:
     return value * uint64(_GOLDEN) + word
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _insert(keys: Any, words: Any) -> None:
     value = uint64(words.size)
     for word in words:
@@ -122,7 +123,7 @@ def _insert(keys: Any, words: Any) -> None:
     keys[find_slot(keys, keys.size - 1, key)] = key
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count(words: Any, keys: Any, longest: Any) -> Any:
     """At each word the longest entry that begins there; the next may begin after it."""
     found = i = 0

@@ -1,39 +1,39 @@
-"""Where compiled kernels are kept."""
+"""Which steps have their kernels compiled already, without importing Numba; and Numba's folder for extract/native."""
 
 import hashlib
 import os
-import tempfile
+from functools import cache
 from pathlib import Path
+
+from pipeline.files import kernel_folder
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def use_kernel_cache() -> None:
-    """Give Numba a cache folder of this version of the code; called before Numba is imported.
+    """Give Numba a cache folder of this version of extract/native, whose kernels it caches itself; called before Numba is
+    imported. Numba notices a change of the file that a kernel is in, but not of the files that it calls into.
 
-    Numba notices a change of the file that a kernel is in, but not of the files that it calls into: kernels of another
-    version of this package would stay in use. And a read-only install must still cache somewhere.
+    All other kernels know themselves where they are kept: see `pipeline.kernels`.
     """
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
-    package = Path(__file__).parents[1]
-    files = sorted([*package.glob("*/*.py"), *package.glob("*/*/*.py")])  # "**" does not follow the links in here
-    contents = {file: file.read_bytes() for file in files}
-    folders = {file.parent for file, content in contents.items() if b"numba" in content}
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        native = _digest(sorted((_PACKAGE / "extract" / "native").glob("*.py")))
+        os.environ["NUMBA_CACHE_DIR"] = str(kernel_folder().with_name(f"native-{native}"))
+
+
+def marker(step: str) -> Path:
+    """What lies in the cache folder once a step's kernels are compiled."""
+    return kernel_folder() / f"{step}-{_version()}.compiled"
+
+
+@cache
+def _version() -> str:
+    files = sorted([*_PACKAGE.glob("*.py"), *_PACKAGE.glob("*/*.py"), *_PACKAGE.glob("*/*/*.py")])
+    return _digest([file for file in files if b"njit" in (text := file.read_bytes()) or b"pipeline.kernels" in text])
+
+
+def _digest(files: list[Path]) -> str:
     code = hashlib.blake2b(digest_size=8)
-    for file, content in contents.items():
-        if file.parent in folders:  # a folder's kernels call into, and take numbers from, that folder alone
-            code.update(content)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = home if _writable(home) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
-    os.environ["NUMBA_CACHE_DIR"] = str(root / "corpus-pipeline" / f"kernels-{code.hexdigest()}")
-
-
-def marker(step: str) -> Path | None:
-    """What lies in the cache folder once a step's kernels are compiled; None where Numba caches beside the code."""
-    folder = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(folder) / f"{step}.compiled" if folder else None
-
-
-def _writable(place: Path) -> bool:
-    while not place.exists():
-        place = place.parent
-    return os.access(place, os.W_OK)
+    for file in files:  # "**" of glob() would not follow the links to the rooms
+        code.update(file.read_bytes())
+    return code.hexdigest()

@@ -14,7 +14,7 @@ Kernels = tuple[Callable[[Any], None], Any, str]
 
 def cold(steps: Iterable[Step]) -> list[Step]:
     """Those of the steps whose kernels this version has not compiled here yet."""
-    return [step for step in steps if step.kernels and (file := marker(step.name)) and not file.exists()]
+    return [step for step in steps if step.kernels and not marker(step.name).exists()]
 
 
 def warm_up(step: Step, options: Any) -> None:
@@ -26,9 +26,8 @@ def warm_up(step: Step, options: Any) -> None:
 def _compile(kernels: Kernels) -> None:
     function, options, name = kernels
     function(options)
-    if file := marker(name):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    marker(name).parent.mkdir(parents=True, exist_ok=True)
+    marker(name).touch()
 
 
 @contextmanager

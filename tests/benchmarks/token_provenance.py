@@ -32,7 +32,7 @@ def main() -> None:
         [name] = draw.choices(list(splits), sizes)
         found = find_token(run, name, draw.randrange(splits[name].tokens))
         place = found["document"]
-        told = story(run, run.parts[place["file"]], place["row"])
+        told = story(run, *run.locate(place["file"], place["row"]))
         with tempfile.TemporaryDirectory() as folder:
             cut = Path(folder) / Path(told["record"]["file"]).name
             cut.write_bytes(raw_record(told))

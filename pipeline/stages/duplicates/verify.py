@@ -84,6 +84,8 @@ class Candidates:
 
 def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidates:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
+    from pipeline.filters.dedup.clusters import count_documents
+
     total = sum(rows_in(source.file(EXTRACT)) for source in everything)
     alive, compared = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     roots: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
@@ -101,9 +103,7 @@ def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidat
             compared[rows[second]] = compared[root[second]] = True
             start += len(group)
     documents = np.zeros(total, np.int32)
-    for low in range(0, total, 1 << 20):
-        block = slice(low, low + (1 << 20))
-        np.add.at(documents, roots[block], alive[block].astype(np.int32))
+    count_documents(alive, roots, documents)
     return Candidates(alive, compared, roots, documents)
 
 
