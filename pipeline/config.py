@@ -114,8 +114,8 @@ class Url(Section):
 class Extract(Section):
     """HTML to text."""
 
-    extractor: Literal["native", "trafilatura", "resiliparse"] = "native"
-    """tests/benchmarks/extractors.py compares them."""
+    extractor: str = "native"
+    """native, trafilatura or resiliparse; tests/benchmarks/extractors.py compares them."""
     main_content: bool = True
     """False keeps navigation and boilerplate too."""
     format: Literal["text", "markdown"] = "text"

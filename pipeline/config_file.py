@@ -146,7 +146,8 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
 
 def check_extract(extract: Extract, where: str) -> None:
     """The extractor offers what is asked of it."""
-    from pipeline.extract.options import TextOptions, check_offer
+    from pipeline.extract.options import TextOptions
+    from pipeline.extract.pages.markup import check_offer
 
     try:
         check_offer(TextOptions(**extract.model_dump(include={field.name for field in fields(TextOptions)})))

@@ -45,7 +45,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[extract]\nextractor = "x"',
-            "c.toml: extract.extractor: input should be 'native', 'trafilatura' or 'resiliparse', not 'x'",
+            "c.toml: extract.extractor: 'x' is not one of native, trafilatura, resiliparse",
         ),
         (
             MINIMAL + '[mask]\nkinds = ["emial"]',

@@ -3,19 +3,21 @@
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pipeline.config import Config
+from pipeline.config_file import check_extract, validate
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text
 from pipeline.extract.inputs.archive import Record, read_records
 from pipeline.extract.inputs.sources import find_inputs
-from pipeline.extract.options import EXTRACTORS, Extractor, TextOptions
+from pipeline.extract.options import TextOptions
 from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
-from pipeline.extract.pages import markup
-from pipeline.extract.pages.markup import extract_page, nesting, page_title
+from pipeline.extract.pages.markup import EXTRACTORS, Extractor, bounded, extract_page, nesting, page_title
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -28,7 +30,7 @@ ARTICLE = (
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
-def test_text_of_a_page(extractor: Extractor) -> None:
+def test_text_of_a_page(extractor: str) -> None:
     text = html_to_text(ARTICLE, extractor=extractor)
     assert "Grüße aus 東京. The harbour was quiet" in text
     assert "Copyright" not in text
@@ -54,7 +56,7 @@ def test_extractors_that_are_not_used_are_not_loaded() -> None:
 
 
 @pytest.mark.parametrize("extractor", ["native", "trafilatura"])
-def test_markdown_comments_and_tables(extractor: Extractor) -> None:
+def test_markdown_comments_and_tables(extractor: str) -> None:
     table = "<table><tr><th>Boat</th><th>Metres</th></tr><tr><td>Old Anna</td><td>twelve</td></tr></table>"
     page = ARTICLE.replace(
         "</article>", f"<h2>Boats</h2>{f'<p>{WORDS * 3}</p>' * 3}{table}<p>{WORDS * 3}</p></article>"
@@ -85,11 +87,32 @@ def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
 
 def test_an_unknown_extractor_is_a_user_error() -> None:
     with pytest.raises(UserError, match="'lynx' is not one of native, trafilatura, resiliparse"):
-        html_to_text("<p>x", extractor="lynx")  # type: ignore[arg-type]
+        html_to_text("<p>x", extractor="lynx")
+    with pytest.raises(UserError, match=r"did you mean trafilatura\?"):
+        extract_page("<p>x", TextOptions(extractor="trafilatur"))
+    with pytest.raises(UserError, match="'lynx' is not one of"):
+        list(rows([response()], ExtractOptions(extractor="lynx"), archive="x"))
+
+
+def test_an_extractor_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shout(html: str, options: TextOptions, url: str | None) -> str:
+        return f"{html.upper()} {url}"
+
+    monkeypatch.setitem(EXTRACTORS, "toy", Extractor(name="toy", help="shouts", page=bounded(shout)))
+    assert html_to_text("<p>x", extractor="toy", url="u") == "<P>X u"
+    (row,) = rows([response()], ExtractOptions(extractor="toy"), archive="x")
+    assert row.text is not None
+    assert row.text.startswith("<HTML>")
+    raw = {"input": {"paths": ["x"]}, "extract": {"extractor": "toy"}}
+    config = validate(Config, raw, "here")
+    check_extract(config.extract, "here")
+    assert config.extract.extractor == "toy"
+    with pytest.raises(UserError, match='^extractor: "toy" has no tables = false; "native" has$'):
+        html_to_text("<p>x", extractor="toy", tables=False)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
-def test_depth_and_tags_are_bounded(extractor: Extractor) -> None:
+def test_depth_and_tags_are_bounded(extractor: str) -> None:
     def nested(depth: int) -> str:
         return f"<html><body>{'<div>' * depth}{WORDS * 5}{'</div>' * depth}</body></html>"
 
@@ -105,15 +128,15 @@ def test_depth_and_tags_are_bounded(extractor: Extractor) -> None:
     assert nesting("<div><p><p><br></div></div></div><div><span>" * 3) == 2 + 1
 
 
-@pytest.mark.parametrize(("extractor", "name"), [("trafilatura", "_trafilatura"), ("resiliparse", "_resiliparse")])
+@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
 @pytest.mark.parametrize("error", [RecursionError("too deep"), ValueError("odd"), MemoryError()])
 def test_what_an_extractor_raises_is_a_reason(
-    monkeypatch: pytest.MonkeyPatch, extractor: Extractor, name: str, error: Exception
+    monkeypatch: pytest.MonkeyPatch, extractor: str, error: Exception
 ) -> None:
     def fail(*arguments: object) -> str:
         raise error
 
-    monkeypatch.setattr(markup, name, fail)
+    monkeypatch.setitem(EXTRACTORS, extractor, replace(EXTRACTORS[extractor], page=bounded(fail)))
     page = extract_page(ARTICLE, TextOptions(extractor=extractor))
     assert (page.problem, page.text, page.title) == ("extractor_failed", None, "The harbour & more")
     assert page.detail == f"{type(error).__name__}: {error}"
@@ -239,11 +262,11 @@ def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch:
     seen: list[int] = []
     worked: list[int] = []
 
-    def note(html: str, options: TextOptions) -> str:
+    def note(html: str, options: TextOptions, url: str | None) -> str:
         worked.append(seen[-1])
         return "text"
 
-    monkeypatch.setattr(markup, "_resiliparse", note)
+    monkeypatch.setitem(EXTRACTORS, "resiliparse", replace(EXTRACTORS["resiliparse"], page=bounded(note)))
     records = [response(), response(), Record("request"), response()]
     found = list(rows(records, OPTIONS, archive="x", at=seen.append, skip=frozenset({1, 2})))
     assert [row.dropped for row in found] == [[], ["crashed"], ["record_type", "crashed"], []]

@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import UserError, did_you_mean
-
-Extractor = Literal["native", "trafilatura", "resiliparse"]
-EXTRACTORS: tuple[Extractor, ...] = ("native", "trafilatura", "resiliparse")
 Format = Literal["text", "markdown"]
 FORMATS: tuple[Format, ...] = ("text", "markdown")
 
@@ -18,7 +14,8 @@ MAX_DEPTH = 500
 class TextOptions:
     """The choices that a page's text depends on."""
 
-    extractor: Extractor = "native"
+    extractor: str = "native"
+    """A name in pages.markup.EXTRACTORS."""
     main_content: bool = True
     """False keeps all that is visible, by resiliparse where trafilatura is named."""
     format: Format = "text"
@@ -31,23 +28,3 @@ class TextOptions:
     """In Markdown, absolute where the page's URL is given or it says so itself."""
     max_depth: int = MAX_DEPTH
     """Nested elements of a page."""
-
-
-def check_offer(options: TextOptions) -> None:
-    """UserError where the extractor does not offer what is asked of it."""
-    if options.extractor not in EXTRACTORS:
-        near = did_you_mean(options.extractor, EXTRACTORS)
-        raise UserError(f"extractor: {options.extractor!r} is not one of {', '.join(EXTRACTORS)}{near}")
-    if options.format not in FORMATS:
-        near = did_you_mean(options.format, FORMATS)
-        raise UserError(f"format: {options.format!r} is not one of {', '.join(FORMATS)}{near}")
-    everything = options.extractor == "trafilatura" and not options.main_content
-    markdown = options.format == "markdown"
-    if (options.extractor == "resiliparse" or everything) and (markdown or not options.tables):
-        asked = 'format = "markdown"' if markdown else "tables = false"
-        whole = " with main_content = false, which is resiliparse's" if everything else ""
-        raise UserError(f'extractor: "{options.extractor}"{whole} has no {asked}; "native" has')
-    if options.captions is not None and options.extractor != "native":
-        raise UserError(f'captions: "{options.extractor}" has no choice of them; "native" has')
-    if options.links and not markdown:
-        raise UserError('links: needs format = "markdown"')

@@ -14,10 +14,10 @@ from isal import igzip
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.extract.inputs.archive import read_records
-from pipeline.extract.options import EXTRACTORS, TextOptions
+from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.charset import decode
 from pipeline.extract.pages.coding import undo
-from pipeline.extract.pages.markup import extract_page
+from pipeline.extract.pages.markup import EXTRACTORS, extract_page
 
 LIMIT = 10_000_000
 

@@ -92,7 +92,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 
 def work(path: str, extractor: str, results: "mp.Queue[tuple[float, float, str]]") -> None:
-    options = ExtractOptions(extractor=extractor)  # type: ignore[arg-type]
+    options = ExtractOptions(extractor=extractor)
     simple = Path(path).with_name("simple.warc.gz")
     list(rows(read_records(simple, max_record_bytes=1000), options, archive="x"))
     before = peak_bytes() / 2**20

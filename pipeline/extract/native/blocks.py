@@ -6,12 +6,12 @@ broken page would lose its text: an element, comment or quote that never ends is
 Every loop is linear in the page: what is found not to end is not searched for again.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import entry, inner
 from pipeline.extract.native.lanes import LANES, at_most, copy, count, equal, first
 from pipeline.extract.native.names import BLOCK, KIND, OPAQUE, TAG, TAG_TABLE, TAGS, VOID, look_up
 from pipeline.extract.native.syntax import (
@@ -76,7 +76,7 @@ class Parsed(NamedTuple):
     link first and last byte of its target in the page. None crosses another or leaves its block."""
 
 
-@njit(nogil=True)
+@inner
 def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
     """Depth after the ends that a start tag implies: of p before a block, of li before li, of cells and rows."""
     cell = new == _TD or new == _TH
@@ -116,7 +116,7 @@ def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(nogil=True)
+@inner
 def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
     """Depth after an end tag; as it was where no element near enough is what it ends."""
     z = depth - 1
@@ -132,7 +132,7 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
     return depth
 
 
-@njit(nogil=True)
+@inner
 def _mark_ends(marks, state, kind, o):  # type: ignore[no-untyped-def]
     """End the open mark of a kind, if there is one; those begun inside it are given up. `state`: where the open mark of
     each kind begins, or -1; how many marks there are, and were before this block; a link's target."""
@@ -146,7 +146,7 @@ def _mark_ends(marks, state, kind, o):  # type: ignore[no-untyped-def]
         state[3] += 1
 
 
-@njit(nogil=True)
+@inner
 def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
     """End all open marks with their block, the inner first; a block without text has none."""
     for _ in range(3):
@@ -162,7 +162,7 @@ def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
     state[4] = state[3]
 
 
-@njit(nogil=True, cache=True)
+@entry
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
     """Parse a page in UTF-8, with marks if `inline`.
 
@@ -191,8 +191,11 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     never = np.zeros(len(TAGS) + 1, np.bool_)
     open_[0] = 0
     parent[0], tag[0], hints[0], path[0] = -1, 0, 0, 7
-    depth, elements, blocks = 1, 1, 0
-    o = begun = 0
+    # Not 1 and 0: those are types of their own to Numba, and what is called with them is compiled twice.
+    depth: Any = np.int64(1)
+    o: Any = np.int64(0)
+    begun = o
+    elements, blocks = 1, 0
     in_link = bold = pre = False
     link_bytes = bold_bytes = links = images = breaks = 0
     space = True

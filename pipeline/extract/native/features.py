@@ -4,10 +4,10 @@ None of it is a word of the page: the same template filled with another text giv
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.extract.native.blocks import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
+from pipeline.extract.native.compiled import entry, inner
 from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
 from pipeline.extract.native.trees import CONTEXT, LEVELS
 from pipeline.extract.native.words import (
@@ -59,24 +59,24 @@ _AROUND_COUNT = len(_AROUND)
 _T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG = range(6)
 
 
-@njit(nogil=True)
+@inner
 def _long(row):  # type: ignore[no-untyped-def]
     """Running text: a sentence or more, and not a list of links."""
     return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
 
 
-@njit(nogil=True)
-def _sums(page):  # type: ignore[no-untyped-def]
+@inner
+def _sums(home, parent, stats, tag):  # type: ignore[no-untyped-def]
     """Sums over each element's subtree, and its score as the container of the content, as Readability has it."""
-    count = len(page.tag)
+    count = len(tag)
     sums = np.zeros((count, 6), np.float32)
     score = np.zeros(count, np.float32)
     block_above = np.full(count, -1, np.int32)
     for e in range(1, count):
-        p = page.parent[e]
-        block_above[e] = p if p == 0 or KIND[page.tag[p]] & BLOCK else block_above[p]
-    for i in range(len(page.home)):
-        row, e = page.stats[i], page.home[i]
+        p = parent[e]
+        block_above[e] = p if p == 0 or KIND[tag[p]] & BLOCK else block_above[p]
+    for i in range(len(home)):
+        row, e = stats[i], home[i]
         chars, links = row[CHARS], row[LINK_SHARE]
         sums[e, _T_CHARS] += chars
         sums[e, _T_LINKED] += chars * links
@@ -93,7 +93,8 @@ def _sums(page):  # type: ignore[no-untyped-def]
                 if block_above[block_above[e]] >= 0:
                     score[block_above[block_above[e]]] += worth / 2
     for e in range(count - 1, 0, -1):
-        sums[page.parent[e]] += sums[e]
+        for z in range(6):
+            sums[parent[e], z] += sums[e, z]
     top = 0
     best = np.float32(0)
     for e in range(count):
@@ -103,7 +104,7 @@ def _sums(page):  # type: ignore[no-untyped-def]
     return sums, block_above, top, best
 
 
-@njit(nogil=True)
+@inner
 def _slot(keys, used, key):  # type: ignore[no-untyped-def]
     """Place of a key in an open hash table, its own or a free one."""
     mask = len(keys) - 1
@@ -113,11 +114,11 @@ def _slot(keys, used, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(nogil=True)
-def _repeats(page):  # type: ignore[no-untyped-def]
+@inner
+def _repeats(home, path, prints, stats):  # type: ignore[no-untyped-def]
     """For each block: sums over the blocks with its path (count, characters, linked, stop words), and how often its text
     is on the page."""
-    count = len(page.home)
+    count = len(home)
     size = 16
     while size < 2 * count:
         size *= 2
@@ -128,24 +129,24 @@ def _repeats(page):  # type: ignore[no-untyped-def]
     texts = np.zeros(size, np.float32)
     text_place = np.empty(count, np.int64)
     for i in range(count):
-        row, key = page.stats[i], page.path[page.home[i]]
+        row, key = stats[i], path[home[i]]
         at = _slot(keys, used, key)
         keys[at], used[at], place[i] = key, True, at
         sums[at, 0] += 1
         sums[at, 1] += row[CHARS]
         sums[at, 2] += row[CHARS] * row[LINK_SHARE]
         sums[at, 3] += row[STOP_WORDS]
-        at = _slot(text_keys, text_used, page.print[i])
-        text_keys[at], text_used[at], text_place[i] = page.print[i], True, at
+        at = _slot(text_keys, text_used, prints[i])
+        text_keys[at], text_used[at], text_place[i] = prints[i], True, at
         texts[at] += 1
     return sums, place, texts, text_place
 
 
-@njit(nogil=True)
-def ancestors(page, sums, block_above, i, found):  # type: ignore[no-untyped-def]
+@inner
+def ancestors(home, tag, sums, block_above, i, found):  # type: ignore[no-untyped-def]
     """LEVELS block elements around a block into `found`, each holding more blocks than the one before."""
-    z = page.home[i]
-    if not KIND[page.tag[z]] & BLOCK and block_above[z] >= 0:
+    z = home[i]
+    if not KIND[tag[z]] & BLOCK and block_above[z] >= 0:
         z = block_above[z]
     for level in range(LEVELS):
         found[level] = z
@@ -154,9 +155,9 @@ def ancestors(page, sums, block_above, i, found):  # type: ignore[no-untyped-def
             z = block_above[z]
 
 
-@njit(nogil=True)
-def _of_itself(page, i, x):  # type: ignore[no-untyped-def]
-    row = page.stats[i]
+@inner
+def _of_itself(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-def]
+    row = stats[i]
     chars, words = max(np.float32(1), row[CHARS]), max(np.float32(1), row[WORDS])
     x[0] = row[CHARS]
     x[1] = words
@@ -172,78 +173,79 @@ def _of_itself(page, i, x):  # type: ignore[no-untyped-def]
     x[11] = row[COMMAS]
     x[12] = row[CAPITALISED] / words
     x[13] = row[IMAGES]
-    e = page.home[i]
+    e = home[i]
     for z in range(14, 17):
-        x[z] = _RANK[page.tag[e]]
-        e = max(page.parent[e], 0)
+        x[z] = _RANK[tag[e]]
+        e = max(parent[e], 0)
 
 
-@njit(nogil=True)
-def _of_neighbours(page, i, x):  # type: ignore[no-untyped-def]
-    e = page.home[i]
+@inner
+def _of_neighbours(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-def]
+    e = home[i]
     for side in range(_NEIGHBOURS):
         j = i + (side - 3 if side < 3 else side - 2)
         o = side * _NEIGHBOUR
-        if j < 0 or j >= len(page.home):
+        if j < 0 or j >= len(home):
             x[o : o + _NEIGHBOUR] = -1
             continue
-        row, other = page.stats[j], page.home[j]
+        row, other = stats[j], home[j]
         x[o] = row[CHARS]
         x[o + 1] = row[LINK_SHARE]
         x[o + 2] = row[STOP_WORDS] / max(np.float32(1), row[WORDS])
         x[o + 3] = row[SENTENCE_END]
-        x[o + 4] = _RANK[page.tag[other]]
-        x[o + 5] = 1 if other == e or page.parent[other] == page.parent[e] else 0
+        x[o + 4] = _RANK[tag[other]]
+        x[o + 5] = 1 if other == e or parent[other] == parent[e] else 0
 
 
-@njit(nogil=True, cache=True)
+@entry
 def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
-    count, elements = len(page.home), len(page.tag)
+    home, parent, stats, tag, own_hints = page.home, page.parent, page.stats, page.tag, page.hints
+    count, elements = len(home), len(tag)
     table = np.empty((count, FEATURES), np.float32)
     around = np.empty((count, LEVELS), np.int32)
     for i in range(count):
-        row = page.stats[i]
+        row = stats[i]
         row[WORDS] += row[IDEOGRAPHS] * np.float32(0.6)  # a word of Chinese is 1.5 characters, or a little more
-    sums, block_above, top, best = _sums(page)
-    path_sums, path_place, texts, text_place = _repeats(page)
+    sums, block_above, top, best = _sums(home, parent, stats, tag)
+    path_sums, path_place, texts, text_place = _repeats(home, page.path, page.print, stats)
 
     # What lies above each element: hints, tags; its depth; whether it is on the way to `top`.
     hints, tags = np.zeros(elements, np.int64), np.zeros(elements, np.int64)
     near, depth = np.zeros(elements, np.int64), np.zeros(elements, np.float32)
     for e in range(elements):
-        p = page.parent[e]
-        hints[e] = near[e] = page.hints[e]
-        bit = _BIT[page.tag[e]]
+        p = parent[e]
+        hints[e] = near[e] = own_hints[e]
+        bit = _BIT[tag[e]]
         if bit >= 0:
             tags[e] = np.int64(1) << bit
         if p >= 0:
             hints[e] |= hints[p]
             tags[e] |= tags[p]
             depth[e] = depth[p] + 1
-            near[e] |= page.hints[p]
-            if page.parent[p] >= 0:
-                near[e] |= page.hints[page.parent[p]]
+            near[e] |= own_hints[p]
+            if parent[p] >= 0:
+                near[e] |= own_hints[parent[p]]
     on_way = np.zeros(elements, np.bool_)
     e = top
     while e >= 0:
         on_way[e] = True
-        e = page.parent[e]
+        e = parent[e]
 
     next_long = np.empty(count, np.float32)
     distance = np.float32(99)
     for i in range(count - 1, -1, -1):
         next_long[i] = distance
-        distance = np.float32(1) if _long(page.stats[i]) else distance + 1
+        distance = np.float32(1) if _long(stats[i]) else distance + 1
 
     one = np.float32(1)
     total = sums[0]
     chars = max(one, total[_T_CHARS])
     before, since_long, headings, since_heading = np.float32(0), np.float32(99), np.float32(0), np.float32(99)
     for i in range(count):
-        x, row, e = table[i], page.stats[i], page.home[i]
+        x, row, e = table[i], stats[i], home[i]
         x[:CONTEXT] = 0
-        _of_itself(page, i, x[CONTEXT:_O_POSITION])
+        _of_itself(home, parent, stats, tag, i, x[CONTEXT:_O_POSITION])
         o = _O_POSITION
         x[o] = before / chars
         x[o + 1] = np.float32(i) / count
@@ -254,9 +256,9 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         x[o + 6] = before
         before += row[CHARS]
 
-        _of_neighbours(page, i, x[_O_NEIGHBOURS:_O_LEVELS])
+        _of_neighbours(home, parent, stats, tag, i, x[_O_NEIGHBOURS:_O_LEVELS])
 
-        ancestors(page, sums, block_above, i, around[i])
+        ancestors(home, tag, sums, block_above, i, around[i])
         for level in range(LEVELS):
             s = sums[around[i, level]]
             o = _O_LEVELS + level * _LEVEL
@@ -271,7 +273,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         meet = branch = e
         steps = np.float32(0)
         while not on_way[meet]:
-            branch, meet = meet, page.parent[meet]
+            branch, meet = meet, parent[meet]
             steps += 1
         s, t = sums[branch], sums[top]
         o = _O_TOP
@@ -288,7 +290,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         x[o + 10] = s[_T_LINKED] / max(one, s[_T_CHARS])
         x[o + 11] = s[_T_STOPS] / max(one, s[_T_WORDS])
         x[o + 12] = s[_T_LONG]
-        x[o + 13] = _RANK[page.tag[branch]]
+        x[o + 13] = _RANK[tag[branch]]
 
         p = path_sums[path_place[i]]
         o = _O_REPEAT
@@ -300,8 +302,8 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         x[o + 5] = texts[text_place[i]]
 
         o = _O_NEAR
-        heading = _H1 <= page.tag[e] <= _H6
-        headings += page.tag[e] == _H1
+        heading = _H1 <= tag[e] <= _H6
+        headings += tag[e] == _H1
         since_heading = np.float32(0) if heading else since_heading
         x[o] = since_long
         x[o + 1] = next_long[i]
@@ -321,5 +323,5 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
             x[_O_TAGS + bit] = has
             held += has
         x[_O_TAGS + _AROUND_COUNT] = held
-        x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[page.tag[around[i, 1]]]
+        x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[tag[around[i, 1]]]
     return table, around

@@ -5,9 +5,11 @@ them and are right everywhere. They check no bounds: a caller makes sure that LA
 """
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from pipeline.extract.native.compiled import inner
 
 LANES = 32
 
@@ -75,7 +77,7 @@ def copy(typing, page, i, out, o):  # type: ignore[no-untyped-def]
     return types.none(page, types.int64, out, types.int64), generate
 
 
-@njit(nogil=True)
+@inner
 def find(page, i, byte):  # type: ignore[no-untyped-def]
     """Where the next such byte is, from `i`; the end of the page where there is none."""
     n = len(page)
@@ -89,7 +91,7 @@ def find(page, i, byte):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(nogil=True)
+@inner
 def count(page, byte):  # type: ignore[no-untyped-def]
     """How often a byte is in the page."""
     found, i = 0, 0
@@ -102,7 +104,7 @@ def count(page, byte):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(nogil=True)
+@inner
 def name_end(page, i):  # type: ignore[no-untyped-def]
     """Where the next byte is that ends an attribute's name: white space, "=", ">" or "/"."""
     n = len(page)

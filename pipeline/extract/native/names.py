@@ -4,20 +4,21 @@ import html.entities
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.extract.native.compiled import inner, step
 
 FNV_START = np.uint32(2166136261)
 _FNV_PRIME = np.uint32(16777619)
 
 
-@njit(nogil=True, inline="always")
+@step
 def fnv(h, byte):  # type: ignore[no-untyped-def]
     """One step of FNV-1a, 32 bits."""
     return np.uint32((h ^ np.uint32(byte)) * _FNV_PRIME)
 
 
-@njit(nogil=True)
+@inner
 def look_up(table, h):  # type: ignore[no-untyped-def]
     """The value under a hash; -1 where there is none. Tables are at most half full, so a search is short."""
     mask = len(table) - 1

@@ -1,8 +1,8 @@
 """The parts of HTML's syntax, each read by one compiled function: entities, attributes, comments, ends of raw text."""
 
 import numpy as np
-from numba import njit
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.lanes import find, name_end
 from pipeline.extract.native.names import (
     BLOCK,
@@ -30,7 +30,7 @@ for _tag, _number in TAG.items():
 _LENGTHS = np.array([len(name) for name in TAGS], np.int64)
 
 
-@njit(nogil=True)
+@inner
 def put(out, o, point):  # type: ignore[no-untyped-def]
     """Write a code point as UTF-8."""
     if point < 0x80:
@@ -52,7 +52,7 @@ def put(out, o, point):  # type: ignore[no-untyped-def]
     return o + 4
 
 
-@njit(nogil=True)
+@inner
 def entity(page, i):  # type: ignore[no-untyped-def]
     """The entity at the ampersand `i`: (end, code point, second code point or 0); end is `i` where there is none."""
     n = len(page)
@@ -105,7 +105,7 @@ def entity(page, i):  # type: ignore[no-untyped-def]
     return end, found & 0x1FFFFF, (found >> 21) & 0x1FFFFF
 
 
-@njit(nogil=True)
+@inner
 def _class_words(page, a, b, hints, path, in_path):  # type: ignore[no-untyped-def]
     """Hints of the words in an attribute's value; words are runs of letters, and aCapital starts another."""
     while a < b:
@@ -135,7 +135,7 @@ def _class_words(page, a, b, hints, path, in_path):  # type: ignore[no-untyped-d
     return hints, path
 
 
-@njit(nogil=True)
+@inner
 def _hides(page, a, b):  # type: ignore[no-untyped-def]
     """Whether a style says display:none."""
     while a + 11 <= b:
@@ -148,7 +148,7 @@ def _hides(page, a, b):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(nogil=True)
+@inner
 def _is(page, a, b, word):  # type: ignore[no-untyped-def]
     """Whether page[a:b] is this word of small letters, in any case."""
     if b - a != len(word):
@@ -165,7 +165,7 @@ _CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE = (
 )
 
 
-@njit(nogil=True)
+@inner
 def _whole(page, a, b):  # type: ignore[no-untyped-def]
     """An attribute's value as a number of up to nine digits, CommonMark's most for a list; -1 where it is none."""
     value = 0
@@ -176,7 +176,7 @@ def _whole(page, a, b):  # type: ignore[no-untyped-def]
     return value if b > a else -1
 
 
-@njit(nogil=True)
+@inner
 def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
     """Read a tag from behind its name: (position of its ">", hints, path, closes itself, where a link's target begins
     and ends, a number given to a list or an item); -1 for none."""
@@ -224,12 +224,9 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
         if not wanted:
             continue
         first = page[a] | 32
-        if first == 99:  # the first letter decides for nearly all: c, i, r, h, s
-            if _is(page, a, b, _CLASS):
-                hints, path = _class_words(page, va, vb, hints, path, True)
-        elif first == 105 or first == 114:
-            if _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
-                hints, path = _class_words(page, va, vb, hints, path, False)
+        if first == 99 or first == 105 or first == 114:  # the first letter decides for nearly all: c, i, r, h, s
+            if _is(page, a, b, _CLASS) or _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
+                hints, path = _class_words(page, va, vb, hints, path, first == 99)
         elif first == 104:
             if _is(page, a, b, _HREF):
                 target, target_end = va, vb
@@ -243,7 +240,7 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
     return k, hints, path, closed, target, target_end, number
 
 
-@njit(nogil=True)
+@inner
 def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
     """Where the next end tag of this name starts; -1 where there is none."""
     length = _LENGTHS[tag]
@@ -262,7 +259,7 @@ def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(nogil=True)
+@inner
 def shows(page, i, end):  # type: ignore[no-untyped-def]
     """Whether there is text, or a tag that breaks the line, between here and there."""
     while i < end:
@@ -278,7 +275,7 @@ def shows(page, i, end):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(nogil=True)
+@inner
 def comment_end(page, i):  # type: ignore[no-untyped-def]
     """Behind the comment whose first dash is at `i - 2`; -1 where it never ends."""
     n = len(page)
@@ -296,13 +293,13 @@ def comment_end(page, i):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(nogil=True)
+@inner
 def behind(page, i, byte):  # type: ignore[no-untyped-def]
     """Behind the next such byte; behind the end where there is none."""
     return find(page, i, byte) + 1
 
 
-@njit(nogil=True)
+@inner
 def name(page, k):  # type: ignore[no-untyped-def]
     """A tag's name from its first letter: (end, hash)."""
     h = FNV_START
@@ -315,7 +312,7 @@ def name(page, k):  # type: ignore[no-untyped-def]
     return k, h
 
 
-@njit(nogil=True)
+@inner
 def next_line_break(page, i):  # type: ignore[no-untyped-def]
     """Where the next tag that breaks the line starts; how a script that never ends is got out of."""
     n = len(page)

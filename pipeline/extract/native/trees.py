@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.extract.native.compiled import entry
 
 DEPTH = 5
 """Every tree is complete to this depth: no branch to mispredict. A leaf higher up is repeated below."""
@@ -56,7 +57,7 @@ def save(path: Path, model: Model) -> None:
         np.savez_compressed(file, threshold=np.float64(model.threshold), **arrays)
 
 
-@njit(nogil=True, cache=True)
+@entry
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
     """Probability for each row. With `exits`, a row whose outcome is clear is not run through the remaining trees."""
     rows, trees = len(table), len(forest.leaf)
@@ -77,7 +78,7 @@ def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np
     return found
 
 
-@njit(nogil=True, cache=True)
+@entry
 def context(
     alone: NDArray[np.float32], sizes: NDArray[np.float32], around: NDArray[np.int32], table: NDArray[np.float32]
 ) -> None:
@@ -95,7 +96,10 @@ def context(
         size[i + 1] = size[i] + (sizes[i] + 5)
         best = max(best, alone[i])
     total = kept[rows]
-    elements = np.int64(around.max()) + 1
+    elements = np.int64(1)
+    for i in range(rows):
+        for level in range(LEVELS):
+            elements = max(elements, around[i, level] + 1)
     element_kept, element_size = np.zeros(elements, np.float64), np.zeros(elements, np.float64)
     since = 30
     for i in range(rows):

@@ -1,8 +1,8 @@
 """What a block's text is like: counts of characters, words, stop words, punctuation, in one pass over its UTF-8."""
 
 import numpy as np
-from numba import njit
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.names import FNV_START, STOP_TABLE, fnv, look_up
 
 (CHARS, WORDS, DIGITS, LETTERS, CAPITALS, CAPITALISED, PUNCTUATION, COMMAS, IDEOGRAPHS, STOP_WORDS, SENTENCE_END) = (
@@ -15,7 +15,7 @@ _FAR = np.uint64(1099511628211)
 _SENTENCE, _COLON, _LETTER, _OTHER = 1, 2, 3, 4
 
 
-@njit(nogil=True)
+@inner
 def _ideograph(point):  # type: ignore[no-untyped-def]
     """Scripts without spaces between words: kana, Han, Hangul (short words), Thai and its neighbours."""
     return (
@@ -28,7 +28,7 @@ def _ideograph(point):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(nogil=True)
+@inner
 def measure(out, a, b, row):  # type: ignore[no-untyped-def]
     """Fill the first COLUMNS of `row` for the text `out[a:b]`; returns a hash of its letters and digits."""
     # counted in registers, and written once

@@ -7,10 +7,12 @@ normalised further.
 import html as entities
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.extract.options import Extractor, Format, TextOptions, check_offer
+from pipeline.errors import UserError, did_you_mean
+from pipeline.extract.options import FORMATS, Format, TextOptions
 from pipeline.extract.pages.charset import clean, decode
 
 MAX_TAGS = 200_000
@@ -38,10 +40,28 @@ class Page:
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extractor:
+    """A way from a page's markup to its text; one in EXTRACTORS can be named wherever an extractor is."""
+
+    name: str
+    help: str
+    page: Callable[[str | bytes, TextOptions, str | None], Page]
+    """The page of a decoded document, or of one in UTF-8, under the options; the string is the page's URL."""
+    offers: frozenset[str] = frozenset()
+    """Of "markdown", "tables" (whether they are kept) and "captions": the choices that it has."""
+    everything: str | None = None
+    """The extractor that takes over with main_content = false; None where it does that itself."""
+    libraries: tuple[str, ...] = ()
+    """Distributions whose versions decide what it gives."""
+    warm_up: Callable[[], None] | None = None
+    """Compiles its kernels, or loads them from the cache."""
+
+
 def html_to_text(
     html: bytes | str,
     *,
-    extractor: Extractor = "native",
+    extractor: str = "native",
     main_content: bool = True,
     encoding: str | None = None,
     format: Format = "text",
@@ -56,7 +76,7 @@ def html_to_text(
     Bytes are decoded by `encoding` if given (a label as in an HTTP header, believed unless the bytes say otherwise), else
     by what the page declares or by detection. `url` is the page's own, for links in Markdown; the rest is TextOptions'.
 
-    Raises UserError for what an extractor does not offer, as Markdown is with resiliparse.
+    Raises UserError for an unknown extractor, and for what one does not offer, as Markdown is with resiliparse.
     """
     options = TextOptions(
         extractor=extractor,
@@ -79,31 +99,71 @@ def extract_page(html: str | bytes, options: TextOptions, url: str | None = None
     they take has no bound, and one that ran out of it would make the result depend on the machine.
     """
     check_offer(options)
-    if options.extractor == "native":
-        return _native(clean(html).encode() if isinstance(html, str) else html, options, url)
-    html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
-    title = page_title(html)
-    tags = html.count("<")
-    if tags > MAX_TAGS:
-        return Page(None, title, "too_large", f"{tags:,} tags; at most {MAX_TAGS:,} are extracted")
-    if tags > options.max_depth and (depth := nesting(html)) > options.max_depth:
-        return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {options.max_depth:,}")
-    try:
-        # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
-        if options.extractor == "trafilatura" and options.main_content:
-            found = _trafilatura(html, options, url)
-        else:
-            found = _resiliparse(html, options)
-    except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
-        return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
-    text = clean(found).replace("\r\n", "\n").replace("\r", "\n").strip()
-    return Page(text, title) if text else Page(None, title, "empty_text", "the extractor found no text")
+    return EXTRACTORS[options.extractor].page(html, options, url)
 
 
-def _native(html: bytes, options: TextOptions, url: str | None) -> Page:
+def extractor_named(name: str) -> Extractor:
+    """The extractor of this name; UserError where there is none."""
+    if name not in EXTRACTORS:
+        raise UserError(f"extractor: {name!r} is not one of {', '.join(EXTRACTORS)}{did_you_mean(name, EXTRACTORS)}")
+    return EXTRACTORS[name]
+
+
+def check_offer(options: TextOptions) -> None:
+    """UserError for an unknown extractor, and where the extractor does not offer what is asked of it."""
+    extractor = extractor_named(options.extractor)
+    if options.format not in FORMATS:
+        near = did_you_mean(options.format, FORMATS)
+        raise UserError(f"format: {options.format!r} is not one of {', '.join(FORMATS)}{near}")
+    whole = ""
+    offers = extractor.offers
+    if extractor.everything is not None and not options.main_content:
+        offers = extractor_named(extractor.everything).offers
+        whole = f" with main_content = false, which is {extractor.everything}'s"
+    markdown = options.format == "markdown"
+    if markdown and "markdown" not in offers:
+        raise UserError(f'extractor: "{extractor.name}"{whole} has no format = "markdown"; {_which("markdown")}')
+    if not options.tables and "tables" not in offers:
+        raise UserError(f'extractor: "{extractor.name}"{whole} has no tables = false; {_which("tables")}')
+    if options.captions is not None and "captions" not in offers:
+        raise UserError(f'captions: "{extractor.name}" has no choice of them; {_which("captions")}')
+    if options.links and not markdown:
+        raise UserError('links: needs format = "markdown"')
+
+
+def _which(choice: str) -> str:
+    names = [f'"{extractor.name}"' for extractor in EXTRACTORS.values() if choice in extractor.offers]
+    return f"{names[0]} has"
+
+
+def bounded(
+    text: Callable[[str, TextOptions, str | None], str],
+) -> Callable[[str | bytes, TextOptions, str | None], Page]:
+    """An extractor's `page` from a function that gives the text alone: tags and depth are bounded before it is called,
+    and what it raises is a reason."""
+
+    def page(html: str | bytes, options: TextOptions, url: str | None) -> Page:
+        html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
+        title = page_title(html)
+        tags = html.count("<")
+        if tags > MAX_TAGS:
+            return Page(None, title, "too_large", f"{tags:,} tags; at most {MAX_TAGS:,} are extracted")
+        if tags > options.max_depth and (depth := nesting(html)) > options.max_depth:
+            return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {options.max_depth:,}")
+        try:
+            raw = text(html, options, url)
+        except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
+            return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
+        kept = clean(raw).replace("\r\n", "\n").replace("\r", "\n").strip()
+        return Page(kept, title) if kept else Page(None, title, "empty_text", "the extractor found no text")
+
+    return page
+
+
+def _native(html: str | bytes, options: TextOptions, url: str | None) -> Page:
     from pipeline.extract.native.extract import extract  # Numba and a second of start-up
 
-    found = extract(html, options, max_tags=MAX_TAGS, url=url)
+    found = extract(clean(html).encode() if isinstance(html, str) else html, options, max_tags=MAX_TAGS, url=url)
     title = _one_line(found.title)
     if found.problem == "too_large":
         return Page(None, title, "too_large", f"more than {MAX_TAGS:,} elements or blocks of text")
@@ -158,6 +218,9 @@ def _quiet() -> None:
 
 
 def _trafilatura(html: str, options: TextOptions, url: str | None) -> str:
+    # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
+    if not options.main_content:
+        return _resiliparse(html, options, url)
     import trafilatura
 
     _quiet()
@@ -176,7 +239,7 @@ def _trafilatura(html: str, options: TextOptions, url: str | None) -> str:
     return found or ""
 
 
-def _resiliparse(html: str, options: TextOptions) -> str:
+def _resiliparse(html: str, options: TextOptions, url: str | None) -> str:
     from resiliparse.extract.html2text import extract_plain_text
 
     return str(
@@ -184,3 +247,38 @@ def _resiliparse(html: str, options: TextOptions) -> str:
             html, main_content=options.main_content, alt_texts=False, links=False, comments=options.comments
         )
     )
+
+
+def _warm_up_native() -> None:
+    from pipeline.extract.native.extract import warm_up
+
+    warm_up()
+
+
+EXTRACTORS: dict[str, Extractor] = {
+    extractor.name: extractor
+    for extractor in (
+        Extractor(
+            name="native",
+            help="our own, the fastest: boosted trees over a page's blocks",
+            page=_native,
+            offers=frozenset({"markdown", "tables", "captions"}),
+            warm_up=_warm_up_native,
+        ),
+        Extractor(
+            name="trafilatura",
+            help="rules of long standing, best on articles",
+            page=bounded(_trafilatura),
+            offers=frozenset({"markdown", "tables"}),
+            everything="resiliparse",
+            libraries=("trafilatura", "lxml", "resiliparse"),
+        ),
+        Extractor(
+            name="resiliparse",
+            help="plain text by simple rules, in C++",
+            page=bounded(_resiliparse),
+            libraries=("resiliparse",),
+        ),
+    )
+}
+"""Every extractor by its name; the one place where they are listed."""
