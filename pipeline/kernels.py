@@ -82,10 +82,7 @@ def compiling(on_compile: OnCompile) -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: NUMBA_CACHE_DIR, else the user's cache folder, else a temporary folder."""
-    set_by_user = (
-        config.CACHE_DIR and Path(config.CACHE_DIR).parent != kernel_folder().parent
-    )  # else set by core.kernels
-    return Path(config.CACHE_DIR) if set_by_user else kernel_folder()
+    return Path(config.CACHE_DIR) if config.CACHE_DIR else kernel_folder()
 
 
 def stamp(function: Any) -> str:

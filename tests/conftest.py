@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.kernels import use_kernel_cache
-
-use_kernel_cache()  # before any test module imports Numba
-
-from pipeline.config_file import load  # noqa: E402
-from pipeline.core.engines import InlineEngine, LocalEngine  # noqa: E402
-from pipeline.core.progress import Quiet  # noqa: E402
-from pipeline.run import runner  # noqa: E402
-from pipeline.run.run import Run  # noqa: E402
-from pipeline.run.runner import run  # noqa: E402
+from pipeline.config_file import load
+from pipeline.core.engines import InlineEngine, LocalEngine
+from pipeline.core.progress import Quiet
+from pipeline.run import runner
+from pipeline.run.run import Run
+from pipeline.run.runner import run
 
 
 def pytest_sessionstart() -> None:

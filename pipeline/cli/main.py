@@ -516,9 +516,7 @@ def _console(*, stderr: bool = False) -> "Console":
 def main(arguments: list[str] | None = None) -> Any:
     """The program: exit code 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
     from pipeline.core.engines import disk_message, is_disk_error
-    from pipeline.core.kernels import use_kernel_cache
 
-    use_kernel_cache()
     try:
         return app(arguments)
     except UserError as error:

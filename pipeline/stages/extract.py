@@ -140,10 +140,11 @@ def url_rules(lists: UrlLists | None, hashes: Path) -> Callable[[str], list[str]
 
 
 def _kernels(options: Options) -> None:
-    if options.extract.extractor == "native" or options.prescreen is not None:
-        from pipeline.extract.native.extract import warm_up
+    from pipeline.extract.pages.markup import EXTRACTORS
 
-        warm_up()
+    for name in dict.fromkeys((options.extract.extractor, *(("native",) if options.prescreen else ()))):
+        if warm_up := EXTRACTORS[name].warm_up:
+            warm_up()
 
 
 def _place(part: Part) -> Any:

@@ -52,8 +52,6 @@ def tell(signing, clusters=None):
 
 OURS = """
 sys.path.insert(0, sys.argv[2])
-from pipeline.core.kernels import use_kernel_cache
-use_kernel_cache()
 from pipeline.filters.dedup.verify import warm_up
 from pipeline.filters.minhash import MinHasher, dedup_documents
 dedup_documents([*texts[:50], *texts[:2]], verify="VERIFY")  # compiled kernels are loaded

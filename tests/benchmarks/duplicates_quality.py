@@ -22,9 +22,6 @@ from numba import njit
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.core.kernels import use_kernel_cache  # noqa: E402
-
-use_kernel_cache()
 
 from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
 from pipeline.filters.dedup.verify import warm_up  # noqa: E402

@@ -54,9 +54,6 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(1, str(ROOT))
 
-from pipeline.core.kernels import use_kernel_cache  # noqa: E402
-
-use_kernel_cache()
 
 from memory import peak_bytes  # noqa: E402
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.core.kernels import use_kernel_cache
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.models.kneser_ney import Options, train
 from pipeline.filters.models.perplexity import NgramModel, read_arpa
@@ -68,7 +67,6 @@ def main() -> None:
     parser.add_argument("--language", default="en")
     parser.add_argument("--lines", type=int, default=20_000)
     options = parser.parse_args()
-    use_kernel_cache()
     found_texts = read_texts(options.texts, language=options.language)
     documents = pa.chunked_array([array.cast(pa.large_string()) for array in found_texts], pa.large_string())
     spelt = normalize(documents, "words", keep_lines=True)

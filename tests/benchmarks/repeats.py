@@ -27,9 +27,6 @@ ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT / "tests" / "benchmarks")
 sys.path.insert(1, str(ROOT))
 
-from pipeline.core.kernels import use_kernel_cache  # noqa: E402
-
-use_kernel_cache()
 
 from duplicates_quality import pages  # noqa: E402
 from memory import peak_bytes  # noqa: E402

@@ -48,9 +48,6 @@ def machine_cpu() -> float:
 def train(engine: str, pattern: str, corpus: str, threads: int) -> Any:
     """Train on a corpus; the small one before is for kernels and imports."""
     if engine == "ours":
-        from pipeline.core.kernels import use_kernel_cache
-
-        use_kernel_cache()
         from pipeline.tokenize.bpe import train_bpe
 
         train_bpe(texts_of(corpus), VOCAB_SIZE, pattern=pattern, threads=threads)
@@ -153,9 +150,6 @@ def main() -> None:
     if options.child:
         child(json.loads(options.child))
         return
-    from pipeline.core.kernels import use_kernel_cache
-
-    use_kernel_cache()  # what is compiled here need not be, and takes no memory, in the children
     from texts import enlarged, real_texts
 
     from pipeline.tokenize.bpe import train_bpe

@@ -18,18 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.core.kernels import use_kernel_cache
 
-use_kernel_cache()
+import pyarrow as pa
+import pyarrow.parquet as pq
+from memory import peak_bytes
 
-import pyarrow as pa  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
-from memory import peak_bytes  # noqa: E402
-
-from pipeline.config import parse_bytes  # noqa: E402
-from pipeline.stages.tokenizer import LIBRARIES  # noqa: E402
-from pipeline.tokenize import shards, vocabulary_report  # noqa: E402
-from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe  # noqa: E402
+from pipeline.config import parse_bytes
+from pipeline.stages.tokenizer import LIBRARIES
+from pipeline.tokenize import shards, vocabulary_report
+from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
 
 STEPS = ("train", "encode", "merge")
 SCHEMA = pa.schema([("id", pa.string()), ("cluster", pa.string()), ("text", pa.string()), ("row", pa.int64())])

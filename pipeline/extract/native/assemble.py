@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native.blocks import LINK, LINK_SHARE, STRONG, Parsed
-from pipeline.extract.native.compiled import entry, inner
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
 from pipeline.extract.native.outline import outline
 from pipeline.extract.native.words import WORDS
+from pipeline.kernels import inner, kernel
 
 _ARTICLE, _MAIN, _NOSCRIPT, _OL, _P, _H1 = (TAG[t] for t in "article main noscript ol p h1".split())
 _CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
@@ -27,7 +27,7 @@ _INDENT = 40
 """Spaces that a line begins with at most."""
 
 
-@entry
+@kernel
 def visible(page: Parsed) -> NDArray[np.bool_]:
     """Which blocks a reader with scripts would see, as far as the page itself says so."""
     hints, home, parent, tag = page.hints, page.home, page.parent, page.tag
@@ -41,7 +41,7 @@ def visible(page: Parsed) -> NDArray[np.bool_]:
     return found
 
 
-@entry
+@kernel
 def comments(page: Parsed) -> NDArray[np.bool_]:
     """Which blocks are a sentence in what the page's names call comments; after `describe`."""
     hints, home, parent, stats, tag = page.hints, page.home, page.parent, page.stats, page.tag
@@ -173,7 +173,7 @@ def _mark(text, o, row, addresses):  # type: ignore[no-untyped-def]
     return _fill(text, o, _STAR, 2 if kind == STRONG or kind == STRONG + ENDS else 1)
 
 
-@entry
+@kernel
 def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool, marks: Marks) -> NDArray[np.uint8]:
     """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out. Marks are Markdown's."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.compiled import entry, inner
 from pipeline.extract.native.lanes import LANES, at_most, copy, count, equal, first
 from pipeline.extract.native.names import BLOCK, KIND, OPAQUE, TAG, TAG_TABLE, TAGS, VOID, look_up
 from pipeline.extract.native.syntax import (
@@ -27,6 +26,7 @@ from pipeline.extract.native.syntax import (
     shows,
 )
 from pipeline.extract.native.words import COLUMNS, measure
+from pipeline.kernels import inner, kernel
 
 OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
 
@@ -162,7 +162,7 @@ def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
     state[4] = state[3]
 
 
-@entry
+@kernel
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
     """Parse a page in UTF-8, with marks if `inline`.
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native.blocks import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
-from pipeline.extract.native.compiled import entry, inner
 from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
 from pipeline.extract.native.trees import CONTEXT, LEVELS
 from pipeline.extract.native.words import (
@@ -23,6 +22,7 @@ from pipeline.extract.native.words import (
     STOP_WORDS,
     WORDS,
 )
+from pipeline.kernels import inner, kernel
 
 # Tags whose presence among a block's ancestors is a feature each.
 _AROUND = """
@@ -197,7 +197,7 @@ def _of_neighbours(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-d
         x[o + 5] = 1 if other == e or parent[other] == parent[e] else 0
 
 
-@entry
+@kernel
 def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
     home, parent, stats, tag, own_hints = page.home, page.parent, page.stats, page.tag, page.hints

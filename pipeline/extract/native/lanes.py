@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pipeline.extract.native.compiled import inner
+from pipeline.kernels import inner
 
 LANES = 32
 

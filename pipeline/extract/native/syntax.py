@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.lanes import find, name_end
 from pipeline.extract.native.names import (
     BLOCK,
@@ -19,6 +18,7 @@ from pipeline.extract.native.names import (
     fnv,
     look_up,
 )
+from pipeline.kernels import inner
 
 FAR = np.uint64(1099511628211)
 """FNV's prime for 64 bits."""

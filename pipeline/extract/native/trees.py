@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.compiled import entry
+from pipeline.kernels import kernel
 
 DEPTH = 5
 """Every tree is complete to this depth: no branch to mispredict. A leaf higher up is repeated below."""
@@ -57,7 +57,7 @@ def save(path: Path, model: Model) -> None:
         np.savez_compressed(file, threshold=np.float64(model.threshold), **arrays)
 
 
-@entry
+@kernel
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
     """Probability for each row. With `exits`, a row whose outcome is clear is not run through the remaining trees."""
     rows, trees = len(table), len(forest.leaf)
@@ -78,7 +78,7 @@ def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np
     return found
 
 
-@entry
+@kernel
 def context(
     alone: NDArray[np.float32], sizes: NDArray[np.float32], around: NDArray[np.int32], table: NDArray[np.float32]
 ) -> None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.names import FNV_START, STOP_TABLE, fnv, look_up
+from pipeline.kernels import inner
 
 (CHARS, WORDS, DIGITS, LETTERS, CAPITALS, CAPITALISED, PUNCTUATION, COMMAS, IDEOGRAPHS, STOP_WORDS, SENTENCE_END) = (
     range(11)
