@@ -183,7 +183,7 @@ def test_what_cannot_be_compared_is_said_first(runs: list[Path], tmp_path: Path)
     with pytest.raises(UserError, match=r"--set tokenizer.vocab_size=9: training a run again changes only train"):
         retrained(runs[0], ["tokenizer.vocab_size=9"])
     shutil.copytree(runs[0], tmp_path / "a")
-    (tmp_path / "a" / "shards" / ".key").unlink()
+    (tmp_path / "a" / "shards" / "train-00000.npy").unlink()
     with pytest.raises(UserError, match="has no finished shards"):
         attempt(runs[0], tmp_path / "a")
     assert not (tmp_path / "out").exists()

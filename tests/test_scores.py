@@ -121,7 +121,7 @@ def test_scikit_learn_models_through_skops(tmp_path: Path) -> None:
 def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
     opened, reporter = go(tmp_path / "run", config(place, "[quality]\ngood = { min = 0.5 }\nlisted = { max = 3 }"))
     assert "quality.scores" in reporter.steps
-    assert not {"quality.bounds", "quality.contamination"} & set(reporter.steps)
+    assert not {"quality.bounds", "decontaminate.find"} & set(reporter.steps)
     texts = [row["text"] for row in rows(opened, "extract")]
     scores = rows(opened, "quality.scores")
     model = QualityClassifier.load(place / "quality.bin")

@@ -199,7 +199,7 @@ def test_all_families_together_with_two_workers(
     for page in ("1", "2", "3", "4", "menu"):
         for cut in story(one, *find(one, f"http://a.example/{page}")[0])["cuts"]:
             total[cut["rule"]] += len(cut["text"].encode())
-    assert {f"duplicates.{name}": cut["bytes"] for name, cut in collect(one)["cuts"].items()} == total
+    assert {name: cut["bytes"] for name, cut in collect(one)["cuts"].items()} == total
     main(["stats", str(one.root)], standalone_mode=False)
     assert f"duplicates.substrings cuts {total['duplicates.substrings']:,} bytes in 1 places" in capsys.readouterr().out
     main(["duplicates", str(one.root), "--sample", "9"], standalone_mode=False)
@@ -321,18 +321,18 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
             "more than 10 pieces go, and those of fewer than 200 characters",
         }
     ]
-    assert collect(done)["cuts"]["contamination"]["documents"] == 3
+    assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 3
     [entry] = contaminated(done)["found"]
     told = {place["id"]: (place["kept"], place["cut"]) for place in entry["documents"]}
     assert told == {"long": (True, True), "other": (True, True), "short": (False, True)}
     done, reporter = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=2")
-    assert reporter.steps == ["duplicates.contamination", "duplicates", "clean"]
+    assert reporter.steps == ["decontaminate.cut", "duplicates", "clean"]
     rows = {row["id"]: row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()}
     assert rows["short"]["text"] == pages[2]["text"]  # three have its n-gram; two, the others
     assert {place["id"] for place in contaminated(done)["found"][0]["documents"] if not place["cut"]} == {"short"}
     assert len(rows["long"]["text"]) < len(pages[0]["text"])
     done, _ = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=1")
     assert len(pq.read_table(done.root / "clean")) == 4
-    assert collect(done)["cuts"]["contamination"]["documents"] == 0
+    assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 0
     with pytest.raises(UserError, match=r"decontaminate.threshold: one n-gram is enough"):
         go(tmp_path / "run", [], *sets, "decontaminate.threshold=0.5")

@@ -125,16 +125,15 @@ def test_the_account_of_tokens_adds_up(finished: Run, capsys: pytest.CaptureFixt
 
 
 def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    key = finished.root / "shards" / ".key"
-    held = key.read_text()
-    key.write_text("another")
+    table = finished.root / "shards" / "documents.parquet"
+    table.rename(table.with_suffix(".away"))
     try:
         for arguments in (["tokens", str(finished.root)], ["why", str(finished.root), "--token", "0"]):
             code, out, err = call(capsys, *arguments)
             assert (code, out) == (2, "")
             assert "no finished shards" in err
     finally:
-        key.write_text(held)
+        table.with_suffix(".away").rename(table)
 
 
 @pytest.mark.parametrize("key", ["tokenizer.memory", "shards.memory"])

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
 from pipeline.run.run import SUFFIXES, Run, open_run, part_from
-from pipeline.run.steps import upto
+from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import cold, compiled_ahead, warm_up
 from pipeline.stages.extract import EXTRACT
 
@@ -40,16 +40,13 @@ class Reporter(Protocol):
         """The training loop's own progress."""
 
 
-def plan(root: Path, config: Config, steps: Iterable[Step], note: Callable[[str], None]) -> Run:
+def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find the input, fingerprint it, and write down config and parts; refuses a directory that holds something else."""
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
         raise UserError(f"duplicates.against: {root}: is this very run")
-    for step in steps:
-        for line in step.check(config) if step.check else ():
-            note(line)
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
@@ -89,8 +86,12 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
     wanted = tuple(step for step in upto(until) if step.needed(config))
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
+    for step in needed_steps(config):
+        if step.check and (step in wanted or not step.product):  # a product that nobody asks for may lack its extra
+            for line in step.check(config):
+                reporter.note(line)
     with lock(root), ExitStack() as stack:
-        planned = plan(root, config, wanted, reporter.note)
+        planned = plan(root, config, reporter.note)
         sweep(root)
         pool: Engine | None = None
         finished = [step for step in wanted if planned.is_done(step)]

@@ -1,0 +1,267 @@
+"""A step is one value: what follows from it holds for a stage that nobody has written yet, and products are checked."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.core.deciding import failing_rules, write_decision
+from pipeline.core.engines import Care, Tick
+from pipeline.core.ledger import DROPPED, read, row_groups, writer
+from pipeline.core.part import PartFiles
+from pipeline.core.step import Failing, Step, fingerprint, plain
+from pipeline.errors import UserError
+from pipeline.report.diff import compare
+from pipeline.report.stats import collect
+from pipeline.report.tokens import find_token, open_shards
+from pipeline.report.why import find, sample, story
+from pipeline.run import steps
+from pipeline.run.run import open_run
+from pipeline.stages.clean import CLEAN
+from pipeline.stages.duplicates.signatures import SIGNATURES
+from pipeline.stages.duplicates.verify import DOCUMENTS
+from pipeline.stages.edit import EDIT
+from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import LANGUAGE_DECIDE
+from pipeline.stages.quality import QUALITY
+from pipeline.stages.quality_rules import QUALITY_DECIDE
+
+Go = Callable[..., tuple[Any, list[str]]]
+
+
+def line(seed: int) -> str:
+    """A sentence of our own."""
+    words = ("river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine")
+    one, two, three = (words[seed * step % 10] for step in (1, 3, 7))
+    return f"The {one} of the {two} has a {three} and people go to number {seed} with that in mind."
+
+
+def drop_even(files: PartFiles, options: str, tick: Tick, care: Care) -> int:
+    """Drop pages whose URL ends in an even digit."""
+    table = read(files.file(EXTRACT), ["id", "url"])
+
+    def failing(table: pa.Table) -> pa.Array:
+        even = pc.match_substring_regex(table["url"], options).to_numpy()
+        return failing_rules({"even": np.asarray(even, np.bool_)}, len(table))
+
+    return write_decision(files, table, failing)
+
+
+def explain(rule: str, row: Mapping[str, Any], options: str, file: Callable[[Step], Path | None]) -> Failing:
+    return Failing(None, f"URLs like {options}")
+
+
+PARITY = Step(
+    name="parity",
+    title="decide on parity",
+    version=1,
+    run=drop_even,
+    options=lambda config, earlier: "[02468]$",
+    reads=(EXTRACT,),
+    drops=explain,
+)
+
+
+@pytest.mark.parametrize("before", ["quality", "duplicates.signatures", "clean"])
+def test_a_stage_that_nobody_has_written_yet(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    usual, _ = go(tmp_path / "usual")
+    assert usual.deciders  # as they are without the new stage
+    assert usual.keys
+    assert usual.steps
+    place = [step.name for step in steps.STEPS].index(before)
+    monkeypatch.setattr(steps, "STEPS", (*steps.STEPS[:place], PARITY, *steps.STEPS[place:]))
+    done, worked = go(tmp_path / "run")
+    assert "parity" in worked
+    account = collect(done)
+    names = [stage["name"] for stage in account["stages"]]
+    assert names.index("parity") == steps.stages().index("parity")
+    for stage, following in zip(account["stages"], account["stages"][1:], strict=False):
+        assert stage["in"] == stage["kept"] + stage["dropped"]
+        assert following["in"] == stage["kept"]
+    parity = next(stage for stage in account["stages"] if stage["name"] == "parity")
+    assert parity["rules"]["even"]["failed"] == parity["dropped"] > 5
+    clean = [url for part in done.parts for url in pq.read_table(done.file(CLEAN, part))["url"].to_pylist()]
+    assert clean
+    assert not [url for url in clean if url[-1] in "02468"]
+
+    [(part, row)] = find(done, "http://a.example/4")
+    told = story(done, part, row)
+    assert {"rule": "parity.even", "value": None, "bound": "URLs like [02468]$"} in [
+        failing for stage in told["stages"] for failing in stage["dropped"] or []
+    ]
+    assert told["clean"] is None
+    assert len(list(sample(done, "parity.even", 3))) == 3
+    assert compare(usual, done)["first_because"]["parity.even"] > 5
+
+
+def drop_all(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
+    """A stage written wrongly: it drops rows that never came to it."""
+    schema = pa.schema([("dropped", DROPPED)])
+    with writer(files.out, schema, files.key) as out:
+        for group in row_groups(files.gate, ["dropped"]):
+            out.write_table(pa.table([pa.array([["all"]] * len(group), DROPPED)], schema=schema))
+    return 0
+
+
+def test_a_stage_that_breaks_the_ledger_is_a_bug(tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Step(name="broken", title="break", version=1, run=drop_all, drops=explain)
+    place = steps.STEPS.index(QUALITY)
+    monkeypatch.setattr(steps, "STEPS", (*steps.STEPS[:place], broken, *steps.STEPS[place:]))
+    with pytest.raises(RuntimeError, match="must be a list for the rows that came in and null for the others"):
+        go(tmp_path / "run")
+
+
+def test_a_stage_that_ends_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stray = Step(name="stray", title="stray", version=1, run=drop_even)
+    monkeypatch.setattr(steps, "STEPS", (*steps.STEPS, stray))
+    with pytest.raises(ValueError, match="stray belongs to no stage"):
+        steps.stages()
+
+
+def test_every_step_is_declared_once_with_a_title_of_its_own() -> None:
+    assert len({step.name for step in steps.STEPS}) == len({step.title for step in steps.STEPS}) == len(steps.STEPS)
+    assert steps.stages() == ["extract", "language", "quality", "duplicates", "clean", "tokenizer", "shards", "train"]
+    for step in steps.STEPS:
+        for other in step.reads:
+            assert steps.STEPS.index(other) < steps.STEPS.index(step), (
+                f"{step.name} reads {other.name}, which comes later"
+            )
+
+
+def test_what_has_no_stable_form_is_no_key() -> None:
+    assert plain({"a": (1, 2.5, None, True)}) == {"a": [1, 2.5, None, True]}
+    assert fingerprint(1, "a") == fingerprint(1, "a") != fingerprint("1", "a")
+    for value in ({1, 2}, object(), Path("x"), {1: 2}):
+        with pytest.raises(TypeError, match="no stable form"):
+            fingerprint(value)
+
+
+def test_keys_name_the_library_that_decides_the_numbers(
+    go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.run import run as module
+
+    done, _ = go(tmp_path / "run", until="quality")
+    before = dict(done.keys)
+    usual = module._version
+    monkeypatch.setattr(module, "_version", lambda name: "another" if name == "regex" else usual(name))
+    after = dict(open_run(done.root).keys)
+    changed = {step for step, index in before if index is None and before[step, index] != after[step, index]}
+    assert "quality" in changed
+    assert not {"extract", "language", "language.decide"} & changed
+
+
+def tampered(file: Path) -> None:
+    table = pq.read_table(file)
+    text = pa.array([f"changed {value}" for value in table["text"].to_pylist()], table.schema.field("text").type)
+    pq.write_table(
+        table.set_column(table.column_names.index("text"), "text", text), file
+    )  # its metadata, and key, stay
+
+
+@pytest.mark.parametrize("harm", ["edited", "cut", "gone"])
+def test_clean_text_that_was_changed_by_hand_is_made_again(tmp_path: Path, go: Go, harm: str) -> None:
+    done, _ = go(tmp_path / "run")
+    file = done.file(CLEAN, done.parts[0])
+    whole = file.read_bytes()
+    if harm == "edited":
+        tampered(file)
+    elif harm == "cut":
+        file.write_bytes(whole[:-50])
+    else:
+        file.unlink()
+    assert not open_run(done.root).is_done(CLEAN)
+    again, worked = go(tmp_path / "run")
+    assert worked == ["clean"]
+    assert file.read_bytes() == whole
+    assert again.is_done(CLEAN)
+
+
+@pytest.mark.parametrize("name", ["tokenizer/tokenizer.json", "shards/train-00000.npy", "shards/documents.parquet"])
+def test_a_product_that_was_deleted_is_made_again(tmp_path: Path, go: Go, name: str) -> None:
+    done, _ = go(tmp_path / "run", until="shards")
+    whole = (done.root / name).read_bytes()
+    (done.root / name).unlink()
+    with pytest.raises(UserError):
+        open_shards(open_run(done.root))
+    _, worked = go(tmp_path / "run", until="shards")
+    assert worked == [name.partition("/")[0]]
+    assert (done.root / name).read_bytes() == whole
+
+
+def test_shards_of_another_tokenizer_are_refused(tmp_path: Path, go: Go) -> None:
+    done, _ = go(tmp_path / "run", until="shards")
+    other, _ = go(tmp_path / "other", ["tokenizer.vocab_size=290"], until="shards")
+    journal = (done.root / "journal.jsonl").read_text().splitlines()
+    (done.root / "tokenizer" / "tokenizer.json").write_bytes((other.root / "tokenizer" / "tokenizer.json").read_bytes())
+    with pytest.raises(UserError, match="tokenizer"):
+        open_shards(open_run(done.root))
+    assert json.loads(journal[-1])["step"] == "shards"
+
+
+def test_a_changed_cut_leaves_no_files_behind(tmp_path: Path, go: Go) -> None:
+    go(tmp_path / "run", ["input.part_bytes=1kB"], until="shards")
+    many = [file.name for file in (tmp_path / "run" / "ledger").rglob("*.*") if file.is_file()]
+    done, _ = go(tmp_path / "run", until="shards")
+    names = {part.name for part in done.parts}
+    left = [file for file in sorted((tmp_path / "run" / "ledger").rglob("*.*")) if file.is_file()]
+    assert len(left) < len(many)
+    assert not [file for file in left if not any(file.name.startswith(f"{name}.") for name in names)]
+
+
+def test_every_token_of_a_cut_input_names_its_own_document(tmp_path: Path, go: Go) -> None:
+    """What a shard calls a file is the number of the input file, not of the part."""
+    lines = tmp_path / "input" / "a.jsonl"
+    lines.parent.mkdir()
+    for path, seeds in ((lines, range(40)), (lines.with_name("b.jsonl"), range(100, 110))):
+        rows = ({"id": f"{path.stem}{n}", "text": " ".join(line(n * 17 + k) for k in range(6))} for n in seeds)
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    sets = [f'input.paths=["{lines.parent}/*.jsonl"]', "input.part_bytes=4kB"]
+    done, _ = go(tmp_path / "run", sets, until="shards")
+    assert len(done.parts) > 5
+    opened, _ = open_shards(done)
+    for position in range(0, opened.splits["train"].tokens, 101):
+        place = find_token(done, "train", position)["document"]
+        part, row = done.locate(place["file"], place["row"])
+        assert story(done, part, row)["record"]["id"] == place["id"]
+    with pytest.raises(IndexError, match="has no such row"):
+        done.locate(0, 40)
+
+
+def test_gates_and_text_follow_from_the_order(go: Go, tmp_path: Path) -> None:
+    done, _ = go(tmp_path / "run", until="extract")
+    assert steps.gate_of(SIGNATURES, done.config) is LANGUAGE_DECIDE
+    assert steps.gate_of(DOCUMENTS, done.config) is QUALITY_DECIDE
+    assert steps.gate_of(EXTRACT, done.config) is None
+    assert steps.layers_of(SIGNATURES, done.config) == (EXTRACT,)
+    edited = done.config.model_copy(update={"edit": type(done.config.edit)(citations=True)})
+    assert steps.layers_of(SIGNATURES, edited) == (EDIT, EXTRACT)
+    assert steps.layers_of(EDIT, edited) == (EXTRACT,)
+
+
+def test_a_filter_added_to_a_finished_run_measures_again(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promised four lines, on a run that exists: no "damaged", and the new column is there."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from pipeline.filters.batch import Batch, FloatArray, ratio\n\n\n"
+        "def question_ratio(docs: Batch) -> FloatArray:\n"
+        '    """Question marks per sentence."""\n'
+        '    return ratio(docs.count("?"), docs.words.sentences)\n\n\n'
+        "SIGNALS = (question_ratio,)\n"
+    )
+    go(tmp_path / "run")
+    done, worked = go(tmp_path / "run", [f'plugins=["{plugin}"]', "quality.question_ratio={max=0.5}"])
+    assert worked[0] == "quality"
+    assert "question_ratio" in pq.read_schema(done.file(CLEAN, done.parts[0])).names
+    _, again = go(tmp_path / "run", [f'plugins=["{plugin}"]', "quality.question_ratio={max=0.5}"])
+    assert again == []
