@@ -33,7 +33,7 @@ class CommonCrawl(Section):
     crawl: str
     """Such as CC-MAIN-2025-26; commoncrawl.org lists them."""
     files: int = Field(default=1, ge=1)
-    """The first so many: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
+    """The first N files: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
     kind: Literal["warc", "wet"] = "warc"
     base: str = "https://data.commoncrawl.org"
 
@@ -159,7 +159,7 @@ class Range(Section):
     above: float | None = None
     below: float | None = None
     top: float | None = None
-    """Instead, or too: this share of the run's documents, those with the highest values (filters/relative.py)."""
+    """Instead, or too: this share of the run's documents, those with the highest values (filters/quantiles.py)."""
     bottom: float | None = None
     by: Literal["language"] | None = None
     """Shares of each language's documents."""
@@ -195,7 +195,7 @@ class Score(Section):
     label: str | None = None
     """Of a classifier of others; one of ours says it itself."""
     spelling: Literal["lines", "lower", "words"] | None = None
-    """How its texts were spelt (filters/normalize.py), where the model does not say so itself."""
+    """How its texts were spelt (filters/kernels/normalize.py), where the model does not say so itself."""
     share: bool = False
     """Of listed words: divided by the words of the text."""
 
@@ -205,7 +205,7 @@ CUT_OPTIONS = ("window", "min_characters", "max_pieces", "max_documents")
 
 
 class Decontaminate(Section):
-    """Documents that hold texts of an evaluation (filters/contamination.py)."""
+    """Documents that hold texts of an evaluation (filters/decontaminate/index.py)."""
 
     against: tuple[str, ...] = ()
     """Files or globs of .jsonl(.gz, .zst), an item a line; without any, nothing is looked for."""
@@ -218,7 +218,7 @@ class Decontaminate(Section):
     threshold: float | None = Field(default=None, gt=0, le=1)
     """The share of an item's n-grams from which on a document goes (PaLM: 0.7); without it one is enough (GPT-3)."""
     action: Literal["drop", "flag", "cut"] = "drop"
-    """flag: keep them, and only say so. cut: take the n-grams out, as GPT-3 does (filters/collisions.py)."""
+    """flag: keep them, and only say so. cut: take the n-grams out, as GPT-3 does (filters/decontaminate/cuts.py)."""
     window: int = Field(default=200, ge=0)
     """Characters cut on either side of an n-gram."""
     min_characters: int = Field(default=200, ge=1)
@@ -271,7 +271,7 @@ class Lines(Section):
     """Lines that repeat across the kept documents (pipeline.filters.lines)."""
 
     most: int = Field(default=1, ge=1)
-    """A line may occur so often (CCNet: 1; Llama 3: 6)."""
+    """A line may occur at most N times (CCNet: 1; Llama 3: 6)."""
     keep: Literal["first", "none"] = "first"
     """Of a line that occurs more often: its first `most` occurrences stay (CCNet), or none (Llama 3)."""
     normalize: bool = True
@@ -279,7 +279,7 @@ class Lines(Section):
     lower: bool = False
     """Without `normalize`: the case of ASCII letters and white space at the ends count for nothing (C4's code)."""
     bucket: int | None = Field(default=None, ge=1)
-    """Count among so many documents, then anew (Llama 3: 30,000,000); without it, among all."""
+    """Count among N documents, then anew (Llama 3: 30,000,000); without it, among all."""
 
 
 class Sentences(Section):
@@ -288,7 +288,7 @@ class Sentences(Section):
     span: int = Field(default=3, ge=1)
     """Sentences one after another (C4: 3)."""
     most: int = Field(default=1, ge=1)
-    """A span may occur so often (C4: 1)."""
+    """A span may occur at most N times (C4: 1)."""
     keep: Literal["first", "none"] = "first"
     """Of a span that occurs more often: its first `most` occurrences stay (C4), or none."""
 
@@ -348,7 +348,7 @@ class Duplicates(Section):
     threshold: float = Field(default=0.8, gt=0, le=1)
     """No document goes but for a kept one that is so similar."""
     keep: tuple[str, ...] = ("longest",)
-    """Which document of a cluster stays: a preference, or several that break one another's ties (filters/keep.py)."""
+    """Which document of a cluster stays: a preference, or several that break one another's ties (dedup/keep_policy.py)."""
     against: tuple[str, ...] = ()
     """Directories of earlier runs: what is a copy of a document they kept goes too."""
     memory: str = "2GB"

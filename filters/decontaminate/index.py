@@ -6,7 +6,7 @@
 GPT-3 looks for any common 13-gram of lower-cased words without punctuation (Brown et al. 2020, appendix C), PaLM for 70 % of
 an example's 8-grams (Chowdhery et al. 2022, section 8), Llama 3 for a share of its tokens in common 8-grams (2024, section
 5.1.4). Here: of each item the share of its different n-grams that a document holds; a threshold on it gives PaLM's rule, none
-GPT-3's first one, and filters/collisions.py what it cuts instead. Words are those of filters/shingles.py.
+GPT-3's first one, and filters/decontaminate/cuts.py what it cuts instead. Words are those of filters/shingles.py.
 An item of fewer than n words cannot be found; `short` says how many those are.
 """
 

@@ -58,7 +58,7 @@ def run(
         str | None,
         typer.Option(
             metavar="STAGE",
-            help="Stop after: extract, language, quality, duplicates, clean, tokenizer, shards or train.",
+            help="Stop after this stage, such as clean or shards; an unknown one lists all.",
         ),
     ] = None,
     workers: Workers = None,
@@ -212,7 +212,7 @@ def suggest(
     ] = None,
     language: Annotated[str | None, typer.Option(help="Only documents in it, such as en.")] = None,
     most: Annotated[float, typer.Option(min=0, max=1, help="The share of good that a bound may drop at most.")] = 0.1,
-    documents: Annotated[int, typer.Option(min=1, help="Hold no more than twice so many of each side.")] = 100_000,
+    documents: Annotated[int, typer.Option(min=1, help="Hold at most twice this many of each side.")] = 100_000,
     png: Annotated[Path | None, typer.Option(help="Draw all histograms into this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -300,7 +300,9 @@ def duplicates(
         str | None, typer.Option(metavar="ID", help="A cluster, by the id of its kept document.")
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL_OR_ID", help="One dropped document.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="So many dropped documents, always the same.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="This many dropped documents, always the same ones.")
+    ] = None,
 ) -> None:
     """Look at duplicates: the largest clusters and what the bands find, or dropped and kept documents side by side."""
     from pipeline.report.duplicates import check_decided, pairs, show_overview, show_pair
@@ -370,7 +372,7 @@ def ablate(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs that have shards.")],
     on: Annotated[list[str], typer.Option(metavar="SOURCE", help="Texts that no run has seen. Repeatable.")],
     seeds: Annotated[int, typer.Option(min=1, max=10, help="Trainings of each; with one no interval is known.")] = 3,
-    size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on so much of the texts.")] = "250kB",
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on this much of the texts.")] = "250kB",
     set_: Sets = None,
     as_json: AsJson = False,
 ) -> None:
@@ -401,8 +403,8 @@ def generate(
     run: RunFolder,
     prompt: Annotated[str, typer.Option(help="The text to go on from.")],
     tokens: Annotated[int, typer.Option(min=1, help="How many tokens at most.")] = 100,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time.")] = 0.8,
-    top_k: Annotated[int, typer.Option(min=1, help="Draw among so many likeliest tokens.")] = 50,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the most likely token each time.")] = 0.8,
+    top_k: Annotated[int, typer.Option(min=1, help="Draw among the K most likely tokens.")] = 50,
     seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
 ) -> None:
     """Let a run's model go on from a text."""

@@ -166,7 +166,7 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line to a log that is not part of the output (timings)."""
+    """Add one line to a log (the journal)."""
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
