@@ -1,7 +1,6 @@
 """Deciding: from measured columns to `dropped`. A changed threshold measures nothing again."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +47,3 @@ def floats(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     numbers = pc.fill_null(pc.cast(values, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
     return np.asarray(numbers, np.float64)
-
-
-def no_value(rule: str, row: Mapping[str, Any]) -> Any:
-    """What a rule that compares no number has to say: the detail, where the step has written one."""
-    return row.get("detail")
