@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,16 @@ class Options:
     """The native extractor's."""
     url: UrlLists | None
     prescreen: Prescreen | None
+    libraries: tuple[str, ...]
+    """Those that the extractor's entry names, with their versions, for keys: an extractor registers in one place."""
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
+    from pipeline.extract.pages.markup import EXTRACTORS
+
+    libraries = EXTRACTORS[config.extract.extractor].libraries
     return Options(
+        libraries=tuple(f"{name} {installed(name)}" for name in libraries),
         extract=config.extract.model_copy(update={"prescreen": None}),
         columns=config.input.columns,
         dataset=config.input.wanted,
