@@ -111,7 +111,7 @@ def test_the_default_is_the_plain_loop_to_the_bit(corpus: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_one_batch_of_each_is_learnt_by_heart(corpus: Path, name: str) -> None:
-    config = replace(TINY, **TASKS[name])
+    config = replace(TINY, learning_rate=0.005, **TASKS[name])  # at 0.02 the loss jumps, on some CPUs at the end
     task = task_of(config, VOCABULARY, END)
     arrays = batch(rows_of(task, corpus), task.objective, seed=0, step=0, batch_size=1)
     assert arrays["inputs"].shape[1] <= config.context
@@ -120,7 +120,7 @@ def test_one_batch_of_each_is_learnt_by_heart(corpus: Path, name: str) -> None:
     assert (targets != IGNORE).any()
     model = first_model(config, task.vocab_size)
     optimizer = adamw(model, replace(config, weight_decay=0.0))
-    for _ in range(150):
+    for _ in range(200):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(inputs, mask).flatten(0, 1), targets.flatten())
         loss.backward()  # type: ignore[no-untyped-call]
