@@ -25,10 +25,18 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import compiler, config
+from numba import _dynfunc
+from numba.core import compiler, config, typed_passes, untyped_passes
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import lookup_environment
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.registry import CPUDispatcher
+from numba.core.target_extension import jit_registry, target_registry
+from numba.core.targetconfig import ConfigStack
+from numba.core.typing import Context
+from numba.core.typed_passes import NativeLowering
 
 from pipeline.files import kernel_folder
 
@@ -58,11 +66,13 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return dispatcher
 
 
-def inner(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function that only kernels call: a call from Python raises TypeError."""
+def inner(function: Callable[..., Any] | None = None, allocates: bool = False, **options: Any) -> Any:
+    """Compile a function that only kernels call: a call from Python raises TypeError. One that makes or returns arrays says
+    that it `allocates`; the others do without the counting of references, a tenth of the code."""
     if function is None:
-        return partial(inner, **options)
-    options = _OPTIONS | {"no_cpython_wrapper": True, "pipeline_class": _Compiler} | options
+        return partial(inner, allocates=allocates, **options)
+    own = {"no_cpython_wrapper": True, "pipeline_class": _Compiler, "_nrt": allocates}
+    options = _OPTIONS | own | options
     dispatcher = numba.njit(**options)(function)
     if isinstance(dispatcher, CPUDispatcher):  # not with NUMBA_DISABLE_JIT
         dispatcher.__class__ = _Inner
@@ -99,18 +109,165 @@ class _Inner(CPUDispatcher):  # type: ignore[misc]
         raise TypeError(f"{self.py_func.__qualname__}() is an inner function: only kernels can call it")
 
 
-class _Compiler(compiler.Compiler):  # type: ignore[misc]
-    """Numba's compiler without the garbage collector, which finds nothing in all that is alive while one compiles."""
+class _Flags(compiler.Flags):  # type: ignore[misc]
+    """Numba's flags, compared by what was set: the typing of each operator asks whether two are equal."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Flags) and bool(self._values == other._values)
+
+
+class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The code of an inner function, as it is linked into a kernel: optimized and made machine code there, not here too."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+def _executable(library: Any, description: Any, environment: Any) -> Any:
+    """What stands for an inner function among its callers: a function without an address."""
+    library._ensure_finalized()
+    module, name = description.lookup_module(), description.qualname.rpartition(".")[2]
+    return _dynfunc.make_function(module, name, "an inner function", 0, environment, (library,))
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(NativeLowering):  # type: ignore[misc]
+    """Numba's lowering; an inner function stays LLVM's code until a kernel is made of it."""
+
+    def run_pass(self, state: Any) -> bool:
+        if not state.flags.nrt:
+            _refuse_arrays(state)
+        if state.flags.no_cpython_wrapper:
+            state.library = _InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.targetctx.get_executable = _executable
+            return bool(super().run_pass(state))
+        super().run_pass(state)
+        for variable in state.library._final_module.global_variables:  # the environments of inner functions too
+            if variable.name.startswith("_ZN08NumbaEnv"):
+                environment = lookup_environment(variable.name)
+                if environment is not None:
+                    state.library.codegen.set_env(variable.name, environment)
+        return True
+
+
+def _refuse_arrays(state: Any) -> None:
+    """Without counting, an array that is returned would be freed too early, or one that is received too late."""
+    results = [signature.return_type for call, signature in state.calltypes.items() if getattr(call, "op", "") == "call"]
+    for kind in (state.return_type, *results):
+        if any(isinstance(one, numba.types.Array) for one in (kind, *getattr(kind, "types", ()))):
+            raise TypeError(f"{state.func_id.func_qualname}() has an array from a function: say @inner(allocates=True)")
+
+
+class _BaseCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler with the parts above, for Numba's own functions that a kernel calls."""
+
+    declares = True  # what it compiles may have declared further functions
+
+    def __init__(self, typing: Any, target: Any, library: Any, args: Any, result: Any, flags: Any, local: Any) -> None:
+        if not self.declares and ConfigStack.top_or_none() is not None:
+            typing.refresh = target.refresh = _nothing
+        try:
+            super().__init__(typing, target, library, args, result, _Flags(flags), local)
+        finally:
+            for context in (typing, target):
+                vars(context).pop("refresh", None)
+        self.state.typingctx = _typing_of(typing)
+
+    def define_pipelines(self) -> list[PassManager]:
+        manager = super().define_pipelines()[0]
+        manager.passes = [(_Lowering if step is NativeLowering else step, text) for step, text in manager.passes]
+        return [manager]
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Typing(Context):  # type: ignore[misc]
+    """Numba's typing, which remembers what an operator makes of its types: each is asked for thousands of times, and each
+    time Numba tries all implementations that there are for lists, strings, NumPy's functions and so on."""
+
+    def _resolve_user_function_type(self, func: Any, args: Any, kws: Any, literals: Any = None) -> Any:
+        key = getattr(func, "typing_key", func)
+        if kws or (getattr(key, "__module__", "") != "_operator" and key not in (bool, len, range)):
+            return super()._resolve_user_function_type(func, args, kws, literals)
+        plain = tuple(numba.types.unliteral(kind) for kind in args)
+        if not all(isinstance(kind, numba.types.Number | numba.types.Boolean | numba.types.Array) for kind in plain):
+            return super()._resolve_user_function_type(func, args, kws, literals)
+        signature = self._operators.get((key, plain))
+        if signature is None:
+            signature = super()._resolve_user_function_type(func, args, kws, literals)
+            if signature is not None and not any(isinstance(kind, numba.types.Literal) for kind in signature.args):
+                self._operators[key, plain] = signature
+        return signature
+
+
+def _typing_of(context: Any) -> Any:
+    """The context with `_Typing`'s memory; it shares everything else."""
+    if isinstance(context, _Typing):
+        return context
+    if "_remembering" not in vars(context):
+        remembering = object.__new__(_Typing)
+        vars(context).update(_remembering=remembering, _operators={})
+        remembering.__dict__ = context.__dict__
+    return context._remembering
+
+
+class _Compiler(_BaseCompiler):
+    """The same without what no kernel here needs: closures, rewrites, branches pruned by type, and the garbage collector,
+    which finds nothing in all that is alive while one compiles."""
+
+    declares = False
+
+    def define_pipelines(self) -> list[PassManager]:
+        manager = PassManager("kernels")
+        for step in (
+            untyped_passes.TranslateByteCode,
+            untyped_passes.FixupArgs,
+            untyped_passes.IRProcessing,
+            untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference,
+            typed_passes.PreLowerStripPhis,
+            typed_passes.InlineOverloads,
+            typed_passes.IRLegalization,
+            typed_passes.AnnotateTypes,
+            _Lowering,
+            typed_passes.NoPythonBackend,
+        ):
+            manager.add_pass(step, step.__name__)
+        manager.finalize()
+        return [manager]
 
     def compile_extra(self, function: Any) -> Any:
+        cpu = target_registry["cpu"]
         with global_compiler_lock:
-            collecting = gc.isenabled()
+            collecting, jit = gc.isenabled(), jit_registry[cpu]
             gc.disable()
+            dict.__setitem__(jit_registry, cpu, _jit)  # its own refuses to replace an entry
             try:
                 return super().compile_extra(function)
             finally:
+                dict.__setitem__(jit_registry, cpu, jit)
                 if collecting:
                     gc.enable()
+
+
+def _jit(*arguments: Any, **options: Any) -> Any:
+    """numba.jit for the implementations of what Numba overloads, such as np.empty."""
+    own = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _BaseCompiler}
+    return numba.jit(*arguments, **(own | options))
 
 
 class _Cache:

@@ -25,7 +25,7 @@ from pipeline.filters.kernels.unicode import (
     decode,
     mix,
 )
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 BULLETS = "•●*-"  # what datatrove (• -), dolma (* -) and DCLM (● • * -) take for a bullet point, together
 SHORT_LINE = 30  # characters; FineWeb (Penedo et al. 2024, section 3.6): "lines shorter than 30 characters"
@@ -87,7 +87,7 @@ def _count(data: Any, starts: Any, ends: Any, classes: Any, bullets: Any, out: A
         out.duplicate_paragraph_characters[document] = copied
 
 
-@kernel
+@inner
 def _lines(
     data: Any, start: Any, end: Any, classes: Any, bullets: Any,
     line_hashes: Any, line_lengths: Any, paragraph_hashes: Any, paragraph_lengths: Any, out: Any, document: Any,

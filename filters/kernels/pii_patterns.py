@@ -166,10 +166,11 @@ def _lower(byte: Any) -> Any:
 @inner
 def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> Any:
     """Whether one of the words is among the `most` words before `place` on its line."""
+    _, bounds = words
     i = place
     for _ in range(most):
         while i > begin and data[i - 1] < 0x80 and not _letter(data[i - 1]) and data[i - 1] not in (0x0A, 0x0D):
-            if _digit(data[i - 1]) and i < place and words[1].shape[0] > 25 and place - i > 24:
+            if _digit(data[i - 1]) and i < place and bounds.shape[0] > 25 and place - i > 24:
                 return False
             i -= 1
         last = i

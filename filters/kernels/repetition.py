@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.filters.kernels.unicode import find_slot, table_size
-from pipeline.kernels import inner, kernel
+from pipeline.kernels import inner
 
 TOP_NGRAMS = (2, 3, 4)  # Gopher, table A1: the share of the most frequent n-gram
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)  # Gopher, table A1: the share of all repeated n-grams
 _TOP_FIRST, _TOP_LAST, _DUPLICATE_FIRST, _LAST = 2, 4, 5, 10
 
 
-@kernel
+@inner
 def number(values: Any, n: Any, keys: Any, slots: Any, ids: Any, counts: Any, first: Any) -> Any:
     """Number equal values 0, 1, … by first appearance; returns how many there are.
 
@@ -43,7 +43,7 @@ def number(values: Any, n: Any, keys: Any, slots: Any, ids: Any, counts: Any, fi
     return distinct
 
 
-@inner
+@inner(allocates=True)
 def scratch(n: Any) -> Any:
     """Working arrays for `n` values: keys, slots, ids, counts, first."""
     size = table_size(n)
@@ -56,7 +56,7 @@ def scratch(n: Any) -> Any:
     )
 
 
-@kernel
+@inner
 def duplicates(hashes: Any, lengths: Any, n: Any, arrays: Any) -> Any:
     """Of `n` lines or paragraphs: how many are copies of an earlier one, and the sum of these copies' lengths."""
     keys, slots, ids, counts, first = arrays
@@ -68,7 +68,7 @@ def duplicates(hashes: Any, lengths: Any, n: Any, arrays: Any) -> Any:
     return n - distinct, copied
 
 
-@kernel
+@inner
 def ngram_characters(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, top: Any, duplicate: Any) -> None:
     """Characters in the most frequent 2- to 4-grams and in repeated 5- to 10-grams of a document's `n` tokens.
 

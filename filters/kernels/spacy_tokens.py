@@ -64,9 +64,9 @@ def lookup_tables() -> Tables:
     stops = np.array([_hashed(word) for word in STOP_WORDS], np.uint64)
     # What a case would be if it were none is asked of the kernel itself, by tables that are empty yet.
     bare = _read_only(Tables(character_classes(), keys.copy(), divided.copy(), unjoined.copy(), units, stops))
-    for text, lengths in cases.items():
-        slot = find_slot(keys, len(keys) - 1, _hashed(text))
-        keys[slot] = _hashed(text)
+    slots = np.empty(len(cases), np.int64)
+    _insert(keys, np.array([_hashed(text) for text in cases], np.uint64), slots)
+    for slot, (text, lengths) in zip(slots, cases.items(), strict=True):
         divided[slot] = _pack(lengths)
         plain = _lengths(text, bare)
         unjoined[slot] = _pack(plain) if len(plain) > 1 else 0
@@ -118,6 +118,14 @@ def _hash(codes: Any, start: Any, end: Any) -> Any:
 @inner
 def _is_digit(code: Any) -> Any:
     return 0x30 <= code <= 0x39
+
+
+@kernel
+def _insert(keys: Any, hashes: Any, slots: Any) -> None:
+    """Put each hash into the table `keys`; `slots` says where it went."""
+    for i in range(hashes.size):
+        slots[i] = find_slot(keys, keys.size - 1, hashes[i])
+        keys[slots[i]] = hashes[i]
 
 
 @inner

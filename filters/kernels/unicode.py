@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from pipeline.kernels import inner, kernel
+from pipeline.kernels import inner
 
 LIBRARIES = ("regex",)  # its tables decide what a character is
 
@@ -119,7 +119,7 @@ def table_size(entries: Any) -> Any:
     return size
 
 
-@kernel
+@inner
 def find_slot(keys: Any, mask: Any, key: Any) -> Any:
     """The slot that holds `key`, or the free one (0) where it belongs. Linear probing; keys are never 0."""
     slot = np.int64(mix(key) & np.uint64(mask))

@@ -346,7 +346,7 @@ def _span(ends: Any, start: Any, n: Any) -> Any:
     return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)
 
 
-@kernel
+@inner
 def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: Any, document: Any) -> None:
     """Every variant of the shares of n-grams, n = 2 … 10; `arrays` number the tokens already. See `repetition`."""
     keys, slots, ids, counts, first = arrays

@@ -122,7 +122,7 @@ def joins(code: Any, before: Any, after: Any) -> Any:
 _NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-letter word, a symbol
 
 
-@kernel
+@inner
 def _tokens(
     data: Any, start: Any, end: Any, classes: Any, stops: Any, hashes: Any, lengths: Any, out: Any, document: Any
 ) -> Any:

@@ -74,7 +74,7 @@ def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.
     return np.asarray(keep | (beside & visible(page)))
 
 
-@inner
+@inner(allocates=True)
 def _room(text, o, need):  # type: ignore[no-untyped-def]
     if o + need <= len(text):
         return text
@@ -132,7 +132,7 @@ def _ticks(out, a, b):  # type: ignore[no-untyped-def]
     return longest
 
 
-@inner
+@inner(allocates=True)
 def _rows(home, start, stop, out, tag, keep, cell, row, item, code, width, widest, table):  # type: ignore[no-untyped-def]
     """Which rows (by their element) are one line each: of several cells, each one short block."""
     in_cell = np.zeros(len(tag), np.int32)

@@ -65,7 +65,7 @@ def _long(row):  # type: ignore[no-untyped-def]
     return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
 
 
-@inner
+@inner(allocates=True)
 def _sums(home, parent, stats, tag):  # type: ignore[no-untyped-def]
     """Sums over each element's subtree, and its score as the container of the content, as Readability has it."""
     count = len(tag)
@@ -114,7 +114,7 @@ def _slot(keys, used, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@inner
+@inner(allocates=True)
 def _repeats(home, path, prints, stats):  # type: ignore[no-untyped-def]
     """For each block: sums over the blocks with its path (count, characters, linked, stop words), and how often its text
     is on the page."""

@@ -12,7 +12,7 @@ _QUOTES = 8
 """Marks of quotes that a line begins with at most."""
 
 
-@inner
+@inner(allocates=True)
 def outline(parent, tags, given):  # type: ignore[no-untyped-def]
     """Arrays over the elements; 0 is nowhere: the innermost list item, an item's number in its list, the list; the cell,
     its column, the row, the table; the innermost quote and how many there are; heading; code; a row's cells, and a
