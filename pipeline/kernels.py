@@ -121,11 +121,15 @@ class _Flags(compiler.Flags):  # type: ignore[misc]
         return isinstance(other, _Flags) and bool(self._values == other._values)
 
 
-class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """The code of an inner function, as it is linked into a kernel: optimized and made machine code there, not here too."""
+class _Library(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a kernel, optimized once, when all of it is there, not each function by itself before."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
+
+
+class _InnerLibrary(_Library):
+    """The code of an inner function, as it is linked into a kernel: optimized and made machine code there, not here too."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -153,6 +157,8 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
             state.library = _InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
             state.targetctx.get_executable = _executable
             return bool(super().run_pass(state))
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()  # to be kept
         super().run_pass(state)
         for variable in state.library._final_module.global_variables:  # the environments of inner functions too
             if variable.name.startswith("_ZN08NumbaEnv"):
@@ -208,8 +214,8 @@ class _Typing(Context):  # type: ignore[misc]
             return super()._resolve_user_function_type(func, args, kws, literals)
         signature = self._operators.get((key, plain))
         if signature is None:
-            signature = super()._resolve_user_function_type(func, args, kws, literals)
-            if signature is not None and not any(isinstance(kind, numba.types.Literal) for kind in signature.args):
+            signature = super()._resolve_user_function_type(func, plain, kws, literals)
+            if signature is not None:
                 self._operators[key, plain] = signature
         return signature
 
