@@ -218,7 +218,7 @@ def test_an_unknown_key_of_a_family_comes_with_the_known_ones(tmp_path: Path) ->
     with pytest.raises(
         UserError, match=r"duplicates.lines.mots: unknown key \(did you mean most\?\); known: most, keep"
     ):
-        go(tmp_path / "run", [], "duplicates.lines.mots=2")
+        go(tmp_path / "run", [tmp_path], "duplicates.lines.mots=2")
 
 
 SAID = ("The mill stood by the river for two hundred years.", "Nobody lived there after the flood.", "Then came Ann!")
@@ -335,4 +335,4 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
     assert len(pq.read_table(done.root / "clean")) == 4
     assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 0
     with pytest.raises(UserError, match=r"decontaminate.threshold: one n-gram is enough"):
-        go(tmp_path / "run", [], *sets, "decontaminate.threshold=0.5")
+        go(tmp_path / "run", [tmp_path], *sets, "decontaminate.threshold=0.5")
