@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+Normalization = Literal["whitespace", "lowercase", "words"]
+"""What is done to a text before a model sees it (filters/kernels/normalize.py)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlOptions:
@@ -118,8 +121,8 @@ class ScoreOptions:
     """The model file, or the list, or a directory of lists by language."""
     label: str | None = None
     """Of a classifier of others; one of ours says it itself."""
-    spelling: Literal["lines", "lower", "words"] | None = None
-    """How its texts were spelt (filters/kernels/normalize.py), where the model does not say so itself."""
+    normalization: Normalization | None = None
+    """What was done to its texts (filters/kernels/normalize.py), where the model does not say so itself."""
     share: bool = False
     """Of listed words: divided by the words of the text."""
 

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
 
 Model = TypeVar("Model", bound=Section)
+
+RENAMED = {
+    "duplicates.lines.most": "max_count",
+    "duplicates.sentences.most": "max_count",
+    "duplicates.ngrams.shortest": "min_tokens",
+    "duplicates.substrings.tokens": "min_tokens",
+    "scores.*.spelling": 'normalization, with "whitespace" for "lines" and "lowercase" for "lower"',
+}
+"""Keys of earlier versions, and what they are called now."""
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
@@ -206,6 +216,8 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     place = [str(step) for step in first["loc"]]
     path = ".".join(place)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if renamed := next((new for old, new in RENAMED.items() if fnmatchcase(path, old)), None):
+            return f"{path}: is now called {renamed}"
         known = _known_keys(model, place[:-1])
         return f"{path}: unknown key{did_you_mean(place[-1], known)}; known: {', '.join(known)}"
     if first["type"] == "missing":

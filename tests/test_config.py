@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, parse_bytes
-from pipeline.config_file import load, merge
+from pipeline.config_file import RENAMED, load, merge
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.rules import Rule
@@ -141,6 +141,17 @@ def test_a_config_loads_no_heavy_library(code: str, heavy: list[str]) -> None:
 def test_a_signal_is_named_by_its_table(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"c\.toml: quality\.words\.signal: unknown key"):
         load(write(tmp_path, MINIMAL + '[quality]\nwords = { min = 1, signal = "lines" }\n'))
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_renamed_key_is_answered_with_its_new_name(tmp_path: Path, old: str) -> None:
+    key, new = old.replace("*", "mine"), RENAMED[old].partition(",")[0]
+    score = '[scores.mine]\nkind = "perplexity"\nmodel = "m"\n' if key.startswith("scores") else ""
+    with pytest.raises(UserError, match=rf"c\.toml: {key}: is now called {new}\b"):
+        load(write(tmp_path, MINIMAL + score), [f"{key}=3"])
+    table, _, _ = key.rpartition(".")
+    with pytest.raises(UserError, match=rf"{table}\.nothing: unknown key.*\b{new}\b"):
+        load(tmp_path / "c.toml", [f"{table}.nothing=3"])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

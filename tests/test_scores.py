@@ -254,10 +254,10 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
             "no label goood .did you mean good",
         ),
         ('[scores.x]\nkind = "fasttext"\nmodel = "{}/good.ngrams"', "scores.x.model: .*not a fastText model"),
-        ('[scores.x]\nkind = "perplexity"\nmodel = "{}/quality.bin"', "no model of n-grams"),
+        ('[scores.x]\nkind = "perplexity"\nmodel = "{}/quality.bin"', "no n-gram model"),
         (
-            '[scores.x]\nkind = "perplexity"\nmodel = "{}/good.ngrams"\nspelling = "lower"',
-            "was trained on the spelling",
+            '[scores.x]\nkind = "perplexity"\nmodel = "{}/good.ngrams"\nnormalization = "lowercase"',
+            "was trained with normalization",
         ),
         ('[scores.x]\nkind = "divergence"\nmodel = "{}/good.ngrams"', "a model of single words is needed"),
         ('[scores.x]\nkind = "sklearn"\nmodel = "{}/model.pkl"', "a pickle, which may run any code"),

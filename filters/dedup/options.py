@@ -10,10 +10,10 @@ from annotated_types import Ge, Gt, Le, Lt
 class LineOptions:
     """Lines that repeat across the kept documents (pipeline.filters.lines)."""
 
-    most: Annotated[int, Ge(1)] = 1
+    max_count: Annotated[int, Ge(1)] = 1
     """A line may occur at most N times (CCNet: 1; Llama 3: 6)."""
     keep: Literal["first", "none"] = "first"
-    """Of a line that occurs more often: its first `most` occurrences stay (CCNet), or none (Llama 3)."""
+    """Of a line that occurs more often: its first `max_count` occurrences stay (CCNet), or none (Llama 3)."""
     normalize: bool = True
     """Case, digits, punctuation and white space at the ends count for nothing, as in CCNet."""
     lower: bool = False
@@ -32,10 +32,10 @@ class SentenceOptions:
 
     span: Annotated[int, Ge(1)] = 3
     """Sentences one after another (C4: 3)."""
-    most: Annotated[int, Ge(1)] = 1
+    max_count: Annotated[int, Ge(1)] = 1
     """A span may occur at most N times (C4: 1)."""
     keep: Literal["first", "none"] = "first"
-    """Of a span that occurs more often: its first `most` occurrences stay (C4), or none."""
+    """Of a span that occurs more often: its first `max_count` occurrences stay (C4), or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class NgramOptions:
 
     size: Annotated[int, Ge(1)] = 13
     """Tokens an n-gram."""
-    shortest: Annotated[int, Ge(1)] | None = None
+    min_tokens: Annotated[int, Ge(1)] | None = None
     """Paragraphs of fewer tokens stay; of `size` tokens without it, as for DCLM-Baseline."""
     threshold: Annotated[float, Ge(0), Lt(1)] = 0.8
     """What has more of its n-grams seen goes."""
@@ -57,8 +57,8 @@ class NgramOptions:
 class SubstringOptions:
     """Passages that stand in the corpus more than once (Lee et al. 2021; RefinedWeb; pipeline.filters.dedup.substrings)."""
 
-    tokens: Annotated[int, Ge(2)] = 50
-    """The shortest passage; words and signs are tokens."""
+    min_tokens: Annotated[int, Ge(2)] = 50
+    """Passages of fewer tokens stay; words and signs are tokens."""
     keep: Literal["first", "none"] = "first"
     """The first occurrence stays, or none."""
 

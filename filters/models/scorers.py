@@ -39,28 +39,28 @@ def open_scorers(scores: Mapping[str, ScoreOptions]) -> dict[str, Scorer]:
 def _fasttext(score: ScoreOptions) -> Scorer:
     from pipeline.filters.classifier import QualityClassifier
 
-    model = QualityClassifier.load(score.model, label=score.label, spelling=score.spelling)
+    model = QualityClassifier.load(score.model, label=score.label, normalization=score.normalization)
     return lambda texts, languages: model.predict(texts)
 
 
 def _perplexity(score: ScoreOptions) -> Scorer:
-    model = _model(score.model, score.spelling)
+    model = _model(score.model, score.normalization)
     return lambda texts, languages: model.perplexity(texts)
 
 
-def _model(path: str, spelling: str | None) -> "NgramModel":
+def _model(path: str, normalization: str | None) -> "NgramModel":
     from pipeline.filters.models.perplexity import NgramModel, read_arpa
 
     if path.endswith((".arpa", ".arpa.gz")):
-        return read_arpa(path, spelling or "lines")
+        return read_arpa(path, normalization or "whitespace")
     model = NgramModel.load(path, verify=False)  # the step's key is the hash of the file
-    if spelling not in (None, model.spelling):
-        raise UserError(f"{path}: was trained on the spelling {model.spelling}, not {spelling}")
+    if normalization not in (None, model.normalization):
+        raise UserError(f'{path}: was trained with normalization = "{model.normalization}", not "{normalization}"')
     return model
 
 
 def _divergence(score: ScoreOptions) -> Scorer:
-    model = _model(score.model, score.spelling)
+    model = _model(score.model, score.normalization)
     if model.order != 1:
         raise UserError(
             f"{score.model}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
@@ -104,11 +104,11 @@ def _sklearn(score: ScoreOptions) -> Scorer:
     column = classes.index(wanted)
 
     def probability(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
-        spelt: list[str | None] = normalize(texts, score.spelling or "lines").to_pylist()
-        used = [row for row, text in enumerate(spelt) if text]
-        found = np.full(len(spelt), np.nan)
+        normalized: list[str | None] = normalize(texts, score.normalization or "whitespace").to_pylist()
+        used = [row for row, text in enumerate(normalized) if text]
+        found = np.full(len(normalized), np.nan)
         if used:
-            found[used] = model.predict_proba([spelt[row] for row in used])[:, column]
+            found[used] = model.predict_proba([normalized[row] for row in used])[:, column]
         return found
 
     return probability

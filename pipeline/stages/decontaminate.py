@@ -210,8 +210,8 @@ def cut(files: RunFiles, given: Cutting, tick: Tick) -> int:
             words[rare[grams]],
             ngram=options.ngram,
             window=options.window,
-            shortest=options.min_characters,
-            most=options.max_pieces,
+            min_characters=options.min_characters,
+            max_pieces=options.max_pieces,
         )
 
     def found() -> Iterator[tuple[int, Ranges]]:

@@ -105,7 +105,7 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
                 marks,
                 at_most=size,
                 memory=memory,
-                most=options.most,
+                max_count=options.max_count,
                 keep=options.keep,
             )
 
@@ -148,7 +148,7 @@ def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
             marks,
             at_most=sum(text_bytes(texts) for _, texts in kept_texts(files)) // 2,  # a letter and a terminal at least
             memory=table_memory(given),
-            most=options.most,
+            max_count=options.max_count,
             keep=options.keep,
         )
 
@@ -166,9 +166,9 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
 
     options = given.wanted
     assert isinstance(options, NgramOptions)
-    shortest = options.shortest or options.size
+    min_tokens = options.min_tokens or options.size
     count = sum(
-        count_ngrams(texts, ngram=options.size, shortest=shortest, remove=options.remove)
+        count_ngrams(texts, ngram=options.size, min_tokens=min_tokens, remove=options.remove)
         for _, texts in kept_texts(files)
     )
     size = filter_bits(count, options.false_positives) // 8
@@ -180,7 +180,7 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
     seen = NgramFilter(
         count,
         ngram=options.size,
-        shortest=shortest,
+        min_tokens=min_tokens,
         threshold=options.threshold,
         false_positives=options.false_positives,
         remove=options.remove,
@@ -195,7 +195,7 @@ def substrings(files: RunFiles, given: Options, tick: Tick) -> int:
     options = given.wanted
     assert isinstance(options, SubstringOptions)
     found = repeats_of(
-        lambda: kept_texts(files), options.tokens, options.keep, table_memory(given), files.root / "ledger"
+        lambda: kept_texts(files), options.min_tokens, options.keep, table_memory(given), files.root / "ledger"
     )
     return write_cuts(files, tick, found)
 
