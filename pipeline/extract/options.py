@@ -67,6 +67,16 @@ class CommonCrawl:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Files:
+    """Files of records."""
+
+    paths: tuple[str, ...] = ()
+    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    common_crawl: CommonCrawl | None = None
+    """Instead: files of a crawl."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Columns:
     """Which column of a table, or key of a line, is what."""
 
@@ -104,13 +114,9 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputOptions(Columns, Dataset):
-    """Where the archives lie."""
+class InputOptions(Columns, Dataset, Files):
+    """What is read: files, or a dataset."""
 
-    paths: tuple[str, ...] = ()
-    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
-    common_crawl: CommonCrawl | None = None
-    """Instead: files of a crawl."""
     part_bytes: Annotated[int, Ge(1)] = 256_000_000
     """A larger file is cut into parts of about this size, "256MB", at the starts of records; the result is the same."""
 
