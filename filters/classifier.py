@@ -5,7 +5,7 @@
     QualityClassifier.load("quality.bin").predict(["Some text"])    # the probability of being good, 0 to 1
 
 `predict` works with any fastText model file; one of ours has a JSON file beside it (quality.bin.json) that says how texts are
-spelt for it, what it was trained on, and how it did on texts held out from the training.
+normalized for it, what it was trained on, and how it did on texts held out from the training.
 One thread and a fixed seed: the same texts give the same bytes.
 """
 
@@ -39,7 +39,7 @@ class Options:
     default. Buckets: 200,000 keep a model at 13 MB; fastText's 2,000,000 are for large data. Learning rate: its default, 0.1,
     learns too little from 2,400 passages of our reference and web sample (held-out precision 0.58, against 0.99 at 0.5)."""
 
-    spelling: str = "words"
+    normalization: str = "words"
     dimensions: int = 16
     word_ngrams: int = 2
     buckets: int = 200_000
@@ -68,7 +68,9 @@ class Report:
 class QualityClassifier:
     """A fastText model that gives the probability of one of its labels."""
 
-    def __init__(self, model: Any, *, label: str = GOOD, spelling: str = "lines", about: dict[str, Any] | None = None):
+    def __init__(
+        self, model: Any, *, label: str = GOOD, normalization: str = "whitespace", about: dict[str, Any] | None = None
+    ):
         self._model = model
         self._labels = list(model.labels)
         if label not in self._labels and f"__label__{label}" in self._labels:
@@ -77,7 +79,7 @@ class QualityClassifier:
             asked, known = (label.removeprefix("__label__"), [name.removeprefix("__label__") for name in self._labels])
             raise UserError(f"the model has no label {asked}{did_you_mean(asked, known)}; it has: {', '.join(known)}")
         self.label = label
-        self.spelling = spelling
+        self.normalization = normalization
         self.about = about or {}
 
     @classmethod
@@ -96,7 +98,7 @@ class QualityClassifier:
         with tempfile.TemporaryDirectory(prefix="classifier-") as name:
             folder = Path(name)
             sides = [
-                _Side(folder / f"{label}.txt", texts, seed, options.spelling)
+                _Side(folder / f"{label}.txt", texts, seed, options.normalization)
                 for label, texts in ((GOOD, positive), (BAD, negative))
             ]
             for side, word in zip(sides, ("positive", "negative"), strict=True):
@@ -106,7 +108,7 @@ class QualityClassifier:
             held = max(1, round(count * options.held_out))
             _write(folder / "train.txt", sides, held, count)
             model = _train(folder / "train.txt", seed, options)
-            trained = cls(model, spelling=options.spelling)
+            trained = cls(model, normalization=options.normalization)
             scores = [trained._scores(side.lines(range(held))) for side in sides]
             report = _report(scores, 2 * (count - held), sides)
             trained.about = {
@@ -126,13 +128,18 @@ class QualityClassifier:
         return Report(**found | {side: tuple(found[side]) for side in ("good", "bad")})
 
     @classmethod
-    def load(cls, path: Path | str, *, label: str | None = None, spelling: str | None = None) -> "QualityClassifier":
-        """A model file, and what lies beside it. For a model of others `label` and `spelling` ("lines") say what is what."""
+    def load(
+        cls, path: Path | str, *, label: str | None = None, normalization: str | None = None
+    ) -> "QualityClassifier":
+        """A model file, and what lies beside it. A model of others needs `label`, and `normalization` if not "whitespace"."""
         about = read_about(path)
+        options = about.get("options", {})
+        if "spelling" in options:  # its name before 0.2
+            raise UserError(f"{path}: was trained by an earlier version; train it again")
         return cls(
             load_fasttext(Path(path)),
             label=label or str(about.get("label", GOOD)),
-            spelling=spelling or str(about.get("options", {}).get("spelling", "lines")),
+            normalization=normalization or str(options.get("normalization", "whitespace")),
             about=about,
         )
 
@@ -146,7 +153,7 @@ class QualityClassifier:
         array = as_text_array(texts)
         scores = np.full(len(array), np.nan)
         for start in range(0, len(array), _BATCH):
-            lines = normalize(array.slice(start, _BATCH), self.spelling).to_pylist()
+            lines = normalize(array.slice(start, _BATCH), self.normalization).to_pylist()
             scores[start : start + len(lines)] = self._scores(lines)
         return scores
 
@@ -182,14 +189,14 @@ def read_about(path: Path | str) -> dict[str, Any]:
 class _Side:
     """One side's texts, a line each in a file, in the order of the hashes of text and seed."""
 
-    def __init__(self, path: Path, texts: Iterable[str] | Iterable[pa.Array], seed: int, spelling: str) -> None:
+    def __init__(self, path: Path, texts: Iterable[str] | Iterable[pa.Array], seed: int, normalization: str) -> None:
         self.path = path
         salt = str(seed).encode()
         hashes: list[int] = []
         starts = [0]
         with open(path, "wb") as file:
             for array in arrays(texts):
-                for text in normalize(array, spelling).to_pylist():
+                for text in normalize(array, normalization).to_pylist():
                     # a word that looks like a label would be taken for one
                     line = (text or "").replace("__label__", "label").encode()
                     if line:

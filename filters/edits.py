@@ -11,7 +11,7 @@ or digit count (as in DCLM). A line that breaks several rules is counted under t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError
 from pipeline.filters.batch import Batch, FloatArray, ratio
 from pipeline.filters.kernels.line_patterns import (
     ends_well,
@@ -30,20 +29,10 @@ from pipeline.filters.kernels.line_patterns import (
     without_citations,
 )
 from pipeline.filters.kernels.unicode import character_classes
+from pipeline.filters.options import LineRules
 from pipeline.kernels import kernel
 
-REASONS = (
-    "max_word_characters",
-    "citations",
-    "blank_lines",
-    "end_marks",
-    "min_line_words",
-    "phrases",
-    "max_uppercase_ratio",
-    "numeric_lines",
-    "counter_lines",
-    "boilerplate",
-)
+REASONS = tuple(rule.name for rule in fields(LineRules))
 """Why a line goes, in the order in which the rules look; "citations" and "boilerplate" also count what goes out of a line."""
 (
     LONG_WORD,
@@ -67,45 +56,6 @@ _COUNTED = (
     *("bookmarks", "upvotes", "downvotes", "downloads", "views", "followers"),
 )
 _SHORT = 10  # words; RefinedWeb: "if it is short (≤ 10 words) and matches a pattern"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineRules:
-    """What an edit takes out. A rule that is None, False or empty is off."""
-
-    citations: bool = False
-    """Wikipedia's [1], [], [edit] and [citation needed], out of every line (C4's code)."""
-    blank_lines: bool = False
-    """White space around lines, and blank lines (C4's code keeps neither)."""
-    max_word_characters: int | None = None
-    """Lines with a longer word (C4's code: 1,000)."""
-    end_marks: tuple[str, ...] = ()
-    """Lines that end with none of these characters, or with "..." (C4: . ! ? and the quotation mark)."""
-    min_line_words: int | None = None
-    """Lines of fewer words (C4: 5, its first arXiv version 3; RefinedWeb: 2)."""
-    phrases: tuple[str, ...] = ()
-    """Lines that hold one of these, in any case; ASCII (C4: "javascript", its code also "privacy policy" and others)."""
-    max_uppercase_ratio: float | None = None
-    """Lines of whose characters a larger share is in upper case (RefinedWeb "mainly"; DCLM: 0.5)."""
-    numeric_lines: bool = False
-    """Lines of digits and nothing else (RefinedWeb)."""
-    counter_lines: bool = False
-    """Lines such as "3 likes" or "1.2K followers" (RefinedWeb; the words are DCLM's)."""
-    boilerplate: bool = False
-    """"sign-in" at the start, "read more..." at the end, "items in cart" in lines of up to 10 words (RefinedWeb)."""
-
-    def __post_init__(self) -> None:
-        for mark in self.end_marks:
-            if len(mark) != 1:
-                raise UserError(f"end_marks: single characters are needed, not {mark!r}")
-        for phrase in self.phrases:
-            if not phrase or not phrase.isascii():
-                raise UserError(f"phrases: plain ASCII text is needed, not {phrase!r}")
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """The rules that are on, in the order of REASONS."""
-        return tuple(name for name in REASONS if getattr(self, name) not in (None, False, ()))
 
 
 @dataclass(frozen=True, slots=True)

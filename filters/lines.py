@@ -1,11 +1,11 @@
 """Lines that repeat across a corpus: navigation, notices, boilerplate that every page of a site has.
 
-    CCNet      (Wenzek et al. 2020, section 3.1) drops a line whose normalized form occurred before: `most=1, keep="first"`
+    CCNet      (Wenzek et al. 2020, section 3.1) drops a line whose normalized form occurred before: `max_count=1, keep="first"`
     Llama 3    (Grattafiori et al. 2024, section 3.1.1) drops the lines that occur more than 6 times in a bucket of 30
-               million documents: `most=6, keep="none"`
-    C4         (its code, tensorflow_datasets' c4_utils.py) keeps a line in one page, once: `most=1, keep="first"`, and spares
-               neither case nor white space at the ends, of ASCII both: `normalize=False, lower=True`
-    CS336      (Stanford, assignment 4) keeps the lines that occur once: `most=1, keep="none"`, over files
+               million documents: `max_count=6, keep="none"`
+    C4         (its code, tensorflow_datasets' c4_utils.py) keeps a line in one page, once: `max_count=1, keep="first"`, and
+               spares neither case nor white space at the ends, of ASCII both: `normalize=False, lower=True`
+    CS336      (Stanford, assignment 4) keeps the lines that occur once: `max_count=1, keep="none"`, over files
 
 A line ends at "\\n"; it goes with its line break. A line's hash is the first 8 bytes of the SHA-1 of its UTF-8, as CCNet
 has it. Normalized as CCNet's `normalize_for_dedup`: white space at the ends stripped, lower case, each decimal digit 0,

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.kernels.pii_patterns import BEFORE_NUMBER, BEFORE_PHONE, EMAIL, FILES, IP, KINDS, PHONE, find
+from pipeline.filters.options import MaskOptions
 from pipeline.kernels import kernel
 
-MASKS = {"email": "|||EMAIL_ADDRESS|||", "phone": "|||PHONE_NUMBER|||", "ip": "|||IP_ADDRESS|||"}
+MASKS = MaskOptions().placeholders
 
 
 @dataclass(frozen=True, slots=True)

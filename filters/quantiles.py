@@ -21,42 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import UserError
-from pipeline.filters.rules import labelled
+from pipeline.filters.decisions import labelled
+from pipeline.filters.rules import Rule
 
 FloatArray = npt.NDArray[np.float64]
 _DIGITS = ((53, 11), (42, 11), (31, 11), (20, 11), (9, 11), (0, 9))  # (shift, bits), the highest first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relative:
-    """A rule on where a document's value stands among others. UserError, naming the signal, where it makes no sense."""
-
-    signal: str
-    top: float | None = None
-    bottom: float | None = None
-    pareto: float | None = None
-    by: str | None = None
-    """"language": shares are of each language's documents."""
-    seed: int = 0
-    languages: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        for side in ("top", "bottom"):
-            share = getattr(self, side)
-            if share is not None and not 0 < share < 1:
-                raise UserError(f"{self.signal}.{side}: a share between 0 and 1 is needed, not {share!r}")
-        if self.pareto is not None and not 0 < self.pareto < math.inf:
-            raise UserError(f"{self.signal}.pareto: a number above 0 is needed (GPT-3: 9), not {self.pareto!r}")
-        if self.by not in (None, "language"):
-            raise UserError(f'{self.signal}.by: "language" is all there is, not {self.by!r}')
-        if self.by and not self.shares:
-            raise UserError(f"{self.signal}.by: says whose share `top` or `bottom` is; there is none")
-
-    @property
-    def shares(self) -> tuple[tuple[str, float], ...]:
-        """The bounds that are shares, as (side, share)."""
-        return tuple((side, share) for side in ("top", "bottom") if (share := getattr(self, side)) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +53,9 @@ Columns = tuple[Mapping[str, FloatArray], pa.Array]
 """A signal's values (NaN: none), and each document's language."""
 
 
-def find_bounds(rules: Sequence[Relative], read: Callable[[], Iterable[Columns]]) -> list[Bound]:
+def find_bounds(rules: Sequence[Rule], read: Callable[[], Iterable[Columns]]) -> list[Bound]:
     """The bounds of all shares, in the order of the rules and of languages; `read` goes through the run, six times."""
-    wanted = [(rule, side, share) for rule in rules for side, share in rule.shares]
+    wanted = [(rule, side, share) for rule in rules for side, share in rule.shares()]
     searches: list[dict[str | None, _Search]] = [{} for _ in wanted]
     for place, (shift, bits) in enumerate(_DIGITS):
         for values, labels in read():
@@ -113,9 +82,7 @@ def find_bounds(rules: Sequence[Relative], read: Callable[[], Iterable[Columns]]
     ]
 
 
-def _groups(
-    rule: Relative, values: FloatArray, labels: pa.Array
-) -> Iterator[tuple[str | None, npt.NDArray[np.uint64]]]:
+def _groups(rule: Rule, values: FloatArray, labels: pa.Array) -> Iterator[tuple[str | None, npt.NDArray[np.uint64]]]:
     """The values a rule's shares are of, by language where they are so, as numbers in the same order."""
     usable = ~np.isnan(values) & labelled(labels, rule.languages)
     if rule.by is None:
@@ -152,26 +119,26 @@ def _next_digit(search: _Search, side: str, share: float, bits: int) -> None:
 
 
 def failures(
-    rules: Sequence[Relative],
+    rules: Sequence[Rule],
     bounds: Sequence[Bound],
     values: Mapping[str, FloatArray],
     labels: pa.Array,
     ids: pa.Array,
-) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """Which documents fail which bound: ("quality_score.top", mask), in the order of the rules."""
-    found = []
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which documents fail which bound: "quality_score.top" -> mask, in the order of the rules."""
+    masks = {}
     for rule in rules:
         applies = labelled(labels, rule.languages)
         column = values[rule.signal]
-        for side, _ in rule.shares:
+        for side, _ in rule.shares():
             limit = _limits([bound for bound in bounds if bound.rule == f"{rule.signal}.{side}"], labels)
             with np.errstate(invalid="ignore"):
                 fails = column < limit if side == "top" else column > limit
-            found.append((f"{rule.signal}.{side}", fails & applies))
+            masks[f"{rule.signal}.{side}"] = fails & applies
         if rule.pareto is not None:
             draws = pareto_draws(ids, rule.pareto, rule.seed)
-            found.append((f"{rule.signal}.pareto", (draws <= 1 - column) & applies))
-    return found
+            masks[f"{rule.signal}.pareto"] = (draws <= 1 - column) & applies
+    return masks
 
 
 def _limits(bounds: Sequence[Bound], labels: pa.Array) -> FloatArray:

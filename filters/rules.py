@@ -1,154 +1,137 @@
-"""Rules: a signal and the range of it that is kept. Deciding is comparing columns, so a new threshold measures nothing.
+"""Rules: a signal and what of it is kept. Deciding is comparing columns, so a new threshold measures nothing.
 
     words = { min = 50, max = 100_000 }          # both bounds are kept
     line_punct_ratio = { above = 0.12 }          # 0.12 itself is dropped
     stop_words = { min = 2, languages = ["en"] } # leaves documents in other languages alone
+    quality_score = { top = 0.1 }                # a share of the run's documents (quantiles.py)
 
 A failed bound is named `signal.bound` ("words.min"). NaN, a signal that is undefined for a document, fails no bound.
-This module is light: it loads neither Numba nor a kernel.
+Signals of the edited text have names that begin with EDITED ("edited.words").
+This module is light: it loads neither Numba nor Arrow.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
+from typing import Literal, Self
 
 from pipeline.errors import UserError, did_you_mean
 
-_BOUNDS = ("min", "max", "above", "below")
-_KEYS = (*_BOUNDS, "languages")
+EDITED = "edited."
+
+BOUNDS = ("min", "max", "above", "below")
+SHARES = ("top", "bottom")
+LIMITS = (*BOUNDS, *SHARES, "pareto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Keep a document whose `signal` lies in a range; a bound that is None is off.
+    """Keep a document whose `signal` lies in a range, or among the highest or lowest; a bound that is None is off.
 
-    min, max: the bound itself is kept. above, below: the bound itself is dropped.
-    languages: labels the rule applies to; None: all. Where documents carry no labels at all, it applies to all of them.
-    Raises UserError, naming the signal, when the range is none.
+    Raises ValueError, naming the signal, where the bounds make no sense.
     """
 
     signal: str
+    """A signal's name, with EDITED before it where the edited text is meant."""
     min: float | None = None
+    """This and `max` are kept themselves."""
     max: float | None = None
     above: float | None = None
+    """This and `below` are dropped themselves."""
     below: float | None = None
+    top: float | None = None
+    """Instead, or too: this share of the run's documents, those with the highest values (filters/quantiles.py)."""
+    bottom: float | None = None
+    """The same of the lowest."""
+    by: Literal["language"] | None = None
+    """Shares of each language's documents."""
+    pareto: float | None = None
+    """Keep by chance, with the odds of GPT-3's sampling: 9."""
+    seed: int = 0
+    """Of that chance."""
     languages: tuple[str, ...] | None = None
+    """The languages the rule is for; without it, all. Where documents carry no labels at all, it is for all of them."""
 
     def __post_init__(self) -> None:
-        for bound in _BOUNDS:
-            value = getattr(self, bound)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != value):
-                raise UserError(f"{self.signal}.{bound}: a number is needed, not {value!r}")
-        if self.languages is not None and (
-            isinstance(self.languages, str)
-            or not self.languages
-            or not all(isinstance(label, str) for label in self.languages)
-        ):
-            raise UserError(
+        for name, value in self.limits():
+            if math.isnan(value):
+                raise ValueError(f"{self.signal}.{name}: a number is needed, not nan")
+        if isinstance(self.languages, str) or self.languages == ():
+            raise ValueError(
                 f'{self.signal}.languages: a list of labels is needed (["en", "de"]), not {self.languages!r}'
             )
-        if not self.bounds():
-            raise UserError(f"{self.signal}: a bound is needed: {', '.join(_BOUNDS)}")
+        if not self.limits():
+            raise ValueError(f"{self.signal}: a bound is needed: {', '.join(LIMITS)}")
         for one, other in (("min", "above"), ("max", "below")):
             if getattr(self, one) is not None and getattr(self, other) is not None:
-                raise UserError(f"{self.signal}: give {one} or {other}, not both")
+                raise ValueError(f"{self.signal}: give {one} or {other}, not both")
         low = self.min if self.above is None else self.above
         high = self.max if self.below is None else self.below
         open_ended = self.above is not None or self.below is not None
         if low is not None and high is not None and (low > high or (low == high and open_ended)):
-            raise UserError(f"{self.signal}: the range from {low:g} to {high:g} is empty")
+            raise ValueError(f"{self.signal}: the range from {low:g} to {high:g} is empty")
+        for side, share in self.shares():
+            if not 0 < share < 1:
+                raise ValueError(f"{self.signal}.{side}: a share between 0 and 1 is needed, not {share:g}")
+        if self.pareto is not None and not 0 < self.pareto < math.inf:
+            raise ValueError(f"{self.signal}.pareto: a number above 0 is needed (GPT-3: 9), not {self.pareto:g}")
+        if self.by and not self.shares():
+            raise ValueError(f"{self.signal}.by: says whose share `top` or `bottom` is; there is none")
 
     def bounds(self) -> tuple[tuple[str, float], ...]:
-        """The bounds that are on, as (bound, value): (("min", 50.0), ("max", 100000.0))."""
-        return tuple((bound, float(value)) for bound in _BOUNDS if (value := getattr(self, bound)) is not None)
+        """The fixed bounds that are on: (("min", 50.0), ("max", 100000.0))."""
+        return tuple(limit for limit in self.limits() if limit[0] in BOUNDS)
+
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """The bounds that are shares: (("top", 0.1),)."""
+        return tuple(limit for limit in self.limits() if limit[0] in SHARES)
+
+    def limits(self) -> tuple[tuple[str, float], ...]:
+        """Everything that can drop a document: bounds, shares and chance."""
+        return tuple((name, float(value)) for name in LIMITS if (value := getattr(self, name)) is not None)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The reasons this rule can give: ("words.min", "words.max")."""
-        return tuple(f"{self.signal}.{bound}" for bound, _ in self.bounds())
-
-
-class OnSignal(Protocol):
-    """Any kind of rule: on a signal."""
+        return tuple(f"{self.signal}.{name}" for name, _ in self.limits())
 
     @property
-    def signal(self) -> str:
-        """The signal's name."""
+    def measured(self) -> str:
+        """The signal's own name, whichever text it is measured of."""
+        return self.signal.removeprefix(EDITED)
 
 
-def parse_rule(signal: str, table: Mapping[str, Any]) -> Rule:
-    """The rule that a configuration's `signal = { … }` says; UserError names an unknown key and the known ones."""
-    if not isinstance(table, Mapping):
-        raise UserError(f"{signal}: a table is needed, such as {{ min = 1 }}; its keys: {', '.join(_KEYS)}")
-    for key in table:
-        if key not in _KEYS:
-            raise UserError(f"{signal}.{key}: unknown key{did_you_mean(str(key), _KEYS)}; accepted: {', '.join(_KEYS)}")
-    languages = table.get("languages")
-    if isinstance(languages, list):
-        languages = tuple(languages)
-    return Rule(signal=signal, languages=languages, **{bound: table.get(bound) for bound in _BOUNDS})
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a document goes: "quality.words.min" is a stage and one of its rules, a signal and the bound that it fails.
+
+    A rule on no signal has its name there, and no bound: "extract.http_status", "language.keep".
+    """
+
+    stage: str
+    signal: str
+    bound: str | None
+
+    @classmethod
+    def of(cls, stage: str, rule: str) -> Self:
+        """The reason for which a stage's `dropped` has the name `rule` ("words.min")."""
+        signal, _, bound = rule.rpartition(".")
+        return cls(stage, signal, bound) if signal else cls(stage, rule, None)
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """A reason as reports write it."""
+        stage, _, rule = name.partition(".")
+        return cls.of(stage, rule)
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.stage, self.signal, self.bound) if part is not None)
 
 
-def check_signals(rules: Iterable[OnSignal], known: Iterable[str]) -> None:
+def check_signals(rules: Iterable[Rule], known: Iterable[str]) -> None:
     """UserError for the first rule on a signal that does not exist: such a rule would never fire."""
     names = sorted(known)
     for rule in rules:
         if rule.signal not in names:
             hint = did_you_mean(rule.signal, names)
             raise UserError(f"{rule.signal}: unknown signal{hint}; known: {', '.join(names)}")
-
-
-def decide(
-    rules: Sequence[Rule],
-    signals: Mapping[str, pa.Array],
-    languages: pa.Array | None = None,
-    others: Sequence[tuple[str, npt.NDArray[np.bool_]]] = (),
-) -> pa.ListArray:
-    """For each document the names of all bounds it fails, in the rules' order: list<string>, an empty list for kept.
-
-    signals: a float64 array for each rule's signal, all of one length. languages: a label a document (null: unknown, so
-    no rule with languages applies). others: further reasons, and which documents they hold for.
-    A document whose signals are null gets a null list. UserError: unknown signal.
-    """
-    check_signals(rules, signals)
-    if not signals:
-        raise ValueError("the number of documents is not known without any signal")
-    documents = len(next(iter(signals.values())))
-    null = np.zeros(documents, bool)
-    names: list[str] = []
-    failures: list[npt.NDArray[np.bool_]] = []
-    for rule in rules:
-        column = signals[rule.signal]
-        null |= np.asarray(column.is_null())
-        values = column.fill_null(math.nan).to_numpy(zero_copy_only=False)
-        applies = labelled(languages, rule.languages)
-        for bound, limit in rule.bounds():
-            names.append(f"{rule.signal}.{bound}")
-            failures.append(_FAILS[bound](values, limit) & applies)
-    for name, fails in others:
-        names.append(name)
-        failures.append(fails)
-    failed = np.array(failures, dtype=bool).reshape(len(names), documents).T
-    failed = failed & ~null[:, None]
-    offsets = np.zeros(documents + 1, np.int32)
-    np.cumsum(failed.sum(axis=1), out=offsets[1:])
-    which = pa.array(np.nonzero(failed)[1], pa.int32())
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(names, pa.string()).take(which), mask=pa.array(null) if null.any() else None
-    )
-
-
-_FAILS = {"min": np.less, "max": np.greater, "above": np.less_equal, "below": np.greater_equal}
-
-
-def labelled(languages: pa.Array | None, wanted: tuple[str, ...] | None) -> npt.NDArray[np.bool_] | np.bool_:
-    """The documents in one of the wanted languages; all of them where no languages are wanted, or none are known."""
-    if languages is None or wanted is None:
-        return np.True_
-    labels = np.asarray(languages.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-    return np.isin(labels, np.array(wanted, dtype=object)) if len(labels) else np.zeros(0, bool)

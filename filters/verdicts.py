@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filters.batch import Batch, FloatArray
-from pipeline.filters.rules import Rule, check_signals, decide
+from pipeline.filters.decisions import decide
+from pipeline.filters.rules import Rule, check_signals
 
 SignalFunction = Callable[[Batch], FloatArray]
 

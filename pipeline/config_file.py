@@ -6,24 +6,34 @@ A mistake is one `UserError` that names the key and what is accepted.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
-from pipeline.config import CUT_OPTIONS, Config, Extract, Range, Score, Section, parse_bytes
+from pipeline.config import Config, Section
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.discovery import family_names
-from pipeline.filters.quantiles import Relative
-from pipeline.filters.rules import Rule, check_signals
+from pipeline.filters.options import ScoreOptions
+from pipeline.filters.rules import EDITED, Rule, check_signals
 
 if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
 
 Model = TypeVar("Model", bound=Section)
+
+RENAMED = {
+    "duplicates.lines.most": "max_count",
+    "duplicates.sentences.most": "max_count",
+    "duplicates.ngrams.shortest": "min_tokens",
+    "duplicates.substrings.tokens": "min_tokens",
+    "scores.*.spelling": 'normalization, with "whitespace" for "lines" and "lowercase" for "lower"',
+}
+"""Keys of earlier versions, and what they are called now."""
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
@@ -37,55 +47,42 @@ def load(path: Path, sets: Sequence[str] = ()) -> Config:
 def check(raw: Mapping[str, Any], where: str) -> Config:
     """The typed config of a plain dict; `where` is named in the error."""
     config = validate(Config, raw, where)
-    check_rules(config, where)
-    check_families(config.measure.families, where)
-    check_extract(config.extract, where)
-    check_keep(config, where)
-    check_cuts(config, where)
-    parse_bytes(config.duplicates.memory)
-    if [bool(given) for given in (config.input.paths, config.input.dataset, config.input.common_crawl)].count(
-        True
-    ) != 1:
-        raise UserError(
-            f"{where}: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl"
-        )
-    if config.input.part_size < 1:
-        raise UserError(f"{where}: input.part_bytes: at least one byte, not {config.input.part_bytes}")
-    parse_bytes(config.tokenizer.memory, "tokenizer.memory")
-    parse_bytes(config.shards.memory, "shards.memory")
+    with at(f"{where}: "):
+        check_rules(config)
+        check_families(config.measure.families)
+        check_keep(config)
+    with at(f"{where}: extract."):
+        from pipeline.extract.pages.markup import check_offer
+
+        check_offer(config.extract)
     if config.extract.prescreen is not None and config.language.keep is None:
         raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
+    if config.duplicates.min_sentences is not None and not config.cuts:
+        known = "lines, sentences, ngrams, substrings"
+        raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
     return config
 
 
-def check_rules(config: Config, where: str) -> None:
+def check_rules(config: Config) -> None:
     """The plugins load, every rule is on a signal there is, and every edit can be done."""
-    with at(f"{where}: "):
-        plugins = config.plugged
-    with at(f"{where}: edit."):
+    plugins = config.plugged
+    with at("edit."):
         plugins.functions(config.edit.functions)
-    if not (config.quality or config.edited or config.edits or config.scores):
+    if not (config.rules or config.edits or config.scores):
         return
-    from pipeline.filters.edits import MEASURES, LineRules  # brings Numba, which only a config with rules needs
+    from pipeline.filters.edits import MEASURES  # brings Numba, which only a config with rules needs
     from pipeline.filters.signals import all_signals
 
     signals = all_signals(plugins.signals)
-    with at(f"{where}: scores."):
+    with at("scores."):
         check_names(config.scores, signals)
-    with at(f"{where}: quality."):
-        rules = list(rules_of(config.quality))
-        check_signals(rules, (*signals, *config.scores))
-        check_languages(rules, signals)
-    with at(f"{where}: "):  # these rules carry the place in their names
-        rules = list(rules_of(config.edited, "edited."))
-        check_signals(rules, [f"edited.{name}" for name in (*MEASURES, *signals)])
-        check_languages(rules, signals)
-    with at(f"{where}: edit."):
-        LineRules(**config.edit.line_rules())
+    with at("quality."):
+        check_signals(config.quality.values(), (*signals, *config.scores))
+        check_languages(config.quality.values(), signals)
+    check_signals(config.edited.values(), [f"{EDITED}{name}" for name in (*MEASURES, *signals)])
+    check_languages(config.edited.values(), signals)
     if config.edited and not config.edits:
-        raise UserError(
-            f"{where}: edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]"
-        )
+        raise UserError("edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]")
 
 
 @contextmanager
@@ -97,18 +94,10 @@ def at(place: str) -> Iterator[None]:
         raise UserError(f"{place}{error}") from None
 
 
-def rules_of(ranges: Mapping[str, Range], prefix: str = "") -> Iterator[Rule | Relative]:
-    """The rules of a table, on signals whose names begin with `prefix`; UserError for a rule that makes no sense."""
-    for name, bounds in ranges.items():
-        for rule in (bounds.fixed(prefix + name), bounds.relative(prefix + name)):
-            if rule is not None:
-                yield rule
-
-
-def check_languages(rules: Sequence[Rule | Relative], signals: Mapping[str, "Signal"]) -> None:
+def check_languages(rules: Iterable[Rule], signals: Mapping[str, "Signal"]) -> None:
     """A rule names only languages that its signal is defined for."""
     for rule in rules:
-        signal = signals.get(rule.signal.removeprefix("edited."))
+        signal = signals.get(rule.measured)
         if signal is None or signal.languages is None:
             continue
         for label in sorted({*(rule.languages or ())} - {*signal.languages}):
@@ -118,16 +107,16 @@ def check_languages(rules: Sequence[Rule | Relative], signals: Mapping[str, "Sig
             )
 
 
-def check_families(families: Sequence[str], where: str) -> None:
+def check_families(families: Sequence[str]) -> None:
     """Every family of signals that is to be measured exists."""
     known = family_names()
     for family in families:
         if family not in known:
             near = did_you_mean(family, known)
-            raise UserError(f"{where}: measure.families: no family {family!r}{near}; there are: {', '.join(known)}")
+            raise UserError(f"measure.families: no family {family!r}{near}; there are: {', '.join(known)}")
 
 
-def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None:
+def check_names(scores: Mapping[str, ScoreOptions], signals: Mapping[str, Any]) -> None:
     """A score has a name that no signal has, and that can be a column's."""
     for name in scores:
         if name in (*signals, "contamination", "contaminated_by"):
@@ -138,53 +127,25 @@ def check_names(scores: Mapping[str, Score], signals: Mapping[str, Any]) -> None
 
 def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
     """The typed form of a plain dict; UserError for the first mistake."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error, model)}") from None
+    with at(f"{where}: "):
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            raise UserError(one_line(error, model)) from None
 
 
-def check_extract(extract: Extract, where: str) -> None:
-    """The extractor offers what is asked of it."""
-    from pipeline.extract.options import TextOptions
-    from pipeline.extract.pages.markup import check_offer
-
-    try:
-        check_offer(TextOptions(**extract.model_dump(include={field.name for field in fields(TextOptions)})))
-    except UserError as error:
-        raise UserError(f"{where}: extract.{error}") from None
-
-
-def check_cuts(config: Config, where: str) -> None:
-    """No option of what is cut out of texts is without effect."""
-    lines, asked = config.duplicates.lines, config.decontaminate
-    if lines is not None and lines.normalize and lines.lower:
-        raise UserError(f"{where}: duplicates.lines.lower: needs normalize = false; normalize does that and more")
-    if asked.action == "cut" and asked.threshold is not None:
-        raise UserError(f"{where}: decontaminate.threshold: one n-gram is enough to cut it; leave the threshold out")
-    usual = type(asked)()
-    for name in CUT_OPTIONS:
-        if asked.action != "cut" and getattr(asked, name) != getattr(usual, name):
-            raise UserError(f'{where}: decontaminate.{name}: needs action = "cut"; nothing is cut out otherwise')
-    if config.duplicates.min_sentences is not None and not config.cuts:
-        known = "lines, sentences, ngrams, substrings"
-        raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
-
-
-def check_keep(config: Config, where: str) -> None:
+def check_keep(config: Config) -> None:
     """Every preference is known, and so is the signal it names."""
     from pipeline.filters.dedup.keep_policy import parse_keep
 
     keep = config.duplicates.keep
-    try:
-        if any(text.startswith(("highest", "lowest")) for text in keep):
-            from pipeline.filters.signals import all_signals
+    signals: Iterable[str] = ()
+    if any(text.startswith(("highest", "lowest")) for text in keep):
+        from pipeline.filters.signals import all_signals
 
-            parse_keep(keep, all_signals(config.plugged.signals))
-        else:
-            parse_keep(keep, ())
-    except UserError as error:
-        raise UserError(f"{where}: duplicates.keep: {error}") from None
+        signals = all_signals(config.plugged.signals)
+    with at("duplicates.keep: "):
+        parse_keep(keep, signals)
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -255,14 +216,17 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     place = [str(step) for step in first["loc"]]
     path = ".".join(place)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if renamed := next((new for old, new in RENAMED.items() if fnmatchcase(path, old)), None):
+            return f"{path}: is now called {renamed}"
         known = _known_keys(model, place[:-1])
         return f"{path}: unknown key{did_you_mean(place[-1], known)}; known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
         return f"{path}: must be a table with keys {', '.join(_known_keys(model, place))}, not {first['input']!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    if first["type"] == "value_error":
+        return _own_check(str(first["ctx"]["error"]), place)
+    message = first["msg"][:1].lower() + first["msg"][1:]
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         message += f", not {first['input']!r}"
         near = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
@@ -271,16 +235,28 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     return f"{path}: {message}{given}" if path else f"{message}{given}"
 
 
+def _own_check(message: str, place: Sequence[str]) -> str:
+    """What a table says of itself, with the place where it stands; a key or a signal that it begins with is named once."""
+    for depth in range(len(place)):
+        name = ".".join(place[depth:])
+        if re.match(rf"{re.escape(name)}[.:]", message):
+            return ".".join([*place[:depth], message])
+    names_a_key = re.match(r"[\w.]+: ", message) is not None
+    return ("." if names_a_key else ": ").join([".".join(place), message])
+
+
 def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
-    model: Any = root
+    table: Any = root
     for name in place:
-        if get_origin(model) is dict:  # the quality table: its keys are signals, its values ranges
-            model = get_args(model)[1]
+        if get_origin(table) is dict:  # its keys are names of signals or scores
+            table = get_args(table)[1]
         else:
-            model = model.model_fields[name].annotation
-        if type(None) in get_args(model):  # a table that may be absent
-            model = next(kind for kind in get_args(model) if kind is not type(None))
-    if get_origin(model) is dict:
+            table = get_type_hints(table)[name]
+        if type(None) in get_args(table):  # a table that may be absent
+            table = next(kind for kind in get_args(table) if kind is not type(None))
+    if get_origin(table) is dict:
         return []
-    names = [field.name for field in fields(model)] if is_dataclass(model) else list(model.model_fields)
-    return [*names, "base"] if model is root else names
+    names = [field.name for field in fields(table)] if is_dataclass(table) else list(table.model_fields)
+    if table is Rule:
+        names.remove("signal")  # the name of its table
+    return [*names, "base"] if table is root else names

@@ -35,8 +35,8 @@ from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.registry import CPUDispatcher
 from numba.core.target_extension import jit_registry, target_registry
 from numba.core.targetconfig import ConfigStack
-from numba.core.typing import Context
 from numba.core.typed_passes import NativeLowering
+from numba.core.typing import Context
 
 from pipeline.files import kernel_folder
 
@@ -170,7 +170,9 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
 
 def _refuse_arrays(state: Any) -> None:
     """Without counting, an array that is returned would be freed too early, or one that is received too late."""
-    results = [signature.return_type for call, signature in state.calltypes.items() if getattr(call, "op", "") == "call"]
+    results = [
+        signature.return_type for call, signature in state.calltypes.items() if getattr(call, "op", "") == "call"
+    ]
     for kind in (state.return_type, *results):
         if any(isinstance(one, numba.types.Array) for one in (kind, *getattr(kind, "types", ()))):
             raise TypeError(f"{state.func_id.func_qualname}() has an array from a function: say @inner(allocates=True)")

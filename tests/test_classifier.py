@@ -18,7 +18,7 @@ from pipeline.tools.text_sources import PASSAGE, read_texts
 WORDS = ["river", "garden", "winter", "letter", "market", "window", "summer", "village", "teacher", "engine", "bridge"]
 BAD = ["cheap", "pills", "casino", "click", "here", "free", "offer", "login", "cart", "price"]
 SMALL: Any = {
-    "spelling": "words",
+    "normalization": "words",
     "epochs": 20,
     "buckets": 1000,
     "dimensions": 4,
@@ -39,11 +39,11 @@ def model() -> QualityClassifier:
 
 
 @pytest.mark.parametrize(
-    ("spelling", "keep_lines", "text", "expected"),
+    ("normalization", "keep_lines", "text", "expected"),
     [
-        ("lines", False, "  Don't\t panic!\r\n\nAt 3.14\u2028x\x00y ", "Don't panic! At 3.14 x y"),
-        ("lines", True, "  Don't\t panic!\r\n \nAt 3.14\u2028x ", "Don't panic!\nAt 3.14\nx"),
-        ("lower", False, "ÀB\u00a0İ K", "àb i k"),
+        ("whitespace", False, "  Don't\t panic!\r\n\nAt 3.14\u2028x\x00y ", "Don't panic! At 3.14 x y"),
+        ("whitespace", True, "  Don't\t panic!\r\n \nAt 3.14\u2028x ", "Don't panic!\nAt 3.14\nx"),
+        ("lowercase", False, "ÀB\u00a0İ K", "àb i k"),
         ("words", False, "Don't panic! At 3.14: ١٢ x_y", "don t panic at 0 00 00 x y"),
         ("words", True, "\n--\nA. \n\n ... \nb-c\n", "a\nb c"),
         ("words", False, "我是cat、ガー です", "我 是 cat ガ ー で す"),
@@ -53,15 +53,15 @@ def model() -> QualityClassifier:
         ("words", False, None, None),
     ],
 )
-def test_normalize(spelling: str, keep_lines: bool, text: str | None, expected: str | None) -> None:
+def test_normalize(normalization: str, keep_lines: bool, text: str | None, expected: str | None) -> None:
     around = ["Before", text, None, "After all"]
-    found = normalize(pa.array(around, pa.string()).slice(1, 2), spelling, keep_lines=keep_lines)
+    found = normalize(pa.array(around, pa.string()).slice(1, 2), normalization, keep_lines=keep_lines)
     assert found.to_pylist() == [expected, None]
 
 
-def test_normalize_knows_its_spellings() -> None:
+def test_normalize_knows_its_names() -> None:
     with pytest.raises(
-        UserError, match=r"unknown spelling 'word' \(did you mean words\?\); known: lines, lower, words"
+        UserError, match=r"unknown normalization 'word' \(did you mean words\?\); known: whitespace, lowercase, words"
     ):
         normalize(["a"], "word")
 
@@ -94,23 +94,27 @@ def test_loaded_again(tmp_path: Path, model: QualityClassifier) -> None:
     model.save(tmp_path / "m.bin")
     loaded = QualityClassifier.load(tmp_path / "m.bin")
     assert loaded.report == model.report
-    assert (loaded.label, loaded.spelling) == (GOOD, "words")
+    assert (loaded.label, loaded.normalization) == (GOOD, "words")
     sample = texts(3, 5, WORDS + BAD)
     assert (loaded.predict(sample) == model.predict(pa.array(sample))).all()
     turned = QualityClassifier.load(tmp_path / "m.bin", label="bad").predict(sample)
     assert turned == pytest.approx(1 - model.predict(sample), abs=1e-4)
     with pytest.raises(UserError, match="no label better; it has: .*good"):
         QualityClassifier.load(tmp_path / "m.bin", label="better")
-    (tmp_path / "m.bin.json").unlink()
+    described = tmp_path / "m.bin.json"
+    described.write_text(described.read_text().replace('"normalization": "words"', '"spelling": "words"'))
+    with pytest.raises(UserError, match="m.bin: was trained by an earlier version; train it again"):
+        QualityClassifier.load(tmp_path / "m.bin")
+    described.unlink()
     plain = QualityClassifier.load(tmp_path / "m.bin")
-    assert plain.spelling == "lines"
+    assert plain.normalization == "whitespace"
     with pytest.raises(UserError, match="no report"):
         _ = plain.report
 
 
 def test_a_text_cannot_label_itself(model: QualityClassifier) -> None:
     marked = [f"__label__bad {text}" for text in texts(1, 60, WORDS)]
-    trained = QualityClassifier.train(marked, texts(2, 60, BAD), 7, Options(**SMALL | {"spelling": "lines"}))
+    trained = QualityClassifier.train(marked, texts(2, 60, BAD), 7, Options(**SMALL | {"normalization": "whitespace"}))
     assert sorted(trained._labels) == ["__label__bad", "__label__good"]
     assert trained.report.recall == 1.0
 

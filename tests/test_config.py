@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import Config, parse_bytes
-from pipeline.config_file import load, merge
+from pipeline.config_file import RENAMED, load, merge
 from pipeline.errors import UserError
 from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.rules import Rule
@@ -22,7 +24,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
     config = load(write(tmp_path, MINIMAL))
     assert config.input.paths == ("a.warc.gz",)
     assert config.rules == ()
-    assert config.duplicates.memory_bytes == 2_000_000_000
+    assert config.duplicates.memory == 2_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,36 @@ def test_a_mistake_in_edited_names_a_key_that_there_is(tmp_path: Path, rules: st
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
 
 
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import pipeline.config_file", ["numba", "numpy", "pyarrow", "torch"]),
+        ("from pipeline.config_file import check; check({'input': {'paths': ['x']}}, 'c')", ["numba", "torch"]),
+    ],
+)
+def test_a_config_loads_no_heavy_library(code: str, heavy: list[str]) -> None:
+    code += f"; import sys; sys.exit(' '.join({{*{heavy}}} & {{*sys.modules}}))"
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_a_signal_is_named_by_its_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"c\.toml: quality\.words\.signal: unknown key"):
+        load(write(tmp_path, MINIMAL + '[quality]\nwords = { min = 1, signal = "lines" }\n'))
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_renamed_key_is_answered_with_its_new_name(tmp_path: Path, old: str) -> None:
+    key, new = old.replace("*", "mine"), RENAMED[old].partition(",")[0]
+    score = '[scores.mine]\nkind = "perplexity"\nmodel = "m"\n' if key.startswith("scores") else ""
+    with pytest.raises(UserError, match=rf"c\.toml: {key}: is now called {new}\b"):
+        load(write(tmp_path, MINIMAL + score), [f"{key}=3"])
+    table, _, _ = key.rpartition(".")
+    with pytest.raises(UserError, match=rf"{table}\.nothing: unknown key.*\b{new}\b"):
+        load(tmp_path / "c.toml", [f"{table}.nothing=3"])
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing.toml: no such file"):
         load(tmp_path / "nothing.toml")
@@ -160,20 +192,19 @@ def test_false_takes_away_what_it_lies_on_and_switches_stay_switches(tmp_path: P
 def test_every_recipe_says_where_it_is_from_and_loads(recipe: Path) -> None:
     assert recipe.read_text().startswith("# ")
     config = load(recipe, ['input.paths=["x"]'])
-    assert config.rules or config.edited_rules or config.scores or "[duplicates]" in recipe.read_text()
+    assert config.rules or config.scores or "[duplicates]" in recipe.read_text()
 
 
 def test_recipes_hold_the_rules_that_the_filters_name() -> None:
     """The published numbers stand in two places, for those who run and those who call; they must not drift apart."""
 
     def bounds(rules: Iterable[Rule]) -> dict[str, object]:
-        return {rule.signal: rule.bounds() for rule in rules}
+        return {rule.measured: rule.bounds() for rule in rules}
 
     def recipe(name: str, *, edited: bool = False) -> dict[str, object]:
         place = Path(__file__).parents[1] / "configs" / "recipes" / f"{name}.toml"
         config = load(place, ['input.paths=["x"]'])
-        rules = bounds(config.edited_rules if edited else config.rules)
-        return {signal.removeprefix("edited."): found for signal, found in rules.items()}
+        return bounds((config.edited if edited else config.quality).values())
 
     published = bounds(gopher.GOPHER_QUALITY + gopher.GOPHER_REPETITION)
     assert recipe("gopher") == recipe("gopher-paper") == recipe("fineweb") == recipe("refinedweb") == published
@@ -224,7 +255,7 @@ def test_the_config_in_a_run_directory_reads_back_as_itself(tmp_path: Path) -> N
     ("text", "size"), [("2GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("12", 12), ("3 b", 3)]
 )
 def test_sizes(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
+    assert parse_bytes(text, "size") == size
 
 
 def test_merge_leaves_its_arguments_alone() -> None:

@@ -14,9 +14,10 @@ from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.inputs.documents import Columns, Dataset, cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.documents import cut_lines, cut_table, open_dataset
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
-from pipeline.extract.page import ExtractOptions, Row, rows
+from pipeline.extract.options import Columns, Dataset, ExtractOptions
+from pipeline.extract.page import Row, rows
 from pipeline.run.run import Run
 from pipeline.run.runner import run
 
@@ -204,7 +205,7 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
     folder.mkdir()
     for n in range(2):
         parquet(folder / f"train-{n}.parquet", ROWS[n * 20 : n * 20 + 20])
-    assert open_dataset(Dataset(name=str(folder))).num_shards == 2
+    assert open_dataset(Dataset(dataset=str(folder))).num_shards == 2
     sets = ["input.paths=[]", f"input.dataset={folder}"]
     done, found = go(tmp_path / "run", config_file, *sets)
     assert [(part.path, part.start) for part in done.parts] == [(f"dataset:{folder}", 0), (f"dataset:{folder}", 1)]

@@ -12,7 +12,8 @@ import pytest
 from pipeline.config_file import check
 from pipeline.core.ledger import read
 from pipeline.errors import UserError
-from pipeline.filters.edits import LineRules, edit_lines, removed_lines
+from pipeline.filters.edits import edit_lines, removed_lines
+from pipeline.filters.options import LineRules
 from pipeline.report.stats import collect
 from pipeline.report.why import find, story
 from pipeline.run.run import Run

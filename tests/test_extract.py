@@ -9,14 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.config import Config
-from pipeline.config_file import check_extract, validate
+from pipeline.config_file import check
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text
 from pipeline.extract.inputs.archive import Record, read_records
 from pipeline.extract.inputs.sources import find_inputs
-from pipeline.extract.options import TextOptions
-from pipeline.extract.page import REASONS, SCHEMA, ExtractOptions, Row, media_type, row_id, rows, to_batches
+from pipeline.extract.options import ExtractOptions, TextOptions
+from pipeline.extract.page import REASONS, SCHEMA, Row, media_type, row_id, rows, to_batches
 from pipeline.extract.pages.markup import EXTRACTORS, Extractor, bounded, extract_page, nesting, page_title
 
 ROOT = Path(__file__).parents[1]
@@ -104,8 +103,7 @@ def test_an_extractor_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> 
     assert row.text is not None
     assert row.text.startswith("<HTML>")
     raw = {"input": {"paths": ["x"]}, "extract": {"extractor": "toy"}}
-    config = validate(Config, raw, "here")
-    check_extract(config.extract, "here")
+    config = check(raw, "here")
     assert config.extract.extractor == "toy"
     with pytest.raises(UserError, match='^extractor: "toy" has no tables = false; "native" has$'):
         html_to_text("<p>x", extractor="toy", tables=False)

@@ -43,6 +43,14 @@ def test_a_room_knows_only_what_lies_below_it(room: str) -> None:
                 )
 
 
+def test_extraction_knows_only_what_lies_below_it() -> None:
+    allowed = ("pipeline.errors", "pipeline.files", "pipeline.kernels", "pipeline.extract")
+    for file in sorted((ROOT / "pipeline" / "extract").rglob("*.py")):
+        for name in imported(file):
+            if name.split(".")[0] == "pipeline":
+                assert any(f"{name}.".startswith(f"{room}.") for room in allowed), f"{file.name} imports {name}"
+
+
 def test_torch_is_imported_in_train_only() -> None:
     for file in (ROOT / "pipeline").rglob("*.py"):
         if not any(room in file.parts for room in ROOMS):

@@ -157,7 +157,7 @@ def test_a_model_is_saved_and_mapped(tmp_path: Path) -> None:
     model = trained.model()
     model.save(tmp_path / "m")
     loaded = NgramModel.load(tmp_path / "m")
-    assert (loaded.order, loaded.spelling, loaded.closed) == (3, "words", True)
+    assert (loaded.order, loaded.normalization, loaded.closed) == (3, "words", True)
     assert loaded.about == model.about
     assert loaded.about["ngrams"] == [len(keys) for keys in trained.keys]
     assert (loaded.score(ODD).log10 == model.score(ODD).log10).all()
@@ -167,7 +167,7 @@ def test_a_model_is_saved_and_mapped(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
         NgramModel.load(tmp_path / "m")
     (tmp_path / "m").write_bytes(b"something else")
-    with pytest.raises(UserError, match="no model of n-grams"):
+    with pytest.raises(UserError, match="no n-gram model"):
         NgramModel.load(tmp_path / "m")
 
 

@@ -10,7 +10,7 @@ from pipeline.config_file import load
 from pipeline.core.ledger import Part
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.page import ExtractOptions, Row, rows
+from pipeline.extract.page import Row, rows
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.run.run import Run
 from pipeline.stages.prescreen import Prescreen, prescreen, telling
@@ -26,8 +26,8 @@ def config(**extract: Any) -> Config:
 
 def extracted(html: str, least: float = 0.01) -> Row:
     record = Record("response", http_status=200, content_type="text/html; charset=utf-8", body=html.encode())
-    options = ExtractOptions(extractor="resiliparse")
-    (row,) = rows([record], options, archive="x", prescreen=prescreen(Prescreen.of(config(prescreen=least))))
+    asked = config(extractor="resiliparse", prescreen=least)
+    (row,) = rows([record], asked.extract, archive="x", prescreen=prescreen(Prescreen.of(asked), asked.extract))
     return row
 
 

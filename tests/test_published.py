@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.page import ExtractOptions, rows
+from pipeline.extract.options import ExtractOptions
+from pipeline.extract.page import rows
 from pipeline.extract.pages.published import published
 
 

@@ -42,7 +42,7 @@ def test_repeats_are_those_a_dict_counts(keep: Keep, most: int, memory: int) -> 
     with io.BytesIO() as file:
         marks = repeats.Marks(file)
         repeats.mark_repeats(
-            lambda: iter(enumerate(chunks)), marks, at_most=len(drawn), memory=memory, most=most, keep=keep
+            lambda: iter(enumerate(chunks)), marks, at_most=len(drawn), memory=memory, max_count=most, keep=keep
         )
         found = [bool(goes) for i, chunk in enumerate(chunks) for goes in marks.of(i, chunk.size)]
     assert found == slow_repeats(drawn, most, keep)
@@ -290,7 +290,7 @@ def test_seen_ngrams_go_as_with_a_set(remove: bloom.Remove, ngram: int, shortest
     array = pa.array(texts)
     for threshold in (0.0, 0.5, 0.8):
         ranges = bloom.dedup_ngrams(
-            array, ngram=ngram, shortest=shortest, threshold=threshold, false_positives=1e-9, remove=remove
+            array, ngram=ngram, min_tokens=shortest, threshold=threshold, false_positives=1e-9, remove=remove
         )
         assert spans.apply(array, ranges).to_pylist() == slow_bff(texts, ngram, shortest, threshold, remove)
 
@@ -298,7 +298,7 @@ def test_seen_ngrams_go_as_with_a_set(remove: bloom.Remove, ngram: int, shortest
 def test_the_filter_errs_as_often_as_it_may() -> None:
     """Of 20,000 n-grams that nobody has seen a few are taken for seen: 1 % where the filter is full, 0.2 % on the way."""
     texts = pa.array([" ".join(f"w{n}x{k}" for k in range(3)) for n in range(20_000)])
-    ranges = bloom.dedup_ngrams(texts, ngram=5, shortest=1, false_positives=0.01, remove="paragraph")
+    ranges = bloom.dedup_ngrams(texts, ngram=5, min_tokens=1, false_positives=0.01, remove="paragraph")
     assert 10 < ranges.starts.size < 120
     assert bloom.filter_bits(1_000, 0.01) == 9586
     assert bloom.filter_hashes(1_000, 9586) == 7

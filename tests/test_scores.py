@@ -19,6 +19,7 @@ from pipeline.filters.classifier import Options, QualityClassifier
 from pipeline.filters.models.kneser_ney import Options as NgramOptions
 from pipeline.filters.models.kneser_ney import train
 from pipeline.filters.models.scorers import open_scorer
+from pipeline.filters.options import ScoreOptions
 from pipeline.report.contamination import collect as contaminated
 from pipeline.report.stats import collect
 from pipeline.report.why import find, story
@@ -105,17 +106,17 @@ def test_scikit_learn_models_through_skops(tmp_path: Path) -> None:
     model = make_pipeline(HashingVectorizer(n_features=64), LogisticRegression())
     model.fit(good + bad, ["good"] * 50 + ["bad"] * 50)
     skops.dump(model, tmp_path / "m.skops")
-    scorer = open_scorer("sklearn", str(tmp_path / "m.skops"), "bad", None, False)
+    scorer = open_scorer(ScoreOptions(kind="sklearn", model=str(tmp_path / "m.skops"), label="bad"))
     texts = pa.array(["casino click", None, "river garden", " "])
     found = scorer(texts, texts)
     assert found[[0, 2]] == pytest.approx(model.predict_proba(["casino click", "river garden"])[:, 0])
     assert found[0] > 0.5 > found[2]
     assert found[1] != found[1]
     with pytest.raises(UserError, match="no probability of 'worse'; its classes: bad, good"):
-        open_scorer("sklearn", str(tmp_path / "m.skops"), "worse", None, False)
+        open_scorer(ScoreOptions(kind="sklearn", model=str(tmp_path / "m.skops"), label="worse"))
     (tmp_path / "other.skops").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match="not a model that skops saved"):
-        open_scorer("sklearn", str(tmp_path / "other.skops"), None, None, False)
+        open_scorer(ScoreOptions(kind="sklearn", model=str(tmp_path / "other.skops")))
 
 
 def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
@@ -253,10 +254,10 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
             "no label goood .did you mean good",
         ),
         ('[scores.x]\nkind = "fasttext"\nmodel = "{}/good.ngrams"', "scores.x.model: .*not a fastText model"),
-        ('[scores.x]\nkind = "perplexity"\nmodel = "{}/quality.bin"', "no model of n-grams"),
+        ('[scores.x]\nkind = "perplexity"\nmodel = "{}/quality.bin"', "no n-gram model"),
         (
-            '[scores.x]\nkind = "perplexity"\nmodel = "{}/good.ngrams"\nspelling = "lower"',
-            "was trained on the spelling",
+            '[scores.x]\nkind = "perplexity"\nmodel = "{}/good.ngrams"\nnormalization = "lowercase"',
+            "was trained with normalization",
         ),
         ('[scores.x]\nkind = "divergence"\nmodel = "{}/good.ngrams"', "a model of single words is needed"),
         ('[scores.x]\nkind = "sklearn"\nmodel = "{}/model.pkl"', "a pickle, which may run any code"),

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.filters.rules import Rule, check_signals, decide, parse_rule
+from pipeline.filters.decisions import decide
+from pipeline.filters.rules import Reason, Rule, check_signals
 
 NAN = math.nan
 
@@ -71,30 +72,41 @@ def test_no_documents_and_no_rules() -> None:
     ("table", "message"),
     [
         ({}, "words: a bound is needed: min, max, above, below"),
-        ({"languages": ["en"]}, "words: a bound is needed"),
-        ({"mim": 3}, r"words\.mim: unknown key \(did you mean min\?\); accepted: min, max, above, below, languages"),
-        ({"min": "3"}, r"words\.min: a number is needed, not '3'"),
-        ({"max": True}, r"words\.max: a number is needed, not True"),
+        ({"languages": ("en",)}, "words: a bound is needed"),
         ({"max": NAN}, r"words\.max: a number is needed"),
         ({"min": 5, "max": 4}, "words: the range from 5 to 4 is empty"),
         ({"above": 4, "max": 4}, "words: the range from 4 to 4 is empty"),
         ({"min": 1, "above": 1}, "words: give min or above, not both"),
         ({"max": 1, "below": 1}, "words: give max or below, not both"),
         ({"min": 1, "languages": "en"}, r"words\.languages: a list of labels"),
-        ({"min": 1, "languages": []}, r"words\.languages: a list of labels"),
-        (3, "words: a table is needed"),
+        ({"min": 1, "languages": ()}, r"words\.languages: a list of labels"),
     ],
 )
 def test_a_bad_rule_is_one_line_with_its_signal(table: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        parse_rule("words", table)
+    with pytest.raises(ValueError, match=message) as caught:
+        Rule(signal="words", **table)
     assert "\n" not in str(caught.value)
 
 
 def test_a_good_rule() -> None:
-    assert parse_rule("words", {"min": 50, "max": 100_000}) == Rule(signal="words", min=50, max=100_000)
-    assert parse_rule("w", {"above": 0, "languages": ["en"]}) == Rule(signal="w", above=0, languages=("en",))
     assert Rule(signal="w", max=0).bounds() == (("max", 0.0),)  # 0 is a bound like any other
+    rule = Rule(signal="edited.words", min=50, top=0.5, pareto=9)
+    assert (rule.bounds(), rule.shares()) == ((("min", 50.0),), (("top", 0.5),))
+    assert rule.names == ("edited.words.min", "edited.words.top", "edited.words.pareto")
+    assert rule.measured == "words"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("quality.words.min", Reason("quality", "words", "min")),
+        ("quality.edited.words.min", Reason("quality", "edited.words", "min")),
+        ("language.keep", Reason("language", "keep", None)),
+    ],
+)
+def test_a_reason_is_written_and_read(name: str, reason: Reason) -> None:
+    assert Reason.parse(name) == Reason.of(*name.split(".", 1)) == reason
+    assert str(reason) == name
 
 
 def test_an_unknown_signal_is_an_error() -> None:

@@ -136,7 +136,7 @@ def test_c4s_code_keeps_a_line_in_one_page_and_asks_for_sentences_after(
 
 def test_llama_3s_lines_go_in_every_bucket_of_their_own(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
     shutil.copytree(plain.root, tmp_path / "run")
-    rule = "duplicates.lines={{most = {}, keep = 'none', normalize = false, bucket = {}}}"
+    rule = "duplicates.lines={{max_count = {}, keep = 'none', normalize = false, bucket = {}}}"
     menu = "Start, products"
     for most, bucket, with_menu in (
         (1, 100, set()),
@@ -163,7 +163,7 @@ def test_passages_that_stand_elsewhere_go(tmp_path: Path, plain: Run, archives: 
     assert reasons(done) == {"copy": ["exact"]}  # 46 words are left of page 4; page 3 has 40 and nothing was cut
     done, _ = go(tmp_path / "run", archives, "duplicates.substrings={}", "duplicates.min_words=48")
     assert reasons(done) == {"copy": ["exact"], "4": ["substrings"]}
-    done, _ = go(tmp_path / "run", archives, "duplicates.substrings.tokens=62", "duplicates.min_words=48")
+    done, _ = go(tmp_path / "run", archives, "duplicates.substrings.min_tokens=62", "duplicates.min_words=48")
     assert clean(done) == before
     done, _ = go(tmp_path / "run", archives, "duplicates.substrings.keep=none")
     assert all("wordfaaaa" not in text for text in clean(done).values())
@@ -171,7 +171,7 @@ def test_passages_that_stand_elsewhere_go(tmp_path: Path, plain: Run, archives: 
 
 def test_ngrams_seen_before_go(tmp_path: Path, plain: Run, archives: list[Path]) -> None:
     shutil.copytree(plain.root, tmp_path / "run")
-    sets = ["duplicates.ngrams={size = 5, shortest = 5}"]
+    sets = ["duplicates.ngrams={size = 5, min_tokens = 5}"]
     done, _ = go(tmp_path / "run", archives, *sets)
     assert reasons(done) == {"copy": ["exact"], "menu": ["ngrams"]}
     assert "products" not in clean(done)["2"]
@@ -216,9 +216,9 @@ def test_too_small_a_filter_says_what_is_needed(
 
 def test_an_unknown_key_of_a_family_comes_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"duplicates.lines.mots: unknown key \(did you mean most\?\); known: most, keep"
+        UserError, match=r"duplicates.lines.max_cuont: unknown key \(did you mean max_count\?\); known: max_count, keep"
     ):
-        go(tmp_path / "run", [], "duplicates.lines.mots=2")
+        go(tmp_path / "run", [tmp_path], "duplicates.lines.max_cuont=2")
 
 
 SAID = ("The mill stood by the river for two hundred years.", "Nobody lived there after the flood.", "Then came Ann!")
@@ -286,7 +286,7 @@ def test_spans_of_three_sentences_that_occur_again_go(tmp_path: Path, spoken: li
     assert spoken_of(done) == left | {"case": "A heading\nAnother heading\n "}
     done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={span = 4}")
     assert len(spoken_of(done)["again"]) > len(left["again"]) + 2 * sum(map(len, SAID))
-    done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={most = 3}")
+    done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={max_count = 3}")
     assert spoken_of(done)["again"] == f"Well. {one} {two} {three} So. "
     done, _ = go(tmp_path / "run", spoken, "duplicates.sentences={keep = 'none'}")
     assert spoken_of(done)["first"] == ""
@@ -335,4 +335,4 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
     assert len(pq.read_table(done.root / "clean")) == 4
     assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 0
     with pytest.raises(UserError, match=r"decontaminate.threshold: one n-gram is enough"):
-        go(tmp_path / "run", [], *sets, "decontaminate.threshold=0.5")
+        go(tmp_path / "run", [tmp_path], *sets, "decontaminate.threshold=0.5")

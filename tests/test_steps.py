@@ -11,12 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.core.deciding import failing_rules, write_decision
+from pipeline.core.deciding import write_decision
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import DROPPED, read, row_groups, writer
 from pipeline.core.part import PartFiles
 from pipeline.core.step import Failing, Step, fingerprint, plain
 from pipeline.errors import UserError
+from pipeline.filters.decisions import failing_rules
+from pipeline.filters.options import EditOptions
 from pipeline.report.diff import compare
 from pipeline.report.stats import collect
 from pipeline.report.tokens import find_token, open_shards
@@ -242,7 +244,7 @@ def test_gates_and_text_follow_from_the_order(go: Go, tmp_path: Path) -> None:
     assert steps.gate_of(DOCUMENTS, done.config) is QUALITY_DECIDE
     assert steps.gate_of(EXTRACT, done.config) is None
     assert steps.layers_of(SIGNATURES, done.config) == (EXTRACT,)
-    edited = done.config.model_copy(update={"edit": type(done.config.edit)(citations=True)})
+    edited = done.config.model_copy(update={"edit": EditOptions(citations=True)})
     assert steps.layers_of(SIGNATURES, edited) == (EDIT, EXTRACT)
     assert steps.layers_of(EDIT, edited) == (EXTRACT,)
 

@@ -38,11 +38,11 @@ def word_places(text: str) -> tuple[Places, Places]:
 
 
 def collision_cuts(
-    text: str, first: Places, *, ngram: int, window: int = 200, shortest: int = 200, most: int = 10
+    text: str, first: Places, *, ngram: int, window: int = 200, min_characters: int = 200, max_pieces: int = 10
 ) -> list[tuple[int, int]]:
     """The ranges to cut, in bytes of UTF-8, ascending: around the n-grams that begin at these words, and pieces too short.
 
-    The whole text where it falls into more than `most` pieces, or none is long enough.
+    The whole text where it falls into more than `max_pieces` pieces, or none is long enough.
     """
     if not first.size:
         return []
@@ -51,7 +51,7 @@ def collision_cuts(
     tos = np.minimum(ends[np.minimum(first + ngram, ends.size) - 1] + window, len(text))
     begins, stops = np.concatenate([[0], tos]), np.concatenate([froms, [len(text)]])
     pieces = [(int(a), int(b)) for a, b in zip(begins, stops, strict=True) if b > a]
-    kept = [] if len(pieces) > most else [(a, b) for a, b in pieces if b - a >= shortest]
+    kept = [] if len(pieces) > max_pieces else [(a, b) for a, b in pieces if b - a >= min_characters]
     return _outside(text, _whole_words(text, kept, starts, ends))
 
 

@@ -2,7 +2,7 @@
 
 A text is divided at its line breaks (a break belongs to the paragraph after it). A paragraph's n-grams are looked up in
 a Bloom filter; it goes if more than `threshold` of them are there, otherwise they are put in. A paragraph of fewer than
-`ngram` tokens, but at least `shortest`, is one n-gram; a shorter one always stays. `remove`:
+`ngram` tokens, but at least `min_tokens`, is one n-gram; a shorter one always stays. `remove`:
 
     paragraph   as above
     document    the same with the whole text for a paragraph
@@ -128,9 +128,9 @@ class NgramFilter:
     """The filter and what it has seen; chunks of texts come in the order of the corpus."""
 
     def __init__(
-        self, ngrams: int, *, ngram: int, shortest: int, threshold: float, false_positives: float, remove: Remove
+        self, ngrams: int, *, ngram: int, min_tokens: int, threshold: float, false_positives: float, remove: Remove
     ) -> None:
-        self._arguments = (ngram, shortest, threshold, remove == "document", remove == "old-both")
+        self._arguments = (ngram, min_tokens, threshold, remove == "document", remove == "old-both")
         bits = filter_bits(ngrams, false_positives)
         self._hashes = filter_hashes(ngrams, bits)
         self._bits = np.zeros(-(-bits // 64), np.uint64)
@@ -140,9 +140,9 @@ class NgramFilter:
         return _run(texts, self._arguments, self._bits, self._hashes)[1]
 
 
-def count_ngrams(texts: pa.Array, *, ngram: int, shortest: int, remove: Remove) -> int:
+def count_ngrams(texts: pa.Array, *, ngram: int, min_tokens: int, remove: Remove) -> int:
     """How many n-grams a filter for these texts must hold."""
-    return _run(texts, (ngram, shortest, 1.0, remove == "document", False), np.zeros(0, np.uint64), 0)[0]
+    return _run(texts, (ngram, min_tokens, 1.0, remove == "document", False), np.zeros(0, np.uint64), 0)[0]
 
 
 def _run(texts: pa.Array, arguments: Any, bits: npt.NDArray[np.uint64], hashes: int) -> tuple[int, Ranges]:
@@ -161,7 +161,7 @@ def dedup_ngrams(
     texts: Texts,
     *,
     ngram: int = 13,
-    shortest: int = 13,
+    min_tokens: int = 13,
     threshold: float = 0.8,
     false_positives: float = 0.01,
     remove: Remove = "old-both",
@@ -171,8 +171,8 @@ def dedup_ngrams(
     The defaults are DCLM-Baseline's (its dedup/README and Li et al. 2024, appendix K.4).
     """
     array = as_text_array(texts)
-    ngrams = count_ngrams(array, ngram=ngram, shortest=shortest, remove=remove)
+    ngrams = count_ngrams(array, ngram=ngram, min_tokens=min_tokens, remove=remove)
     seen = NgramFilter(
-        ngrams, ngram=ngram, shortest=shortest, threshold=threshold, false_positives=false_positives, remove=remove
+        ngrams, ngram=ngram, min_tokens=min_tokens, threshold=threshold, false_positives=false_positives, remove=remove
     )
     return seen(array)

@@ -111,8 +111,10 @@ def _count(hashes, cells, mask, part, parts, keys, counts, used, most, marking, 
     return used
 
 
-def mark_repeats(read: Read, marks: Marks, *, at_most: int, memory: int, most: int = 1, keep: Keep = "first") -> None:
-    """Mark the occurrences that go of each hash that occurs more than `most` times: those after the first `most`, or all.
+def mark_repeats(
+    read: Read, marks: Marks, *, at_most: int, memory: int, max_count: int = 1, keep: Keep = "first"
+) -> None:
+    """Mark the occurrences that go of each hash that occurs more than `max_count` times: those beyond it, or all.
 
     `at_most` bounds the number of hashes; `memory` the bytes of sketch and table.
     """
@@ -137,7 +139,9 @@ def mark_repeats(read: Read, marks: Marks, *, at_most: int, memory: int, most: i
         for marking in (1,) if keep == "first" else (0, 2):
             for chunk, hashes in read():
                 found = np.zeros(hashes.size if marking else 0, np.bool_)
-                used = _count(hashes, cells, mask, current, ranges, keys, counts, used, np.uint32(most), marking, found)
+                used = _count(
+                    hashes, cells, mask, current, ranges, keys, counts, used, np.uint32(max_count), marking, found
+                )
                 if used < 0:
                     break
                 marks.add(chunk, found)

@@ -1,17 +1,17 @@
-"""How a text is spelt before a model sees it: what a model was trained on is what it must be asked about.
+"""What is done to a text before a model sees it: the same in training and in scoring.
 
-    lines    every run of white space is one space, as fastText quality filters are fed (DCLM, Li et al. 2024, arXiv
-             2406.11794, joins a text's lines before the classifier sees it)
-    lower    the same, each character in its simple lower case
-    words    lower-cased words alone, a space between them: what is no letter, mark or number separates, a decimal digit
-             is 0 (as CCNet's, Wenzek et al. 2020, section 3.2), and in scripts written without spaces each letter stands
-             alone. Whoever trains on a corpus that somebody tokenized wants this: else "word ," against "word," is all
-             that is learned.
+    whitespace  every run of white space is one space, as fastText quality filters are fed (DCLM, Li et al. 2024, arXiv
+                2406.11794, joins a text's lines before the classifier sees it)
+    lowercase   the same, each character in its simple lower case
+    words       lower-cased words alone, a space between them: what is no letter, mark or number separates, a decimal digit
+                is 0 (as CCNet's, Wenzek et al. 2020, section 3.2), and in scripts written without spaces each letter stands
+                alone. Whoever trains on a corpus that somebody tokenized wants this: else "word ," against "word," is all
+                that is learned.
 
 `keep_lines` leaves one line break where there were any, for models of sentences. No text begins or ends with a space.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -31,22 +31,24 @@ from pipeline.filters.kernels.unicode import (
     SPACE,
     character_classes,
 )
+from pipeline.filters.options import Normalization
 from pipeline.kernels import kernel
 
-SPELLINGS = ("lines", "lower", "words")
+NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 
 
-def normalize(texts: Texts, spelling: str, *, keep_lines: bool = False) -> pa.Array:
-    """The texts in that spelling, as large_string; nulls stay. Raises UserError for a spelling that is not known."""
-    if spelling not in SPELLINGS:
+def normalize(texts: Texts, normalization: str, *, keep_lines: bool = False) -> pa.Array:
+    """The normalized texts, as large_string; nulls stay. UserError for a normalization that is not known."""
+    if normalization not in NORMALIZATIONS:
         raise UserError(
-            f"unknown spelling {spelling!r}{did_you_mean(spelling, SPELLINGS)}; known: {', '.join(SPELLINGS)}"
+            f"unknown normalization {normalization!r}{did_you_mean(normalization, NORMALIZATIONS)}; "
+            f"known: {', '.join(NORMALIZATIONS)}"
         )
     array = as_text_array(texts)
     data, starts, ends = text_buffers(array)
     out = np.empty(int((3 * (ends - starts)).sum()), np.uint8)
     bounds = np.zeros(len(array) + 1, np.int64)
-    lower, words = spelling != "lines", spelling == "words"
+    lower, words = normalization != "whitespace", normalization == "words"
     _normalize(data, starts, ends, character_table(), character_classes(), lower, words, keep_lines, out, bounds)
     valid = pa.array(array.is_valid(), pa.bool_()).buffers()[1] if array.null_count else None
     content = pa.py_buffer(out[: bounds[-1]].tobytes())

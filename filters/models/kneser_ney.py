@@ -58,7 +58,7 @@ class Options:
 
     order: int = 5
     """CCNet's (Wenzek et al. 2020, section 3.3)."""
-    spelling: str = "words"
+    normalization: str = "words"
     min_count: int = 2
     """Words seen less are <unk>, so that a word nobody has seen has the odds of one seen once."""
     prune: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ class Trained:
     def model(self) -> NgramModel:
         """For scoring."""
         table = make_table(*(np.concatenate(parts) for parts in (self.keys, self.log10, self.backoff)))
-        return NgramModel(table, order=len(self.keys), spelling=self.options.spelling, about=self.about)
+        return NgramModel(table, order=len(self.keys), normalization=self.options.normalization, about=self.about)
 
     def arpa(self) -> Iterator[str]:
         """The lines of an ARPA file."""
@@ -136,7 +136,7 @@ class _Corpus:
         with open(self.path, "wb") as file:
             file.write(bytes(8))
             for array in texts:
-                lines = normalize(array, options.spelling, keep_lines=True)
+                lines = normalize(array, options.normalization, keep_lines=True)
                 stream, found = _words(lines)
                 self.data.update(stream.tobytes())
                 stream.tofile(file)

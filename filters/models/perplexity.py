@@ -1,7 +1,7 @@
 """How surprised a language model of n-grams is by a text: the perplexity by which CCNet sorts pages into head, middle and tail.
 
     model = NgramModel.load("reference.ngrams")       # of `pipeline perplexity train` (filters/ngrams.py)
-    model = read_arpa("wiki.arpa.gz", spelling="words")  # of KenLM, SRILM or whoever writes ARPA files
+    model = read_arpa("wiki.arpa.gz", normalization="words")  # of KenLM, SRILM or whoever writes ARPA files
     model.perplexity(["Some text", ...])
 
 A line is a sentence, from <s> to </s>; perplexity is 10 ** (-log10 probability / (words + lines)), as CCNet computes it
@@ -35,7 +35,7 @@ from pipeline.kernels import inner, kernel
 
 LIBRARIES = ("pyarrow",)  # its tables decide what white space is
 
-MAGIC = b"ngrams 1"
+MAGIC = b"ngrams 2"
 BEGIN, END, UNKNOWN = b"<s>", b"</s>", b"<unk>"
 MOST = 16
 """The highest order."""
@@ -61,16 +61,16 @@ class Scores(NamedTuple):
 class NgramModel:
     """Probabilities of n-grams. `closed`: whatever is listed, its last n - 1 words are too."""
 
-    def __init__(self, table: Table, *, order: int, spelling: str, closed: bool = True, about: Any = None) -> None:
+    def __init__(self, table: Table, *, order: int, normalization: str, closed: bool = True, about: Any = None) -> None:
         self.table = table
         self.order = order
-        self.spelling = spelling
+        self.normalization = normalization
         self.closed = closed
         self.about: dict[str, Any] = about or {}
 
     def score(self, texts: Texts) -> Scores:
-        """Log10 probabilities of the texts, in the model's spelling, by line; nothing of a null text."""
-        lines = normalize(as_text_array(texts), self.spelling, keep_lines=True)
+        """Log10 probabilities of the texts, normalized as the model's were, by line; nothing of a null text."""
+        lines = normalize(as_text_array(texts), self.normalization, keep_lines=True)
         data, starts, ends = text_buffers(lines)
         out = Scores(np.zeros(len(lines)), *(np.zeros(len(lines), np.int64) for _ in range(3)))
         _score(data, starts, ends, self.table, self.order, self.closed, special(), out)
@@ -92,7 +92,9 @@ class NgramModel:
         """
         scores = self.score(texts)
         tokens = scores.words + scores.lines
-        parts = pc.utf8_split_whitespace(normalize(as_text_array(texts), self.spelling, keep_lines=True)).fill_null([])
+        parts = pc.utf8_split_whitespace(
+            normalize(as_text_array(texts), self.normalization, keep_lines=True)
+        ).fill_null([])
         numbers = parts.flatten().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
         owners = np.repeat(np.arange(len(parts)), pc.list_value_length(parts).to_numpy(zero_copy_only=False))
         pairs, counts = np.unique(owners << 32 | numbers, return_counts=True)
@@ -107,7 +109,7 @@ class NgramModel:
 
     def save(self, path: Path) -> None:
         """Write magic, length of the header, header (JSON) and, from a multiple of 64 bytes on, the table."""
-        fields: dict[str, Any] = {"order": self.order, "spelling": self.spelling, "closed": self.closed}
+        fields: dict[str, Any] = {"order": self.order, "normalization": self.normalization, "closed": self.closed}
         fields |= {"rows": len(self.table), "about": self.about, "checksum": _checksum(self.table)}
         header = json.dumps(fields, sort_keys=True).encode()
         header += b" " * (-(len(MAGIC) + 8 + len(header)) % 64)
@@ -121,7 +123,9 @@ class NgramModel:
         try:
             with open(path, "rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:
-                    raise UserError(f"{path}: no model of n-grams; python -m pipeline perplexity train makes one")
+                    raise UserError(
+                        f"{path}: no n-gram model of this version; python -m pipeline perplexity train makes one"
+                    )
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(length))
             start = len(MAGIC) + 8 + length
@@ -131,7 +135,7 @@ class NgramModel:
             raise UserError(f"{path}: cannot be read as a model of n-grams ({error})") from None
         if verify and _checksum(table) != header["checksum"]:
             raise UserError(f"{path}: damaged (its checksum is another)")
-        fields = {name: header[name] for name in ("order", "spelling", "closed", "about")}
+        fields = {name: header[name] for name in ("order", "normalization", "closed", "about")}
         return cls(table, **fields)
 
 
@@ -269,10 +273,10 @@ def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: An
 # --- ARPA ------------------------------------------------------------------------------------------------------------
 
 
-def read_arpa(path: Path | str, spelling: str = "lines") -> NgramModel:
+def read_arpa(path: Path | str, normalization: str = "whitespace") -> NgramModel:
     """A model in ARPA's format, which KenLM's lmplz and SRILM write (.arpa, .arpa.gz); KenLM's binary files are not read.
 
-    `spelling` is that of the texts it was trained on. UserError names the line that is wrong. Memory: 32 bytes an n-gram.
+    `normalization` is that of the texts it was trained on. UserError names the line that is wrong. Memory: 32 bytes an n-gram.
     """
     try:
         with cast(BinaryIO, gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")) as file:
@@ -284,7 +288,7 @@ def read_arpa(path: Path | str, spelling: str = "lines") -> NgramModel:
     keys, log10, backoff = (np.concatenate([section[k] for section in found]) for k in range(3))
     if len(np.unique(keys)) != len(keys):
         raise UserError(f"{path}: lists an n-gram twice")
-    return NgramModel(make_table(keys, log10, backoff), order=len(sizes), spelling=spelling, closed=closed)
+    return NgramModel(make_table(keys, log10, backoff), order=len(sizes), normalization=normalization, closed=closed)
 
 
 def _arpa_sizes(path: Path | str, file: BinaryIO) -> list[int]:

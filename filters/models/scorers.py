@@ -7,7 +7,7 @@ only where they are made of types that skops trusts.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.options import ScoreOptions
 
 if TYPE_CHECKING:
     from pipeline.filters.models.perplexity import NgramModel
@@ -25,61 +26,59 @@ _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 
 
 @lru_cache(8)
-def open_scorer(kind: str, path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+def open_scorer(score: ScoreOptions) -> Scorer:
     """The scorer of a model file; a worker opens each once. UserError where the file is none of its kind."""
-    return _KINDS[kind](path, label, spelling, share)
+    return _KINDS[score.kind](score)
 
 
-def open_scorers(scores: Mapping[str, Any]) -> dict[str, Scorer]:
+def open_scorers(scores: Mapping[str, ScoreOptions]) -> dict[str, Scorer]:
     """The scorers of a config's [scores]."""
-    return {
-        name: open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
-        for name, score in scores.items()
-    }
+    return {name: open_scorer(score) for name, score in scores.items()}
 
 
-def _fasttext(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+def _fasttext(score: ScoreOptions) -> Scorer:
     from pipeline.filters.classifier import QualityClassifier
 
-    model = QualityClassifier.load(path, label=label, spelling=spelling)
+    model = QualityClassifier.load(score.model, label=score.label, normalization=score.normalization)
     return lambda texts, languages: model.predict(texts)
 
 
-def _perplexity(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
-    model = _model(path, spelling)
+def _perplexity(score: ScoreOptions) -> Scorer:
+    model = _model(score.model, score.normalization)
     return lambda texts, languages: model.perplexity(texts)
 
 
-def _model(path: str, spelling: str | None) -> "NgramModel":
+def _model(path: str, normalization: str | None) -> "NgramModel":
     from pipeline.filters.models.perplexity import NgramModel, read_arpa
 
     if path.endswith((".arpa", ".arpa.gz")):
-        return read_arpa(path, spelling or "lines")
+        return read_arpa(path, normalization or "whitespace")
     model = NgramModel.load(path, verify=False)  # the step's key is the hash of the file
-    if spelling not in (None, model.spelling):
-        raise UserError(f"{path}: was trained on the spelling {model.spelling}, not {spelling}")
+    if normalization not in (None, model.normalization):
+        raise UserError(f'{path}: was trained with normalization = "{model.normalization}", not "{normalization}"')
     return model
 
 
-def _divergence(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
-    model = _model(path, spelling)
+def _divergence(score: ScoreOptions) -> Scorer:
+    model = _model(score.model, score.normalization)
     if model.order != 1:
         raise UserError(
-            f"{path}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
+            f"{score.model}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
         )
     return lambda texts, languages: model.divergence(texts)
 
 
-def _words(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+def _words(score: ScoreOptions) -> Scorer:
     from pipeline.filters.models.wordlists import WordLists
 
-    lists = WordLists.load(path)
-    return lists.share if share else lists.count
+    lists = WordLists.load(score.model)
+    return lists.share if score.share else lists.count
 
 
-def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) -> Scorer:
+def _sklearn(score: ScoreOptions) -> Scorer:
     from pipeline.filters.kernels.normalize import normalize
 
+    path = score.model
     if path.endswith(_PICKLES) or Path(path).read_bytes()[:1] == b"\x80":
         raise UserError(
             f"{path}: a pickle, which may run any code and is not opened; save the model with skops.io.dump"
@@ -96,7 +95,7 @@ def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) ->
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UserError(f"{path}: not a model that skops saved ({error})") from None
     classes = [str(name) for name in getattr(model, "classes_", [])]
-    wanted = label if label is not None else classes[-1] if classes else ""
+    wanted = score.label if score.label is not None else classes[-1] if classes else ""
     if not hasattr(model, "predict_proba") or wanted not in classes:
         raise UserError(
             f"{path}: gives no probability of {wanted!r}{did_you_mean(wanted, classes)}; "
@@ -104,18 +103,18 @@ def _sklearn(path: str, label: str | None, spelling: str | None, share: bool) ->
         )
     column = classes.index(wanted)
 
-    def score(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
-        spelt: list[str | None] = normalize(texts, spelling or "lines").to_pylist()
-        used = [row for row, text in enumerate(spelt) if text]
-        found = np.full(len(spelt), np.nan)
+    def probability(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
+        normalized: list[str | None] = normalize(texts, score.normalization or "whitespace").to_pylist()
+        used = [row for row, text in enumerate(normalized) if text]
+        found = np.full(len(normalized), np.nan)
         if used:
-            found[used] = model.predict_proba([spelt[row] for row in used])[:, column]
+            found[used] = model.predict_proba([normalized[row] for row in used])[:, column]
         return found
 
-    return score
+    return probability
 
 
-_KINDS: dict[str, Callable[[str, str | None, str | None, bool], Scorer]] = {
+_KINDS: dict[str, Callable[[ScoreOptions], Scorer]] = {
     "fasttext": _fasttext,
     "perplexity": _perplexity,
     "divergence": _divergence,

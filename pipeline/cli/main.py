@@ -422,7 +422,7 @@ def classifier_train(
     out: Annotated[Path, typer.Option(help="The model file to write.")],
     language: Annotated[str | None, typer.Option(help="Only texts that lid.176 says are in it, such as en.")] = None,
     text: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
-    spelling: Annotated[str, typer.Option(help="What the model sees: lines, lower, or words.")] = "words",
+    normalization: Annotated[str, typer.Option(help="What the model sees: whitespace, lowercase, or words.")] = "words",
     seed: Annotated[int, typer.Option(help="The same seed and texts give the same bytes.")] = 0,
     epochs: Annotated[int, typer.Option(min=1)] = 5,
     word_ngrams: Annotated[int, typer.Option(min=1)] = 2,
@@ -440,7 +440,7 @@ def classifier_train(
     from pipeline.tools.models import show_classifier, train_classifier
 
     options = {
-        "spelling": spelling,
+        "normalization": normalization,
         "epochs": epochs,
         "word_ngrams": word_ngrams,
         "dimensions": dimensions,
@@ -462,7 +462,7 @@ def perplexity_train(
         list[int] | None,
         typer.Option(help="Counts up to which n-grams go, for n = 1, 2, ...: --prune 0 --prune 0 --prune 1."),
     ] = None,
-    spelling: Annotated[str, typer.Option(help="What the model sees: lines, lower, or words.")] = "words",
+    normalization: Annotated[str, typer.Option(help="What the model sees: whitespace, lowercase, or words.")] = "words",
     language: Annotated[str | None, typer.Option(help="Only texts that lid.176 says are in it, such as en.")] = None,
     column: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
     memory: Annotated[str, typer.Option(help="For counting; with less the text is read more often.")] = "2GB",
@@ -474,7 +474,7 @@ def perplexity_train(
     from pipeline.config import parse_bytes
     from pipeline.tools.models import show_perplexity, train_perplexity
 
-    options = {"order": order, "min_count": min_count, "prune": tuple(prune or ()), "spelling": spelling}
+    options = {"order": order, "min_count": min_count, "prune": tuple(prune or ()), "normalization": normalization}
     size = parse_bytes(memory, "--memory")
     about = train_perplexity(text, out, language=language, text=column, memory=size, options=options)
     show_perplexity(about, out, _console())

@@ -1,6 +1,6 @@
 """Deciding: from measured columns to `dropped`. A changed threshold measures nothing again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +31,6 @@ def write_decision(files: PartFiles, table: pa.Table, failing: Callable[[pa.Tabl
             out.write_table(pa.Table.from_arrays([dropped.slice(start, length)], schema=schema))
             start += length
     return len(dropped)
-
-
-def failing_rules(masks: Mapping[str, npt.NDArray[np.bool_]], rows: int) -> pa.Array:
-    """A list of the names whose mask is true, for each row."""
-    matrix = np.stack(list(masks.values()), axis=1) if masks else np.zeros((rows, 0), np.bool_)
-    offsets = np.zeros(rows + 1, np.int32)
-    np.cumsum(matrix.sum(axis=1), out=offsets[1:])
-    names = pa.array(list(masks), pa.string()).take(pa.array(np.nonzero(matrix)[1]))
-    return pa.ListArray.from_arrays(pa.array(offsets), names, type=DROPPED)
 
 
 def floats(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.files import digest
 
@@ -142,6 +142,14 @@ def unhashed(default: Any = None) -> Any:
     return field(default=default, metadata={"hashed": False})
 
 
+Kind = TypeVar("Kind")
+
+
+def part_of(kind: type[Kind], value: Kind) -> Kind:
+    """Of a frozen value the fields that its base class has: a key that depends on these depends on no others."""
+    return kind(**{f.name: getattr(value, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can say it, the same in every process; TypeError for what has no stable form (a set, an object)."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -156,8 +164,6 @@ def plain(value: Any) -> Any:
         return plain(value.hashed())
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.metadata.get("hashed", True)}
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="json"))
     raise TypeError(f"no stable form for keys: {type(value).__name__} ({value!r})")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.options import TextOptions
+from pipeline.extract.options import ExtractOptions
 from pipeline.extract.pages.charset import clean, decode
 from pipeline.extract.pages.coding import undo
 from pipeline.extract.pages.markup import extract_page
@@ -55,21 +55,6 @@ _HTML_START = re.compile(
     re.I | re.S,
 )
 _ZIPPED_START = re.compile(rb"\x1f\x8b|%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x04|RIFF|\x00\x00\x00.ftyp|Rar!", re.S)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtractOptions(TextOptions):
-    """How records become text.
-
-    `max_record_bytes` bounds a record's payload and its decoded body alike. 10 MB is eight times the largest of 2,521
-    real pages, and twice what Common Crawl keeps of a page (5 MiB since 2025, 1 MiB before).
-    """
-
-    max_record_bytes: int = 10_000_000
-    max_html_bytes: int | None = None
-    """Bytes of a decoded page; by default as `max_record_bytes`."""
-    record_types: tuple[str, ...] = ("response", "resource", "conversion")
-    """Those of an archive that are read: "conversion" is the text of a WET file."""
 
 
 @dataclass(slots=True)
@@ -212,8 +197,7 @@ def _read(
         row.title = record.title and clean(record.title)
         _take(row, record.text)
         return
-    limit = options.max_record_bytes if options.max_html_bytes is None else options.max_html_bytes
-    uncoded = undo(record.body, record.http_headers, max_bytes=limit)
+    uncoded = undo(record.body, record.http_headers, max_bytes=options.max_record_bytes)
     row.detail = "; ".join(note for note in (row.detail, uncoded.detail) if note) or None
     if uncoded.problem is not None:
         row.dropped.append(uncoded.problem)

@@ -1,5 +1,6 @@
 """The recipes in configs/recipes: published sets of rules, each a config file that says where its numbers are from."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -60,15 +61,15 @@ def show_recipe(name: str, console: Console) -> None:
         kept = ", ".join(config.language.keep or ("every language",))
         console.print(f"language      {kept}, score {config.language.min_score:g} or more", highlight=False)
     if config.edits:
-        edits = {key: value for key, value in config.edit.model_dump().items() if value not in (None, False, ())}
+        edits = {key: value for key, value in asdict(config.edit).items() if value not in (None, False, ())}
         for key, value in edits.items():
             console.print(f"edit          {key} = {safe(_plain(value))}", highlight=False)
-    for title, rules in (("quality", config.rules), ("edited", config.edited_rules)):
+    for title, rules in (("quality", config.quality.values()), ("edited", config.edited.values())):
         if not rules:
             continue
         table = Table("rule", "keeps", "of", title=title, title_justify="left")
         for rule in rules:
-            table.add_row(safe(rule.signal), _bounds(rule), safe(docs[rule.signal.removeprefix("edited.")]))
+            table.add_row(safe(rule.signal), _bounds(rule), safe(docs[rule.measured]))
         console.print(table)
     for name, score in config.scores.items():
         console.print(f"needs         {safe(score.model)} ({score.kind}), for {name}", highlight=False)
@@ -85,8 +86,8 @@ def _plain(value: object) -> str:
 
 
 def _bounds(rule: Rule) -> str:
-    words = {"min": "≥", "max": "≤", "above": ">", "below": "<"}
-    bounds = ", ".join(f"{words[bound]} {value:g}" for bound, value in rule.bounds())
+    signs = {"min": "≥", "max": "≤", "above": ">", "below": "<"}
+    bounds = ", ".join(f"{signs.get(name, name)} {value:g}" for name, value in rule.limits())
     return bounds + (f" ({', '.join(rule.languages)})" if rule.languages else "")
 
 

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from pipeline.config import Range
 from pipeline.core.ledger import Part, kept, read
 from pipeline.core.progress import safe
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.sources import raw_bytes
+from pipeline.filters.rules import Reason
 from pipeline.run.run import Run
 from pipeline.run.steps import cut_steps, layers_of, stage_of
 from pipeline.stages.clean import CLEAN
@@ -88,10 +88,9 @@ def edit_of(run: Run, part: Part, row: int, record: Mapping[str, Any]) -> dict[s
     edited = row_of(run, EDIT, part, row)
     if edited is None or edited["words"] is None:
         return None
-    from pipeline.filters.edits import LineRules, removed_lines
+    from pipeline.filters.edits import removed_lines
 
-    rules = LineRules(**run.config.edit.line_rules())
-    removed = [{"rule": rule, "line": line} for rule, line in removed_lines(record["text"], rules)]
+    removed = [{"rule": rule, "line": line} for rule, line in removed_lines(record["text"], run.config.edit)]
     return {"text": record["text"] if edited["text"] is None else edited["text"], "removed": removed}
 
 
@@ -135,14 +134,7 @@ def _explain(run: Run, part: Part, stage: str, decider: Step, rule: str, row: Ma
         return run.file(step, part) if run.is_done(step, part) else None
 
     failing = decider.drops(rule, row, run.options[decider.name], file)
-    return {"rule": f"{stage}.{rule}", "value": failing.value, "bound": failing.bound}
-
-
-def _range(run: Run, signal: str) -> Range | None:
-    """What the config keeps of a signal, of the edited text ("edited.words") or of the extracted one."""
-    if signal.startswith("edited."):
-        return run.config.edited.get(signal.removeprefix("edited."))
-    return run.config.quality.get(signal)
+    return {"rule": str(Reason.of(stage, rule)), "value": failing.value, "bound": failing.bound}
 
 
 def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
@@ -175,11 +167,14 @@ def show_story(run: Run, told: Mapping[str, Any], console: Console) -> None:
             value = "" if failing["value"] is None else f" = {_number(failing['value'])}"
             bound = "" if failing["bound"] is None else f"   ({failing['bound']})"
             console.print(f"  [red]✗[/] {safe(failing['rule'] + value + bound)}", highlight=False, soft_wrap=True)
-        ruled = {failing["rule"].partition(".")[2].rpartition(".")[0] for failing in stage["dropped"]}
+        failed = {Reason.parse(failing["rule"]).signal for failing in stage["dropped"]}
+        rules = {rule.signal: rule for rule in run.config.rules} if stage["name"] == "quality" else {}
         for name, value in stage["values"].items():
-            if name not in ruled and value is not None:
-                bounds = _range(run, name) if stage["name"] == "quality" else None
-                line(name, _number(value) + (f"   ({_bounds(bounds)})" if bounds else ""))
+            if name not in failed and value is not None:
+                limits = (
+                    ", ".join(f"{limit} {bound:g}" for limit, bound in rules[name].limits()) if name in rules else ""
+                )
+                line(name, _number(value) + (f"   ({limits})" if limits else ""))
         if stage["name"] == "quality" and told["edit"]:
             _show_edit(told["edit"], console)
         if stage["name"] == "duplicates" and told["cuts"]:
@@ -218,13 +213,6 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
 
 
-def _bounds(bounds: Range) -> str:
-    return ", ".join(
-        f"{name} {value:g}"
-        for name, value in bounds.model_dump(exclude_none=True, exclude={"languages", "by", "seed"}).items()
-    )
-
-
 def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part, int]]:
     """`count` rows a rule dropped (or that are kept): a fixed choice by the hash of their ids, so that it can be shown again.
 
@@ -258,7 +246,7 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
 def _rows_dropped(dropped: pa.ListArray, stage: str, wanted: str, seen: set[str]) -> list[int]:
     rules = pc.list_flatten(dropped)
     parents = pc.list_parent_indices(dropped)
-    names = {str(rule): f"{stage}.{rule}" for rule in rules.unique().to_pylist()}
+    names = {str(rule): str(Reason.of(stage, rule)) for rule in rules.unique().to_pylist()}
     seen.update(names.values())
     matching = [
         rule

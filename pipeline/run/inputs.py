@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.core.step import fingerprint
-from pipeline.extract.inputs.documents import Dataset, dataset_state, open_dataset
+from pipeline.extract.inputs.documents import dataset_state, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
 from pipeline.extract.inputs.sources import DATASET, cut, kind
+from pipeline.extract.options import Dataset
 
 _BLOCK = 1 << 20
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,13 +52,15 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
-        raise UserError(f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.named}")
+        raise UserError(
+            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}"
+        )
     if ignored:
         note(f"{len(ignored)} other files are left out, {ignored[0]} first")
     known = json.loads((root / "parts.json").read_text()) if (root / "parts.json").is_file() else []
-    entries = list_parts(files, config.input.part_size, known)
-    if config.input.wanted:
-        entries = list_shards(config.input.wanted)
+    entries = list_parts(files, config.input.part_bytes, known)
+    if config.input.dataset:
+        entries = list_shards(config.input)
 
     planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
     _ = planned.keys  # a file that an option names, and that is missing, is found here: before anything is written
@@ -74,9 +77,9 @@ def claim(root: Path, config: Config) -> None:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
         return
     held = open_run(root).config
-    if held.input.model_copy(update={"part_bytes": config.input.part_bytes}) != config.input:
+    if replace(held.input, part_bytes=config.input.part_bytes) != config.input:
         raise UserError(
-            f"{root}: holds a run over other input ({held.input.named}, not {config.input.named}); "
+            f"{root}: holds a run over other input ({held.input.described}, not {config.input.described}); "
             f"choose another directory with --out, or delete this one"
         )
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import Config, Mask
+from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Step
+from pipeline.filters.options import MaskOptions
 from pipeline.stages.decontaminate import CONTAMINATION, FIND
 from pipeline.stages.duplicates.outcome import DUPLICATES
 from pipeline.stages.edit import EDIT
@@ -27,7 +28,7 @@ CARRIED = ("id", "url", "date", "title", "published")
 class Options:
     """What is masked in the clean text, and the names of the columns that it takes along."""
 
-    mask: Mask | None
+    mask: MaskOptions | None
     signals: tuple[str, ...]
     scores: tuple[str, ...]
 
@@ -95,7 +96,7 @@ def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     return written
 
 
-def mask_columns(text: pa.Array, options: Mask) -> dict[str, pa.Array]:
+def mask_columns(text: pa.Array, options: MaskOptions) -> dict[str, pa.Array]:
     """The text with its personal data masked, and how many of each kind were."""
     from pipeline.filters.pii import mask_texts
 

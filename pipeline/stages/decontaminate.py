@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config import Config, Decontaminate
+from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import row_groups
 from pipeline.core.measuring import measure
@@ -20,6 +20,7 @@ from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Content, Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.documents import LINES, open_lines
+from pipeline.filters.decontaminate.options import CUT_OPTIONS, DecontaminateOptions
 from pipeline.stages.duplicates.spans import kept_texts, write_cuts
 from pipeline.stages.duplicates.verify import DOCUMENTS
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _MOST = 100_000_000  # bytes of a line
 
 
-def evaluation_files(options: Decontaminate) -> list[str]:
+def evaluation_files(options: DecontaminateOptions) -> list[str]:
     """The files of `decontaminate.against`; UserError for a name that is none."""
     files = []
     for name in options.against:
@@ -43,7 +44,7 @@ def evaluation_files(options: Decontaminate) -> list[str]:
     return files
 
 
-def read_items(options: Decontaminate) -> tuple[list[str], list[str]]:
+def read_items(options: DecontaminateOptions) -> tuple[list[str], list[str]]:
     """Texts and names ("file.jsonl#id") of all items. UserError for a line that has none of the fields."""
     texts, names = [], []
     for file in evaluation_files(options):
@@ -79,7 +80,7 @@ def _item(line: bytes, where: str) -> dict[str, Any]:
 
 
 @lru_cache(1)
-def open_index(options: Decontaminate) -> "tuple[EvaluationIndex, list[str]]":
+def open_index(options: DecontaminateOptions) -> "tuple[EvaluationIndex, list[str]]":
     """The items' n-grams, and their names."""
     from pipeline.filters.decontaminate.index import EvaluationIndex
 
@@ -105,13 +106,13 @@ def check_evaluations(config: Config) -> list[str]:
 class Items:
     """The evaluation texts by their content, and how they are compared."""
 
-    options: Decontaminate
+    options: DecontaminateOptions
     content: tuple[tuple[str, Content], ...]
     """(name, file): items are called by the file's name."""
 
     def hashed(self) -> object:
         """What keys see."""
-        return [self.options.model_dump(mode="json", include={"fields", "id", "ngram"}), self.content]
+        return [self.options.fields, self.options.id, self.options.ngram, self.content]
 
 
 def _items(config: Config, earlier: Sequence[EarlierRun]) -> Items:
@@ -172,29 +173,19 @@ class Cutting:
     """How evaluation texts are cut out."""
 
     items: Items
-    window: int
-    min_characters: int
-    max_pieces: int
-    max_documents: int
+
+    def hashed(self) -> object:
+        """What keys see."""
+        return [self.items, *(getattr(self.items.options, name) for name in CUT_OPTIONS)]
 
 
-def _cutting(config: Config, earlier: Sequence[EarlierRun]) -> Cutting:
-    options = config.decontaminate
-    return Cutting(
-        items=_items(config, earlier),
-        window=options.window,
-        min_characters=options.min_characters,
-        max_pieces=options.max_pieces,
-        max_documents=options.max_documents,
-    )
-
-
-def cut(files: RunFiles, options: Cutting, tick: Tick) -> int:
+def cut(files: RunFiles, given: Cutting, tick: Tick) -> int:
     """Evaluation texts, out of the documents that hold them: read again, the few that do."""
     from pipeline.filters.decontaminate.cuts import collision_cuts
     from pipeline.filters.kernels.spans import Ranges
 
-    index, _ = open_index(options.items.options)
+    options = given.items.options
+    index, _ = open_index(options)
 
     def held() -> Iterator[tuple[int, list[str | None]]]:
         """The texts of each row group; None for those that hold nothing."""
@@ -217,10 +208,10 @@ def cut(files: RunFiles, options: Cutting, tick: Tick) -> int:
         return collision_cuts(
             text,
             words[rare[grams]],
-            ngram=options.items.options.ngram,
+            ngram=options.ngram,
             window=options.window,
-            shortest=options.min_characters,
-            most=options.max_pieces,
+            min_characters=options.min_characters,
+            max_pieces=options.max_pieces,
         )
 
     def found() -> Iterator[tuple[int, Ranges]]:
@@ -233,7 +224,7 @@ def cut(files: RunFiles, options: Cutting, tick: Tick) -> int:
     return write_cuts(files, tick, found())
 
 
-def fate(options: Decontaminate) -> str:
+def fate(options: DecontaminateOptions) -> str:
     """What becomes of a document out of which texts are cut, in words."""
     return f"; more than {options.max_pieces} pieces go, and those of fewer than {options.min_characters} characters"
 
@@ -243,7 +234,7 @@ CUT = Step(
     title="cut evaluation texts",
     version=1,
     run=cut,
-    options=_cutting,
+    options=lambda config, earlier: Cutting(items=_items(config, earlier)),
     reads=(DOCUMENTS, FIND),
     whole=True,
     gated=False,

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config import Config, Edit
+from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Step
+from pipeline.filters.options import EditOptions
+from pipeline.filters.rules import EDITED
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import Measured, measured_signals
 
@@ -19,7 +21,7 @@ from pipeline.stages.quality import Measured, measured_signals
 class Options:
     """The edits, and what is measured of their outcome."""
 
-    edit: Edit
+    edit: EditOptions
     functions: tuple[str, ...]
     """Digests of the plugins, where their edits are used."""
     signals: Measured
@@ -27,11 +29,11 @@ class Options:
 
 def edit(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
-    from pipeline.filters.edits import MEASURES, LineRules, edit_lines
+    from pipeline.filters.edits import MEASURES, edit_lines
     from pipeline.filters.plugins import apply_edits, load
     from pipeline.filters.signals import measure as signals
 
-    rules, plugged = LineRules(**options.edit.line_rules()), load(options.signals.plugins)
+    rules, plugged = options.edit, load(options.signals.plugins)
     functions = plugged.functions(options.edit.functions)
     names = options.signals.names
 
@@ -94,5 +96,5 @@ EDIT = Step(
     needed=lambda config: config.edits,
     libraries=("unicode", "regex"),
     kernels=_kernels,
-    prefix="edited.",
+    prefix=EDITED,
 )

@@ -4,21 +4,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.config import Config, Extract, Url
+from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import Part, rows_in, writer
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Content, Failing, Step
+from pipeline.core.step import Content, Failing, Step, part_of
 from pipeline.extract.native import MODEL_FILE
+from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.files import atomic
+from pipeline.filters.options import UrlOptions
 from pipeline.stages.prescreen import Prescreen, prescreen
-
-if TYPE_CHECKING:
-    from pipeline.extract.inputs.documents import Columns, Dataset
 
 BLOCKLISTS = "blocklists.npy"
 
@@ -38,9 +37,9 @@ class UrlLists:
 class Options:
     """What decides the rows of a part."""
 
-    extract: Extract
-    columns: "Columns"
-    dataset: "Dataset | None"
+    extract: ExtractOptions
+    columns: Columns
+    dataset: Dataset | None
     model: Content | None
     """The native extractor's."""
     url: UrlLists | None
@@ -55,9 +54,9 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     libraries = EXTRACTORS[config.extract.extractor].libraries
     return Options(
         libraries=tuple(f"{name} {installed(name)}" for name in libraries),
-        extract=config.extract.model_copy(update={"prescreen": None}),
-        columns=config.input.columns,
-        dataset=config.input.wanted,
+        extract=config.extract,
+        columns=part_of(Columns, config.input),
+        dataset=part_of(Dataset, config.input) if config.input.dataset else None,
         model=Content.of(MODEL_FILE) if config.extract.extractor == "native" else None,
         url=url_lists(config.url),
         prescreen=Prescreen.of(config),
@@ -68,9 +67,8 @@ def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     """Read the archive; one row a record, with its text or the reasons why it has none."""
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.sources import DATASET, read
-    from pipeline.extract.page import SCHEMA, ExtractOptions, rows, to_batches
+    from pipeline.extract.page import SCHEMA, rows, to_batches
 
-    page_options = ExtractOptions(**options.extract.model_dump(exclude={"prescreen"}))
     part = files.part
     position = 0
 
@@ -91,11 +89,11 @@ def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
         name = f"{part.path}#{part.start}" if part.path.startswith(DATASET) else part.path
         records = rows(
             located(),
-            page_options,
+            options.extract,
             archive=name,
             at=lambda row: tick(row, position),
             url_reasons=url_rules(options.url, files.out.parent / BLOCKLISTS),
-            prescreen=prescreen(options.prescreen),
+            prescreen=prescreen(options.prescreen, options.extract),
             skip=care.skip,
         )
         for batch in to_batches(records):
@@ -103,7 +101,7 @@ def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     return rows_in(files.out)
 
 
-def url_lists(options: Url) -> UrlLists | None:
+def url_lists(options: UrlOptions) -> UrlLists | None:
     """The rules on URLs, their files read; None where there are no rules."""
     if not options.rules:
         return None

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.deciding import failing_rules, write_decision
+from pipeline.core.deciding import write_decision
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Content, Failing, Step
 from pipeline.errors import UserError
+from pipeline.filters.decisions import failing_rules
 
 SCHEMA = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
 

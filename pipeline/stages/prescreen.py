@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.core.step import Content
+from pipeline.extract.options import ExtractOptions, TextOptions
 
 _SENTENCE = 60
 """Characters from which a line is prose rather than a menu's entry."""
@@ -18,11 +19,8 @@ _PIECES = 4
 class Prescreen:
     """What decides which pages are not extracted at all."""
 
-    least: float
-    """The probability of a wanted language below which a page goes."""
     keep: tuple[str, ...]
     model: Content | None
-    max_depth: int
 
     @classmethod
     def of(cls, config: Config) -> "Prescreen | None":
@@ -30,30 +28,24 @@ class Prescreen:
         if config.extract.prescreen is None or config.language.keep is None:
             return None
         model = config.language.model
-        return cls(
-            least=config.extract.prescreen,
-            keep=tuple(sorted(config.language.keep)),
-            model=Content.of(model) if model else None,
-            max_depth=config.extract.max_depth,
-        )
+        return cls(keep=tuple(sorted(config.language.keep)), model=Content.of(model) if model else None)
 
 
-def prescreen(options: Prescreen | None) -> Callable[[bytes], str | None] | None:
+def prescreen(options: Prescreen | None, extract: ExtractOptions) -> Callable[[bytes], str | None] | None:
     """The function that says why a page's language is far from the wanted ones, if it is; None where nothing is asked.
 
     The plain text, menus and all, comes from the native parser, which is twice as fast as resiliparse's. On 2,521 pages,
     where the run keeps what is English at 0.65 and passes quickstart.toml (tests/benchmarks/prescreen.py), 0.01 sorts
     out four in five of the others and none of the 982 kept in the end; of all English ones, 6 in 1,201.
     """
-    if options is None:
+    if options is None or extract.prescreen is None:
         return None
-    from pipeline.extract.options import TextOptions
     from pipeline.extract.pages.markup import extract_page
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier(Path(options.model.path) if options.model else None)
-    least, keep = options.least, options.keep
-    page_options = TextOptions(main_content=False, max_depth=options.max_depth)
+    least, keep = extract.prescreen, options.keep
+    page_options = TextOptions(main_content=False, max_depth=extract.max_depth)
 
     def reason(html: bytes) -> str | None:
         text = extract_page(html, page_options).text

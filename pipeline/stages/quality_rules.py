@@ -1,7 +1,7 @@
 """quality.decide: every rule of the config on its signal, and the evaluation texts that a document may not hold."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +16,10 @@ from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Failing, Step
-from pipeline.filters.quantiles import Bound, Relative
-from pipeline.filters.rules import OnSignal, Rule
+from pipeline.filters.decisions import Mask, labelled
+from pipeline.filters.decisions import decide as decide_rules
+from pipeline.filters.quantiles import Bound
+from pipeline.filters.rules import Reason, Rule
 from pipeline.stages.decontaminate import FIND
 from pipeline.stages.edit import EDIT
 from pipeline.stages.extract import EXTRACT
@@ -65,7 +67,7 @@ BOUNDS = pa.schema(
 class Shares:
     """The rules on shares of the run's documents, and the names of the scores that they may be on."""
 
-    rules: tuple[Relative, ...]
+    rules: tuple[Rule, ...]
     scores: tuple[str, ...]
 
 
@@ -95,7 +97,9 @@ def read_bounds(path: Path) -> list[Bound]:
 
 
 def _shares(config: Config, earlier: Sequence[EarlierRun]) -> Shares:
-    return Shares(rules=tuple(rule for rule in config.relative_rules if rule.shares), scores=tuple(config.scores))
+    rules = [rule for rule in config.rules if rule.shares()]
+    shares = [replace(rule, min=None, max=None, above=None, below=None, pareto=None) for rule in rules]
+    return Shares(rules=tuple(shares), scores=tuple(config.scores))
 
 
 SHARES = Step(
@@ -107,7 +111,7 @@ SHARES = Step(
     reads=(QUALITY, LANGUAGE, EDIT, SCORES, FIND),
     whole=True,
     quick=True,
-    needed=lambda config: any(rule.shares for rule in config.relative_rules),
+    needed=lambda config: any(rule.shares() for rule in config.rules),
     shows=False,
 )
 
@@ -117,7 +121,6 @@ class Decision:
     """The rules, those on the edited text where there is one, and what becomes of evaluation texts."""
 
     rules: tuple[Rule, ...]
-    relative: tuple[Relative, ...]
     scores: tuple[str, ...]
     contamination: Literal["drop", "flag", "cut"] | None
     threshold: float | None
@@ -129,13 +132,10 @@ def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
     from pipeline.filters.signals import all_signals
 
     known = all_signals(config.plugged.signals)
-    signals = {
-        rule.signal: known.get(rule.signal.removeprefix(EDIT.prefix)) for rule in (*config.rules, *config.edited_rules)
-    }
+    signals = {rule.signal: known.get(rule.measured) for rule in config.rules if rule.bounds()}
     limited = {name: signal.languages for name, signal in signals.items() if signal}
     return Decision(
-        rules=(*config.rules, *config.edited_rules),
-        relative=config.relative_rules,
+        rules=config.rules,
         scores=tuple(config.scores),
         contamination=config.contamination,
         threshold=config.decontaminate.threshold if config.contamination else None,
@@ -146,31 +146,30 @@ def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
 def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
     """Decide on each row that comes here."""
     from pipeline.filters.quantiles import failures
-    from pipeline.filters.rules import decide as decide_rules
-    from pipeline.filters.rules import labelled
 
-    rules, defined_for = options.rules, dict(options.defined_for)
-    names = [*(rule.signal for rule in rules), *(rule.signal for rule in options.relative)]
-    table = signals_of(files.file, files.has, options.scores, names)
+    fixed = [rule for rule in options.rules if rule.bounds()]
+    relative = [rule for rule in options.rules if len(rule.limits()) > len(rule.bounds())]
+    defined_for = dict(options.defined_for)
+    table = signals_of(files.file, files.has, options.scores, [rule.signal for rule in options.rules])
     labels = read(files.file(LANGUAGE), ["language"])["language"].combine_chunks()
 
     def failing(table: pa.Table) -> pa.Array:
         values = {name: table[name].combine_chunks() for name in table.column_names}
-        others = []
-        if options.relative:
+        others: dict[str, Mask] = {}
+        if relative:
             ids = read(files.file(EXTRACT), ["id"])["id"].combine_chunks()
-            numbers = {rule.signal: floats(values[rule.signal]) for rule in options.relative}
+            numbers = {rule.signal: floats(values[rule.signal]) for rule in relative}
             bounds = read_bounds(files.file(SHARES)) if files.has(SHARES) else []
-            others += failures(options.relative, bounds, numbers, labels, ids)
+            others |= failures(relative, bounds, numbers, labels, ids)
         if options.contamination == "drop":
             ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
-            others.append(("contamination", (ngrams > 0) & (share >= (options.threshold or 0))))
-        for rule in rules:
+            others["contamination"] = (ngrams > 0) & (share >= (options.threshold or 0))
+        for rule in fixed:
             if rule.signal in defined_for:
                 undefined = ~labelled(labels, defined_for[rule.signal]) & labelled(labels, rule.languages)
-                others.append((f"{rule.signal}.language", np.broadcast_to(undefined, len(table))))
-        signals = {name: values[name] for name in ("words", *(rule.signal for rule in rules))}
-        return decide_rules(rules, signals, labels, others)
+                others[f"{rule.signal}.language"] = np.broadcast_to(undefined, len(table))
+        signals = {name: values[name] for name in ("words", *(rule.signal for rule in fixed))}
+        return decide_rules(fixed, signals, labels, others)
 
     return write_decision(files, table, failing)
 
@@ -181,13 +180,12 @@ def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callabl
     if rule == "contamination":
         held = row["contaminated_by"] or []
         return Failing(row["contamination"], f"of {held[0]['item']}" if held else None)
-    signal, _, side = rule.rpartition(".")
-    if side == "language":
+    reason = Reason.of("quality", rule)
+    if reason.bound == "language":
         return Failing(row["language"], "has no value for this language")
-    rules: tuple[OnSignal, ...] = (*options.rules, *options.relative)
-    bounds = [getattr(one, side, None) for one in rules if one.signal == signal]
-    bound = next(value for value in bounds if value is not None)
-    return Failing(row[signal], f"{side} = {bound:g}{_share_found(rule, row['language'], file(SHARES))}")
+    limits = next(dict(one.limits()) for one in options.rules if one.signal == reason.signal)
+    bound = f"{reason.bound} = {limits[str(reason.bound)]:g}"
+    return Failing(row[reason.signal], f"{bound}{_share_found(rule, row['language'], file(SHARES))}")
 
 
 def _share_found(rule: str, language: str | None, file: Path | None) -> str:

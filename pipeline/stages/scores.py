@@ -1,19 +1,20 @@
 """quality.scores: signals from model files, of the text so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config import Config, Score
+from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Content, Step
 from pipeline.errors import UserError
+from pipeline.filters.options import ScoreOptions
 from pipeline.stages.language import LANGUAGE
 
 
@@ -22,13 +23,13 @@ class Model:
     """A score, with the content of its model and of what describes it, not their names."""
 
     name: str
-    score: Score
+    score: ScoreOptions
     content: tuple[tuple[str, Content], ...]
     """(what tells the files apart, file): a list's name says its language, a model's ending its format."""
 
     def hashed(self) -> object:
         """What keys see."""
-        return [self.name, self.score.model_dump(mode="json", exclude={"model"}), self.content]
+        return [self.name, replace(self.score, model=""), self.content]
 
 
 def score(files: PartFiles, options: tuple[Model, ...], tick: Tick, care: Care) -> int:
@@ -54,7 +55,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> tuple[Model, ...]
     return tuple(models)  # in the order of the columns
 
 
-def model_files(key: str, score: Score) -> list[Path]:
+def model_files(key: str, score: ScoreOptions) -> list[Path]:
     """The files that decide what a score is; UserError where there are none."""
     path = Path(score.model)
     if score.kind == "words" and path.is_dir():
@@ -76,7 +77,7 @@ def check_scores(config: Config) -> list[str]:
         key = f"scores.{name}.model"
         model_files(key, score)
         try:
-            open_scorer(score.kind, score.model, score.label, score.spelling, score.share)
+            open_scorer(score)
         except UserError as error:
             raise UserError(f"{key}: {error}") from None
         if score.kind == "words" and Path(score.model).is_dir():

@@ -1,28 +1,20 @@
 """shards.encode: a part's documents as tokens. shards: all parts' tokens as arrays of an exact size."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import KEY, Part, row_groups, rows_in
-from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Step, unhashed
+from pipeline.core.part import PartFiles, RunFiles
+from pipeline.core.step import Step
 from pipeline.stages.clean import CLEAN
 from pipeline.stages.tokenizer import LIBRARIES, TOKENIZER
+from pipeline.tokenize.options import ShardOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
-    """The order of a part's documents."""
-
-    seed: int
-
-
-def encode(files: PartFiles, options: Encoding, tick: Tick, care: Care) -> int:
+def encode(files: PartFiles, seed: int, tick: Tick, care: Care) -> int:
     """A part's documents as tokens, in the order of the shuffle."""
     from pipeline.tokenize.bpe import Tokenizer
     from pipeline.tokenize.shards import encode_part
@@ -41,7 +33,7 @@ def encode(files: PartFiles, options: Encoding, tick: Tick, care: Care) -> int:
         batches(),
         file=files.part.file,
         out=files.out,
-        seed=options.seed,
+        seed=seed,
         metadata={KEY.decode(): files.key},
     )
     return rows_in(files.file(CLEAN))
@@ -56,7 +48,7 @@ ENCODE = Step(
     title="encode",
     version=3,
     run=encode,
-    options=lambda config, earlier: Encoding(seed=config.shards.seed),
+    options=lambda config, earlier: config.shards.seed,
     reads=(CLEAN, TOKENIZER),
     gated=False,
     libraries=("fastokens",),
@@ -65,27 +57,13 @@ ENCODE = Step(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merging:
-    """What the merging depends on; the seed belongs to the encoding, which puts a part's documents into order."""
-
-    tokens: int
-    validation: float
-    memory: int = unhashed()
-
-
-def shards(files: RunFiles, options: Merging, tick: Tick) -> int:
+def shards(files: RunFiles, options: ShardOptions, tick: Tick) -> int:
     """Merge the parts' tokens into shards of an exact size."""
     from pipeline.tokenize.shards import merge_parts
 
     encoded = [files.file(ENCODE, part) for part in files.parts]
     merge_parts(encoded, files.folder, options.tokens, options.validation, memory=options.memory - LIBRARIES)
     return sum(rows_in(file) for file in encoded)
-
-
-def _options(config: Config, earlier: Sequence[EarlierRun]) -> Merging:
-    options = config.shards
-    return Merging(tokens=options.tokens, validation=options.validation, memory=options.memory_bytes)
 
 
 def _documents(files: RunFiles) -> int:
@@ -98,7 +76,7 @@ SHARDS = Step(
     title="write shards",
     version=4,
     run=shards,
-    options=_options,
+    options=lambda config, earlier: config.shards,
     reads=(ENCODE,),
     whole=True,
     gated=False,

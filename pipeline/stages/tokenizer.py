@@ -14,10 +14,11 @@ from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import row_groups
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Content, Step, unhashed
+from pipeline.core.step import Content, Step
 from pipeline.errors import UserError
 from pipeline.files import atomic_folder
 from pipeline.stages.clean import CLEAN
+from pipeline.tokenize.options import TokenizerOptions
 
 if TYPE_CHECKING:
     from pipeline.tokenize.bpe import Tokenizer
@@ -33,32 +34,30 @@ SMALLEST_TABLE = 50_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the training depends on, or the vocabulary that is given."""
+    """How the tokenizer is trained, or the vocabulary that is given."""
 
+    tokenizer: TokenizerOptions
     given: Content | None
-    pattern: str
-    vocab_size: int | None
-    memory: int | None
-    """What training may use decides from which pre-tokens it learns."""
-    budget: int = unhashed(0)
+
+    def hashed(self) -> object:
+        """What keys see. What training may use decides from which pre-tokens it learns."""
+        options = self.tokenizer
+        return [self.given, options.pattern] if self.given else [options.pattern, options.vocab_size, options.memory]
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-    options = config.tokenizer
-    if options.file is None:
-        memory = options.memory_bytes
-        return Options(given=None, pattern=options.pattern, vocab_size=options.vocab_size, memory=memory, budget=memory)
-    if not Path(options.file).is_file():
-        raise UserError(f"tokenizer.file: {options.file}: no such file")
-    content = Content.of(options.file)
-    return Options(given=content, pattern=options.pattern, vocab_size=None, memory=None, budget=options.memory_bytes)
+    file = config.tokenizer.file
+    if file is not None and not Path(file).is_file():
+        raise UserError(f"tokenizer.file: {file}: no such file")
+    return Options(tokenizer=config.tokenizer, given=Content.of(file) if file else None)
 
 
-def tokenizer(files: RunFiles, options: Options, tick: Tick) -> int:
+def tokenizer(files: RunFiles, given: Options, tick: Tick) -> int:
     """Train BPE on the clean text; tokenizer.json, and a report of what it achieves. Or take the one that is given."""
     from pipeline.tokenize import vocabulary_report
     from pipeline.tokenize.bpe import train_bpe
 
+    options = given.tokenizer
     documents = files.rows(CLEAN)
     if not documents:
         raise UserError(
@@ -74,21 +73,21 @@ def tokenizer(files: RunFiles, options: Options, tick: Tick) -> int:
                 done += len(table)
                 tick(min(done, documents), done)
 
-    if options.given is None:
+    if given.given is None:
         trained = train_bpe(
             (texts for texts, _ in batches()),
-            options.vocab_size or 0,
+            options.vocab_size,
             (END_OF_TEXT,),
             _pattern(options.pattern),
-            memory=options.budget - LIBRARIES,
+            memory=options.memory - LIBRARIES,
             note=files.note,
             threads=files.workers,
         )
     else:
-        trained = given_tokenizer(options.given.path, options.pattern)
+        trained = given_tokenizer(given.given.path, options.pattern)
         done = documents
     os.environ["FASTOKENS_BPE_THREADS"] = "1"  # beside ours; read once, when the first text is encoded
-    threads = min(files.workers, 1 + (options.budget - LIBRARIES) // ENCODER)
+    threads = min(files.workers, 1 + (options.memory - LIBRARIES) // ENCODER)
     with atomic_folder(files.folder) as folder, ThreadPoolExecutor(threads) as pool:
         trained.save(folder / "tokenizer.json")
         report = vocabulary_report.measure(trained, batches(), pool)
@@ -98,7 +97,7 @@ def tokenizer(files: RunFiles, options: Options, tick: Tick) -> int:
 
 def check_tokens(config: Config) -> list[str]:
     """Raise UserError, before any work, for a budget that is too small and a given tokenizer that is none."""
-    budgets = {"tokenizer.memory": config.tokenizer.memory_bytes, "shards.memory": config.shards.memory_bytes}
+    budgets = {"tokenizer.memory": config.tokenizer.memory, "shards.memory": config.shards.memory}
     for key, memory in budgets.items():
         if memory < LIBRARIES + SMALLEST_TABLE:
             least, libraries = (LIBRARIES + SMALLEST_TABLE) / 1e6, LIBRARIES / 1e6

@@ -80,7 +80,7 @@ def drop_repeated(files: RunFiles, options: Options, tick: Tick) -> int:
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-    return Options(policy=config.url.duplicates or "first", memory=config.duplicates.memory_bytes)
+    return Options(policy=config.url.duplicates or "first", memory=config.duplicates.memory)
 
 
 def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:

@@ -26,7 +26,8 @@ from pipeline.core.engines import Care, InlineEngine, LocalEngine, Task, Tick
 from pipeline.core.ledger import row_groups
 from pipeline.core.progress import safe
 from pipeline.errors import UserError
-from pipeline.extract.inputs.documents import Dataset, open_dataset
+from pipeline.extract.inputs.documents import open_dataset
+from pipeline.extract.options import Dataset
 from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
@@ -210,7 +211,7 @@ def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | N
     if run is not None:
         return [(run.file("shards.encode", part), run.file("clean", part)) for part in run.parts]
     if source.dataset is not None:
-        wanted = Dataset(name=source.dataset, subset=source.subset, split=source.split, revision=source.revision)
+        wanted = Dataset(dataset=source.dataset, subset=source.subset, split=source.split, revision=source.revision)
         columns = open_dataset(wanted).column_names
         if columns is not None and "text" not in columns:
             raise UserError(f"{key}.dataset: {source.dataset} has no column text; it has {', '.join(columns)}")

@@ -26,13 +26,14 @@ def writable(out: Path) -> None:
         raise UserError(f"{out.parent}: cannot be made: {error.strerror}") from None
 
 
-def check_spelling(spelling: str) -> None:
-    """UserError for a spelling that is none."""
-    from pipeline.filters.kernels.normalize import SPELLINGS
+def check_normalization(normalization: str) -> None:
+    """UserError for an unknown normalization."""
+    from pipeline.filters.kernels.normalize import NORMALIZATIONS
 
-    if spelling not in SPELLINGS:
+    if normalization not in NORMALIZATIONS:
         raise UserError(
-            f"--spelling {spelling}: unknown{did_you_mean(spelling, SPELLINGS)}; known: {', '.join(SPELLINGS)}"
+            f"--normalization {normalization}: unknown{did_you_mean(normalization, NORMALIZATIONS)}; "
+            f"known: {', '.join(NORMALIZATIONS)}"
         )
 
 
@@ -49,7 +50,7 @@ def train_classifier(
     """Train on two sides, write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
     from pipeline.filters.classifier import Options, QualityClassifier, beside
 
-    check_spelling(options["spelling"])
+    check_normalization(options["normalization"])
     writable(out)
     sides = [read_texts(side, text=text, language=language) for side in (positive, negative)]
     model = QualityClassifier.train(sides[0], sides[1], seed, Options(**options))
@@ -113,7 +114,7 @@ def train_perplexity(
     """Train on the sources and write a model file, or an ARPA file where OUT is called so; what the model says of itself."""
     from pipeline.filters.models.kneser_ney import Options, train
 
-    check_spelling(options["spelling"])
+    check_normalization(options["normalization"])
     writable(out)
     trained = train(read_texts(texts, text=text, language=language), Options(**options), memory)
     trained.about.update({"sources": describe(texts), "language": language})

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import kept, row_groups
 from pipeline.errors import UserError
-from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, Columns, open_lines
+from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, open_lines
+from pipeline.extract.options import Columns
 
 if TYPE_CHECKING:
     from pipeline.filters.language import LanguageIdentifier

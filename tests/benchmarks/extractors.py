@@ -44,7 +44,9 @@ def systems(folder: Path) -> dict[str, Callable[[bytes, Sample], str]]:
         "resiliparse": lambda html, _: extract_plain_text(
             html.decode(), main_content=True, alt_texts=False, links=False
         ),
-        "native": lambda html, page: extract(html, TextOptions(), max_tags=MAX_TAGS, model=models[page.fold]).text,
+        "native": lambda html, page: (
+            extract(html, TextOptions(), max_tags=MAX_TAGS, model=models[page.fold]).text or ""
+        ),
     }
 
 

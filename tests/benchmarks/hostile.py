@@ -19,7 +19,8 @@ from memory import peak_bytes
 
 from pipeline.extract.inputs.archive import read_records
 from pipeline.extract.native.extract import warm_up
-from pipeline.extract.page import ExtractOptions, rows
+from pipeline.extract.options import ExtractOptions
+from pipeline.extract.page import rows
 
 SIZE = 10_000_000_000
 BLOCK = 10_000_000

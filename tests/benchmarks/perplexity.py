@@ -100,7 +100,7 @@ def main() -> None:
                 ).stdout
             )
             began = time.process_time()
-            model = read_arpa(arpa, "lines")
+            model = read_arpa(arpa, "whitespace")
             reading = time.process_time() - began
             model.score(array.slice(0, 10))
             began = time.process_time()

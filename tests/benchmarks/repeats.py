@@ -89,7 +89,7 @@ def at_scale(millions: int, memory: str, keep: repeats.Keep) -> None:
                 yield number, values
                 start = time.process_time()
 
-        repeats.mark_repeats(read, marks, at_most=millions * CHUNK, memory=parse_bytes(memory), keep=keep)
+        repeats.mark_repeats(read, marks, at_most=millions * CHUNK, memory=parse_bytes(memory, "--memory"), keep=keep)
         seconds = time.process_time() - began - reading
         peak = peak_bytes()
         total = np.zeros(CHUNK * millions // 10, np.int32)

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.extract.inputs.archive import read_records
-from pipeline.extract.page import ExtractOptions, rows
+from pipeline.extract.page import rows
 from pipeline.report.tokens import find_token
 from pipeline.report.why import raw_record, story
 from pipeline.run.run import open_run
@@ -24,7 +24,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     draw = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     splits = shards.open(run.root / "shards").splits
-    options = ExtractOptions(**run.config.extract.model_dump(exclude={"prescreen"}))
+    options = run.config.extract
     sizes = [split.tokens for split in splits.values()]
     right = ends = 0
     documents = set()

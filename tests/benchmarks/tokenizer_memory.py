@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--memory", default="600MB")
     parser.add_argument("--corpus", type=Path)
     options = parser.parse_args()
-    memory = parse_bytes(options.memory)
+    memory = parse_bytes(options.memory, "--memory")
     within = True
     with tempfile.TemporaryDirectory() as name:
         corpus = options.corpus or Path(name) / "corpus.parquet"

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import Config, Url
+from pipeline.config import Config
 from pipeline.core.ledger import Part, read, writer
 from pipeline.core.part import RunFiles
 from pipeline.extract.page import SCHEMA
+from pipeline.filters.options import UrlOptions
 from pipeline.filters.url import warm_up
 from pipeline.stages.extract import BLOCKLISTS, EXTRACT, prepare, url_lists, url_rules
 from pipeline.stages.url_duplicates import URLS, Options, drop_repeated
@@ -29,7 +30,7 @@ def kilobytes(name: str, file: str = "smaps_rollup") -> int:
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
 
 
-def look_up(root: str, options: Url, urls: list[str], ready: Any, results: Any) -> None:
+def look_up(root: str, options: UrlOptions, urls: list[str], ready: Any, results: Any) -> None:
     warm_up()
     before = kilobytes("Pss")
     reasons = url_rules(url_lists(options), Path(root) / BLOCKLISTS)
@@ -51,8 +52,8 @@ def main() -> None:
         listed = root / "domains"
         with listed.open("w") as file:
             file.writelines(f"host-{n * 2654435761 % 2**32:x}.example{n % 97}.net\n" for n in range(count))
-        options = Url(blocklists=(str(listed),))
-        made = EXTRACT.options(Config.model_validate({"input": {"paths": ["x"]}, "url": options.model_dump()}), ())
+        options = UrlOptions(blocklists=(str(listed),))
+        made = EXTRACT.options(Config.model_validate({"input": {"paths": ["x"]}, "url": options}), ())
         prepare(root, made)  # compiles its kernel
         began = time.perf_counter()
         prepare(root, made)

@@ -9,7 +9,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,6 +19,7 @@ from isal import igzip
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.files import open_file
+from pipeline.extract.options import Columns, Dataset
 
 LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst")
 TABLES = (".parquet",)
@@ -28,45 +28,28 @@ _BATCH_ROWS = 64
 _STEP = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Which column or key is what. With `html` the text is extracted from it, else `text` is taken as it is."""
+def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record:
+    """A row as a record; "bad_record" where the text is no string, "too_large" over `limit` bytes of UTF-8."""
 
-    text: str = "text"
-    html: str | None = None
-    id: str | None = "id"
-    url: str | None = "url"
-    date: str | None = "date"
-    title: str | None = "title"
+    def plain(name: str | None) -> str | None:
+        value = None if name is None else values.get(name)
+        return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
 
-    @property
-    def names(self) -> list[str]:
-        """Those that a document is made from, the needed one first."""
-        optional = (self.id, self.url, self.date, self.title)
-        return [self.html or self.text, *(name for name in optional if name is not None)]
-
-    def record(self, values: Mapping[str, Any], limit: int) -> Record:
-        """A row as a record; "bad_record" where the text is no string, "too_large" over `limit` bytes of UTF-8."""
-
-        def plain(name: str | None) -> str | None:
-            value = None if name is None else values.get(name)
-            return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-        record = Record("document", record_id=plain(self.id), url=plain(self.url), date=plain(self.date))
-        record.title = plain(self.title)
-        needed = self.html or self.text
-        content = values.get(needed)
-        if content is None or isinstance(content, str):
-            body = (content or "").encode("utf-8", "surrogatepass")
-            if len(body) > limit:
-                record.problem, record.detail = "too_large", f"{len(body):,} bytes; max_record_bytes is {limit:,}"
-            elif self.html:
-                record.body, record.content_type = body, "text/html; charset=utf-8"
-            else:
-                record.text = content or ""
+    record = Record("document", record_id=plain(columns.id), url=plain(columns.url), date=plain(columns.date))
+    record.title = plain(columns.title)
+    needed = columns.html or columns.text
+    content = values.get(needed)
+    if content is None or isinstance(content, str):
+        body = (content or "").encode("utf-8", "surrogatepass")
+        if len(body) > limit:
+            record.problem, record.detail = "too_large", f"{len(body):,} bytes; max_record_bytes is {limit:,}"
+        elif columns.html:
+            record.body, record.content_type = body, "text/html; charset=utf-8"
         else:
-            record.problem, record.detail = "bad_record", f"{needed} is no string but {type(content).__name__}"
-        return record
+            record.text = content or ""
+    else:
+        record.problem, record.detail = "bad_record", f"{needed} is no string but {type(content).__name__}"
+    return record
 
 
 # --- JSON Lines ------------------------------------------------------------------------------------------------------
@@ -148,7 +131,7 @@ def _line_record(line: bytes, length: int, most: int, columns: Columns, limit: i
         return Record("unreadable", problem="bad_record", detail=f"no JSON: {error}"[:500])
     if not isinstance(values, dict):
         return Record("unreadable", problem="bad_record", detail=f"no JSON object but {type(values).__name__}")
-    return columns.record(values, limit)
+    return record_of(values, columns, limit)
 
 
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
@@ -224,7 +207,7 @@ def _group_records(
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=list(names)):
             for one in range(len(batch)):
                 try:
-                    record = columns.record(batch.slice(one, 1).to_pylist()[0], limit)
+                    record = record_of(batch.slice(one, 1).to_pylist()[0], columns, limit)
                 except UnicodeDecodeError as error:
                     record = Record("unreadable", problem="bad_record", detail=f"no UTF-8: {error.reason}")
                 record.offset = row
@@ -245,17 +228,6 @@ def check_columns(where: str, there: Sequence[str], columns: Columns) -> None:
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """What `datasets` is asked to load."""
-
-    name: str
-    """A name on the hub, a directory of data files, or one that `save_to_disk` wrote."""
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
 
 
 def open_dataset(wanted: Dataset) -> Any:
@@ -285,7 +257,7 @@ def read_dataset(wanted: Dataset, shard: int, columns: Columns, limit: int) -> I
     for row, values in enumerate(part):
         if not row:
             check_columns(f"input.dataset: {wanted.name}", list(values), columns)
-        record = columns.record(values, limit)
+        record = record_of(values, columns, limit)
         record.offset = row
         yield record
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.extract.inputs import archive, documents
 from pipeline.extract.inputs.archive import ARCHIVE_SUFFIXES, Record
-from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, LINES, TABLES, Columns, Dataset
+from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, LINES, TABLES
 from pipeline.extract.inputs.files import is_remote, matches, open_file
+from pipeline.extract.options import Columns, Dataset
 
 DATASET = "dataset:"
 """What the path of a part that `datasets` reads starts with; its `start` is a shard's number."""

@@ -1,7 +1,6 @@
 """The extractor: a page to its text, by the model in the package or by another."""
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,7 @@ from pipeline.extract.native.features import describe
 from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import TextOptions
-
-
-class Found(NamedTuple):
-    """What a page gave; the title is as it stands in the page, entities and all."""
-
-    text: str
-    title: str
-    problem: str | None
-    """ "too_deep" or "too_large": the page was not extracted."""
+from pipeline.extract.pages.markup import Page, one_line, without_text
 
 
 @cache
@@ -32,23 +23,26 @@ def shipped_model() -> trees.Model:
 
 def extract(
     html: bytes, options: TextOptions, *, max_tags: int, url: str | None = None, model: trees.Model | None = None
-) -> Found:
-    """Text of a page in UTF-8 without NUL, as `charset.decode` gives it. `url` is the page's own, for links in Markdown."""
+) -> Page:
+    """The page of UTF-8 without NUL, as `charset.decode` gives it. `url` is its own, for links in Markdown."""
     markdown = options.format == "markdown"
-    page = parse(np.frombuffer(html, np.uint8), options.max_depth, max_tags, markdown)
-    first, last = page.title
-    title = html[first:last].decode()
-    if page.status != OK:
-        return Found("", title, "too_deep" if page.status == TOO_DEEP else "too_large")
-    if not len(page.home):
-        return Found("", title, None)
-    keep = choose(page, model or shipped_model()) if options.main_content else visible(page)
+    parsed = parse(np.frombuffer(html, np.uint8), options.max_depth, max_tags, markdown)
+    first, last = parsed.title
+    title = one_line(html[first:last].decode())
+    if parsed.status == TOO_DEEP:
+        return Page(None, title, "too_deep", f"elements nest deeper than max_depth, {options.max_depth:,}")
+    if parsed.status != OK:
+        return Page(None, title, "too_large", f"more than {max_tags:,} elements or blocks of text")
+    if not len(parsed.home):
+        return without_text(title)
+    keep = choose(parsed, model or shipped_model()) if options.main_content else visible(parsed)
     if options.main_content and options.comments:
-        keep |= comments(page)
+        keep |= comments(parsed)
     if options.captions is not None:
-        keep = captions(page, keep, options.captions)
-    marks = find_marks(page, html, options.links, url) if markdown else NONE
-    return Found(assemble(page, keep, markdown, options.tables, marks).tobytes().decode(), title, None)
+        keep = captions(parsed, keep, options.captions)
+    marks = find_marks(parsed, html, options.links, url) if markdown else NONE
+    text = assemble(parsed, keep, markdown, options.tables, marks).tobytes().decode()
+    return Page(text, title) if text else without_text(title)
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:

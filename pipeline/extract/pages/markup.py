@@ -40,6 +40,11 @@ class Page:
     detail: str | None = None
 
 
+def without_text(title: str | None) -> Page:
+    """The page of which nothing is left."""
+    return Page(None, title, "empty_text", "the extractor found no text")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extractor:
     """A way from a page's markup to its text; one in EXTRACTORS can be named wherever an extractor is."""
@@ -155,7 +160,7 @@ def bounded(
         except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
             return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
         kept = clean(raw).replace("\r\n", "\n").replace("\r", "\n").strip()
-        return Page(kept, title) if kept else Page(None, title, "empty_text", "the extractor found no text")
+        return Page(kept, title) if kept else without_text(title)
 
     return page
 
@@ -163,13 +168,7 @@ def bounded(
 def _native(html: str | bytes, options: TextOptions, url: str | None) -> Page:
     from pipeline.extract.native.extract import extract  # Numba and a second of start-up
 
-    found = extract(clean(html).encode() if isinstance(html, str) else html, options, max_tags=MAX_TAGS, url=url)
-    title = _one_line(found.title)
-    if found.problem == "too_large":
-        return Page(None, title, "too_large", f"more than {MAX_TAGS:,} elements or blocks of text")
-    if found.problem == "too_deep":
-        return Page(None, title, "too_deep", f"elements nest deeper than max_depth, {options.max_depth:,}")
-    return Page(found.text, title) if found.text else Page(None, title, "empty_text", "the extractor found no text")
+    return extract(clean(html).encode() if isinstance(html, str) else html, options, max_tags=MAX_TAGS, url=url)
 
 
 def page_title(html: str) -> str | None:
@@ -188,11 +187,12 @@ def page_title(html: str) -> str | None:
             return None
         stop = html.find("<", start, start + 100_000)
         raw = html[start : stop if stop >= 0 else start + 100_000]
-        return _one_line(raw)
+        return one_line(raw)
     return None
 
 
-def _one_line(title: str) -> str | None:
+def one_line(title: str) -> str | None:
+    """A title as it stands in a page, entities and all, on one line of at most 1,000 characters; None for an empty one."""
     return " ".join(clean(entities.unescape(title)).split())[:1000] or None
 
 

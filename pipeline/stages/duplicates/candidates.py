@@ -150,7 +150,7 @@ def source_file(files: RunFiles, number: int, source: Source) -> Path:
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-    return Options(earlier=tuple(earlier), bands=config.duplicates.bands, memory=config.duplicates.memory_bytes)
+    return Options(earlier=tuple(earlier), bands=config.duplicates.bands, memory=config.duplicates.memory)
 
 
 def _kernels(options: Options) -> None:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.deciding import failing_rules
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import DROPPED, reasons_to_dropped, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Failing, Step
+from pipeline.filters.decisions import failing_rules
 from pipeline.stages.decontaminate import CUT, fate
 from pipeline.stages.duplicates.signatures import SIGNATURES
 from pipeline.stages.duplicates.spans import CUTS, LINES, NGRAMS, SENTENCES, SUBSTRINGS

@@ -1,8 +1,7 @@
 """duplicates.signatures: content hash and MinHash band keys of every text that the language stage kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,19 +10,15 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Step
+from pipeline.core.step import Step, part_of
+from pipeline.filters.dedup.options import MinHashOptions
 from pipeline.stages.language import LANGUAGE_DECIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(MinHashOptions):
     """What the signatures depend on."""
 
-    unit: Literal["words", "characters"]
-    ngram: int
-    bands: int
-    rows: int
-    seed: int
     whole: bool
     """Whether the signatures themselves are stored, and not only the keys of their bands."""
 
@@ -31,14 +26,7 @@ class Options:
 def signature_options(config: Config) -> Options:
     """What this run's signatures depend on."""
     options = config.duplicates
-    return Options(
-        unit=options.unit,
-        ngram=options.ngram,
-        bands=options.bands,
-        rows=options.rows,
-        seed=options.seed,
-        whole=options.verify == "signature",
-    )
+    return Options(**asdict(part_of(MinHashOptions, options)), whole=options.verify == "signature")
 
 
 def sign(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:

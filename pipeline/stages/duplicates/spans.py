@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config import Config, Lines, Ngrams, Sentences, Substrings
+from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import Part, row_groups, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Step, unhashed
 from pipeline.errors import UserError
+from pipeline.filters.dedup.options import LineOptions, NgramOptions, SentenceOptions, SubstringOptions
 from pipeline.stages.duplicates.candidates import LIBRARIES, SMALLEST_TABLE, kept_documents
 from pipeline.stages.duplicates.verify import DOCUMENTS
 
@@ -47,8 +48,7 @@ def kept_texts(files: RunFiles, parts: Iterable[Part] | None = None) -> Iterator
 class Options:
     """What repeats, and the memory of the step."""
 
-    wanted: Any
-    """The section of the config: Lines, Sentences, Ngrams or Substrings."""
+    wanted: LineOptions | NgramOptions | SentenceOptions | SubstringOptions
     memory: int = unhashed()
 
 
@@ -84,7 +84,8 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
     from pipeline.filters.dedup.substrings import text_bytes
     from pipeline.filters.lines import cut_lines, find_lines
 
-    options: Lines = given.wanted
+    options = given.wanted
+    assert isinstance(options, LineOptions)
     find = partial(find_lines, normalize=options.normalize, lower=options.lower)
 
     def hashes(first: int, last: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
@@ -104,7 +105,7 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
                 marks,
                 at_most=size,
                 memory=memory,
-                most=options.most,
+                max_count=options.max_count,
                 keep=options.keep,
             )
 
@@ -138,7 +139,8 @@ def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
     from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
     from pipeline.filters.dedup.substrings import text_bytes
 
-    options: Sentences = given.wanted
+    options = given.wanted
+    assert isinstance(options, SentenceOptions)
     with TemporaryFile(dir=files.root / "ledger") as file:
         marks = Marks(file)
         mark_repeats(
@@ -146,7 +148,7 @@ def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
             marks,
             at_most=sum(text_bytes(texts) for _, texts in kept_texts(files)) // 2,  # a letter and a terminal at least
             memory=table_memory(given),
-            most=options.most,
+            max_count=options.max_count,
             keep=options.keep,
         )
 
@@ -162,10 +164,11 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
     """Paragraphs and documents whose n-grams have been seen."""
     from pipeline.filters.dedup.bloom import NgramFilter, count_ngrams, filter_bits
 
-    options: Ngrams = given.wanted
-    shortest = options.shortest or options.size
+    options = given.wanted
+    assert isinstance(options, NgramOptions)
+    min_tokens = options.min_tokens or options.size
     count = sum(
-        count_ngrams(texts, ngram=options.size, shortest=shortest, remove=options.remove)
+        count_ngrams(texts, ngram=options.size, min_tokens=min_tokens, remove=options.remove)
         for _, texts in kept_texts(files)
     )
     size = filter_bits(count, options.false_positives) // 8
@@ -177,7 +180,7 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
     seen = NgramFilter(
         count,
         ngram=options.size,
-        shortest=shortest,
+        min_tokens=min_tokens,
         threshold=options.threshold,
         false_positives=options.false_positives,
         remove=options.remove,
@@ -189,9 +192,10 @@ def substrings(files: RunFiles, given: Options, tick: Tick) -> int:
     """Passages that stand in the corpus more than once."""
     from pipeline.filters.dedup.substrings import repeats_of
 
-    options: Substrings = given.wanted
+    options = given.wanted
+    assert isinstance(options, SubstringOptions)
     found = repeats_of(
-        lambda: kept_texts(files), options.tokens, options.keep, table_memory(given), files.root / "ledger"
+        lambda: kept_texts(files), options.min_tokens, options.keep, table_memory(given), files.root / "ledger"
     )
     return write_cuts(files, tick, found)
 
@@ -200,7 +204,7 @@ def _repeats(name: str, title: str, run: Callable[..., int], libraries: tuple[st
     """The step that looks for a kind of repeats within texts, where the config asks for it."""
 
     def options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-        return Options(wanted=getattr(config.duplicates, name), memory=config.duplicates.memory_bytes)
+        return Options(wanted=getattr(config.duplicates, name), memory=config.duplicates.memory)
 
     return Step(
         name=f"duplicates.{name}",

@@ -328,7 +328,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
         threshold=options.threshold,
         keep=options.keep,
         plugins=locate(config.plugins),
-        memory=options.memory_bytes,
+        memory=options.memory,
     )
 
 

@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from documents import documents
 from families import recipe
 
-from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.decisions import decide
+from pipeline.filters.edits import edit_lines
 from pipeline.filters.kernels.spacy_tokens import tokenize
 from pipeline.filters.language import LanguageIdentifier
-from pipeline.filters.rules import Rule, decide
+from pipeline.filters.rules import Rule
 from pipeline.filters.signals import measure
 
 PEER = Path(__file__).parents[1] / "datatrove_peer.py"
@@ -114,13 +116,11 @@ def main() -> None:
 
     array = pa.array(texts)
     gopher, fineweb, c4 = recipe("gopher-datatrove"), recipe("fineweb-datatrove"), recipe("c4-datatrove")
-    own = tuple(
-        Rule(**{**vars_of(rule), "signal": rule.signal.removeprefix("edited.")}) for rule in fineweb.edited_rules
-    )
-    page = tuple(Rule(**{**vars_of(rule), "signal": rule.signal.removeprefix("edited.")}) for rule in c4.edited_rules)
+    own = tuple(replace(rule, signal=name) for name, rule in fineweb.edited.items())
+    page = tuple(replace(rule, signal=name) for name, rule in c4.edited.items())
     own = tuple(rule for rule in own if rule.signal not in {other.signal for other in page})
     signals = measure(array, [rule.signal for rule in (*gopher.rules, *own)])
-    edited = edit_lines(array, LineRules(**c4.edit.line_rules()))
+    edited = edit_lines(array, c4.edit)
     left = measure(pc.coalesce(edited.texts, array), [rule.signal for rule in page])
 
     many = Counter(labels)
@@ -152,11 +152,6 @@ def main() -> None:
                 print(
                     f"    {label:<42}{(a & mine).sum():>7}{(b & mine).sum():>8}{'':>7}{100 * (a == b)[mine].mean():>9.2f}  of {number}"
                 )
-
-
-def vars_of(rule: Rule) -> dict[str, Any]:
-    """A rule's fields."""
-    return {name: getattr(rule, name) for name in Rule.__slots__}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from documents import documents
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.edits import edit_lines
 from pipeline.filters.rules import Rule
 from pipeline.filters.signals import all_signals, measure
 from pipeline.report.recipes import find
@@ -161,7 +161,7 @@ def main() -> None:
         names = {name: name.removeprefix("dclm_") for name in ours}
         theirs = {name: [row["signals"].get(names[name]) for row in rows] for name in ours}
         compare("DCLM, Gopher's rules", rules, ours, theirs, options.show, texts)
-        edited = edit_lines(array, LineRules(**recipe("refinedweb-dclm").edit.line_rules()))
+        edited = edit_lines(array, recipe("refinedweb-dclm").edit)
         after = [text if left is None else left for text, left in zip(texts, edited.texts.to_pylist(), strict=True)]
         same = sum(" ".join(a.split()) == " ".join(row["edited"].split()) for a, row in zip(after, rows, strict=True))
         print(f"\nRefinedWeb's line rules: {same:,} of {len(texts):,} texts are left the same, white space aside")

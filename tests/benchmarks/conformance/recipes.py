@@ -22,9 +22,10 @@ from documents import documents
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.filters.edits import LineRules, edit_lines
+from pipeline.filters.decisions import decide
+from pipeline.filters.edits import edit_lines
 from pipeline.filters.language import LanguageIdentifier
-from pipeline.filters.rules import decide
+from pipeline.filters.rules import EDITED
 from pipeline.filters.signals import all_signals, measure
 from pipeline.report.recipes import recipes
 
@@ -36,16 +37,16 @@ def keeps(
     stays = scores >= config.language.min_score
     if config.language.keep is not None:
         stays &= pc.is_in(labels, pa.array(config.language.keep)).to_numpy(zero_copy_only=False)
-    rules = [rule for rule in config.rules if rule.signal in signals]
+    rules = [rule for rule in config.quality.values() if rule.signal in signals]
     columns = {rule.signal: signals[rule.signal] for rule in rules}
     if config.edits:
-        found = edit_lines(texts, LineRules(**config.edit.line_rules()))
+        found = edit_lines(texts, config.edit)
         texts = pc.coalesce(found.texts, texts)
-        names = {rule.signal.removeprefix("edited.") for rule in config.edited_rules}
+        names = {*config.edited}
         measured = measure(texts, sorted(names - set(found.measures)))
         measured |= {name: pa.array(found.measures[name]) for name in names & set(found.measures)}
-        columns |= {f"edited.{name}": column for name, column in measured.items()}
-        rules += config.edited_rules
+        columns |= {f"{EDITED}{name}": column for name, column in measured.items()}
+        rules += config.edited.values()
     if rules:
         stays &= np.array([not failing for failing in decide(rules, columns, labels).to_pylist()])
     return stays, texts
