@@ -46,37 +46,38 @@ VERSION = 1
 """Counted up when the way of compiling changes."""
 
 
-_OPTIONS = {"no_cfunc_wrapper": True, "no_rewrites": True, "error_model": "numpy"}
-
-
 class _State:
     on_compile: OnCompile | None = None
     compiled = 0  # kernels that this process has compiled
     announced = False
 
 
-def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function that Python calls; it releases the GIL, and its code is kept. `options` are `numba.njit`'s."""
+def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = True, **options: Any) -> Any:
+    """Compile a function that Python calls; it releases the GIL, and its code is kept. `options` are `numba.njit`'s.
+
+    One that makes or returns arrays `allocates`; the others do without the counting of references, half of the code.
+    """
     if function is None:
-        return partial(kernel, **options)
-    options = _OPTIONS | {"nogil": True, "pipeline_class": _Compiler} | options
-    dispatcher = numba.njit(**options)(function)
+        return partial(kernel, allocates=allocates, **options)
+    dispatcher = _compiled(function, {"nogil": True, "_nrt": allocates} | options)
     if isinstance(dispatcher, CPUDispatcher):  # not with NUMBA_DISABLE_JIT
         dispatcher._cache = _Cache(function)
     return dispatcher
 
 
-def inner(function: Callable[..., Any] | None = None, allocates: bool = False, **options: Any) -> Any:
-    """Compile a function that only kernels call: a call from Python raises TypeError. One that makes or returns arrays says
-    that it `allocates`; the others do without the counting of references, a tenth of the code."""
+def inner(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
+    """Compile a function that only kernels call: a call from Python raises TypeError. `allocates` as for kernels."""
     if function is None:
         return partial(inner, allocates=allocates, **options)
-    own = {"no_cpython_wrapper": True, "pipeline_class": _Compiler, "_nrt": allocates}
-    options = _OPTIONS | own | options
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = _compiled(function, {"no_cpython_wrapper": True, "_nrt": allocates} | options)
     if isinstance(dispatcher, CPUDispatcher):  # not with NUMBA_DISABLE_JIT
         dispatcher.__class__ = _Inner
     return dispatcher
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    common = {"no_cfunc_wrapper": True, "no_rewrites": True, "error_model": "numpy", "pipeline_class": _Compiler}
+    return numba.njit(**(common | options))(function)
 
 
 @contextmanager
@@ -107,6 +108,11 @@ class _Inner(CPUDispatcher):  # type: ignore[misc]
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(f"{self.py_func.__qualname__}() is an inner function: only kernels can call it")
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Compile it once for all integers, not once more for each 0 and 1 in a call."""
+        plain = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
+        return super().get_call_template(tuple(numba.types.unliteral(kind) for kind in args), plain)
 
 
 class _Flags(compiler.Flags):  # type: ignore[misc]

@@ -6,13 +6,34 @@ broken page would lose its text: an element, comment or quote that never ends is
 Every loop is linear in the page: what is found not to end is not searched for again.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.lanes import LANES, at_most, copy, count, equal, first
-from pipeline.extract.native.names import BLOCK, KIND, OPAQUE, TAG, TAG_TABLE, TAGS, VOID, look_up
+from pipeline.extract.native.lanes import LANES, at_most, copy, equal, first
+from pipeline.extract.native.names import (
+    AMPERSAND,
+    BLOCK,
+    DASH,
+    EXCLAMATION,
+    GREATER,
+    KIND,
+    LESS,
+    LINE_FEED,
+    NO_BREAK_SPACE,
+    OPAQUE,
+    QUESTION,
+    SLASH,
+    SOFT_HYPHEN,
+    SPACE,
+    TAB,
+    TAG,
+    TAG_TABLE,
+    TAGS,
+    VOID,
+    look_up,
+)
 from pipeline.extract.native.syntax import (
     FAR,
     attributes,
@@ -162,210 +183,261 @@ def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
     state[4] = state[3]
 
 
-@kernel
+class _Room(NamedTuple):
+    """What `_parse` writes: the columns of `Parsed`, as long as the page can need them."""
+
+    parent: NDArray[np.int32]
+    tag: NDArray[np.int32]
+    hints: NDArray[np.int64]
+    path: NDArray[np.uint64]
+    number: NDArray[np.int32]
+    out: NDArray[np.uint8]
+    home: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    stats: NDArray[np.float32]
+    print: NDArray[np.uint64]
+    marks: NDArray[np.int64]
+
+
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
     """Parse a page in UTF-8, with marks if `inline`.
 
     Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`: what was parsed until
     then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
     """
-    n = len(page)
-    tags = min(count(page, 60), max_tags)
-    status = OK
-    parent = np.empty(tags + 1, np.int32)
-    tag = np.empty(tags + 1, np.int32)
-    hints = np.empty(tags + 1, np.int64)
-    path = np.empty(tags + 1, np.uint64)
-    out = np.empty(2 * n + LANES, np.uint8)  # an entity may be longer than its name: &nGt; is six bytes
-    home = np.empty(tags + 2, np.int32)
-    start = np.empty(tags + 2, np.int64)
-    stop = np.empty(tags + 2, np.int64)
-    stats = np.empty((tags + 2, STATS), np.float32)
-    prints = np.empty(tags + 2, np.uint64)
-    number = np.zeros(tags + 1, np.int32)
-    marks = np.empty((tags + 1 if inline else 0, 5), np.int64)
-    state = np.zeros(7, np.int64)  # of the marks
-    state[0] = state[1] = state[2] = -1
+    tags = min(int(np.count_nonzero(page == LESS)), max_tags)
+    room = _Room(
+        parent=np.empty(tags + 1, np.int32),
+        tag=np.empty(tags + 1, np.int32),
+        hints=np.empty(tags + 1, np.int64),
+        path=np.empty(tags + 1, np.uint64),
+        number=np.zeros(tags + 1, np.int32),
+        out=np.empty(2 * len(page) + LANES, np.uint8),  # an entity may be longer than its name: &nGt; is six bytes
+        home=np.empty(tags + 2, np.int32),
+        start=np.empty(tags + 2, np.int64),
+        stop=np.empty(tags + 2, np.int64),
+        stats=np.empty((tags + 2, STATS), np.float32),
+        print=np.empty(tags + 2, np.uint64),
+        marks=np.empty((tags + 1 if inline else 0, 5), np.int64),
+    )
     open_ = np.empty(max_depth + 2, np.int32)
-    endless = np.zeros(256, np.bool_)  # by tag, and quotes by their byte: never ends from here on
-    never = np.zeros(len(TAGS) + 1, np.bool_)
+    never = np.zeros(256 + len(TAGS), np.bool_)
+    state = np.array([-1, -1, -1, 0, 0, 0, 0], np.int64)
+    status, elements, blocks, *places = _parse(page, tags, max_depth, inline, room, open_, never, state)
+    return Parsed(
+        status,
+        (places[0], places[1]),
+        (places[2], places[3]),
+        *(column[:elements] for column in room[:5]),
+        room.out,
+        *(column[:blocks] for column in room[6:11]),
+        room.marks[: state[3]],
+    )
+
+
+@inner
+def _text(page, i, out, o, begun, pre, space, breaks):  # type: ignore[no-untyped-def]
+    """Copy text up to the next tag: (place in `page`, place in `out`, whether it ends with a space, breaks at its end)."""
+    n = len(page)
+    while i < n:
+        if i + LANES <= n and not pre:  # words, with one space between them, as they stand
+            spaces = equal(page, i, SPACE)
+            doubled = spaces & ((spaces << 1) | space)
+            odd = at_most(page, i, 31) | equal(page, i, LESS) | equal(page, i, AMPERSAND) | equal(page, i, 0xC2) | doubled
+            size = first(np.uint32(odd))
+            if size > 0:
+                copy(page, i, out, o)
+                space = (spaces >> (size - 1)) & 1 != 0
+                if size > 1 or not space:
+                    breaks = 0
+                o += size
+                i += size
+                if size == LANES:
+                    continue
+        c = page[i]
+        point, second = np.int64(-1), np.int64(0)
+        if c == LESS:
+            break
+        if c == AMPERSAND:
+            end, point, second = entity(page, i)
+            if end == i:
+                point = np.int64(AMPERSAND)
+                end = i + 1
+            i = end
+        elif c <= SPACE:
+            point = np.int64(c)
+            i += 1
+            while space and not pre and i + LANES <= n:
+                blanks = first(~at_most(page, i, SPACE))
+                i += blanks
+                if blanks < LANES:
+                    break
+        elif c == 0xC2 and i + 1 < n and page[i + 1] == NO_BREAK_SPACE:
+            point = np.int64(SPACE)
+            i += 2
+        elif c == 0xC2 and i + 1 < n and page[i + 1] == SOFT_HYPHEN:
+            i += 2
+            continue
+        else:
+            out[o] = c
+            o += 1
+            i += 1
+            space = False
+            breaks = 0
+            continue
+        if point <= SPACE or point == NO_BREAK_SPACE or point == 0x200B or point == 0xFEFF:
+            if pre:
+                if point == LINE_FEED and o > begun:
+                    out[o] = LINE_FEED
+                    o += 1
+                elif point == TAB or point == SPACE or point == NO_BREAK_SPACE:
+                    out[o] = TAB if point == TAB else SPACE
+                    o += 1
+            elif not space:
+                out[o] = SPACE
+                o += 1
+            space = True
+        elif point == 0x200C or point == 0x200D:  # between letters they decide on their shape
+            if not space:
+                o = put(out, o, point)
+        elif point != SOFT_HYPHEN:
+            o = put(out, o, point)
+            if second:
+                o = put(out, o, second)
+            space = False
+            breaks = 0
+    return i, o, space, breaks
+
+
+@inner
+def _write_block(room, b, home, begun, end, link_bytes, bold_bytes, links, images):  # type: ignore[no-untyped-def]
+    """Block `b`: the text `out[begun:end]` in the element `home`."""
+    row = room.stats[b]
+    room.print[b] = measure(room.out, begun, end, row)
+    size = np.float32(end - begun)
+    row[LINK_SHARE] = min(np.float32(1), link_bytes / size)
+    row[BOLD_SHARE] = min(np.float32(1), bold_bytes / size)
+    row[LINKS], row[IMAGES] = links, images
+    room.home[b], room.start[b], room.stop[b] = home, begun, end
+
+
+@kernel(allocates=False)
+def _parse(page, tags, max_depth, inline, room, open_, never, state):  # type: ignore[no-untyped-def]
+    """Parse into `room`: (status, elements, blocks, where title and base begin and end). Working arrays: `open_`, the open
+    elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""
+    parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
+    out, marks = room.out, room.marks
+    n = len(page)
+    status = OK
     open_[0] = 0
     parent[0], tag[0], hints[0], path[0] = -1, 0, 0, 7
     # Not 1 and 0: those are types of their own to Numba, and what is called with them is compiled twice.
-    depth: Any = np.int64(1)
-    o: Any = np.int64(0)
+    depth, o, i = np.int64(1), np.int64(0), np.int64(0)
     begun = o
     elements, blocks = 1, 0
     in_link = bold = pre = False
-    link_bytes = bold_bytes = links = images = breaks = 0
+    link_bytes = bold_bytes = links = images = breaks = np.int64(0)
     space = True
-    title = (0, 0)
-    base = (0, 0)
-    noscript_end, apart = -1, False
-    i = 0
+    title, title_end, base, base_end = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    noscript_end, apart = np.int64(-1), False
     while True:
         flush = i >= n
-        new, closing, k, kind = 0, False, i, 0
+        new, closing, k, kind = np.int64(0), False, i, np.uint8(0)
         own, own_path, closed = np.int64(0), np.uint64(0), False
-        target = target_end = given = -1
-        if not flush and page[i] != 60:  # text
+        target = target_end = given = np.int64(-1)
+        if not flush and page[i] != LESS:
             before = o
-            while i < n:
-                if i + LANES <= n and not pre:  # words, with one space between them, as they stand
-                    spaces = equal(page, i, 32)
-                    doubled = spaces & ((spaces << 1) | space)
-                    odd = (
-                        at_most(page, i, 31) | equal(page, i, 60) | equal(page, i, 38) | equal(page, i, 0xC2) | doubled
-                    )
-                    size = first(np.uint32(odd))
-                    if size > 0:
-                        copy(page, i, out, o)
-                        space = (spaces >> (size - 1)) & 1 != 0
-                        if size > 1 or not space:
-                            breaks = 0
-                        o += size
-                        i += size
-                        if size == LANES:
-                            continue
-                c = page[i]
-                point, second = np.int64(-1), np.int64(0)
-                if c == 60:
-                    break
-                if c == 38:
-                    end, point, second = entity(page, i)
-                    if end == i:
-                        point = np.int64(38)
-                        end = i + 1
-                    i = end
-                elif c <= 32:
-                    point = np.int64(c)
-                    i += 1
-                    while space and not pre and i + LANES <= n:
-                        blanks = first(~at_most(page, i, 32))
-                        i += blanks
-                        if blanks < LANES:
-                            break
-                elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xA0:
-                    point = np.int64(32)
-                    i += 2
-                elif c == 0xC2 and i + 1 < n and page[i + 1] == 0xAD:  # a soft hyphen
-                    i += 2
-                    continue
-                else:
-                    out[o] = c
-                    o += 1
-                    i += 1
-                    space = False
-                    breaks = 0
-                    continue
-                if point <= 32 or point == 0xA0 or point == 0x200B or point == 0xFEFF:
-                    if pre:
-                        if point == 10 and o > begun:
-                            out[o] = 10
-                            o += 1
-                        elif point == 9 or point == 32 or point == 0xA0:
-                            out[o] = 9 if point == 9 else 32
-                            o += 1
-                    elif not space:
-                        out[o] = 32
-                        o += 1
-                    space = True
-                elif point == 0x200C or point == 0x200D:  # between letters they decide on their shape
-                    if not space:
-                        o = put(out, o, point)
-                elif point != 0xAD:
-                    o = put(out, o, point)
-                    if second:
-                        o = put(out, o, second)
-                    space = False
-                    breaks = 0
+            i, o, space, breaks = _text(page, i, out, o, begun, pre, space, breaks)
             if in_link:
                 link_bytes += o - before
             if bold:
                 bold_bytes += o - before
             continue
         if not flush:
+            # What kind of tag it is, and its name.
             c = page[i + 1] if i + 1 < n else np.uint8(0)
-            if c == 33 or c == 63:  # comment, doctype, processing instruction
-                if i + 3 < n and c == 33 and page[i + 2] == 45 and page[i + 3] == 45 and not never[0]:
+            if c == EXCLAMATION or c == QUESTION:  # comment, doctype, processing instruction
+                if i + 3 < n and c == EXCLAMATION and page[i + 2] == DASH and page[i + 3] == DASH and not never[256]:
                     k = comment_end(page, i + 4)
                     if k >= 0:
                         i = k
                         continue
-                    never[0] = True
-                i = behind(page, i + 2, 62)
+                    never[256] = True
+                i = behind(page, i + 2, GREATER)
                 continue
-            closing = c == 47
+            closing = c == SLASH
             k = i + 2 if closing else i + 1
             if k >= n or not 97 <= page[k] | 32 <= 122:
                 if closing:
-                    i = behind(page, k, 62)
+                    i = behind(page, k, GREATER)
                 else:
-                    out[o] = 60
+                    out[o] = LESS
                     o += 1
                     i += 1
                     space = False
-                    breaks = 0
+                    breaks = np.int64(0)
                 continue
             k, h = name(page, k)
-            new = max(look_up(TAG_TABLE, h), 0)
+            new = max(look_up(TAG_TABLE, h), np.int64(0))
             kind = KIND[new]
             own_path = np.uint64(h)
-            if k < n and page[k] != 62:
+            if k < n and page[k] != GREATER:
                 wanted = not closing and (not kind & (VOID | OPAQUE) or new == _BASE)
-                k, own, own_path, closed, target, target_end, given = attributes(page, k, wanted, own_path, endless)
+                k, own, own_path, closed, target, target_end, given = attributes(page, k, wanted, own_path, never)
             i = k + 1
-            if new == _BASE and target >= 0 and base[0] == base[1]:
-                base = (target, target_end)
+            if new == _BASE and target >= 0 and base == base_end:
+                base, base_end = target, target_end
             if new == _HTML or new == _HEAD or new == _BODY:
                 if not closing:
                     hints[0] |= own
                 continue
+            # Elements whose content is no text of the page.
             if not closing and (kind & OPAQUE or new == _TITLE):
                 if closed and new != _SCRIPT and new != _STYLE and new != _TITLE:
                     continue
-                k = -1 if never[new] else end_tag(page, i, new)
-                never[new] = k < 0
+                k = np.int64(-1) if never[256 + new] else end_tag(page, i, new)
+                never[256 + new] = k < 0
                 if new == _TITLE and k < 0:  # a title ends with the next tag, if not before
-                    k = behind(page, i, 60) - 1
-                if new == _TITLE and title[0] == title[1]:
-                    title = (i, min(k, n))
+                    k = behind(page, i, LESS) - 1
+                if new == _TITLE and title == title_end:
+                    title, title_end = i, min(k, n)
                 if k >= 0:
-                    i = k if new == _TITLE else behind(page, k, 62)
+                    i = k if new == _TITLE else behind(page, k, GREATER)
                 elif new == _SCRIPT or new == _STYLE:
                     i = next_line_break(page, i)
                 continue
             ends = False
             if new == _NOSCRIPT and not closing:  # it hides what is in it, if it ends
-                if noscript_end < i and not never[new]:
+                if noscript_end < i and not never[256 + new]:
                     noscript_end = end_tag(page, i, new)
-                    never[new] = noscript_end < 0
-                    apart = not never[new] and shows(page, i, noscript_end)
+                    never[256 + new] = noscript_end < 0
+                    apart = not never[256 + new] and shows(page, i, noscript_end)
                     ends = apart and o > begun
-                if never[new]:
+                if never[256 + new]:
                     continue
             elif new == _NOSCRIPT:
                 ends, apart = apart, False
             if new == _BR:
                 breaks += 1
                 if breaks < 2:
-                    if o > begun and not pre and out[o - 1] == 32:
+                    if o > begun and not pre and out[o - 1] == SPACE:
                         o -= 1
                     if o > begun:
-                        out[o] = 10
+                        out[o] = LINE_FEED
                         o += 1
                     space = True
                 elif pre:
-                    out[o] = 10
+                    out[o] = LINE_FEED
                     o += 1
                 flush = breaks >= 2 and not pre
             else:
                 flush = ends or (kind & BLOCK) != 0
-        if flush:
+        if flush:  # the block ends
             end = o
-            while end > begun and out[end - 1] <= 32:
+            while end > begun and out[end - 1] <= SPACE:
                 end -= 1
-            if end > begun and out[begun] == 60 and tag[open_[depth - 1]] == _NOSCRIPT:  # a picture's tag as text
+            if end > begun and out[begun] == LESS and tag[open_[depth - 1]] == _NOSCRIPT:  # a picture's tag as text
                 end = begun
             if inline:
                 _marks_end(marks, state, o, begun, end)
@@ -373,23 +445,18 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                 if blocks > tags:
                     status = TOO_LARGE
                     break
-                row = stats[blocks]
-                prints[blocks] = measure(out, begun, end, row)
-                size = np.float32(end - begun)
-                row[LINK_SHARE] = min(np.float32(1), link_bytes / size)
-                row[BOLD_SHARE] = min(np.float32(1), bold_bytes / size)
-                row[LINKS], row[IMAGES] = links, images
-                home[blocks], start[blocks], stop[blocks] = open_[depth - 1], begun, end
+                _write_block(room, blocks, open_[depth - 1], begun, end, link_bytes, bold_bytes, links, images)
                 blocks += 1
                 o = end
-                images = 0
+                images = np.int64(0)
             else:
                 o = begun
             begun = o
-            link_bytes = bold_bytes = links = breaks = 0
+            link_bytes = bold_bytes = links = breaks = np.int64(0)
             space = True
         if i >= n and k == i:
             break
+        # The element begins or ends.
         if new == _IMG:
             images += 1
         if kind & VOID:
@@ -433,20 +500,4 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
                 state[5], state[6] = target, target_end
             if state[_MARK[new]] < 0 and (new != _A or target >= 0):
                 state[_MARK[new]] = o
-    return Parsed(
-        status,
-        title,
-        base,
-        parent[:elements],
-        tag[:elements],
-        hints[:elements],
-        path[:elements],
-        number[:elements],
-        out,
-        home[:blocks],
-        start[:blocks],
-        stop[:blocks],
-        stats[:blocks],
-        prints[:blocks],
-        marks[: state[3]],
-    )
+    return status, elements, blocks, title, title_end, base, base_end

@@ -57,14 +57,6 @@ def first(typing, mask):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _bits(typing, mask):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.zext(builder.ctpop(arguments[0]), ir.IntType(64))
-
-    return types.int64(types.uint32), generate
-
-
-@intrinsic
 def copy(typing, page, i, out, o):  # type: ignore[no-untyped-def]
     """Write the LANES bytes of `page` from `i` to `out` from `o`."""
 
@@ -89,19 +81,6 @@ def find(page, i, byte):  # type: ignore[no-untyped-def]
     while i < n and page[i] != byte:
         i += 1
     return i
-
-
-@inner
-def count(page, byte):  # type: ignore[no-untyped-def]
-    """How often a byte is in the page."""
-    found, i = 0, 0
-    while i + LANES <= len(page):
-        found += _bits(equal(page, i, byte))
-        i += LANES
-    while i < len(page):
-        found += page[i] == byte
-        i += 1
-    return found
 
 
 @inner

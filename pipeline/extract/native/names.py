@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from pipeline.kernels import inner
 
+TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b'\t\n !"#&\''
+DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION = b"-/:;<=>?"
+NO_BREAK_SPACE, SOFT_HYPHEN = 0xA0, 0xAD
+
 FNV_START = np.uint32(2166136261)
 _FNV_PRIME = np.uint32(16777619)
 
