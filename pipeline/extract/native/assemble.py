@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pipeline.extract.native.blocks import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
-from pipeline.extract.native.outline import outline
+from pipeline.extract.native.outline import PLACE, outline
 from pipeline.extract.native.words import WORDS
 from pipeline.kernels import inner, kernel
 
 _ARTICLE, _MAIN, _NOSCRIPT, _OL, _P, _H1 = (TAG[t] for t in "article main noscript ol p h1".split())
 _CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
 _SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH, _STAR = np.frombuffer(b" \n|`->#*", np.uint8)
+_BRACKET, _BRACKET_END, _PARENTHESIS, _PARENTHESIS_END, _BACKSLASH = np.frombuffer(b"[]()\\", np.uint8)
 
 _CELL = 200
 """Bytes of a cell whose line breaks become spaces. A table with longer ones lays out a page, and its rows are no lines."""
@@ -25,35 +26,37 @@ _WIDTH = 64
 """Columns of the widest table that is written as rows."""
 _INDENT = 40
 """Spaces that a line begins with at most."""
+_MARGIN = 16 * _WIDTH
+"""Room for what stands before and behind a line: indents, marks of quotes, bars."""
 
 
-@kernel
 def visible(page: Parsed) -> NDArray[np.bool_]:
     """Which blocks a reader with scripts would see, as far as the page itself says so."""
-    hints, home, parent, tag = page.hints, page.home, page.parent, page.tag
-    hidden = np.zeros(len(tag), np.bool_)
+    hidden = np.zeros(len(page.tag), np.bool_)
+    _hidden(page.hints, page.parent, page.tag, hidden)
+    return np.asarray(~hidden[page.home])
+
+
+@kernel(allocates=False)
+def _hidden(hints, parent, tag, hidden):  # type: ignore[no-untyped-def]
     for e in range(len(tag)):
         above = parent[e]
         hidden[e] = tag[e] == _NOSCRIPT or (hints[e] >> HIDDEN) & 1 or (above > 0 and hidden[above])
-    found = np.empty(len(home), np.bool_)
-    for i in range(len(home)):
-        found[i] = not hidden[home[i]]
-    return found
 
 
-@kernel
 def comments(page: Parsed) -> NDArray[np.bool_]:
     """Which blocks are a sentence in what the page's names call comments; after `describe`."""
-    hints, home, parent, stats, tag = page.hints, page.home, page.parent, page.stats, page.tag
-    inside = np.zeros(len(tag), np.bool_)
+    inside = np.zeros(len(page.tag), np.bool_)
+    _commented(page.hints, page.parent, page.tag, inside)
+    sentence = (page.stats[:, WORDS] >= 5) & (page.stats[:, LINK_SHARE] < 0.3)
+    return np.asarray(inside[page.home] & sentence)
+
+
+@kernel(allocates=False)
+def _commented(hints, parent, tag, inside):  # type: ignore[no-untyped-def]
     for e in range(1, len(tag)):
         named = hints[e] & 1 and tag[e] != _ARTICLE and tag[e] != _MAIN
         inside[e] = named or inside[parent[e]]
-    found = np.empty(len(home), np.bool_)
-    for i in range(len(home)):
-        row = stats[i]
-        found[i] = inside[home[i]] and row[WORDS] >= 5 and row[LINK_SHARE] < 0.3
-    return found
 
 
 def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.bool_]:
@@ -72,16 +75,6 @@ def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.
     beside = np.zeros_like(found)
     beside[found] = keep[others[np.maximum(place - 1, 0)]] | keep[others[np.minimum(place, len(others) - 1)]]
     return np.asarray(keep | (beside & visible(page)))
-
-
-@inner(allocates=True)
-def _room(text, o, need):  # type: ignore[no-untyped-def]
-    if o + need <= len(text):
-        return text
-    wider = np.empty(2 * len(text) + need, np.uint8)
-    for z in range(o):
-        wider[z] = text[z]
-    return wider
 
 
 @inner
@@ -132,139 +125,155 @@ def _ticks(out, a, b):  # type: ignore[no-untyped-def]
     return longest
 
 
-@inner(allocates=True)
-def _rows(home, start, stop, out, tag, keep, cell, row, item, code, width, widest, table):  # type: ignore[no-untyped-def]
-    """Which rows (by their element) are one line each: of several cells, each one short block."""
-    in_cell = np.zeros(len(tag), np.int32)
-    good = np.zeros(len(tag), np.bool_)
+@inner
+def _find_rows(home, start, stop, out, keep, places):  # type: ignore[no-untyped-def]
+    """Which rows are one line each: of several cells, each one short block."""
     for i in range(len(home)):
-        in_cell[cell[home[i]]] += 1
+        places[places[home[i]].cell].in_cell += 1
     for i in range(len(home)):
-        r = row[home[i]]
-        good[r] = r > 0 and width[r] > 1 and widest[table[r]] <= _WIDTH
+        row = places[places[home[i]].row]
+        row.good = row.row > 0 and row.width > 1 and places[row.table].widest <= _WIDTH
     for i in range(len(home)):
-        e = home[i]
-        if keep[i] and row[e] > 0:
-            if cell[e] == 0 or in_cell[cell[e]] != 1 or item[e] > 0 or code[e] > 0:
-                good[row[e]] = False
+        place = places[home[i]]
+        if keep[i] and place.row > 0:
+            if place.cell == 0 or places[place.cell].in_cell != 1 or place.item > 0 or place.code > 0:
+                places[place.row].good = False
             elif stop[i] - start[i] > _CELL:
                 for k in range(start[i], stop[i]):
                     if out[k] == _BREAK:
-                        good[row[e]] = False
+                        places[place.row].good = False
                         break
-    return good
 
 
 @inner
-def _mark(text, o, row, addresses):  # type: ignore[no-untyped-def]
-    """A mark's beginning or end."""
-    kind = row[1]
+def _mark(text, o, kind, addresses, address, address_end):  # type: ignore[no-untyped-def]
+    """A mark's beginning or end; a link ends with `addresses[address:address_end]`."""
     if kind == LINK:
-        text[o] = 91  # "["
+        text[o] = _BRACKET
         return o + 1
     if kind == LINK + ENDS:
-        text[o], text[o + 1] = 93, 40
+        text[o], text[o + 1] = _BRACKET_END, _PARENTHESIS
         o += 2
-        for z in range(row[2], row[3]):
+        for z in range(address, address_end):
             text[o] = addresses[z]
             o += 1
-        text[o] = 41
+        text[o] = _PARENTHESIS_END
         return o + 1
     return _fill(text, o, _STAR, 2 if kind == STRONG or kind == STRONG + ENDS else 1)
 
 
-@kernel
 def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool, marks: Marks) -> NDArray[np.uint8]:
     """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out. Marks are Markdown's."""
+    size = _MARGIN + 2 * int((page.stop - page.start)[keep].sum()) + 64 * int(keep.sum())
+    while True:
+        places = np.zeros(len(page.tag), PLACE)
+        text = np.empty(size, np.uint8)
+        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, places, text)
+        if written >= 0:
+            return text[:written]
+        size = 2 * (size - written)
+
+
+@inner
+def _end_row(text, o, row, columns, header, places):  # type: ignore[no-untyped-def]
+    """What is open behind a table's row in Markdown: cells that it lacks, and the line below a header."""
+    while columns < places[row.table].widest:
+        text[o], text[o + 1] = _SPACE, _BAR
+        o, columns = o + 2, columns + 1
+    if header:
+        text[o] = _BREAK
+        o = _prefix(text, o + 1, row.quotes, 0)
+        text[o] = _BAR
+        o += 1
+        for _ in range(columns):
+            o = _fill(text, o, _DASH, 3)
+            text[o] = _BAR
+            o += 1
+    return o
+
+
+@inner
+def _begin_item(text, o, tag, parent, places, e, mark):  # type: ignore[no-untyped-def]
+    """The bullet or number of the list item `mark`, of which block `e` is the first that is kept."""
+    item = places[mark]
+    item.begun = True
+    above = places[parent[mark]].item
+    while above > 0 and not places[above].begun:  # one of which nothing else is kept
+        above = places[parent[above]].item
+    indent = places[above].indent
+    o = _fill(text, o, _SPACE, indent)
+    before = o
+    if tag[item.list] == _OL and _plain(parent, tag, e, mark):
+        o = _number(text, o, item.number)
+    else:
+        text[o], text[o + 1] = _DASH, _SPACE
+        o += 2
+    item.indent = min(indent + o - before, _INDENT)
+    return o
+
+
+@kernel(allocates=False)
+def _assemble(page, keep, markdown, tables, rows, addresses, places, text):  # type: ignore[no-untyped-def]
+    """Write `text`; returns its bytes, or, as a negative number, how many it should have room for."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag
-    item, number, list_, cell, column, row, table, quote, quotes, heading, code, width, widest = outline(
-        parent, tag, page.number
-    )
-    good = _rows(home, start, stop, out, tag, keep, cell, row, item, code, width, widest, table)
-    begun = np.zeros(len(tag), np.bool_)  # items whose mark is written, and what their text is indented by
-    indent = np.zeros(len(tag), np.int32)
-    in_heading = np.zeros(len(tag), np.int32)
-    size = 64
+    outline(parent, tag, page.number, places)
+    _find_rows(home, start, stop, out, keep, places)
     for i in range(len(home)):
-        in_heading[heading[home[i]]] += 1
-        if keep[i]:
-            size += stop[i] - start[i] + 5
-    text = np.empty(size, np.uint8)
-    o = 0
-    last_row = last_item = last_quote = last_code = last_table = 0
-    columns = fence = mark_at = 0
+        places[places[home[i]].heading].in_heading += 1
+    o = np.int64(0)
+    last, last_r, last_code = places[0], np.int64(0), np.int64(0)
+    columns = fence = mark_at = np.int64(0)
     header = False
-    rows, addresses = marks
     for i in range(len(home) + 1):
         end = i == len(home)
         if not end and not keep[i]:
             continue
-        e = 0 if end else home[i]
-        r = row[e] if good[row[e]] else 0
+        e = np.int64(0) if end else np.int64(home[i])
+        place = places[e]
+        r = np.int64(place.row) if places[place.row].good else np.int64(0)
         if r > 0 and not tables:
             continue
         length = 0 if end else stop[i] - start[i]
-        text = _room(text, o, 2 * length + fence + 16 * _WIDTH)  # 2: each byte of a cell may be a bar
-        its_code = code[e] if markdown else 0
+        if o + 2 * length + fence + _MARGIN > len(text):  # 2: each byte of a cell may be a bar
+            return -(o + 2 * length + fence + _MARGIN)
+        its_code = np.int64(place.code) if markdown else np.int64(0)
         # what the block before leaves open
-        if markdown and last_row > 0 and r != last_row:
-            while columns < widest[table[last_row]]:
-                text[o], text[o + 1] = _SPACE, _BAR
-                o, columns = o + 2, columns + 1
-            if header:
-                text[o] = _BREAK
-                o = _prefix(text, o + 1, quotes[last_row], 0)
-                text[o] = _BAR
-                o += 1
-                for _ in range(columns):
-                    o = _fill(text, o, _DASH, 3)
-                    text[o] = _BAR
-                    o += 1
+        if markdown and last_r > 0 and r != last_r:
+            o = _end_row(text, o, places[last_r], columns, header, places)
         if last_code > 0 and its_code != last_code:
+            code = places[last_code]
             text[o] = _BREAK
-            o = _prefix(text, o + 1, quotes[last_code], indent[item[last_code]])
+            o = _prefix(text, o + 1, code.quotes, places[code.item].indent)
             o = _fill(text, o, _TICK, fence)
         if end:
             break
-        its_quotes = quotes[e] if markdown else 0
-        new_item = item[e] > 0 and not begun[item[e]]
-        spaces = indent[item[e]] if markdown else 0
-        in_row = r > 0 and r == last_row
+        its_quotes = place.quotes if markdown else 0
+        new_item = place.item > 0 and not places[place.item].begun
+        spaces = places[place.item].indent if markdown else 0
+        in_row = r > 0 and r == last_r
         if not in_row:
             if o > 0:
                 text[o] = _BREAK
                 o += 1
                 tight = (
                     not markdown
-                    or (r > 0 and last_row > 0 and table[r] == last_table)
-                    or (new_item and last_item > 0 and quote[e] == last_quote)
+                    or (r > 0 and last_r > 0 and places[r].table == last.table)
+                    or (new_item and last.item > 0 and place.quote == last.quote)
                     or (its_code > 0 and its_code == last_code)
                 )
                 if not tight:
-                    if quote[e] == last_quote:
+                    if place.quote == last.quote:
                         o = _prefix(text, o, its_quotes, 0)
                         o -= its_quotes > 0  # the space
                     text[o] = _BREAK
                     o += 1
             o = _prefix(text, o, its_quotes, 0)
             if new_item:
-                mark = item[e]
-                begun[mark] = True
-                above = item[parent[mark]]
-                while above > 0 and not begun[above]:  # one of which nothing else is kept
-                    above = item[parent[above]]
-                o = _fill(text, o, _SPACE, indent[above])
-                before = o
-                if tag[list_[mark]] == _OL and _plain(parent, tag, e, mark):
-                    o = _number(text, o, number[mark])
-                else:
-                    text[o], text[o + 1] = _DASH, _SPACE
-                    o += 2
-                indent[mark] = min(indent[above] + o - before, _INDENT)
-                spaces = indent[mark] if markdown else 0
+                o = _begin_item(text, o, tag, parent, places, e, place.item)
+                spaces = places[place.item].indent if markdown else 0
             else:
                 o = _fill(text, o, _SPACE, spaces)
-        # the block
+        # what the block begins with
         if r > 0:
             if not markdown:
                 if in_row:
@@ -272,56 +281,61 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
                     o += 3
             else:
                 if not in_row:
-                    header = last_row == 0 or table[r] != last_table
+                    header = last_r == 0 or places[r].table != last.table
                     text[o] = _BAR
-                    o, columns = o + 1, 0
-                while columns < column[cell[e]]:
+                    o, columns = o + 1, np.int64(0)
+                while columns < places[place.cell].column:
                     text[o], text[o + 1] = _SPACE, _BAR
                     o, columns = o + 2, columns + 1
                 text[o] = _SPACE
                 o += 1
         elif its_code > 0 and its_code != last_code:
-            fence, j = 3, i
-            while j < len(home) and code[home[j]] == its_code:
+            fence, j = np.int64(3), i
+            while j < len(home) and places[home[j]].code == its_code:
                 fence = max(fence, _ticks(out, start[j], stop[j]) + 1)
                 j += 1
-            text = _room(text, o, 2 * fence + 2 * length + 16 * _WIDTH)
+            if o + 2 * fence + 2 * length + _MARGIN > len(text):
+                return -(o + 2 * fence + 2 * length + _MARGIN)
             o = _fill(text, o, _TICK, fence)
             text[o] = _BREAK
             o = _prefix(text, o + 1, its_quotes, spaces)
-        head = 0
-        if markdown and r == 0 and its_code == 0 and heading[e] > 0 and in_heading[heading[e]] <= 2:
-            head = tag[heading[e]] - _H1 + 1
+        head = np.int64(0)
+        if markdown and r == 0 and its_code == 0 and place.heading > 0 and places[place.heading].in_heading <= 2:
+            head = np.int64(tag[place.heading] - _H1 + 1)
             o = _fill(text, o, _HASH, head)
             text[o] = _SPACE
             o += 1
-        marked = -1  # the place of the next mark
+        # its text, with its marks
+        marked = np.int64(-1)  # the place of the next mark
         while mark_at < len(rows) and marked < 0:
             marked = rows[mark_at, 0]
             if marked < start[i] or (marked == start[i] and rows[mark_at, 1] >= ENDS):  # of a block before
-                mark_at, marked = mark_at + 1, -1
+                mark_at, marked = mark_at + 1, np.int64(-1)
         for k in range(start[i], stop[i] + 1):
             while marked == k and (k < stop[i] or rows[mark_at, 1] >= ENDS):
-                row_ = rows[mark_at]
-                kind = row_[1] - ENDS if row_[1] >= ENDS else row_[1]
-                if its_code == 0 and (head == 0 or kind == LINK):
-                    text = _room(text, o, 2 * (stop[i] - k) + row_[3] - row_[2] + 16 * _WIDTH)
-                    o = _mark(text, o, row_, addresses)
+                kind = rows[mark_at, 1]
+                plain_kind = kind - ENDS if kind >= ENDS else kind
+                if its_code == 0 and (head == 0 or plain_kind == LINK):
+                    address, address_end = rows[mark_at, 2], rows[mark_at, 3]
+                    if o + 2 * (stop[i] - k) + address_end - address + _MARGIN > len(text):
+                        return -(o + 2 * (stop[i] - k) + address_end - address + _MARGIN)
+                    o = _mark(text, o, kind, addresses, address, address_end)
                 mark_at += 1
-                marked = rows[mark_at, 0] if mark_at < len(rows) else -1
+                marked = rows[mark_at, 0] if mark_at < len(rows) else np.int64(-1)
             if k == stop[i]:
                 break
             c = out[k]
             if c == _BREAK and (r > 0 or head > 0):
                 c = _SPACE
             if c == _BREAK and markdown:
-                text = _room(text, o, stop[i] - k + 16 * _WIDTH)
+                if o + stop[i] - k + _MARGIN > len(text):
+                    return -(o + stop[i] - k + _MARGIN)
                 if its_code == 0:
                     o = _fill(text, o, _SPACE, 2)
                 text[o] = _BREAK
                 o = _prefix(text, o + 1, its_quotes, spaces)
             elif c == _BAR and r > 0 and markdown:
-                text[o], text[o + 1] = 92, _BAR
+                text[o], text[o + 1] = _BACKSLASH, _BAR
                 o += 2
             else:
                 text[o] = c
@@ -329,5 +343,5 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
         if r > 0 and markdown:
             text[o], text[o + 1] = _SPACE, _BAR
             o, columns = o + 2, columns + 1
-        last_row, last_item, last_quote, last_code, last_table = r, item[e], quote[e], its_code, table[r]
-    return text[:o]
+        last, last_r, last_code = place, r, its_code
+    return o

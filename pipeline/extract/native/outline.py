@@ -11,52 +11,45 @@ _LI, _UL, _OL, _MENU, _TABLE, _TD, _TH, _TR, _QUOTE, _PRE, _H1, _H6 = (
 _QUOTES = 8
 """Marks of quotes that a line begins with at most."""
 
+_AROUND = "item list cell row table quote heading code".split()  # the innermost element of each kind; 0 is none
+_COUNTS = "number items column width widest quotes in_cell in_heading indent".split()
+PLACE = np.dtype([(name, np.int32) for name in _AROUND + _COUNTS] + [("good", np.int32), ("begun", np.int32)])
+"""What is known of an element; zeros at first. `outline` fills: what it is in; of an item its `number`, of a list how many
+`items` it has had; of a cell its `column`, of a row its `width` in cells, of a table that of its `widest` row; how many
+`quotes` it is in. `assemble` fills the rest: blocks `in_cell` and `in_heading`; of an item, what its text is indented by and
+whether its mark is `begun`; of a row, whether it is a `good` one."""
 
-@inner(allocates=True)
-def outline(parent, tags, given):  # type: ignore[no-untyped-def]
-    """Arrays over the elements; 0 is nowhere: the innermost list item, an item's number in its list, the list; the cell,
-    its column, the row, the table; the innermost quote and how many there are; heading; code; a row's cells, and a
-    table's cells in its widest row."""
-    count = len(tags)
-    item, number, list_ = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int32)
-    cell, column, row, table = (
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-    )
-    quote, quotes, heading, code = (
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-        np.zeros(count, np.int32),
-    )
-    width, widest, items = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int32)
-    for e in range(1, count):
-        p, tag = parent[e], tags[e]
-        item[e], list_[e], cell[e], row[e], table[e] = item[p], list_[p], cell[p], row[p], table[p]
-        quote[e], quotes[e], heading[e], code[e] = quote[p], quotes[p], heading[p], code[p]
+
+@inner
+def outline(parent, tags, given, places):  # type: ignore[no-untyped-def]
+    """Fill `places` (PLACE) for the elements; `given` are the numbers that the page gives to lists and items."""
+    for e in range(1, len(tags)):
+        place, above, tag = places[e], places[parent[e]], tags[e]
+        place.item, place.list, place.cell, place.row = above.item, above.list, above.cell, above.row
+        place.table, place.quote, place.heading, place.code = above.table, above.quote, above.heading, above.code
+        place.quotes = above.quotes
         if tag == _LI:
-            items[list_[p]] = given[e] if given[e] > 0 else items[list_[p]] + 1
-            number[e] = items[list_[p]]
-            item[e] = e
+            whole = places[above.list]
+            whole.items = given[e] if given[e] > 0 else whole.items + 1
+            place.number = whole.items
+            place.item = e
         elif tag == _UL or tag == _OL or tag == _MENU:
-            list_[e] = e
-            items[e] = given[e]
+            place.list = e
+            place.items = given[e]
         elif tag == _TABLE:
-            item[e] = list_[e] = cell[e] = row[e] = 0
-            table[e] = e
+            place.item = place.list = place.cell = place.row = 0
+            place.table = e
         elif tag == _TR:
-            row[e], cell[e] = e, 0
+            place.row, place.cell = e, 0
         elif tag == _TD or tag == _TH:
-            column[e] = width[row[p]]
-            width[row[p]] += 1
-            widest[table[p]] = max(widest[table[p]], width[row[p]])
-            cell[e] = e
+            row, table = places[above.row], places[above.table]
+            place.column = row.width
+            row.width += 1
+            table.widest = max(table.widest, row.width)
+            place.cell = e
         elif tag == _QUOTE:
-            quote[e], quotes[e] = e, min(quotes[p] + 1, _QUOTES)
+            place.quote, place.quotes = e, min(above.quotes + 1, _QUOTES)
         elif _H1 <= tag <= _H6:
-            heading[e] = e
+            place.heading = e
         elif tag == _PRE:
-            code[e] = e
-    return item, number, list_, cell, column, row, table, quote, quotes, heading, code, width, widest
+            place.code = e
