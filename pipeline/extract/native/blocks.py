@@ -244,7 +244,9 @@ def _text(page, i, out, o, begun, pre, space, breaks):  # type: ignore[no-untype
         if i + LANES <= n and not pre:  # words, with one space between them, as they stand
             spaces = equal(page, i, SPACE)
             doubled = spaces & ((spaces << 1) | space)
-            odd = at_most(page, i, 31) | equal(page, i, LESS) | equal(page, i, AMPERSAND) | equal(page, i, 0xC2) | doubled
+            odd = (
+                at_most(page, i, 31) | equal(page, i, LESS) | equal(page, i, AMPERSAND) | equal(page, i, 0xC2) | doubled
+            )
             size = first(np.uint32(odd))
             if size > 0:
                 copy(page, i, out, o)

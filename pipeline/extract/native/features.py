@@ -65,16 +65,26 @@ def _long(row):  # type: ignore[no-untyped-def]
     return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
 
 
-@inner(allocates=True)
-def _sums(home, parent, stats, tag):  # type: ignore[no-untyped-def]
-    """Sums over each element's subtree, and its score as the container of the content, as Readability has it."""
-    count = len(tag)
-    sums = np.zeros((count, 6), np.float32)
-    score = np.zeros(count, np.float32)
-    block_above = np.full(count, -1, np.int32)
-    for e in range(1, count):
+_ELEMENT = np.dtype(
+    [
+        *((name, np.int64) for name in ("hints", "tags", "near")),
+        *((name, np.float32) for name in ("score", "depth")),
+        ("block_above", np.int32),
+        ("on_way", np.int32),
+    ]
+)
+"""What is known of an element; zeros at first: hints and tags of it and all above it, hints of the nearest three; its score
+as the container of the content, its depth; the block element above it (-1: none); whether it is on the way to the best."""
+
+
+@inner
+def _add_up(home, parent, stats, tag, elements, sums):  # type: ignore[no-untyped-def]
+    """Fill `sums` over each element's subtree, and the elements' scores, as Readability has them; the best one and its
+    worth."""
+    elements[0].block_above = -1
+    for e in range(1, len(tag)):
         p = parent[e]
-        block_above[e] = p if p == 0 or KIND[tag[p]] & BLOCK else block_above[p]
+        elements[e].block_above = p if p == 0 or KIND[tag[p]] & BLOCK else elements[p].block_above
     for i in range(len(home)):
         row, e = stats[i], home[i]
         chars, links = row[CHARS], row[LINK_SHARE]
@@ -87,72 +97,67 @@ def _sums(home, parent, stats, tag):  # type: ignore[no-untyped-def]
             sums[e, _T_LONG] += 1
         if row[WORDS] >= 8:
             worth = (1 + min(np.float32(10), row[COMMAS]) + min(np.float32(3), chars / 100)) * (1 - links)
-            score[e] += worth * np.float32(0.3)
-            if block_above[e] >= 0:
-                score[block_above[e]] += worth
-                if block_above[block_above[e]] >= 0:
-                    score[block_above[block_above[e]]] += worth / 2
-    for e in range(count - 1, 0, -1):
+            elements[e].score += worth * np.float32(0.3)
+            above = elements[e].block_above
+            if above >= 0:
+                elements[above].score += worth
+                if elements[above].block_above >= 0:
+                    elements[elements[above].block_above].score += worth / 2
+    for e in range(len(tag) - 1, 0, -1):
         for z in range(6):
             sums[parent[e], z] += sums[e, z]
     top = 0
     best = np.float32(0)
-    for e in range(count):
-        worth = score[e] * (1 - sums[e, _T_LINKED] / max(np.float32(1), sums[e, _T_CHARS]))
+    for e in range(len(tag)):
+        worth = elements[e].score * (1 - sums[e, _T_LINKED] / max(np.float32(1), sums[e, _T_CHARS]))
         if worth > best:
             best, top = worth, e
-    return sums, block_above, top, best
+    return top, best
+
+
+_REPEATED = np.dtype(
+    [("key", np.uint64), ("count", np.float32), *((name, np.float32) for name in "chars linked stops".split())]
+)
+"""A slot of an open hash table, free where `count` is 0: blocks with one path, or one text, and sums over them."""
 
 
 @inner
-def _slot(keys, used, key):  # type: ignore[no-untyped-def]
+def _slot(table, key):  # type: ignore[no-untyped-def]
     """Place of a key in an open hash table, its own or a free one."""
-    mask = len(keys) - 1
+    mask = len(table) - 1
     at = np.int64(key >> np.uint64(20)) & mask
-    while used[at] and keys[at] != key:
+    while table[at].count > 0 and table[at].key != key:
         at = (at + 1) & mask
     return at
 
 
-@inner(allocates=True)
-def _repeats(home, path, prints, stats):  # type: ignore[no-untyped-def]
-    """For each block: sums over the blocks with its path (count, characters, linked, stop words), and how often its text
-    is on the page."""
-    count = len(home)
-    size = 16
-    while size < 2 * count:
-        size *= 2
-    keys, used = np.empty(size, np.uint64), np.zeros(size, np.bool_)
-    sums = np.zeros((size, 4), np.float32)
-    place = np.empty(count, np.int64)
-    text_keys, text_used = np.empty(size, np.uint64), np.zeros(size, np.bool_)
-    texts = np.zeros(size, np.float32)
-    text_place = np.empty(count, np.int64)
-    for i in range(count):
-        row, key = stats[i], path[home[i]]
-        at = _slot(keys, used, key)
-        keys[at], used[at], place[i] = key, True, at
-        sums[at, 0] += 1
-        sums[at, 1] += row[CHARS]
-        sums[at, 2] += row[CHARS] * row[LINK_SHARE]
-        sums[at, 3] += row[STOP_WORDS]
-        at = _slot(text_keys, text_used, prints[i])
-        text_keys[at], text_used[at], text_place[i] = prints[i], True, at
-        texts[at] += 1
-    return sums, place, texts, text_place
+@inner
+def _find_repeats(home, path, prints, stats, paths, texts, slots):  # type: ignore[no-untyped-def]
+    """Count the blocks with one path, and those with one text; `slots` say where a block's are."""
+    for i in range(len(home)):
+        row = stats[i]
+        for kind in range(2):
+            table, key = (paths, path[home[i]]) if kind == 0 else (texts, prints[i])
+            slots[i, kind] = _slot(table, key)
+            slot = table[slots[i, kind]]
+            slot.key = key
+            slot.count += 1
+            slot.chars += row[CHARS]
+            slot.linked += row[CHARS] * row[LINK_SHARE]
+            slot.stops += row[STOP_WORDS]
 
 
 @inner
-def ancestors(home, tag, sums, block_above, i, found):  # type: ignore[no-untyped-def]
-    """LEVELS block elements around a block into `found`, each holding more blocks than the one before."""
+def _ancestors(home, tag, sums, elements, i, around):  # type: ignore[no-untyped-def]
+    """LEVELS block elements around a block into `around[i]`, each holding more blocks than the one before."""
     z = home[i]
-    if not KIND[tag[z]] & BLOCK and block_above[z] >= 0:
-        z = block_above[z]
+    if not KIND[tag[z]] & BLOCK and elements[z].block_above >= 0:
+        z = elements[z].block_above
     for level in range(LEVELS):
-        found[level] = z
+        around[i, level] = z
         held = sums[z, _T_BLOCKS]
-        while block_above[z] >= 0 and sums[z, _T_BLOCKS] == held:
-            z = block_above[z]
+        while elements[z].block_above >= 0 and sums[z, _T_BLOCKS] == held:
+            z = elements[z].block_above
 
 
 @inner
@@ -197,42 +202,55 @@ def _of_neighbours(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-d
         x[o + 5] = 1 if other == e or parent[other] == parent[e] else 0
 
 
-@kernel
 def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
-    home, parent, stats, tag, own_hints = page.home, page.parent, page.stats, page.tag, page.hints
-    count, elements = len(home), len(tag)
-    table = np.empty((count, FEATURES), np.float32)
-    around = np.empty((count, LEVELS), np.int32)
+    count = len(page.home)
+    table, around = np.empty((count, FEATURES), np.float32), np.empty((count, LEVELS), np.int32)
+    elements, sums = np.zeros(len(page.tag), _ELEMENT), np.zeros((len(page.tag), 6), np.float32)
+    size = 1 << max(4, (2 * count - 1).bit_length())  # a power of two, at most half full
+    paths, texts = np.zeros(size, _REPEATED), np.zeros(size, _REPEATED)
+    slots, next_long = np.empty((count, 2), np.int64), np.empty(count, np.float32)
+    _describe(
+        page.home, page.parent, page.stats, page.tag, page.hints, page.path, page.print,
+        elements, sums, paths, texts, slots, next_long, table, around,
+    )  # fmt: skip
+    return table, around
+
+
+@inner
+def _look_above(parent, tag, own_hints, elements, top):  # type: ignore[no-untyped-def]
+    """What lies above each element: hints, tags; its depth; whether it is on the way to `top`."""
+    for e in range(len(tag)):
+        element, p = elements[e], parent[e]
+        element.hints = element.near = own_hints[e]
+        bit = _BIT[tag[e]]
+        element.tags = np.int64(1) << bit if bit >= 0 else np.int64(0)
+        if p >= 0:
+            element.hints |= elements[p].hints
+            element.tags |= elements[p].tags
+            element.depth = elements[p].depth + 1
+            element.near |= own_hints[p]
+            if parent[p] >= 0:
+                element.near |= own_hints[parent[p]]
+    e = np.int64(top)
+    while e >= 0:
+        elements[e].on_way = True
+        e = np.int64(parent[e])
+
+
+@kernel(allocates=False)
+def _describe(
+    home, parent, stats, tag, own_hints, path, prints, elements, sums, paths, texts, slots, next_long, table, around
+):  # type: ignore[no-untyped-def]
+    """Fill `table` and `around`; the six before them are working arrays, zeros but for the last two."""
+    count = len(home)
     for i in range(count):
         row = stats[i]
         row[WORDS] += row[IDEOGRAPHS] * np.float32(0.6)  # a word of Chinese is 1.5 characters, or a little more
-    sums, block_above, top, best = _sums(home, parent, stats, tag)
-    path_sums, path_place, texts, text_place = _repeats(home, page.path, page.print, stats)
+    top, best = _add_up(home, parent, stats, tag, elements, sums)
+    _find_repeats(home, path, prints, stats, paths, texts, slots)
+    _look_above(parent, tag, own_hints, elements, top)
 
-    # What lies above each element: hints, tags; its depth; whether it is on the way to `top`.
-    hints, tags = np.zeros(elements, np.int64), np.zeros(elements, np.int64)
-    near, depth = np.zeros(elements, np.int64), np.zeros(elements, np.float32)
-    for e in range(elements):
-        p = parent[e]
-        hints[e] = near[e] = own_hints[e]
-        bit = _BIT[tag[e]]
-        if bit >= 0:
-            tags[e] = np.int64(1) << bit
-        if p >= 0:
-            hints[e] |= hints[p]
-            tags[e] |= tags[p]
-            depth[e] = depth[p] + 1
-            near[e] |= own_hints[p]
-            if parent[p] >= 0:
-                near[e] |= own_hints[parent[p]]
-    on_way = np.zeros(elements, np.bool_)
-    e = top
-    while e >= 0:
-        on_way[e] = True
-        e = parent[e]
-
-    next_long = np.empty(count, np.float32)
     distance = np.float32(99)
     for i in range(count - 1, -1, -1):
         next_long[i] = distance
@@ -244,6 +262,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     before, since_long, headings, since_heading = np.float32(0), np.float32(99), np.float32(0), np.float32(99)
     for i in range(count):
         x, row, e = table[i], stats[i], home[i]
+        element = elements[e]
         x[:CONTEXT] = 0
         _of_itself(home, parent, stats, tag, i, x[CONTEXT:_O_POSITION])
         o = _O_POSITION
@@ -258,7 +277,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
 
         _of_neighbours(home, parent, stats, tag, i, x[_O_NEIGHBOURS:_O_LEVELS])
 
-        ancestors(home, tag, sums, block_above, i, around[i])
+        _ancestors(home, tag, sums, elements, i, around)
         for level in range(LEVELS):
             s = sums[around[i, level]]
             o = _O_LEVELS + level * _LEVEL
@@ -272,34 +291,34 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         # Where the way to the best container is left, and what the branch taken there holds.
         meet = branch = e
         steps = np.float32(0)
-        while not on_way[meet]:
+        while not elements[meet].on_way:
             branch, meet = meet, parent[meet]
             steps += 1
         s, t = sums[branch], sums[top]
         o = _O_TOP
         x[o] = 1 if meet == top else 0
-        x[o + 1] = depth[top] - depth[meet]
+        x[o + 1] = elements[top].depth - elements[meet].depth
         x[o + 2] = steps
         x[o + 3] = t[_T_CHARS] / chars
         x[o + 4] = t[_T_CHARS] / max(one, sums[meet, _T_CHARS])
         x[o + 5] = t[_T_LINKED] / max(one, t[_T_CHARS])
         x[o + 6] = sums[meet, _T_STOPS] / max(one, sums[meet, _T_WORDS])
         x[o + 7] = best
-        x[o + 8] = depth[top]
+        x[o + 8] = elements[top].depth
         x[o + 9] = s[_T_CHARS]
         x[o + 10] = s[_T_LINKED] / max(one, s[_T_CHARS])
         x[o + 11] = s[_T_STOPS] / max(one, s[_T_WORDS])
         x[o + 12] = s[_T_LONG]
         x[o + 13] = _RANK[tag[branch]]
 
-        p = path_sums[path_place[i]]
+        p = paths[slots[i, 0]]
         o = _O_REPEAT
-        x[o] = p[0]
-        x[o + 1] = p[1]
-        x[o + 2] = p[2] / max(one, p[1])
-        x[o + 3] = p[3] / p[0]
-        x[o + 4] = p[1] / p[0]
-        x[o + 5] = texts[text_place[i]]
+        x[o] = p.count
+        x[o + 1] = p.chars
+        x[o + 2] = p.linked / max(one, p.chars)
+        x[o + 3] = p.stops / p.count
+        x[o + 4] = p.chars / p.count
+        x[o + 5] = texts[slots[i, 1]].count
 
         o = _O_NEAR
         heading = _H1 <= tag[e] <= _H6
@@ -309,19 +328,18 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         x[o + 1] = next_long[i]
         x[o + 2] = headings
         x[o + 3] = since_heading
-        x[o + 4] = depth[e]
-        x[o + 5] = (hints[e] >> HIDDEN) & 1
+        x[o + 4] = element.depth
+        x[o + 5] = (element.hints >> HIDDEN) & 1
         since_long = np.float32(1) if _long(row) else since_long + 1
         since_heading += 1
 
         for bit in range(HINTS):
-            x[_O_HINTS + bit] = (hints[e] >> bit) & 1
-            x[_O_HINTS + HINTS + bit] = (near[e] >> bit) & 1
+            x[_O_HINTS + bit] = (element.hints >> bit) & 1
+            x[_O_HINTS + HINTS + bit] = (element.near >> bit) & 1
         held = np.float32(0)
         for bit in range(_AROUND_COUNT):
-            has = (tags[e] >> bit) & 1
+            has = (element.tags >> bit) & 1
             x[_O_TAGS + bit] = has
             held += has
         x[_O_TAGS + _AROUND_COUNT] = held
         x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[tag[around[i, 1]]]
-    return table, around

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels import inner
 
-TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b'\t\n !"#&\''
+TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b"\t\n !\"#&'"
 DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION = b"-/:;<=>?"
 NO_BREAK_SPACE, SOFT_HYPHEN = 0xA0, 0xAD
 
