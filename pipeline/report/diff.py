@@ -67,7 +67,7 @@ def diff(first: Run, second: Run) -> Diff:
     examples: dict[str, list[Example]] = {"first": [], "second": []}
     for name, table in verdicts(first):
         same_part = second_parts.get(name)
-        if same_part is not None and same_part["id"].equals(table["id"]):  # the rows stand side by side
+        if same_part is not None and same_part["id"].equals(table["id"]):  # row by row the same records
             dropped_by_second = same_part["dropped"].combine_chunks()
             matched = np.ones(len(table), np.bool_)
         else:
@@ -125,7 +125,7 @@ def verdicts(run: Run) -> Iterator[tuple[str, pa.Table]]:
             rules = read(run.file(step, part), ["dropped"])["dropped"].combine_chunks()
             full = pc.binary_join_element_wise(stage, rules.flatten(), ".") if len(rules.flatten()) else rules.flatten()
             named = pa.ListArray.from_arrays(_offsets(rules), full, type=DROPPED)
-            dropped = pc.if_else(pc.is_null(rules), dropped, named)  # the last stage that saw the row has the last word
+            dropped = pc.if_else(pc.is_null(rules), dropped, named)  # the last stage that the row came to decides
         yield part.name, table.append_column("dropped", dropped)
 
 

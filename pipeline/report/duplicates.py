@@ -64,10 +64,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """Pairs of similar similarity."""
+    """Pairs of one range of similarity."""
 
     low: float
-    """The bin holds similarities from here to 0.1 above."""
+    """The smallest similarity of the bin, which is 0.1 wide."""
     pairs: int
     proposed: float
     """Share of the pairs that the bands proposed."""
@@ -221,10 +221,14 @@ def _documents_by_id(run: Run, ids: Sequence[str], *, texts: bool = True) -> dic
 
 
 def differing_spans(kept: str, dropped: str) -> list[tuple[str, str]]:
-    """What stands in one text only, word by word: (in the kept one, in the dropped one)."""
-    one, other = kept.split()[:WORDS], dropped.split()[:WORDS]
-    matcher = difflib.SequenceMatcher(a=one, b=other, autojunk=False)
-    return [(" ".join(one[a:b]), " ".join(other[c:d])) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+    """Where the texts differ, word by word: (words of the kept one, words of the dropped one)."""
+    words = kept.split()[:WORDS], dropped.split()[:WORDS]
+    matcher = difflib.SequenceMatcher(a=words[0], b=words[1], autojunk=False)
+    return [
+        (" ".join(words[0][a:b]), " ".join(words[1][c:d]))
+        for tag, a, b, c, d in matcher.get_opcodes()
+        if tag != "equal"
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """`why` and `sample` on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from pipeline.core.progress import safe
 from pipeline.filters.rules import Reason, Rule
 from pipeline.report.show_tokens import show_token
 from pipeline.report.why import Cut, Edited, Verdict, Why
+from pipeline.stages.edit import EDIT
 
 SNIPPET = 300
 """Characters shown of a text."""
@@ -33,7 +34,7 @@ def show_why(config: Config, document: Why, console: Console) -> None:
             if name not in failed and value is not None:
                 _show_line(name, _number(value) + (_limits(rules[name]) if name in rules else ""), console)
         if stage.name == "quality" and document.edit:
-            _show_edit(document.edit, console)
+            _show_edit(document.edit, stage.values, config.edit.functions, console)
         if stage.name == "duplicates" and document.cuts:
             _show_cuts(document.cuts, console)
     if document.clean:
@@ -87,13 +88,18 @@ def _show_failed(stage: Verdict, console: Console) -> None:
         console.print(f"  [red]✗[/] {safe(failure.rule + value + bound)}", highlight=False, soft_wrap=True)
 
 
-def _show_edit(edit: Edited, console: Console) -> None:
+def _show_edit(edit: Edited, values: Mapping[str, Any], functions: Sequence[str], console: Console) -> None:
+    """The lines that line edits removed, and how much each function of a plugin removed: the ledger has only counts of it."""
     console.print(f"[bold]edit[/]: {len(edit.removed)} lines removed or changed, {len(edit.text):,} characters left")
     for removed in edit.removed[:LINES]:
         text = safe(removed.line.strip())
         console.print(f"  [red]-[/] {removed.rule:<31} {text}", highlight=False, soft_wrap=True)
     if len(edit.removed) > LINES:
         console.print(f"    … {len(edit.removed) - LINES:,} more (--json has all)", highlight=False)
+    for name in functions:
+        lines, words = (values[f"{EDIT.prefix}removed_{unit}.{name}"] for unit in ("lines", "words"))
+        if lines or words:
+            console.print(f"  [red]-[/] {name:<31} {lines:,} lines, {words:,} words", highlight=False)
 
 
 def _show_cuts(cuts: Sequence[Cut], console: Console) -> None:

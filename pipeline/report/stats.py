@@ -24,7 +24,7 @@ from pipeline.stages.tokenizer import TOKENIZER
 from pipeline.stages.train import TRAIN
 
 NOT_PAGES = "record_type"
-"""The reason of records that are no pages at all: requests, archive headers."""
+"""The reason of records that are not pages: requests, archive headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Stats:
     input: int
     """Records."""
     pages: int
-    """Records that are no requests or archive headers."""
+    """Records without the requests and archive headers."""
     kept: int
     """Documents kept by the last stage that drops."""
     records: dict[str, int]

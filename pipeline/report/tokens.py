@@ -30,7 +30,7 @@ class SplitFigures:
     bytes: int
     """Of UTF-8 text."""
     bytes_per_token: float | None
-    """Without the end-of-text tokens, which are no text; None without tokens."""
+    """Not counting the end-of-text tokens; None without tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class TokenUse:
 
     id: int
     token: str
-    """The text it stands for; bytes that are no UTF-8 as escapes."""
+    """The text it stands for; bytes that are not UTF-8 as escapes."""
     bytes: int
     count: int
     """How often the shards have it."""
@@ -106,7 +106,7 @@ class TokenPlace:
     """In the file, in tokens."""
     id: int
     bytes: str
-    """The text it stands for; bytes that are no UTF-8 as escapes."""
+    """The text it stands for; bytes that are not UTF-8 as escapes."""
     document: Document
     text_start: int
     """First byte of the document's UTF-8 text that it stands for."""

@@ -23,7 +23,7 @@ from pipeline.stages.extract import EXTRACT
 from pipeline.stages.shards import SHARDS
 
 NOT_SHOWN = ("dropped", "cuts", "text")
-"""Columns of a step that are no values of a stage."""
+"""Columns of a step that are left out of the values of its stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Did the filters help the model? The same model trained on several runs' shards, measured on texts none of them has seen."""
+"""Did the filters help the model? The same model trained on several runs' shards, measured on texts that no run contains."""
 
 import json
 import os
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AblatedRun:
-    """What a run's models lose."""
+    """A run, and the loss of its models."""
 
     run: str
     """The run directory."""
@@ -88,10 +88,10 @@ def ablate(
     config: "TrainConfig",
     reporter: Reporter,
 ) -> Ablation:
-    """Train on each run's shards from `seeds` seeds, and compare what the models lose on `size` bytes of `on`, as
-    much of each source.
+    """Train on each run's shards from `seeds` seeds, and compare the models' losses on `size` bytes of `on`, equally much
+    of each source.
 
-    Writes out/ablation.json, out/ablation.png and the models; called again it goes on where it was. UserError for fewer
+    Writes out/ablation.json, out/ablation.png and the models; called again, it keeps finished trainings. UserError for fewer
     than two runs, and one without shards.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as a run's own training
@@ -170,7 +170,7 @@ def ablate(
 
 
 def first_bytes(arrays: Iterable[pa.Array], size: int) -> pa.Array:
-    """Whole texts from the start until they have `size` bytes."""
+    """Whole texts from the start until they have at least `size` bytes."""
     texts: list[pa.Array] = []
     held = 0
     for array in arrays:

@@ -88,7 +88,7 @@ def load_mix(path: Path, sets: Sequence[str] = ()) -> Mix:
 
 
 def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) -> shards.Shards:
-    """Write the mixture into the new directory `out`: shards, and in their manifest what went in."""
+    """Write the mixture into the new directory `out`: shards, with a manifest that says what went in."""
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name")
     runs = {
@@ -194,7 +194,7 @@ def _tokenizer(config: Mix, runs: Mapping[str, Run]) -> Tokenizer:
 
 @dataclass(frozen=True, slots=True)
 class DatasetShard:
-    """A part of a dataset."""
+    """One of the parts that `datasets` cuts a dataset into."""
 
     dataset: Dataset
     number: int
@@ -204,7 +204,7 @@ class DatasetShard:
 
 
 def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | None, Path | DatasetShard]]:
-    """The parts of a source: (encoded tokens, if a run has any; the text)."""
+    """The parts of a source: (encoded tokens, where it is a run; the text)."""
     if run is not None:
         return [(run.file("shards.encode", part), run.file("clean", part)) for part in run.parts]
     if source.dataset is not None:
@@ -226,7 +226,7 @@ def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | N
 def _encode(
     tokenizer: Tokenizer, source: Path | DatasetShard, part: int, out: Path, seed: int, tick: Tick, care: Care
 ) -> int:
-    """Encode a file of documents; returns how many lines had no text."""
+    """Encode a file of documents; returns how many of them had no text."""
     skipped = 0
 
     def batches() -> Iterator[pa.RecordBatch]:

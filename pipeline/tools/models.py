@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def writable(out: Path) -> None:
-    """Make the folder of an output; UserError where that cannot be."""
+    """Make the folder of an output file; UserError where it cannot be made."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -44,7 +44,7 @@ def train_classifier(
     seed: int,
     options: Mapping[str, Any],
 ) -> "QualityClassifier":
-    """Train on two sides, write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
+    """Train on texts of both sides; write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
     from pipeline.filters.classifier import Options, QualityClassifier, beside
 
     check_normalization(options["normalization"])
@@ -57,12 +57,12 @@ def train_classifier(
         described = beside(temporary).read_text(encoding="utf-8")
         beside(temporary).unlink()
         write_text(beside(out), described)
-    plot(model.report, out)
+    _plot(model.report, out)
     return model
 
 
-def plot(report: "Report", out: Path) -> None:
-    """The score histogram as a picture beside the model."""
+def _plot(report: "Report", out: Path) -> None:
+    """The score histogram as a picture beside the model; nothing without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -101,7 +101,7 @@ def train_perplexity(
 
 @contextmanager
 def open_text(path: Path, *, packed: bool) -> Iterator[IO[str]]:
-    """A text file to write, gzipped or not, without a time in it."""
+    """A text file to write, gzipped or not; without a timestamp, so that the same text gives the same bytes."""
     with open(path, "wb") as raw:
         if packed:
             with GzipFile("", "wb", fileobj=raw, mtime=0) as packer, TextIOWrapper(packer, "utf-8") as file:
