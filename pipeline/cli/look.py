@@ -32,7 +32,7 @@ def sample(
         typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min."),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that are kept (the default).")] = False,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+    n: Annotated[int, typer.Option("-n", min=1, help="At most this many.")] = 5,
 ) -> None:
     """Look at documents that a rule dropped, or that are kept."""
     from pipeline.report.sample import sample
@@ -145,7 +145,7 @@ def suggest(
         list[str] | None,
         typer.Option(metavar="SOURCE", help="Documents as they should not be. Default: the run's own. Repeatable."),
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Only documents in it, such as en.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only documents in this language, such as en.")] = None,
     max_good_dropped: Annotated[
         float, typer.Option(min=0, max=1, help="The largest share of the good documents that a bound may drop.")
     ] = 0.1,

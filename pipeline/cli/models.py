@@ -28,7 +28,7 @@ def ablate(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs that have shards.")],
     on: Annotated[list[str], typer.Option(metavar="SOURCE", help="Texts that no run contains. Repeatable.")],
     seeds: Annotated[
-        int, typer.Option(min=1, max=10, help="Trainings of each; with one there is no confidence interval.")
+        int, typer.Option(min=1, max=10, help="Trainings per run; with 1 there is no confidence interval.")
     ] = 3,
     size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on this much of the texts.")] = "250kB",
     set_: Sets = None,
@@ -58,9 +58,9 @@ def ablate(
 
 def train_classifier(
     positive: Annotated[list[str], typer.Option(metavar="SOURCE", help="Good texts. Repeatable.")],
-    negative: Annotated[list[str], typer.Option(metavar="SOURCE", help="Bad ones, such as RUN:raw. Repeatable.")],
+    negative: Annotated[list[str], typer.Option(metavar="SOURCE", help="Bad texts, such as RUN:raw. Repeatable.")],
     out: Annotated[Path, typer.Option(help="The model file to write.")],
-    language: Annotated[str | None, typer.Option(help="Only texts in it by lid.176, such as en.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only texts in this language (by lid.176), such as en.")] = None,
     text: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
     normalization: Annotated[
         str, typer.Option(help="The form that the model sees: whitespace, lowercase, or words.")
@@ -109,7 +109,7 @@ def train_perplexity(
     normalization: Annotated[
         str, typer.Option(help="The form that the model sees: whitespace, lowercase, or words.")
     ] = "words",
-    language: Annotated[str | None, typer.Option(help="Only texts in it by lid.176, such as en.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only texts in this language (by lid.176), such as en.")] = None,
     column: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
     memory: Annotated[str, typer.Option(help="For counting; with less memory the text is read more often.")] = "2GB",
 ) -> None:
@@ -123,5 +123,5 @@ def train_perplexity(
 
     options = {"order": order, "min_count": min_count, "prune": tuple(prune or ()), "normalization": normalization}
     size = parse_bytes(memory, "--memory")
-    about = train_perplexity(text, out, language=language, text=column, memory=size, options=options)
-    show_perplexity(about, out, console())
+    training = train_perplexity(text, out, language=language, text=column, memory=size, options=options)
+    show_perplexity(training, out, console())

@@ -27,7 +27,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 # These open windows, print, need a display or are not documents.
 SKIPPED = {
@@ -152,22 +151,22 @@ def _library_blocks(module: ModuleType) -> Iterator[str]:
     """Yield the module's docstrings as HTML: its own, then those of its public classes, methods and functions."""
     seen: set[str] = set()
     yield from _documented(module.__name__, module, 1, seen)
-    for name, thing in sorted(vars(module).items()):
-        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+    for name, value in sorted(vars(module).items()):
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
             continue
-        if inspect.isclass(thing):
-            yield from _documented(name, thing, 2, seen)
-            for member, value in sorted(vars(thing).items()):
-                function = getattr(value, "__func__", value)
+        if inspect.isclass(value):
+            yield from _documented(name, value, 2, seen)
+            for member, attribute in sorted(vars(value).items()):
+                function = getattr(attribute, "__func__", attribute)
                 if not member.startswith("_") and (inspect.isroutine(function) or isinstance(function, property)):
                     yield from _documented(f"{name}.{member}", function, 3, seen)
-        elif inspect.isroutine(thing):
-            yield from _documented(name, thing, 2, seen)
+        elif inspect.isroutine(value):
+            yield from _documented(name, value, 2, seen)
 
 
-def _documented(name: str, thing: Any, level: int, seen: set[str]) -> Iterator[str]:
+def _documented(name: str, value: object, level: int, seen: set[str]) -> Iterator[str]:
     """Yield a heading and the paragraphs of a docstring that the page does not have yet; nothing where there are none."""
-    text = inspect.cleandoc(thing.__doc__) if isinstance(thing.__doc__, str) else ""
+    text = inspect.cleandoc(value.__doc__) if isinstance(value.__doc__, str) else ""
     new = [block for block in _blocks(text) if block not in seen]
     if not new:
         return

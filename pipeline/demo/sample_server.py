@@ -74,7 +74,7 @@ def html_answer(page: str) -> Answer:
 
 def chunks(body: bytes) -> bytes:
     """Return `body` in HTTP/1.1's chunked transfer coding."""
-    parts = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
+    parts = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
 
 

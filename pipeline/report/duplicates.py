@@ -215,8 +215,8 @@ def _documents_by_id(run: Run, ids: Sequence[str], *, texts: bool = True) -> dic
     documents: dict[str, Document] = {}
     for source in (run, *earlier_runs(run.config)):
         places = find_ids(source, set(ids) - set(documents))
-        at = _documents_at(source, places.values(), texts=texts)
-        documents |= {name: at[place] for name, place in places.items()}
+        by_place = _documents_at(source, places.values(), texts=texts)
+        documents |= {name: by_place[place] for name, place in places.items()}
     return documents
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from gzip import GzipFile
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,6 +14,16 @@ from pipeline.tools.text_sources import describe, read_texts
 
 if TYPE_CHECKING:
     from pipeline.filters.classifier import QualityClassifier, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerplexityTraining:
+    """What a language model was trained on."""
+
+    words: int
+    """Of the texts."""
+    ngrams: list[int]
+    """n-grams of the model by n, from 1."""
 
 
 def writable(out: Path) -> None:
@@ -81,9 +92,8 @@ def _plot(report: "Report", out: Path) -> None:
 
 def train_perplexity(
     texts: Sequence[str], out: Path, *, language: str | None, text: str, memory: int, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Train on the sources and write a model file, or an ARPA file where OUT ends in .arpa or .arpa.gz. Returns what the
-    model file says about itself."""
+) -> PerplexityTraining:
+    """Train on the sources and write a model file, or an ARPA file where OUT ends in .arpa or .arpa.gz."""
     from pipeline.filters.models.kneser_ney import Options, train
 
     check_normalization(options["normalization"])
@@ -96,7 +106,7 @@ def train_perplexity(
                 file.writelines(trained.arpa())
         else:
             trained.model().save(temporary)
-    return trained.about
+    return PerplexityTraining(words=trained.about["words"], ngrams=trained.about["ngrams"])
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """`classifier train` and `perplexity train` on the terminal."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+
+from pipeline.tools.models import PerplexityTraining
 
 if TYPE_CHECKING:
     from pipeline.filters.classifier import QualityClassifier
@@ -37,10 +38,10 @@ def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> 
     )
 
 
-def show_perplexity(about: Mapping[str, Any], out: Path, console: Console) -> None:
+def show_perplexity(training: PerplexityTraining, out: Path, console: Console) -> None:
     """What was trained, and what to do with it."""
-    counts = ", ".join(f"{count:,}" for count in about["ngrams"])
-    console.print(f"trained on {about['words']:,} words; n-grams by order: {counts}", highlight=False)
+    counts = ", ".join(f"{count:,}" for count in training.ngrams)
+    console.print(f"trained on {training.words:,} words; n-grams by order: {counts}", highlight=False)
     console.print(f"{out}, {out.stat().st_size / 1e6:,.1f} MB", highlight=False, soft_wrap=True)
     console.print(
         f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
