@@ -209,6 +209,8 @@ def test_against_an_earlier_run_is_the_joint_run_under_earliest(tmp_path: Path, 
     }
     foreign = {row["cluster"] for row in rows(new).values()} - {row["id"] for row in rows(new, "extract").values()}
     assert foreign  # some go for a document of an earlier run, whose id is named
+    kept = [pair.kept for pair in duplicate_pairs(new, count=1000)]
+    assert foreign <= {document.id for document in kept if document and document.text}
     _, reporter = go(tmp_path / "new", archives[2:], "duplicates.keep=latest", both)
     assert any("duplicates.keep prefers them" in note for note in reporter.notes)
 

@@ -163,7 +163,7 @@ def test_a_run_with_plugins_is_the_same_with_two_workers(
     assert kept > 0
     name, lines = next(iter(harbours.items()))
     main(["why", str(one.root), name], standalone_mode=False)
-    assert re.search(rf"strip_harbours +{lines} lines, \d+ words", capsys.readouterr().out)
+    assert re.search(rf"strip_harbours +removed lines: {lines}, words: \d+", capsys.readouterr().out)
     _, steps = go(tmp_path / "one", sets)
     assert steps == []
     (tmp_path / "moved").mkdir()

@@ -99,7 +99,7 @@ def _show_edit(edit: Edited, values: Mapping[str, Any], functions: Sequence[str]
     for name in functions:
         lines, words = (values[f"{EDIT.prefix}removed_{unit}.{name}"] for unit in ("lines", "words"))
         if lines or words:
-            console.print(f"  [red]-[/] {name:<31} {lines:,} lines, {words:,} words", highlight=False)
+            console.print(f"  [red]-[/] {name:<31} removed lines: {lines:,}, words: {words:,}", highlight=False)
 
 
 def _show_cuts(cuts: Sequence[Cut], console: Console) -> None:
