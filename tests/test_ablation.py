@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +15,14 @@ import pytest
 
 from pipeline.cli.main import app as main
 from pipeline.config_file import load
+from pipeline.core.plain_values import plain_values
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.run.run import retrained
 from pipeline.run.runner import run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
-from pipeline.tools.ablate import ablate, encoded, first_bytes
+from pipeline.tools.ablate import Ablation, ablate, encoded, first_bytes
 from pipeline.train.ablation import Arm, compare, train_all
 from pipeline.train.config import TrainConfig
 from pipeline.train.data import Tokens
@@ -132,23 +132,23 @@ def test_runs_are_compared(runs: list[Path], tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "on.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     (tmp_path / "more.txt").write_text("Another source.\n")
 
-    def compared(reporter: Quiet) -> Any:
+    def compared(reporter: Quiet) -> Ablation:
         config = retrained(runs[0], ["train.steps=3", "train.threads=1"]).train
         on = [str(tmp_path / "on.jsonl"), str(tmp_path / "more.txt")]
         return ablate(tmp_path / "out", runs, on, seeds=2, size=20_000, config=config, reporter=reporter)
 
     reporter = Quiet()
-    account = compared(reporter)
-    assert reporter.notes[0] == f"2 of the 4 held-out texts stand in {runs[0]}: its figures are too good"
+    report = compared(reporter)
+    assert reporter.notes[0] == f"2 of the 4 held-out texts are in {runs[0]}: its figures are too good"
     assert reporter.notes[-4:] == ["0-a, seed 0", "1-b, seed 0", "0-a, seed 1", "1-b, seed 1"]
-    assert (account["documents"], account["bytes"]) == (4, sum(len(t.encode()) for t in texts) + 16)
-    first, second = account["arms"]
-    assert first["epochs"] == pytest.approx(3 * 4 * 32 / first["tokens"])
-    [difference] = account["against_first"]
-    assert difference["mean"] == pytest.approx(np.mean(second["bits_per_byte"]) - np.mean(first["bits_per_byte"]))
-    assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == account
+    assert (report.documents, report.bytes) == (4, sum(len(t.encode()) for t in texts) + 16)
+    first, second = report.arms
+    assert first.epochs == pytest.approx(3 * 4 * 32 / first.tokens)
+    [difference] = report.against_first
+    assert difference.mean == pytest.approx(np.mean(second.bits_per_byte) - np.mean(first.bits_per_byte))
+    assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == plain_values(report)
     assert (tmp_path / "out" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
-    assert compared(Quiet()) == account
+    assert compared(Quiet()) == report
 
     with pytest.raises(SystemExit) as stop:
         main(

@@ -145,7 +145,7 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             read_texts([str(source)])
-    with pytest.raises(UserError, match='holds no text; a document\'s text is its "body"'):
+    with pytest.raises(UserError, match='has no text; a document\'s text is its "body"'):
         list(read_texts([str(tmp_path / "x.jsonl")], text="body"))
 
 

@@ -1,11 +1,16 @@
+import ast
+import inspect
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.cli.main import main
+from pipeline.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,7 +105,9 @@ def test_a_wrong_option_is_found_before_any_work(
     assert not (tmp_path / "run" / "ledger").exists()
 
 
-def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path) -> None:
+def test_a_run_can_be_looked_at_from_all_sides(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path
+) -> None:
     root = str(tmp_path / "run")
     code, out, err = call(capsys, "run", str(config_file), "--out", root, "--until", "shards", "--workers", "1")
     assert (code, err) == (0, "")
@@ -126,8 +133,8 @@ def test_a_run_tells_its_story(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     code, out, _ = call(capsys, "why", root, "http://a.example/3")
     assert "kept" in out
     assert "shards" in out
-    told = json.loads(call(capsys, "why", root, "http://a.example/3", "--json")[1])
-    assert told[0]["record"]["url"] == "http://a.example/3"
+    documents = json.loads(call(capsys, "why", root, "http://a.example/3", "--json")[1])
+    assert documents[0]["record"]["url"] == "http://a.example/3"
 
     code, _, err = call(capsys, "why", root, "http://a.example/never")
     assert code == 2
@@ -182,6 +189,39 @@ def test_recipes_are_listed_shown_and_run_by_name(
     code, out, err = call(capsys, "run", "gopher", *given, "--set", "extract.extractor=resiliparse", "--workers", "1")
     assert (code, err) == (0, "")
     assert "30 records: 30 pages" in out
+
+
+def test_plain_values_follow_the_fields() -> None:
+    from pipeline.core.plain_values import OPTIONAL, key, plain_values
+
+    @dataclass(frozen=True)
+    class Inner:
+        entered: int = field(metadata=key("in"))
+        bounds: tuple[int, ...] = field(default=(), metadata=OPTIONAL)
+        last: int | None = None
+
+    @dataclass(frozen=True)
+    class Outer:
+        inner: dict[str, Inner]
+        several: tuple[Inner, ...]
+        array: np.ndarray
+
+    outer = Outer({"a": Inner(1)}, (Inner(2, (3,)),), np.array([0.5]))
+    assert json.dumps(plain_values(outer)) == (
+        '{"inner": {"a": {"in": 1, "last": null}}, "several": [{"in": 2, "bounds": [3], "last": null}], "array": [0.5]}'
+    )
+
+
+def test_a_command_calls_the_function_of_its_own_name() -> None:
+    """No command imports what it calls under another name."""
+    for file in sorted((ROOT / "pipeline" / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert not [alias.name for alias in node.names if alias.asname], file
+    for command in COMMANDS:
+        if command.__module__ != "pipeline.cli.run":  # run and train share a function, which calls run
+            imports = re.findall(r"^    from .* import (.*)$", inspect.getsource(command), re.M)
+            assert command.__name__ in ", ".join(imports).split(", "), command.__name__
 
 
 def test_names_from_the_web_reach_the_terminal_escaped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The duplicates stage in whole runs: what goes, for whom, how alike; in any order, after any kill, against any run."""
 
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from pipeline.core import ledger
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.minhash import jaccard
-from pipeline.report.duplicates import differing_spans, largest_clusters, measure, pairs
-from pipeline.report.why import find, story
+from pipeline.report.duplicates import differing_spans, duplicate_pairs, duplicates
+from pipeline.report.why import why
 from pipeline.run import runner
 from pipeline.run.run import Run
 from pipeline.stages.duplicates import candidates, features, verify
@@ -91,10 +92,9 @@ def test_nothing_goes_but_for_a_kept_document_as_similar(finished: Run) -> None:
             assert row["similarity"] >= 0.8
         else:
             assert row["similarity"] is None
-    [(part, place)] = find(finished, next(url for url, row in dropped.items() if row["dropped"] == ["minhash"]))
-    [why] = story(finished, part, place)["stages"][-1]["dropped"]
-    assert why["bound"].startswith("similarity 0.8") or why["bound"].startswith("similarity 0.9")
-    assert why["bound"].endswith(", kept by longest")
+    [document] = why(finished, next(url for url, row in dropped.items() if row["dropped"] == ["minhash"]))
+    [failure] = document.stages[-1].dropped or []
+    assert re.fullmatch(r"similarity 0\.[89]\d*, kept by longest", str(failure.bound))
     assert not list((finished.root / "ledger").glob("*.work"))
 
 
@@ -209,6 +209,8 @@ def test_against_an_earlier_run_is_the_joint_run_under_earliest(tmp_path: Path, 
     }
     foreign = {row["cluster"] for row in rows(new).values()} - {row["id"] for row in rows(new, "extract").values()}
     assert foreign  # some go for a document of an earlier run, whose id is named
+    kept = [pair.kept for pair in duplicate_pairs(new, count=1000)]
+    assert foreign <= {document.id for document in kept if document and document.text}
     _, reporter = go(tmp_path / "new", archives[2:], "duplicates.keep=latest", both)
     assert any("duplicates.keep prefers them" in note for note in reporter.notes)
 
@@ -257,36 +259,38 @@ def test_damaged_and_foreign_files_are_made_again(
     assert rows(done) == rows(fresh)
 
 
-def test_the_audit_measures_what_all_pairs_say(finished: Run) -> None:
-    found = measure(finished)
+def test_the_overview_counts_all_pairs(finished: Run) -> None:
+    report = duplicates(finished)
+    bands = report.bands
     pages = [row["text"] for row in rows(finished, "extract").values()]
     different = list(dict.fromkeys(pages))
     values = [jaccard(a, b) for i, a in enumerate(different) for b in different[:i]]
-    assert (found["documents"], found["pairs"]) == (len(different), len(values))
-    assert found["similar"] == sum(value >= 0.8 for value in values) > 0
-    assert found["both"] <= min(found["similar"], found["proposed"])
-    assert sum(count for _, count, _, _ in found["bins"]) == sum(value >= 0.1 for value in values)
+    assert (bands.documents, bands.pairs) == (len(different), len(values))
+    assert bands.similar == sum(value >= 0.8 for value in values) > 0
+    assert bands.both <= min(bands.similar, bands.proposed)
+    assert sum(entry.pairs for entry in bands.bins) == sum(value >= 0.1 for value in values)
     sizes = [row["cluster_size"] for row in rows(finished).values() if row["dropped"]]
-    assert largest_clusters(finished)[0][1] == max(sizes)
+    assert report.clusters[0].size == max(sizes)
+    assert report.clusters[0].url in rows(finished)
 
 
 def test_pairs_stand_side_by_side(capsys: pytest.CaptureFixture[str], finished: Run) -> None:
     root = str(finished.root)
-    for pair in pairs(finished, count=50):
+    for pair in duplicate_pairs(finished, count=50):
         assert pair.kept is not None
-        assert pair.similarity == pytest.approx(jaccard(pair.kept["text"], pair.dropped["text"]))
+        assert pair.similarity == pytest.approx(jaccard(str(pair.kept.text), str(pair.dropped.text)))
     main(["duplicates", root, "--sample", "3"], standalone_mode=False)
     shown = capsys.readouterr().out
     assert shown.count("similarity ") == 3
-    one = next(pairs(finished, count=1))
-    main(["duplicates", root, "--url", one.dropped["url"]], standalone_mode=False)
-    assert one.dropped["id"] in capsys.readouterr().out
-    main(["duplicates", root, "--cluster", one.kept["id"] if one.kept else ""], standalone_mode=False)
-    assert one.dropped["id"] in capsys.readouterr().out
+    one = next(duplicate_pairs(finished, count=1))
+    main(["duplicates", root, "--url", str(one.dropped.url)], standalone_mode=False)
+    assert one.dropped.id in capsys.readouterr().out
+    main(["duplicates", root, "--cluster", one.kept.id if one.kept else ""], standalone_mode=False)
+    assert one.dropped.id in capsys.readouterr().out
     main(["duplicates", root], standalone_mode=False)
-    assert "the S-curve says" in capsys.readouterr().out
+    assert "predicted" in capsys.readouterr().out
     with pytest.raises(UserError, match="no such URL"):
-        list(pairs(finished, url="http://never.example/"))
+        list(duplicate_pairs(finished, url="http://never.example/"))
 
 
 def test_differing_spans() -> None:

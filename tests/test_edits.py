@@ -14,8 +14,8 @@ from pipeline.core.ledger import read
 from pipeline.errors import UserError
 from pipeline.filters.edits import edit_lines, removed_lines
 from pipeline.filters.options import LineRules
-from pipeline.report.stats import collect
-from pipeline.report.why import find, story
+from pipeline.report.stats import stats
+from pipeline.report.why import RemovedLine, why
 from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
@@ -209,20 +209,21 @@ def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, go:
     sets = ['edit.end_marks=["."]', "edited.words.min=60", "edited.removed_word_ratio.max=0.9"]
     done, steps = go(tmp_path / "run", sets)
     assert "quality.edit" in steps
-    told = story(done, *find(done, "http://a.example/7")[0])
-    assert told["edit"]["removed"] == [{"rule": "end_marks", "line": "Page 7"}]
-    assert "Page 7" in told["record"]["text"]
-    values = next(stage for stage in told["stages"] if stage["name"] == "quality")["values"]
+    [document] = why(done, "http://a.example/7")
+    assert document.edit
+    assert document.edit.removed == (RemovedLine(rule="end_marks", line="Page 7"),)
+    assert "Page 7" in str(document.record.text)
+    values = next(stage for stage in document.stages if stage.name == "quality").values
     assert values["edited.words"] == values["words"] - 2
     clean = pq.read_table(tmp_path / "run" / "clean").to_pylist()
     kept = next(row for row in clean if row["url"] == "http://a.example/7")
-    assert kept["text"] == told["edit"]["text"]
+    assert kept["text"] == document.edit.text
     assert kept["edited_words"] == kept["words"] - 2
     assert not any(row["text"].startswith("Page") for row in clean)
-    stages = {stage["name"]: stage for stage in story(done, *find(done, "http://a.example/short")[0])["stages"]}
-    assert {rule["rule"] for rule in stages["quality"]["dropped"]} >= {"quality.edited.words.min"}
-    account = collect(done)
-    assert "edited.words.min" in next(stage for stage in account["stages"] if stage["name"] == "quality")["rules"]
+    [short] = why(done, "http://a.example/short")
+    failed = next(stage for stage in short.stages if stage.name == "quality").dropped
+    assert {failure.rule for failure in failed or ()} >= {"quality.edited.words.min"}
+    assert "edited.words.min" in next(stage for stage in stats(done).stages if stage.name == "quality").rules
 
     _, steps = go(tmp_path / "run", [*sets[:1], "edited.words.min=20"], until="quality")
     assert steps == ["quality.decide"]  # another threshold measures nothing again
@@ -231,5 +232,5 @@ def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, go:
 def test_without_edits_nothing_is_edited(tmp_path: Path, go: Go) -> None:
     done, steps = go(tmp_path / "run", until="quality")
     assert "quality.edit" not in steps
-    assert story(done, *find(done, "http://a.example/7")[0])["edit"] is None
+    assert why(done, "http://a.example/7")[0].edit is None
     assert read(done.file("quality.decide", done.parts[0]), ["dropped"]).column_names == ["dropped"]

@@ -117,7 +117,7 @@ def test_the_command(opened: shards.Shards, tmp_path: Path, capsys: pytest.Captu
     assert f"np.memmap('{out}/train.bin', np.{opened.manifest['dtype']})" in said
     assert sorted(path.name for path in out.iterdir()) == ["train.bin", "val.bin"]
     code, said, err = call(str(opened.directory), "nanogpt", str(out))
-    assert (code, said, err) == (2, "", f"error: {out}: is there already; choose another name\n")
+    assert (code, said, err) == (2, "", f"error: {out}: exists already; choose another name\n")
     code, said, err = call(str(opened.directory), "mds", str(out))
     assert (code, said, err) == (2, "", "error: mds: unknown format; known: megatron, nanogpt, llmc, parquet\n")
     code, said, err = call(str(tmp_path), "nanogpt", str(tmp_path / "x"))

@@ -346,7 +346,7 @@ def test_a_mixture_grows_by_files_and_runs(files: Path, finished: Path, capsys: 
         "append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json")
     )
     # A run's clean text, encoded anew with the mixture's tokenizer; its own shards are not for appending.
-    assert "of another tokenizer" in command("append", str(out), str(finished))
+    assert "by another tokenizer" in command("append", str(out), str(finished))
     assert "belongs to a run" in command("append", str(finished / "shards"), str(files / "new.jsonl"))
     command("append", str(out), str(finished), "--tokenizer", str(files / "tokenizer.json"))
     opened = shards.open(out)

@@ -14,7 +14,7 @@ from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import cut, read_records
-from pipeline.report.why import find, raw_record, story
+from pipeline.report.why import raw_record, why
 from pipeline.run.inputs import list_parts
 from pipeline.run.run import Run
 from pipeline.run.runner import run
@@ -50,12 +50,12 @@ def test_the_cut_changes_no_row_and_no_byte(tmp_path: Path, config_file: Path) -
     for step in ("extract", "language", "quality", "quality.decide", "duplicates", "clean"):
         assert rows(cut_up, step).equals(rows(whole, step)), step
     assert products(cut_up) == products(whole)
-    # and the story of a document leads to the same places
+    # and `why` names the same places
     for url in ("http://a.example/11", "http://b.example/copy"):
-        told = [[story(r, part, row) for part, row in find(r, url)] for r in (whole, cut_up)]
-        assert told[0][0]["record"] == told[1][0]["record"]
-        assert told[0][0]["shards"] == told[1][0]["shards"]
-        assert url.encode() in gzip.decompress(raw_record(told[1][0]))
+        of_whole, of_cut = (why(run, url)[0] for run in (whole, cut_up))
+        assert of_whole.record == of_cut.record
+        assert of_whole.shards == of_cut.shards
+        assert url.encode() in gzip.decompress(raw_record(of_cut))
 
 
 def test_another_cut_in_the_same_directory_ends_with_the_same_bytes(tmp_path: Path, config_file: Path) -> None:

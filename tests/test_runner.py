@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from pipeline.core.ledger import lock
 from pipeline.core.progress import Quiet
 from pipeline.core.step import Step
 from pipeline.errors import UserError
-from pipeline.report.diff import compare
-from pipeline.report.stats import collect
-from pipeline.report.why import find, raw_record, sample, story
+from pipeline.report.diff import diff
+from pipeline.report.sample import sample
+from pipeline.report.stats import RuleCounts, stats
+from pipeline.report.why import FailedRule, raw_record, why, why_row
 from pipeline.run import warmup
 from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
@@ -54,11 +56,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, config_file: Path) -> Run
 
 
 def test_every_record_is_accounted_for(finished: Run) -> None:
-    account = collect(finished)
-    assert account["input"] == account["pages"] == 30
-    assert account["records"] == {"response": 30}
-    stages = {stage["name"]: stage for stage in account["stages"]}
-    assert [stage["name"] for stage in account["stages"]] == [
+    report = stats(finished)
+    assert report.input == report.pages == 30
+    assert report.records == {"response": 30}
+    stages = {stage.name: stage for stage in report.stages}
+    assert list(stages) == [
         "extract",
         "language",
         "quality",
@@ -67,18 +69,18 @@ def test_every_record_is_accounted_for(finished: Run) -> None:
         "tokenizer",
         "shards",
     ]
-    assert {rule: counts["failed"] for rule, counts in stages["extract"]["rules"].items()} == {
+    assert {rule: counts.failed for rule, counts in stages["extract"].rules.items()} == {
         "empty_body": 1,
         "http_status": 1,
         "not_html": 1,
     }
-    assert stages["quality"]["rules"]["words.min"]["failed"] == 1
-    assert stages["duplicates"]["rules"] == {"exact": {"failed": 1, "only": 1}, "minhash": {"failed": 1, "only": 1}}
-    for before, after in zip(account["stages"], account["stages"][1:], strict=False):
-        assert before["in"] == before["kept"] + before["dropped"]
-        assert after["in"] == before["kept"]
-    assert account["kept"] == account["clean"]["documents"] == 24
-    assert all(stage["parts"]["done"] == stage["parts"]["total"] for stage in account["stages"])
+    assert stages["quality"].rules["words.min"].failed == 1
+    assert stages["duplicates"].rules == dict.fromkeys(("exact", "minhash"), RuleCounts(failed=1, only=1))
+    for before, after in pairwise(report.stages):
+        assert before.entered == before.kept + before.dropped
+        assert after.entered == before.kept
+    assert report.kept == report.clean.documents == 24
+    assert all(stage.parts.done == stage.parts.total for stage in report.stages)
 
 
 def test_the_product_is_the_kept_text_with_its_provenance(finished: Run) -> None:
@@ -127,7 +129,7 @@ def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Ru
         "clean",
     ]
     assert "extract, language, language.decide, quality, duplicates.signatures" in reporter.notes[-1]
-    assert collect(loosened)["kept"] == 25
+    assert stats(loosened).kept == 25
     go(root, load(config_file), until="shards")
     assert digests(root) == digests(finished.root)  # the history leaves no trace
 
@@ -235,35 +237,30 @@ def test_missing_input_is_named_before_any_work(tmp_path: Path, config_file: Pat
         go(tmp_path / "run", load(config_file, ['input.paths=["nowhere/*.warc.gz"]']))
 
 
-def test_a_story_is_whole(finished: Run) -> None:
+def test_why_has_all_that_is_known_of_a_document(finished: Run) -> None:
     again = open_run(finished.root)
     assert again.keys == finished.keys
-    [(part, row)] = find(again, "http://b.example/near")
-    told = story(again, part, row)
-    kept_id = told["stages"][-1]["values"]["cluster"]
-    [failing] = told["stages"][-1]["dropped"]
-    assert (failing["rule"], failing["value"]) == ("duplicates.minhash", kept_id)
-    assert told["clean"] is None
-    assert b"b.example/near" in gzip.decompress(raw_record(told))
+    [near] = why(again, "http://b.example/near")
+    kept_id = near.stages[-1].values["cluster"]
+    [failure] = near.stages[-1].dropped or []
+    assert (failure.rule, failure.value) == ("duplicates.minhash", kept_id)
+    assert near.clean is None
+    assert b"b.example/near" in gzip.decompress(raw_record(near))
 
-    [(part, row)] = find(again, "http://a.example/short")
-    assert story(again, part, row)["stages"][2]["dropped"][0] == {
-        "rule": "quality.words.min",
-        "value": 16.0,
-        "bound": "min = 50",
-    }
+    [short] = why(again, "http://a.example/short")
+    assert short.stages[2].dropped == [FailedRule(rule="quality.words.min", value=16.0, bound="min = 50")]
 
-    [(part, row)] = find(again, kept_id)
-    told = story(again, part, row)
-    assert told["clean"]
-    assert told["shards"]["id"] == kept_id
-    assert [stage["dropped"] for stage in told["stages"]] == [[], [], [], []]
+    [kept] = why(again, kept_id)
+    assert kept.clean
+    assert kept.shards
+    assert kept.shards.id == kept_id
+    assert [stage.dropped for stage in kept.stages] == [[], [], [], []]
 
 
 def test_samples_are_of_the_rule_asked_for(finished: Run) -> None:
-    for wanted in ("quality", "quality.words", "quality.words.min", "words.min"):
-        [(part, row)] = sample(finished, wanted, 5)
-        assert story(finished, part, row)["record"]["url"] == "http://a.example/short"
+    for rule in ("quality", "quality.words", "quality.words.min", "words.min"):
+        [(part, row)] = sample(finished, rule, 5)
+        assert why_row(finished, part, row).record.url == "http://a.example/short"
     assert len(list(sample(finished, None, 7))) == 7
     with pytest.raises(UserError, match=r"in this run \(did you mean quality.words.min\?\); rules that did: .*"):
         list(sample(finished, "quality.wrods", 5))
@@ -274,48 +271,49 @@ def test_two_runs_are_compared_document_by_document(tmp_path: Path, finished: Ru
     shutil.copytree(finished.root, root)
     changed = ["quality.words.min=3", "quality.sentences.min=22"]  # a page has 24 sentences and its heading
     other, _ = go(root, load(config_file, changed), until="clean")
-    found = compare(finished, other)
-    assert (found["both"], found["first"], found["second"], found["neither"], found["unmatched"]) == (24, 0, 0, 6, 0)
+    report = diff(finished, other)
+    assert (report.both, report.first, report.second, report.neither, report.unmatched) == (24, 0, 0, 6, 0)
 
     other, _ = go(root, load(config_file, ["quality.words.min=3"]), until="clean")
-    found = compare(finished, other)
-    assert (found["both"], found["first"], found["second"]) == (24, 0, 1)
-    assert found["second_because"] == {"quality.words.min": 1}
-    assert found["examples"]["second"][0]["url"] == "http://a.example/short"
-    assert compare(other, finished)["first_because"] == {"quality.words.min": 1}
+    report = diff(finished, other)
+    assert (report.both, report.first, report.second) == (24, 0, 1)
+    assert report.second_because == {"quality.words.min": 1}
+    assert report.examples.second[0].url == "http://a.example/short"
+    assert diff(other, finished).first_because == {"quality.words.min": 1}
 
 
 def test_runs_over_other_archives_are_matched_by_id(tmp_path: Path, finished: Run, config_file: Path) -> None:
     shutil.copytree(config_file.parent / "input", tmp_path / "input")  # the same records at another place
     config = load(config_file, [f'input.paths=["{tmp_path}/input/two.warc.gz"]'])
     other, _ = go(tmp_path / "run", config, until="clean")
-    found = compare(other, finished)
-    assert found["unmatched"] == 0
-    assert found["both"] + found["first"] + found["second"] + found["neither"] == 16
-    back = compare(finished, other)
-    assert back["unmatched"] == 14
-    assert (back["first"], back["second"]) == (found["second"], found["first"])
+    report = diff(other, finished)
+    assert report.unmatched == 0
+    assert report.both + report.first + report.second + report.neither == 16
+    back = diff(finished, other)
+    assert back.unmatched == 14
+    assert (back.first, back.second) == (report.second, report.first)
 
 
 def test_an_unfinished_run_is_not_compared(tmp_path: Path, finished: Run, config_file: Path) -> None:
     other, _ = go(tmp_path / "run", load(config_file), until="extract")
     with pytest.raises(UserError, match="has not finished its language stage"):
-        compare(finished, other)
+        diff(finished, other)
 
 
 def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, finished: Run, config_file: Path) -> None:
     pytest.importorskip("torch", reason="training is an extra")
-    from pipeline.tools.generate import continue_text
+    from pipeline.tools.generate import generate
 
     root = tmp_path / "run"
     shutil.copytree(finished.root, root)
     done, _ = go(root, load(config_file), until="train")
-    account = collect(done)
-    assert account["train"]["steps"] == 4
-    assert account["tokens"] == sum(
+    report = stats(done)
+    assert report.train
+    assert report.train["steps"] == 4
+    assert report.tokens == sum(
         json.loads((root / "shards" / "manifest.json").read_text())["splits"][s]["tokens"]
         for s in ("train", "validation")
     )
-    text = continue_text(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
+    text = generate(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
     assert text.startswith("The river")
-    assert text == continue_text(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
+    assert text == generate(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)

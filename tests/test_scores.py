@@ -20,9 +20,9 @@ from pipeline.filters.models.kneser_ney import Options as NgramOptions
 from pipeline.filters.models.kneser_ney import train
 from pipeline.filters.models.scorers import open_scorer
 from pipeline.filters.options import ScoreOptions
-from pipeline.report.contamination import collect as contaminated
-from pipeline.report.stats import collect
-from pipeline.report.why import find, story
+from pipeline.report.contamination import contamination
+from pipeline.report.stats import stats
+from pipeline.report.why import why
 from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
 
@@ -138,11 +138,11 @@ def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
     ]
     assert [row["dropped"] for row in rows(opened, "quality.decide")] == fails
     assert {"good", "surprise", "listed"} <= set(rows(opened, "clean")[0])
-    found = collect(opened)["stages"][2]["rules"]
-    assert found["good.min"]["failed"] == sum("good.min" in one for one in fails)
-    told = story(opened, *find(opened, "0-39")[0])
-    assert told["stages"][2]["dropped"][0]["rule"] == "quality.good.min"
-    assert told["stages"][2]["values"]["surprise"] == scores[39]["surprise"]
+    assert stats(opened).stages[2].rules["good.min"].failed == sum("good.min" in one for one in fails)
+    quality = why(opened, "0-39")[0].stages[2]
+    assert quality.dropped
+    assert quality.dropped[0].rule == "quality.good.min"
+    assert quality.values["surprise"] == scores[39]["surprise"]
 
 
 def test_shares_and_chance_are_the_same_with_any_number_of_workers(place: Path, tmp_path: Path) -> None:
@@ -166,12 +166,11 @@ words = { top = 0.9 }
     assert len(values) == 80
     assert ["good.top" in names for names in dropped] == [row["good"] < bound for row in scores]
     english = sorted(r["surprise"] for r, label in zip(scores, labels, strict=True) if label == "en" and r["good"])
-    limit = next(row for row in collect(opened)["stages"][2]["bounds"] if row["language"] == "en")
-    assert limit["rule"] == "surprise.bottom"
-    assert limit["value"] in english
+    limit = next(bound for bound in stats(opened).stages[2].bounds if bound.language == "en")
+    assert limit.rule == "surprise.bottom"
+    assert limit.value in english
     assert 0 < sum("good.pareto" in names for names in dropped) < 80
-    place_of = find(opened, "0-39")[0]
-    reasons = {entry["rule"]: entry["bound"] for entry in story(opened, *place_of)["stages"][2]["dropped"]}
+    reasons = {failure.rule: failure.bound for failure in why(opened, "0-39")[0].stages[2].dropped or ()}
     assert reasons["quality.good.top"] == f"top = 0.25: bound {bound:.4g} among 80 documents"
     assert reasons["quality.good.pareto"] == "pareto = 9"
 
@@ -213,13 +212,13 @@ def test_evaluation_texts(
     decided = zip(rows(opened, "extract"), rows(opened, "quality.decide"), strict=True)
     assert {record["id"] for record, row in decided if row["dropped"] == ["contamination"]} == dropped
     assert any("1 of 2 items have fewer than" in note for note in reporter.notes)
-    account = contaminated(open_run(opened.root))
-    assert (account["items"], account["short"]) == (2, 1)
-    (entry,) = account["found"]
-    assert entry["item"] == "eval.jsonl#q1"
+    report = contamination(open_run(opened.root))
+    assert (report.items, report.short) == (2, 1)
+    (match,) = report.matches
+    assert match.item == "eval.jsonl#q1"
     if flagged is not None:
-        assert {where["id"]: where["share"] for where in entry["documents"]} == flagged
-        assert {where["id"] for where in entry["documents"] if not where["kept"]} == dropped
+        assert {holder.id: holder.share for holder in match.documents} == flagged
+        assert {holder.id for holder in match.documents if not holder.kept} == dropped
     if asked.contamination == "flag":
         clean = {row["id"]: row for row in rows(opened, "clean")}
         assert clean["0-7"]["contaminated_by"] == [{"item": "eval.jsonl#q1", "share": 1.0}]

@@ -13,9 +13,9 @@ from pipeline.cli.main import app as main
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.report.contamination import collect as contaminated
-from pipeline.report.stats import collect
-from pipeline.report.why import find, story
+from pipeline.report.contamination import contamination
+from pipeline.report.stats import stats
+from pipeline.report.why import FailedRule, why
 from pipeline.run import runner
 from pipeline.run.run import Run
 from pipeline.stages.duplicates import spans
@@ -104,13 +104,12 @@ def test_lines_that_occur_again_go_and_the_first_stays(tmp_path: Path, plain: Ru
         seen.update(line.lower().strip() for line in lines)
         assert left[page] == "\n".join(expected).rstrip("\n") or left[page] == "\n".join(expected)
     assert "START" not in left["4"]
-    [(part, row)] = find(done, "http://a.example/menu")
-    told = story(done, part, row)
-    assert [(cut["rule"], cut["text"]) for cut in told["cuts"]] == [
+    [document] = why(done, "http://a.example/menu")
+    assert [(cut.rule, cut.text) for cut in document.cuts] == [
         ("duplicates.lines", "Start, products, prices and contact")
     ]
-    assert told["stages"][-1]["dropped"] == [
-        {"rule": "duplicates.lines", "value": None, "bound": "what is left has not min_words = 1"}
+    assert document.stages[-1].dropped == [
+        FailedRule(rule="duplicates.lines", value=None, bound="what is left has not min_words = 1")
     ]
 
 
@@ -124,13 +123,12 @@ def test_c4s_code_keeps_a_line_in_one_page_and_asks_for_sentences_after(
     assert [page for page, text in clean(done).items() if "products" in text.lower()] == ["1"]
     done, _ = go(tmp_path / "run", archives, rule, "duplicates.min_sentences=1")  # they have none, and 3 had none cut
     assert reasons(done) == {"copy": ["exact"], "menu": ["lines"], "2": ["lines"], "4": ["lines"]}
-    told = story(done, *find(done, "http://a.example/2")[0])["stages"][-1]["dropped"]
-    assert told == [
-        {
-            "rule": "duplicates.lines",
-            "value": None,
-            "bound": "what is left has not min_words = 1 and min_sentences = 1",
-        }
+    assert why(done, "http://a.example/2")[0].stages[-1].dropped == [
+        FailedRule(
+            rule="duplicates.lines",
+            value=None,
+            bound="what is left has not min_words = 1 and min_sentences = 1",
+        )
     ]
 
 
@@ -193,13 +191,13 @@ def test_all_families_together_with_two_workers(
     assert reasons(one) == {"copy": ["exact"], "menu": ["lines", "ngrams"]}
     main(["why", str(one.root), "http://a.example/4"], standalone_mode=False)
     shown = capsys.readouterr().out
-    assert "cuts: 3 places, each by the rule named" in shown
+    assert "cuts: 3 places, each with the step that cuts it" in shown
     assert "duplicates.substrings" in shown
     total: Counter[str] = Counter()
     for page in ("1", "2", "3", "4", "menu"):
-        for cut in story(one, *find(one, f"http://a.example/{page}")[0])["cuts"]:
-            total[cut["rule"]] += len(cut["text"].encode())
-    assert {name: cut["bytes"] for name, cut in collect(one)["cuts"].items()} == total
+        for span in why(one, f"http://a.example/{page}")[0].cuts:
+            total[span.rule] += len(span.text.encode())
+    assert {name: cut.bytes for name, cut in stats(one).cuts.items()} == total
     main(["stats", str(one.root)], standalone_mode=False)
     assert f"duplicates.substrings cuts {total['duplicates.substrings']:,} bytes in 1 places" in capsys.readouterr().out
     main(["duplicates", str(one.root), "--sample", "9"], standalone_mode=False)
@@ -266,17 +264,16 @@ def test_spans_of_three_sentences_that_occur_again_go(tmp_path: Path, spoken: li
         "again": "Well. So. ",
     }
     assert spoken_of(done) == left
-    [(part, row)] = find(done, "case")  # of it one sentence is left
-    told = story(done, part, row)
-    assert [(cut["rule"], cut["text"]) for cut in told["cuts"]] == [
+    [document] = why(done, "case")  # of it one sentence is left
+    assert [(cut.rule, cut.text) for cut in document.cuts] == [
         ("duplicates.sentences", f"{one.upper()}\n {two}\n {three}\n")
     ]
-    assert told["stages"][-1]["dropped"] == [
-        {
-            "rule": "duplicates.sentences",
-            "value": None,
-            "bound": "what is left has not min_words = 1 and min_sentences = 2",
-        }
+    assert document.stages[-1].dropped == [
+        FailedRule(
+            rule="duplicates.sentences",
+            value=None,
+            bound="what is left has not min_words = 1 and min_sentences = 2",
+        )
     ]
     again, _ = go(tmp_path / "two", spoken, rule, "duplicates.min_sentences=2", workers=2)
     for part in done.parts:
@@ -312,27 +309,29 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
     head, tail = before[:-200], after[200:]
     assert before[-200] != " " != after[199]  # so both windows end within words
     assert rows["long"]["text"] == f"{head.rpartition(' ')[0]} {tail.partition(' ')[2]}"
-    [(part, row)] = find(done, "short")
-    assert story(done, part, row)["stages"][-1]["dropped"] == [
-        {
-            "rule": "duplicates.contamination",
-            "value": None,
-            "bound": "what is left has not min_words = 1; "
-            "more than 10 pieces go, and those of fewer than 200 characters",
-        }
+    [document] = why(done, "short")
+    assert document.stages[-1].dropped == [
+        FailedRule(
+            rule="duplicates.contamination",
+            value=None,
+            bound="what is left has not min_words = 1; more than 10 pieces go, and those of fewer than 200 characters",
+        )
     ]
-    assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 3
-    [entry] = contaminated(done)["found"]
-    told = {place["id"]: (place["kept"], place["cut"]) for place in entry["documents"]}
-    assert told == {"long": (True, True), "other": (True, True), "short": (False, True)}
+    assert stats(done).cuts["decontaminate.cut"].documents == 3
+    [match] = contamination(done).matches
+    assert {holder.id: (holder.kept, holder.cut) for holder in match.documents} == {
+        "long": (True, True),
+        "other": (True, True),
+        "short": (False, True),
+    }
     done, reporter = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=2")
     assert reporter.steps == ["decontaminate.cut", "duplicates", "clean"]
     rows = {row["id"]: row for part in done.parts for row in pq.read_table(done.file("clean", part)).to_pylist()}
     assert rows["short"]["text"] == pages[2]["text"]  # three have its n-gram; two, the others
-    assert {place["id"] for place in contaminated(done)["found"][0]["documents"] if not place["cut"]} == {"short"}
+    assert {holder.id for holder in contamination(done).matches[0].documents if not holder.cut} == {"short"}
     assert len(rows["long"]["text"]) < len(pages[0]["text"])
     done, _ = go(tmp_path / "run", [tmp_path / "in.jsonl"], *sets, "decontaminate.max_documents=1")
     assert len(pq.read_table(done.root / "clean")) == 4
-    assert collect(done)["cuts"]["decontaminate.cut"]["documents"] == 0
+    assert stats(done).cuts["decontaminate.cut"].documents == 0
     with pytest.raises(UserError, match=r"decontaminate.threshold: one n-gram is enough"):
         go(tmp_path / "run", [tmp_path], *sets, "decontaminate.threshold=0.5")

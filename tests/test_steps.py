@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from pipeline.core.step import Failing, Step, fingerprint, plain
 from pipeline.errors import UserError
 from pipeline.filters.decisions import failing_rules
 from pipeline.filters.options import EditOptions
-from pipeline.report.diff import compare
-from pipeline.report.stats import collect
-from pipeline.report.tokens import find_token, open_shards
-from pipeline.report.why import find, sample, story
+from pipeline.report.diff import diff
+from pipeline.report.sample import sample
+from pipeline.report.stats import stats
+from pipeline.report.tokens import find_token
+from pipeline.report.why import FailedRule, why, why_token
 from pipeline.run import steps
+from pipeline.run.open_shards import open_shards
 from pipeline.run.run import open_run
 from pipeline.stages.clean import CLEAN
 from pipeline.stages.duplicates.signatures import SIGNATURES
@@ -82,26 +85,25 @@ def test_a_stage_that_nobody_has_written_yet(
     monkeypatch.setattr(steps, "STEPS", (*steps.STEPS[:place], PARITY, *steps.STEPS[place:]))
     done, worked = go(tmp_path / "run")
     assert "parity" in worked
-    account = collect(done)
-    names = [stage["name"] for stage in account["stages"]]
+    report = stats(done)
+    names = [stage.name for stage in report.stages]
     assert names.index("parity") == steps.stages().index("parity")
-    for stage, following in zip(account["stages"], account["stages"][1:], strict=False):
-        assert stage["in"] == stage["kept"] + stage["dropped"]
-        assert following["in"] == stage["kept"]
-    parity = next(stage for stage in account["stages"] if stage["name"] == "parity")
-    assert parity["rules"]["even"]["failed"] == parity["dropped"] > 5
+    for stage, following in pairwise(report.stages):
+        assert stage.entered == stage.kept + stage.dropped
+        assert following.entered == stage.kept
+    parity = next(stage for stage in report.stages if stage.name == "parity")
+    assert parity.rules["even"].failed == parity.dropped > 5
     clean = [url for part in done.parts for url in pq.read_table(done.file(CLEAN, part))["url"].to_pylist()]
     assert clean
     assert not [url for url in clean if url[-1] in "02468"]
 
-    [(part, row)] = find(done, "http://a.example/4")
-    told = story(done, part, row)
-    assert {"rule": "parity.even", "value": None, "bound": "URLs like [02468]$"} in [
-        failing for stage in told["stages"] for failing in stage["dropped"] or []
+    [document] = why(done, "http://a.example/4")
+    assert FailedRule(rule="parity.even", value=None, bound="URLs like [02468]$") in [
+        failure for stage in document.stages for failure in stage.dropped or ()
     ]
-    assert told["clean"] is None
+    assert document.clean is None
     assert len(list(sample(done, "parity.even", 3))) == 3
-    assert compare(usual, done)["first_because"]["parity.even"] > 5
+    assert diff(usual, done).first_because["parity.even"] > 5
 
 
 def drop_all(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
@@ -231,9 +233,8 @@ def test_every_token_of_a_cut_input_names_its_own_document(tmp_path: Path, go: G
     assert len(done.parts) > 5
     opened, _ = open_shards(done)
     for position in range(0, opened.splits["train"].tokens, 101):
-        place = find_token(done, "train", position)["document"]
-        part, row = done.locate(place["file"], place["row"])
-        assert story(done, part, row)["record"]["id"] == place["id"]
+        place = find_token(done, "train", position)
+        assert why_token(done, place).record.id == place.document.id
     with pytest.raises(IndexError, match="has no such row"):
         done.locate(0, 40)
 

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.cli.main import main
 from pipeline.config_file import load
+from pipeline.core.plain_values import plain_values
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.thresholds import best_cut, histograms, shortest
-from pipeline.report.suggest import _thinned, as_json, lines_to_paste, plot, suggest
+from pipeline.report.show_suggest import plot_suggestions
+from pipeline.report.suggest import _thinned, suggest
 from pipeline.run.runner import run
 
 NAN = math.nan
@@ -111,25 +114,35 @@ def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
     opened = run(
         tmp_path / "run", load(tmp_path / "a.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
     )
-    found = suggest(opened, [good], [], language=None, documents=1000, most=0.1)
-    assert (found["good"], found["bad"]) == (30, 20)
-    entries = {entry["signal"]: entry["cuts"] for entry in found["signals"]}
-    words = entries["words"][0]
+    report = suggest(opened, [good], [], language=None, documents=1000, max_good_dropped=0.1)
+    assert (report.good, report.bad) == (30, 20)
+    words = next(rule for rule in report.signals if rule.signal == "words").cuts[0]
     assert (words.side, words.good, words.bad) == ("min", 0.0, 1.0)
-    lines = lines_to_paste(found)
+    lines = report.lines_to_paste()
     assert any(line.startswith("stop_words = { min = ") for line in lines)
     (tmp_path / "b.toml").write_text(asked.format(bad) + "[quality]\n" + "\n".join(lines))
     again = run(
         tmp_path / "run", load(tmp_path / "b.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
     )
-    assert suggest(again, [good], [bad], language=None, documents=1000, most=0.1)["signals"][0]["cuts"][0].bad == 1.0
-    json.dumps(as_json(found), allow_nan=False)
+    best = suggest(again, [good], [bad], language=None, documents=1000, max_good_dropped=0.1).signals[0]
+    assert best.cuts[0].bad == 1.0
+    plain = plain_values(report)
+    assert list(plain["signals"][0]) == ["signal", "cuts", "edges", "good", "bad"]
+    json.dumps(plain, allow_nan=False)
     for language, refusal in (
         ("cy", "no good documents in cy"),
         ("eng", r"knows no language 'eng' \(did you mean en\?\)"),
     ):
         with pytest.raises(UserError, match=refusal):
-            suggest(again, [good], [], language=language, documents=10, most=0.1)
+            suggest(again, [good], [], language=language, documents=10, max_good_dropped=0.1)
     pytest.importorskip("matplotlib")
-    plot(found, tmp_path / "all.png")
+    plot_suggestions(report, tmp_path / "all.png")
     assert (tmp_path / "all.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_old_name_of_an_option_is_answered_with_the_new_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["suggest", "run", "--good", "good.txt", "--most", "0.05"])
+    assert stop.value.code == 2
+    expected = "error: suggest: --most is now called --max-good-dropped; give --max-good-dropped 0.05\n"
+    assert capsys.readouterr().err == expected

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.report.tokens import collect, find_token
+from pipeline.core.plain_values import plain_values
+from pipeline.report.tokens import LanguageFigures, find_token, tokens
 from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer
@@ -43,20 +44,20 @@ def test_a_token_leads_to_its_place_in_its_text(finished: Run) -> None:
     for name, split in opened.splits.items():
         ends = [row["start"] + row["length"] - 1 for row in opened.documents(name).to_pylist()]
         for position in [*range(0, split.tokens, 211), *ends[:3]]:
-            found = find_token(finished, name, position)
-            text = texts[found["document"]["id"]].encode()
-            start, end = found["text_start"], found["text_end"]
+            place = find_token(finished, name, position)
+            text = texts[place.document.id].encode()
+            start, end = place.text_start, place.text_end
             if start == end:
-                assert (found["id"], start) == (opened.end_of_text, len(text))
+                assert (place.id, start) == (opened.end_of_text, len(text))
                 assert position in ends
             else:
-                assert text[start:end].decode("utf-8", "backslashreplace") == found["bytes"]
-                assert found["before"].endswith(text[:start].decode()[-5:])
-                assert found["after"].startswith(text[end:].decode()[:5])
-            assert np.load(found["shard"])[found["offset"]] == found["id"]
+                assert text[start:end].decode("utf-8", "backslashreplace") == place.bytes
+                assert place.before.endswith(text[:start].decode()[-5:])
+                assert place.after.startswith(text[end:].decode()[:5])
+            assert np.load(place.shard)[place.offset] == place.id
 
 
-def test_why_token_tells_the_story_of_its_document(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_token_explains_its_document(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(finished.root)
     code, out, err = call(capsys, "why", root, "--token", "5000")
     assert (code, err) == (0, "")
@@ -64,11 +65,11 @@ def test_why_token_tells_the_story_of_its_document(finished: Run, capsys: pytest
     assert "train-00001.npy, offset 0" in out  # shards of 5,000 tokens
     assert "one.warc.gz, bytes" in out or "two.warc.gz, bytes" in out
     assert "quality: kept" in out
-    told = json.loads(call(capsys, "why", root, "--token", "0", "--split", "validation", "--json")[1])
-    assert len(told) == 1
-    assert told[0]["token"]["document"]["id"] == told[0]["record"]["id"]
-    assert told[0]["shards"]["split"] == "validation"
-    assert told[0]["shards"]["start"] == 0
+    documents = json.loads(call(capsys, "why", root, "--token", "0", "--split", "validation", "--json")[1])
+    assert len(documents) == 1
+    assert documents[0]["token"]["document"]["id"] == documents[0]["record"]["id"]
+    assert documents[0]["shards"]["split"] == "validation"
+    assert documents[0]["shards"]["start"] == 0
 
 
 @pytest.mark.parametrize(
@@ -95,33 +96,33 @@ def test_why_token_refuses_in_one_line(
 
 
 def test_the_account_of_tokens_adds_up(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    told = collect(finished)
+    report = tokens(finished)
     tokenizer = Tokenizer.from_file(finished.root / "tokenizer")
     texts = clean_texts(finished)
     encoded = {name: tokenizer.encode(text) for name, text in texts.items()}
-    tokens = sum(map(len, encoded.values()))
+    count = sum(map(len, encoded.values()))
     size = sum(len(text.encode()) for text in texts.values())
-    assert sum(split["documents"] for split in told["splits"].values()) == len(texts)
-    assert sum(split["tokens"] for split in told["splits"].values()) == tokens + len(texts)
-    assert told["languages"] == {
-        "en": {"documents": 24, "tokens": tokens + 24, "bytes": size, "bytes_per_token": size / tokens}
+    assert sum(split.documents for split in report.splits.values()) == len(texts)
+    assert sum(split.tokens for split in report.splits.values()) == count + len(texts)
+    assert report.languages == {
+        "en": LanguageFigures(documents=24, tokens=count + 24, bytes=size, bytes_per_token=size / count)
     }
     used = {number for ids in encoded.values() for number in ids}
     unused = [number for number in range(299) if number not in used]
-    assert told["unused"]["count"] == len(unused)
-    assert [entry["id"] for entry in told["unused"]["first"]] == unused[:20]
-    lengths = [entry["bytes"] for entry in told["longest"]]
+    assert report.unused.count == len(unused)
+    assert [entry.id for entry in report.unused.first] == unused[:20]
+    lengths = [entry.bytes for entry in report.longest]
     assert lengths == sorted((len(tokenizer.vocab[number]) for number in range(299)), reverse=True)[:20]
-    for entry in told["longest"]:
-        assert entry["count"] == sum(ids.count(entry["id"]) for ids in encoded.values())
-    for sample in told["samples"]:
-        assert texts[sample["id"]].startswith(sample["text"])
+    for entry in report.longest:
+        assert entry.count == sum(ids.count(entry.id) for ids in encoded.values())
+    for sample in report.samples:
+        assert texts[sample.id].startswith(sample.text)
 
     code, out, err = call(capsys, "tokens", str(finished.root))
     assert (code, err) == (0, "")
     for title in ("validation", "bytes/token", "longest tokens", f"unused tokens ({len(unused)})", "samples"):
         assert title in out
-    assert json.loads(call(capsys, "tokens", str(finished.root), "--json")[1]) == told
+    assert json.loads(call(capsys, "tokens", str(finished.root), "--json")[1]) == plain_values(report)
 
 
 def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:

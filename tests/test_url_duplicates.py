@@ -10,8 +10,8 @@ from pipeline.config_file import load
 from pipeline.core.ledger import read
 from pipeline.core.progress import Quiet
 from pipeline.filters.url import normalize, page_key
-from pipeline.report.stats import collect
-from pipeline.report.why import find, story
+from pipeline.report.stats import stats
+from pipeline.report.why import FailedRule, why
 from pipeline.run.run import Run
 from pipeline.run.runner import run
 
@@ -103,12 +103,13 @@ def test_one_page_of_a_url_stays(tmp_path: Path, policy: str, goes: dict[str, st
     assert sum(rules == [] for rules, _ in found.values()) == 9 - 1 - 3
     after = dropped(done, "language.decide")
     assert all((after[name][0] is None) == bool(rules) for name, (rules, _) in found.items())
-    stage = collect(done)["stages"][0]
-    assert (stage["in"], stage["kept"], stage["rules"]["url_duplicate"]["failed"]) == (9, 5, 3)
+    stage = stats(done).stages[0]
+    assert (stage.entered, stage.kept, stage.rules["url_duplicate"].failed) == (9, 5, 3)
     name, kept = next(iter(goes.items()))
-    ((part, row),) = find(done, name)
-    told = story(done, part, row)["stages"][0]["dropped"]
-    assert told == [{"rule": "extract.url_duplicate", "value": kept, "bound": f"duplicates = {policy}"}]
+    [document] = why(done, name)
+    assert document.stages[0].dropped == [
+        FailedRule(rule="extract.url_duplicate", value=kept, bound=f"duplicates = {policy}")
+    ]
 
 
 def test_workers_parts_and_memory_change_nothing(tmp_path: Path) -> None:
@@ -124,4 +125,4 @@ def test_without_it_there_is_no_such_step(tmp_path: Path) -> None:
     done = ran(tmp_path, "run", [])
     assert not (done.root / "ledger" / "extract.urls").exists()
     assert ("extract.urls", None) not in done.keys
-    assert collect(done)["stages"][0]["kept"] == 8
+    assert stats(done).stages[0].kept == 8

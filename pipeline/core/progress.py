@@ -1,4 +1,4 @@
-"""What a person sees while a run works: bars on a terminal, plain lines elsewhere. Nothing here reaches the output."""
+"""What a person sees while a run works: bars on a terminal, plain lines elsewhere. Nothing of it enters the products."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ PLAIN_LINE_EVERY = 10.0  # seconds
 
 
 class _Speed(ProgressColumn):
-    """Documents a second since the step began."""
+    """Documents per second since the step began."""
 
     def render(self, task: Task) -> Text:
         rows = task.fields.get("rows", 0)
@@ -31,12 +31,12 @@ class Display:
         self._task: Any = None
         self._title = ""
         self._total = 0
-        self._began = self._told = 0.0
+        self._began = self._last_line = 0.0
 
     def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
         """A step starts."""
         self._title, self._total = step.title, total
-        self._began = self._told = time.monotonic()
+        self._began = self._last_line = time.monotonic()
         if not self.console.is_terminal:
             return
         self._bar = Progress(
@@ -56,22 +56,21 @@ class Display:
         """Rows and units done so far."""
         if self._bar:
             self._bar.update(self._task, completed=units, rows=rows)
-        elif time.monotonic() - self._told > PLAIN_LINE_EVERY:
-            self._told = time.monotonic()
-            seconds = self._told - self._began
-            left = (
+        elif self._is_time_for_a_line():
+            seconds = self._last_line - self._began
+            remaining = (
                 f", about {seconds * (self._total - units) / units:,.0f} s left"
                 if units and self._total > units
                 else ""
             )
-            self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{left}")
+            self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{remaining}")
 
     def end(self, step: Step, rows: int, seconds: float) -> None:
         """The step is done."""
         self._stop()
         speed = f", {rows / seconds:,.0f}/s" if seconds > 0.5 and step.name != "train" else ""
-        what = "steps" if step.name == "train" else "documents"
-        self._line(f"[green]✓[/] {step.title:<20} {rows:,} {what} in {seconds:,.1f} s{speed}")
+        unit = "steps" if step.name == "train" else "documents"
+        self._line(f"[green]✓[/] {step.title:<20} {rows:,} {unit} in {seconds:,.1f} s{speed}")
 
     def note(self, text: str) -> None:
         """One line worth reading."""
@@ -84,14 +83,21 @@ class Display:
             loss += f", validation {progress.validation_loss:.3f}"
         if self._bar:
             self._bar.update(self._task, completed=progress.step, total=progress.steps, extra=loss)
-        elif time.monotonic() - self._told > PLAIN_LINE_EVERY:
-            self._told = time.monotonic()
-            left = (self._told - self._began) * (progress.steps - progress.step) / max(1, progress.step)
-            self._line(f"train model: step {progress.step:,} of {progress.steps:,}, {loss}, about {left:,.0f} s left")
+        elif self._is_time_for_a_line():
+            seconds = (self._last_line - self._began) * (progress.steps - progress.step) / max(1, progress.step)
+            self._line(
+                f"train model: step {progress.step:,} of {progress.steps:,}, {loss}, about {seconds:,.0f} s left"
+            )
 
     def close(self) -> None:
-        """Take the bar away, whatever happened."""
+        """Remove the bar, also after an error."""
         self._stop()
+
+    def _is_time_for_a_line(self) -> bool:
+        if time.monotonic() - self._last_line <= PLAIN_LINE_EVERY:
+            return False
+        self._last_line = time.monotonic()
+        return True
 
     def _stop(self) -> None:
         if self._bar:
@@ -109,7 +115,7 @@ def safe(text: str) -> str:
 
 
 class Quiet:
-    """A Reporter for runs from Python: it shows nothing, and remembers the notes, and which steps had how many parts to do."""
+    """A Reporter for runs from Python: it shows nothing. It keeps the notes, and how many parts each step had to do."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -125,14 +131,14 @@ class Quiet:
         self.pending[step.name] = pending
 
     def advance(self, rows: int, units: int) -> None:
-        """Not told."""
+        """Shown nowhere."""
 
     def end(self, step: Step, rows: int, seconds: float) -> None:
-        """Not told."""
+        """Shown nowhere."""
 
     def note(self, text: str) -> None:
         """One line worth reading."""
         self.notes.append(text)
 
     def on_train(self, progress: Any) -> None:
-        """Not told."""
+        """Shown nowhere."""

@@ -1,8 +1,8 @@
-"""An honest web archive for the demo: real HTTP traffic with a web of our own, recorded by warcio.
+"""A web archive for the demo: real HTTP traffic with a small web of our own, recorded by warcio.
 
-The repository carries no page of somebody else. So a server on 127.0.0.1 serves the pages of `configs/sample-web`
+The repository holds no pages of other people. So a server on 127.0.0.1 serves the pages of `configs/sample-web`
 and the documentation of the user's own Python, a client asks for each of them over a socket, and the bytes of both
-sides go into a WARC file as they crossed the wire.
+sides go into a WARC file as they were sent.
 """
 
 import os
@@ -34,7 +34,7 @@ class CrawlSummary:
     """What a crawl recorded: `bytes` is the archive's size, `records` counts warcinfo, requests and responses."""
 
     path: Path
-    sample_pages: int  # 0 also where there is no sample web: a wheel does not carry it
+    sample_pages: int  # 0 also where there is no sample web: a wheel does not hold it
     python_pages: int
     records: int
     bytes: int
@@ -56,12 +56,12 @@ def crawl(
 ) -> CrawlSummary:
     """Serve the sample web and this Python's documentation, fetch every page, and record the traffic in `out`.
 
-    `site` is a folder as `pipeline.demo.sample_server` reads it (the checkout's sample web by default; none where the
-    checkout is not there), `modules` the only modules to document (all of the standard library by default), `date`
-    (now) the time that the archive states, in UTC: with the same one the same bytes come out. `progress` is told
-    (pages done, pages in all). `out` appears whole or not at all.
+    `site` is a folder as `pipeline.demo.sample_server` reads it (the checkout's sample web by default; without a
+    checkout none), `modules` the only modules to document (all of the standard library by default), `date`
+    (now) the time that the archive states, in UTC: with the same one the same bytes come out. `progress` is called
+    with (pages done, pages in all). `out` appears whole or not at all.
 
-    Raises UserError where `out` cannot be written, is no `.warc.gz`, or there is nothing to crawl.
+    UserError where `out` cannot be written or does not end in `.warc.gz`, and where there is nothing to crawl.
     """
     if not out.name.endswith(".warc.gz"):
         raise UserError(f"{out}: the archive's name must end in .warc.gz")
@@ -69,7 +69,7 @@ def crawl(
         site = SAMPLE_WEB
     moment = (date or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
     partial = out.with_name(f".{out.name}.partial")
-    with _writing(out):  # what cannot be written is better known before the work
+    with _writing(out):  # fails before the work where it cannot be written
         partial.write_bytes(b"")
     try:
         answers = load_site(site) if site else {}
@@ -138,7 +138,7 @@ class Recorder:
 
 
 def fetch_all(urls: Sequence[str], port: int) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield (url, request, response) as bytes on the wire; one connection for neighbours of one host."""
+    """Yield (url, request, response), with their bytes as sent; one connection for a series of URLs of one host."""
     for host, of_host in groupby(urls, key=lambda url: urlsplit(url).netloc):
         with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
             for url in of_host:
@@ -153,7 +153,7 @@ def _request(host: str, target: str) -> bytes:
 
 
 def read_response(stream: BinaryIO) -> bytes:
-    """Read one HTTP/1.1 response off the stream, to its last byte and no further, and return it as it came."""
+    """Read one HTTP/1.1 response from the stream, no byte more, and return it unchanged."""
     parts = [_line(stream)]
     while parts[-1] != b"\r\n":
         parts.append(_line(stream))

@@ -1,4 +1,4 @@
-"""Pages from the documentation that the user's own Python carries, for the demo's archive.
+"""Pages from the documentation of the user's own Python, for the demo's archive.
 
 Three kinds, for each module of the standard library or topic of its reference manual:
 
@@ -27,9 +27,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-# These open windows, print, need a display or are not there to be read.
+# These open windows, print, need a display or are not documents.
 SKIPPED = {
     *("__main__", "antigravity", "ensurepip", "idlelib", "lib2to3", "msilib", "pydoc_data", "test", "this"),
     *("tkinter", "turtle", "turtledemo", "venv"),
@@ -50,22 +49,22 @@ def stdlib_modules() -> list[str]:
     Found in the file system, without importing any. The codecs under `encodings` are tables, not documents.
     """
     library = sysconfig.get_path("stdlib")
-    names, found = [name for name in sys.stdlib_module_names if name not in SKIPPED], []
+    names, modules = [name for name in sys.stdlib_module_names if name not in SKIPPED], []
     while names:
         name = names.pop()
         if any(part.startswith("_") or part in ("test", "tests") for part in name.split(".")):
             continue
-        found.append(name)
+        modules.append(name)
         if name != "encodings":
             names += [sub.name for sub in pkgutil.iter_modules([f"{library}/{name.replace('.', '/')}"], f"{name}.")]
-    return sorted(found)
+    return sorted(modules)
 
 
 def python_pages(modules: Sequence[str] | None = None) -> dict[str, str]:
     """Return the pages of the modules (all of the standard library's, and the topics, by default) by path.
 
-    A module that cannot be imported here (another platform's) has no page; nor has one that ends or hangs the child:
-    the next child goes on behind it.
+    A module that cannot be imported (another platform's) has no page; nor has one that ends or hangs the child: the next
+    child continues with the module after it.
     """
     pending = [TOPICS, *stdlib_modules()] if modules is None else list(modules)
     pages: dict[str, str] = {}
@@ -98,16 +97,16 @@ def _run_child(folder: str, names: Sequence[str]) -> None:
 
 
 def _child() -> None:
-    order = json.load(sys.stdin)
-    folder = Path(order["folder"])
-    private = _private_paths(order["home"], order["folder"])
+    settings = json.load(sys.stdin)
+    folder = Path(settings["folder"])
+    private = _private_paths(settings["home"], settings["folder"])
     # What pydoc prints of `os` and `sys` is this process: leave nothing of the user's in it.
     os.environ.clear()
     vars(sys.modules.get("posix", sys.modules.get("nt")))["environ"].clear()
     sys.argv, sys.orig_argv = [""], [""]
     for kind in (PYDOC, LIBRARY, LANGUAGE):
         (folder / kind).mkdir(parents=True)
-    for number, name in enumerate(order["names"]):
+    for number, name in enumerate(settings["names"]):
         for path, page in _topic_pages() if name == TOPICS else _module_pages(name):
             (folder / path).write_text(_without(private, page), "utf-8")
         (folder / f"{number}.done").touch()
@@ -136,7 +135,7 @@ def _without(private: list[tuple[str, str]], page: str) -> str:
 def _module_pages(name: str) -> Iterator[tuple[str, str]]:
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit):  # whatever a module says instead of being imported: it has no page here
+    except (Exception, SystemExit):  # any failure of an import: the module has no page
         return
     yield f"{PYDOC}/{name}.html", pydoc.html.page(pydoc.describe(module), pydoc.html.document(module, name))
     if blocks := list(_library_blocks(module)):
@@ -152,22 +151,22 @@ def _library_blocks(module: ModuleType) -> Iterator[str]:
     """Yield the module's docstrings as HTML: its own, then those of its public classes, methods and functions."""
     seen: set[str] = set()
     yield from _documented(module.__name__, module, 1, seen)
-    for name, thing in sorted(vars(module).items()):
-        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+    for name, value in sorted(vars(module).items()):
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
             continue
-        if inspect.isclass(thing):
-            yield from _documented(name, thing, 2, seen)
-            for member, value in sorted(vars(thing).items()):
-                function = getattr(value, "__func__", value)
+        if inspect.isclass(value):
+            yield from _documented(name, value, 2, seen)
+            for member, attribute in sorted(vars(value).items()):
+                function = getattr(attribute, "__func__", attribute)
                 if not member.startswith("_") and (inspect.isroutine(function) or isinstance(function, property)):
                     yield from _documented(f"{name}.{member}", function, 3, seen)
-        elif inspect.isroutine(thing):
-            yield from _documented(name, thing, 2, seen)
+        elif inspect.isroutine(value):
+            yield from _documented(name, value, 2, seen)
 
 
-def _documented(name: str, thing: Any, level: int, seen: set[str]) -> Iterator[str]:
-    """Yield a heading and the paragraphs of a docstring that this page has not told before; no heading over nothing."""
-    text = inspect.cleandoc(thing.__doc__) if isinstance(thing.__doc__, str) else ""
+def _documented(name: str, value: object, level: int, seen: set[str]) -> Iterator[str]:
+    """Yield a heading and the paragraphs of a docstring that the page does not have yet; nothing where there are none."""
+    text = inspect.cleandoc(value.__doc__) if isinstance(value.__doc__, str) else ""
     new = [block for block in _blocks(text) if block not in seen]
     if not new:
         return
@@ -191,10 +190,10 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _is_prose(paragraph: str) -> bool:
-    """Whether these are sentences, and not a signature, an example or a table.
+    """Whether these are sentences, rather than a signature, an example or a table.
 
-    With more than 0.35 marks a word, too much of it is code; the most text passes Gopher's `alpha_word_ratio` there
-    (of 0.25, 0.32, 0.35, 0.4 and no bound, with Python 3.11).
+    With more than 0.35 punctuation marks per word, too much of it is code. Of the bounds 0.25, 0.32, 0.35, 0.4 and none,
+    0.35 leaves the most text that passes Gopher's `alpha_word_ratio` (with Python 3.11).
     """
     words, marks = len(paragraph.split()), len(re.findall(r"[^\w\s]", paragraph))
     return words >= 5 and paragraph[-1] in ".:?!" and ">>>" not in paragraph and marks <= 0.35 * words

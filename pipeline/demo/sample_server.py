@@ -1,8 +1,8 @@
-"""A small web on 127.0.0.1: a folder of pages under fictional hosts, answered as `site.toml` says.
+"""A small web on 127.0.0.1: a folder of pages under fictional hosts, served as `site.toml` says.
 
 A site is a folder of folders: `garden-notes.example/compost.html` answers `http://garden-notes.example/compost.html`
 (and `index.html` answers `/`). A file is served with status 200 and the content type of its suffix, as UTF-8, unless
-`site.toml` says otherwise; a path that only `site.toml` names (an error page, a redirect) is an answer as well.
+`site.toml` says otherwise; a path that only `site.toml` names (an error page, a redirect) is answered too.
 """
 
 import gzip
@@ -40,13 +40,13 @@ NOT_SERVED = {"site.toml", "README.md"}
 KEYS: dict[str, type] = {
     "status": int,  # of the answer; 200
     "file": str,  # what to serve, from the site's folder; the path itself
-    "hex": str,  # the body itself, where it is no text
+    "hex": str,  # the body itself, where it is not text
     "content_type": str,  # the header, with or without a charset; "" leaves it out
     "encoding": str,  # the page's bytes, whatever the header claims; "utf-8"
-    "coding": str,  # content coding: one of CODINGS
+    "coding": str,  # content coding, one of CODINGS
     "chunked": bool,  # transfer coding
     "location": str,  # of a redirect
-    "nested": int,  # wrap the page's body in so many <div>
+    "nested": int,  # wrap the page's body in this many <div>
 }
 
 
@@ -60,7 +60,7 @@ class Answer:
     chunked: bool = False
 
     def wire(self, date: str) -> bytes:
-        """Return the whole response as it goes over the wire, with `date` as its Date header."""
+        """Return the whole response as it is sent, with `date` as its Date header."""
         framing = ("Transfer-Encoding", "chunked") if self.chunked else ("Content-Length", str(len(self.body)))
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in (("Date", date), *self.headers, framing)]
@@ -68,13 +68,13 @@ class Answer:
 
 
 def html_answer(page: str) -> Answer:
-    """Return the plain answer: status 200, HTML in UTF-8 and saying so."""
+    """Return a plain answer: status 200, HTML in UTF-8, declared as such."""
     return Answer(body=page.encode(), headers=(("Content-Type", CONTENT_TYPES[".html"]),))
 
 
 def chunks(body: bytes) -> bytes:
     """Return `body` in HTTP/1.1's chunked transfer coding."""
-    parts = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
+    parts = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
 
 
@@ -84,7 +84,7 @@ def load_site(site: Path) -> dict[str, Answer]:
     Raises UserError where the folder is missing, or `site.toml` names an unknown key, file, coding or encoding.
     """
     if not site.is_dir():
-        raise UserError(f"{site}: no such folder; a site is a folder with one folder a host")
+        raise UserError(f"{site}: no such folder; a site is a folder with one folder per host")
     table: dict[str, Any] = {}
     if (site / "site.toml").exists():
         try:
@@ -127,7 +127,7 @@ def _body(site: Path, path: str, entry: dict[str, Any]) -> bytes:
     text = (site / entry.get("file", path)).read_text("utf-8")
     if depth := entry.get("nested"):
         text = text.replace("<body>", "<body>" + "<div>" * depth).replace("</body>", "</div>" * depth + "</body>")
-    # A letter that the encoding lacks becomes a character reference, as an editor of the time would have saved it.
+    # A letter that the encoding lacks becomes a character reference, as an editor would have saved it.
     body = text.encode(entry.get("encoding", "utf-8"), "xmlcharrefreplace")
     return CODINGS[entry["coding"]](body) if "coding" in entry else body
 
@@ -136,9 +136,9 @@ def _body(site: Path, path: str, entry: dict[str, Any]) -> bytes:
 def serve(answers: Mapping[str, Answer], date: str) -> Iterator[int]:
     """Answer the URLs on 127.0.0.1 until the `with` block ends; yields the port.
 
-    The Host header says which of the fictional hosts is meant. Whatever is not in `answers` is a 404.
+    The Host header names the fictional host. Any other URL is answered with 404.
     """
-    nothing = Answer(status=404, body=b"Not found\n", headers=(("Content-Type", "text/plain"),))
+    not_found = Answer(status=404, body=b"Not found\n", headers=(("Content-Type", "text/plain"),))
 
     class Handler(BaseHTTPRequestHandler):
         """Answers GET from the table, over connections that stay open."""
@@ -149,10 +149,10 @@ def serve(answers: Mapping[str, Answer], date: str) -> Iterator[int]:
         def do_GET(self) -> None:
             """Write the answer in one go."""
             url = f"http://{self.headers.get('Host', '')}{self.path}"
-            self.wfile.write(answers.get(url, nothing).wire(date))
+            self.wfile.write(answers.get(url, not_found).wire(date))
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the terminal is the user's."""
+            """Log nothing: the terminal is the user's."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = False  # so that closing waits for the last connection

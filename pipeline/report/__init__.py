@@ -1,1 +1,1 @@
-"""Looking at a run: what it found, and showing that on a terminal."""
+"""Looking at a run: NAME.py finds a report in the files on disk, show_NAME.py shows it on a terminal."""

@@ -1,21 +1,17 @@
-"""A look at what the duplicates stage did: the largest clusters, pairs side by side, and how much the bands find."""
+"""What the duplicates stage did: the largest clusters, pairs side by side, and how many similar pairs the bands find."""
 
 import difflib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.core.ledger import Part, read
-from pipeline.core.progress import safe
 from pipeline.errors import UserError
-from pipeline.report.why import find, row_of, text_of
+from pipeline.report.rows import find, find_ids, rows_of, texts_of
 from pipeline.run.run import Run, earlier_runs
 from pipeline.stages.duplicates.outcome import DUPLICATES
 from pipeline.stages.duplicates.signatures import SIGNATURES, band_names
@@ -23,195 +19,288 @@ from pipeline.stages.duplicates.verify import DOCUMENTS
 from pipeline.stages.extract import EXTRACT
 
 LARGEST = 10
-MEASURED = 1_000  # documents among which all pairs are compared
-SPAN = 160  # characters shown of a differing span
-SPANS = 6
-WORDS = 3_000  # of a text that are compared word by word
+"""Clusters listed."""
+MEASURED = 1_000
+"""Documents among which all pairs are compared."""
+WORDS = 3_000
+"""Words of a text that are compared one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A document of a pair."""
+
+    id: str
+    url: str | None
+    date: str | None
+    text: str | None
+    """As it was compared: what the edits have left, or what was extracted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A dropped document and the kept one it goes for; texts are None where nobody has them any more."""
+    """A dropped document and the kept one that it is a copy of."""
 
     rule: str
+    """"exact", "minhash" or another rule of the stage."""
     similarity: float | None
-    dropped: dict[str, Any]
-    kept: dict[str, Any] | None
+    """Jaccard similarity, where the two were compared."""
+    dropped: Document
+    kept: Document | None
+    """None where neither this run nor one it was run against has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A kept document and its copies."""
+
+    id: str
+    """Of the kept document."""
+    size: int
+    """Documents, the kept one among them."""
+    url: str | None
+    """Of the kept document; None where it has none, or is not in this run or those it was run against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """Pairs of one range of similarity."""
+
+    low: float
+    """The smallest similarity of the bin, which is 0.1 wide."""
+    pairs: int
+    proposed: float
+    """Share of the pairs that the bands proposed."""
+    predicted: float
+    """Share that they should propose: the S-curve 1 - (1 - s ^ rows) ^ bands, over the pairs' similarities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandReport:
+    """Among a sample of documents, every pair's exact Jaccard similarity beside what the bands proposed."""
+
+    documents: int
+    """Different texts in the sample."""
+    pairs: int
+    threshold: float
+    """Pairs of this similarity or more are duplicates."""
+    similar: int
+    """Pairs at or above the threshold."""
+    proposed: int
+    """Pairs that the bands proposed."""
+    both: int
+    """Pairs that are similar and were proposed."""
+    bins: tuple[Bin, ...]
+    """Of similarity 0.1 and more; empty bins are left out."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the similar pairs that were proposed; NaN where there are none."""
+        return self.both / self.similar if self.similar else float("nan")
+
+    @property
+    def precision(self) -> float:
+        """Share of the proposed pairs that are similar; NaN where there are none."""
+        return self.both / self.proposed if self.proposed else float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """An overview of the stage."""
+
+    run: str
+    """The run directory."""
+    clusters: tuple[Cluster, ...]
+    """The `LARGEST` largest."""
+    bands: BandReport
+
+
+def duplicates(run: Run) -> Duplicates:
+    """The largest clusters, and how well the bands find similar pairs. UserError where duplicates are not decided."""
+    check_decided(run)
+    sizes = largest_clusters(run)
+    documents = _documents_by_id(run, [name for name, _ in sizes], texts=False)
+    clusters = tuple(
+        Cluster(id=name, size=size, url=documents[name].url if name in documents else None) for name, size in sizes
+    )
+    return Duplicates(run=str(run.root), clusters=clusters, bands=measure_bands(run))
 
 
 def check_decided(run: Run) -> None:
-    """The run has come as far as its duplicates."""
+    """UserError where the run has not finished its duplicates stage."""
     if not run.is_done(DUPLICATES):
         raise UserError(f"{run.root}: its duplicates are not decided; python -m pipeline run goes on")
 
 
 def dropped_rows(run: Run) -> Iterator[tuple[Part, pa.Table]]:
-    """The rows that went for another document, a part at a time, with their place."""
+    """The documents dropped as copies, a part at a time: cluster, cluster_size, similarity, reason, row."""
     for part in run.parts:
         table = read(run.file(DOCUMENTS, part), ["cluster", "cluster_size", "similarity", "reason"])
-        goes = pc.is_valid(table["reason"])
         table = table.append_column("row", pa.array(np.arange(len(table))))
-        yield part, table.filter(goes)
+        yield part, table.filter(pc.is_valid(table["reason"]))
 
 
 def largest_clusters(run: Run) -> list[tuple[str, int]]:
     """(kept document's id, size), the largest first."""
     sizes: dict[str, int] = {}
     for _, table in dropped_rows(run):
-        best = table.sort_by([("cluster_size", "descending"), ("cluster", "ascending")])
-        seen = dict(zip(best["cluster"].to_pylist(), best["cluster_size"].to_pylist(), strict=True))
-        sizes = dict(sorted((sizes | seen).items(), key=lambda entry: (-entry[1], entry[0]))[:LARGEST])
+        by_size = table.sort_by([("cluster_size", "descending"), ("cluster", "ascending")])
+        sizes |= dict(zip(by_size["cluster"].to_pylist(), by_size["cluster_size"].to_pylist(), strict=True))
+        sizes = dict(sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))[:LARGEST])
     return list(sizes.items())
 
 
-def pairs(run: Run, *, cluster: str | None = None, url: str | None = None, count: int = 20) -> Iterator[Pair]:
-    """Dropped documents beside the kept ones: of a cluster, of a URL or id, or a fixed choice by the hash of their ids."""
-    places = set(find(run, url)) if url else None
-    if places is not None and not places:
+def duplicate_pairs(run: Run, *, cluster: str | None = None, url: str | None = None, count: int = 20) -> Iterator[Pair]:
+    """At most `count` dropped documents beside the kept ones: of a cluster, of a URL or id, or of the whole run.
+
+    The choice is by the hash of part and row, so that it is the same each time. UserError where nothing was dropped.
+    """
+    check_decided(run)
+    of_url = set(find(run, url)) if url else None
+    if of_url is not None and not of_url:
         raise UserError(f"--url {url}: no such URL or document id in {run.root}")
     chosen: list[tuple[bytes, Part, int]] = []
     for part, table in dropped_rows(run):
         if cluster:
             table = table.filter(pc.equal(table["cluster"], cluster))
         for row in table["row"].to_pylist():
-            if places is None or (part, row) in places:
+            if of_url is None or (part, row) in of_url:
                 chosen.append((hashlib.blake2b(f"{part.name} {row}".encode()).digest(), part, row))
         chosen = sorted(chosen, key=lambda entry: entry[0])[:count]
     if not chosen:
-        what = f"--cluster {cluster}" if cluster else f"--url {url}" if url else str(run.root)
-        raise UserError(f"{what}: the duplicates stage dropped nothing there")
-    for _, part, row in chosen:
-        decided = row_of(run, DOCUMENTS, part, row)
-        assert decided is not None
+        where = f"--cluster {cluster}" if cluster else f"--url {url}" if url else str(run.root)
+        raise UserError(f"{where}: the duplicates stage dropped nothing there")
+    places = [(part, row) for _, part, row in chosen]
+    decisions = {
+        (part, row): decision
+        for part, rows in _by_part(places)
+        for row, decision in zip(rows, rows_of(run, DOCUMENTS, part, rows) or (), strict=True)
+    }
+    dropped = _documents_at(run, places)
+    kept = _documents_by_id(run, [decision["cluster"] for decision in decisions.values()])
+    for place in places:
+        decision = decisions[place]
         yield Pair(
-            rule=decided["reason"],
-            similarity=decided["similarity"],
-            dropped=_record_at(run, part, row),
-            kept=_record(run, decided["cluster"]),
+            rule=decision["reason"],
+            similarity=decision["similarity"],
+            dropped=dropped[place],
+            kept=kept.get(decision["cluster"]),
         )
 
 
-def _record(run: Run, document: str) -> dict[str, Any] | None:
-    """The extract of a document by its id, in this run or in those it was run against."""
-    for place in (run, *earlier_runs(run.config)):
-        for part, row in find(place, document):
-            return _record_at(place, part, row)
-    return None
+def _by_part(places: Iterable[tuple[Part, int]]) -> list[tuple[Part, list[int]]]:
+    """(part, row) by part, so that each of a part's files is opened once for all of its rows."""
+    rows: dict[int, tuple[Part, list[int]]] = {}
+    for part, row in places:
+        rows.setdefault(part.index, (part, []))[1].append(row)
+    return list(rows.values())
 
 
-def _record_at(run: Run, part: Part, row: int) -> dict[str, Any]:
-    """The extract of a row, with its text as it was compared."""
-    record = row_of(run, EXTRACT, part, row)
-    assert record is not None
-    return record | {"text": text_of(run, part, row)}
+def _documents_at(
+    run: Run, places: Iterable[tuple[Part, int]], *, texts: bool = True
+) -> dict[tuple[Part, int], Document]:
+    """The documents of these rows (part, row), with their texts or without."""
+    documents = {}
+    for part, rows in _by_part(places):
+        names = rows_of(run, EXTRACT, part, rows, ["id", "url", "date"])
+        assert names is not None
+        columns = texts_of(run, part, rows) if texts else [None] * len(rows)
+        for row, name, text in zip(rows, names, columns, strict=True):
+            documents[part, row] = Document(**name, text=text)
+    return documents
+
+
+def _documents_by_id(run: Run, ids: Sequence[str], *, texts: bool = True) -> dict[str, Document]:
+    """Documents by id, of this run or else of those it was run against; those that none of them has are left out."""
+    documents: dict[str, Document] = {}
+    for source in (run, *earlier_runs(run.config)):
+        places = find_ids(source, set(ids) - set(documents))
+        by_place = _documents_at(source, places.values(), texts=texts)
+        documents |= {name: by_place[place] for name, place in places.items()}
+    return documents
 
 
 def differing_spans(kept: str, dropped: str) -> list[tuple[str, str]]:
-    """What stands in one text only, word by word: (in the kept one, in the dropped one)."""
-    one, other = kept.split()[:WORDS], dropped.split()[:WORDS]
-    matcher = difflib.SequenceMatcher(a=one, b=other, autojunk=False)
-    return [(" ".join(one[a:b]), " ".join(other[c:d])) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+    """Where the texts differ, word by word: (words of the kept one, words of the dropped one)."""
+    words = kept.split()[:WORDS], dropped.split()[:WORDS]
+    matcher = difflib.SequenceMatcher(a=words[0], b=words[1], autojunk=False)
+    return [
+        (" ".join(words[0][a:b]), " ".join(words[1][c:d]))
+        for tag, a, b, c, d in matcher.get_opcodes()
+        if tag != "equal"
+    ]
 
 
-def show_pair(pair: Pair, console: Console) -> None:
-    """Kept and dropped side by side: where they are from, how alike they are, where they differ."""
-    from pipeline.filters.minhash import jaccard
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signed:
+    """A document of the sample: the hash of its content, its key in each band, its text."""
 
-    alike = "not compared" if pair.similarity is None else f"similarity {pair.similarity:.3f}"
-    if pair.kept is None:
-        console.print(
-            f"[bold]{safe(pair.dropped['url'])}[/]: duplicates.{pair.rule}, {alike}; the kept one is not here"
-        )
-        return
-    texts = pair.kept["text"] or "", pair.dropped["text"] or ""
-    if pair.similarity is None:
-        alike = f"not compared when it was dropped; word 5-grams: {jaccard(*texts):.3f}"
-    table = Table("kept", "dropped", title=f"duplicates.{pair.rule}: {alike}", title_justify="left", expand=True)
-    table.add_row(*(safe(f"{record['url']}\n{record['id']}  {record['date']}") for record in (pair.kept, pair.dropped)))
-    table.add_row(*(f"{len(text):,} characters, {len(text.split()):,} words" for text in texts), end_section=True)
-    spans = differing_spans(*texts)
-    for span in spans[:SPANS]:
-        table.add_row(*(safe(text[:SPAN] + ("…" if len(text) > SPAN else "")) for text in span))
-    if not spans:
-        table.add_row("(the same words)", "(the same words)")
-    if len(spans) > SPANS:
-        table.add_row(f"… {len(spans) - SPANS:,} more places", "")
-    console.print(table)
+    content_hash: bytes
+    keys: tuple[object, ...]
+    text: str
 
 
-def measure(run: Run) -> dict[str, Any]:
-    """Among a sample of documents, every pair's exact Jaccard similarity beside what the bands proposed.
-
-    `{"documents", "pairs", "similar", "proposed", "both", "bins": [(low, pairs, proposed share, predicted share)]}`.
-    """
+def measure_bands(run: Run) -> BandReport:
+    """Compare all pairs of a fixed sample of `MEASURED` different texts, and count which of them the bands proposed."""
     from pipeline.filters.dedup.shingles import shingle_hashes
     from pipeline.filters.dedup.verify import jaccard_of_sorted
     from pipeline.filters.minhash import candidate_probability
 
     options = run.config.duplicates
-    names = band_names(options.bands)
-    chosen: list[tuple[bytes, list[Any], str]] = []
+    sample = _signed_sample(run)
+    texts = [document.text for document in sample]
+    sets = [np.unique(hashes) for hashes in shingle_hashes(texts, options.ngram, options.unit)]
+    pairs, proposed_pairs, predicted = [0] * 10, [0] * 10, [0.0] * 10  # by bin
+    similar = proposed = both = 0
+    for i in range(len(sample)):
+        for j in range(i):
+            meet = any(a == b for a, b in zip(sample[i].keys, sample[j].keys, strict=True))
+            smaller, larger = sorted((sets[i].size, sets[j].size))
+            if not meet and smaller < 0.1 * larger:
+                continue  # their similarity is below 0.1
+            similarity = float(jaccard_of_sorted(sets[i], sets[j]))
+            proposed += meet
+            similar += similarity >= options.threshold
+            both += meet and similarity >= options.threshold
+            if similarity < 0.1:
+                continue
+            tenth = min(9, int(similarity * 10))
+            pairs[tenth] += 1
+            proposed_pairs[tenth] += meet
+            predicted[tenth] += float(candidate_probability(similarity, options.bands, options.rows))
+    return BandReport(
+        documents=len(sample),
+        pairs=len(sample) * (len(sample) - 1) // 2,
+        threshold=options.threshold,
+        similar=similar,
+        proposed=proposed,
+        both=both,
+        bins=tuple(
+            Bin(
+                low=number / 10,
+                pairs=count,
+                proposed=proposed_pairs[number] / count,
+                predicted=predicted[number] / count,
+            )
+            for number, count in enumerate(pairs)
+            if count
+        ),
+    )
+
+
+def _signed_sample(run: Run) -> list[_Signed]:
+    """The `MEASURED` different texts of the smallest content hashes, among those that came to the stage."""
+    names = band_names(run.config.duplicates.bands)
+    sample: dict[bytes, _Signed] = {}
     for part in run.parts:
-        signed = read(run.file(SIGNATURES, part), ["content_hash", *names])
+        signatures = read(run.file(SIGNATURES, part), ["content_hash", *names])
         decided = read(run.file(DUPLICATES, part), ["dropped"])["dropped"]
         texts = pa.chunked_array(run.part_files(DOCUMENTS, part).texts(), pa.string())
-        alive = pc.indices_nonzero(pc.and_(pc.is_valid(decided), pc.is_valid(signed[names[0]])))
-        taken = signed.take(alive)
-        keys = list(zip(*(taken[name].to_pylist() for name in names), strict=True))
-        hashes = taken["content_hash"].to_pylist()
-        rows = zip(hashes, keys, alive.to_pylist(), strict=True)
-        chosen += [(digest, list(key), str(texts[row])) for digest, key, row in sorted(rows)[:MEASURED]]
-        chosen = sorted({entry[0]: entry for entry in chosen}.values(), key=lambda entry: entry[0])[:MEASURED]
-    sets = [np.unique(found) for found in shingle_hashes([text for _, _, text in chosen], options.ngram, options.unit)]
-    bins = [[0, 0, 0.0] for _ in range(10)]
-    similar = proposed = both = 0
-    for i in range(len(chosen)):
-        for j in range(i):
-            sizes = sorted((sets[i].size, sets[j].size))
-            met = any(a == b for a, b in zip(chosen[i][1], chosen[j][1], strict=True))
-            if not met and sizes[0] < 0.1 * sizes[1]:
-                continue
-            value = float(jaccard_of_sorted(sets[i], sets[j]))
-            proposed += met
-            similar += value >= options.threshold
-            both += met and value >= options.threshold
-            if value < 0.1:
-                continue
-            place = bins[min(9, int(value * 10))]
-            place[0] += 1
-            place[1] += met
-            place[2] += float(candidate_probability(value, options.bands, options.rows))
-    return {
-        "documents": len(chosen),
-        "pairs": len(chosen) * (len(chosen) - 1) // 2,
-        "similar": similar,
-        "proposed": proposed,
-        "both": both,
-        "bins": [(n / 10, count, hit / count, sure / count) for n, (count, hit, sure) in enumerate(bins) if count],
-    }
-
-
-def show_overview(run: Run, console: Console) -> None:
-    """The largest clusters, how alike the dropped ones were, and what the bands find of what there is."""
-    clusters = Table("size", "kept document", "URL", title="largest clusters", title_justify="left")
-    for document, size in largest_clusters(run):
-        record = _record(run, document)
-        clusters.add_row(f"{size:,}", document, safe(str(record["url"]) if record else "(not here)"))
-    console.print(clusters)
-    found = measure(run)
-    threshold = run.config.duplicates.threshold
-    recall = found["both"] / found["similar"] if found["similar"] else float("nan")
-    precision = found["both"] / found["proposed"] if found["proposed"] else float("nan")
-    console.print(
-        f"among {found['documents']:,} different texts ({found['pairs']:,} pairs): {found['similar']:,} pairs are "
-        f"{threshold:g} similar or more; the bands propose {found['proposed']:,}: "
-        f"recall {recall:.3f}, precision {precision:.3f}",
-        highlight=False,
-    )
-    table = Table(
-        "similarity", "pairs", "proposed", "the S-curve says", title="what the bands find", title_justify="left"
-    )
-    for low, count, share, predicted in found["bins"]:
-        table.add_row(f"{low:.1f} to {low + 0.1:.1f}", f"{count:,}", f"{share:.3f}", f"{predicted:.3f}")
-    console.print(table)
-    console.print(f"next: python -m pipeline duplicates {run.root} --sample 5", highlight=False, soft_wrap=True)
+        rows = pc.indices_nonzero(pc.and_(pc.is_valid(decided), pc.is_valid(signatures[names[0]])))
+        signed = signatures.take(rows)
+        keys = zip(*(signed[name].to_pylist() for name in names), strict=True)
+        smallest = sorted(zip(signed["content_hash"].to_pylist(), keys, rows.to_pylist(), strict=True))[:MEASURED]
+        for content_hash, document_keys, row in smallest:
+            sample[content_hash] = _Signed(content_hash=content_hash, keys=document_keys, text=str(texts[row]))
+        sample = dict(sorted(sample.items())[:MEASURED])
+    return list(sample.values())

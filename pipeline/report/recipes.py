@@ -1,14 +1,10 @@
 """The recipes in configs/recipes: published sets of rules, each a config file that says where its numbers are from."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.core.progress import safe
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.rules import Rule
 
@@ -16,24 +12,75 @@ FOLDER = (Path(__file__).parents[1] / "configs" / "recipes").resolve()
 """pipeline/configs is a link in a checkout, and a folder in a wheel."""
 
 
-def recipes() -> dict[str, Path]:
-    """Name and file of every recipe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeRule:
+    """A rule of a recipe, in words."""
+
+    signal: str
+    """Of the edited text where it begins with "edited."."""
+    keeps: str
+    """Such as "≥ 50 (en)"."""
+    measures: str
+    """The first line of the signal's docstring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeModel:
+    """A model file that a recipe needs."""
+
+    signal: str
+    """The score it gives."""
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a recipe does, with its bases laid under it."""
+
+    name: str
+    file: Path
+    about: str
+    """The comment at the top of the file."""
+    language: str | None
+    """The languages it keeps, and their score; None where it has no rule on languages."""
+    edits: dict[str, str]
+    """Key of [edit] -> its value."""
+    quality: tuple[RecipeRule, ...]
+    """Rules on the extracted text."""
+    edited: tuple[RecipeRule, ...]
+    """Rules on the edited text."""
+    models: tuple[RecipeModel, ...]
+    families: tuple[str, ...]
+    """Families of signals that it measures without rules on them."""
+    duplicates: str
+    masks: tuple[str, ...]
+    """Kinds of personal data that it masks."""
+
+
+def recipe_files() -> dict[str, Path]:
+    """Name -> file of every recipe."""
     return {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
 
 
-def find(name: str) -> Path:
-    """The file of a recipe; UserError names those there are."""
-    known = recipes()
+def recipe_file(name: str) -> Path:
+    """The file of a recipe; UserError naming those that there are."""
+    known = recipe_files()
     if name not in known:
         raise UserError(f"{name}: no such recipe{did_you_mean(name, known)}; known: {', '.join(known)}")
     return known[name]
 
 
-def resolve(config: Path) -> Path:
-    """A config file as given on the command line: a path, or the name of a recipe. UserError: a name of none."""
-    if config.exists() or config.suffix or config.name != str(config):
-        return config
-    return find(str(config))
+def config_path(given: Path) -> Path:
+    """A config file as named on the command line: a path, or the name of a recipe. UserError for an unknown name."""
+    if given.exists() or given.suffix or given.name != str(given):
+        return given
+    return recipe_file(str(given))
+
+
+def recipes() -> dict[str, str]:
+    """Name -> what every recipe is about."""
+    return {name: about(file) for name, file in recipe_files().items()}
 
 
 def about(file: Path) -> str:
@@ -46,43 +93,49 @@ def about(file: Path) -> str:
     return " ".join(lines)
 
 
-def show_recipe(name: str, console: Console) -> None:
-    """What a recipe does, with its bases laid under it: languages, edits, every rule and what it counts, duplicates, masks."""
+def recipe(name: str) -> Recipe:
+    """What a recipe does; UserError for an unknown name."""
     from pipeline.filters.edits import MEASURES
     from pipeline.filters.signals import all_signals
 
-    file = find(name)
+    file = recipe_file(name)
     config = load(file, ['input.paths=["-"]'])
-    console.print(f"[bold]{name}[/]\n{safe(about(file))}\n", highlight=False)
     docs = {signal.name: signal.doc for signal in all_signals(config.plugged.signals).values()}
     docs |= dict.fromkeys(MEASURES, "Share that the edits took out.")
-    docs |= {name: f"Of a model: {score.kind}, {score.model}." for name, score in config.scores.items()}
-    if config.language != type(config.language)():
-        kept = ", ".join(config.language.keep or ("every language",))
-        console.print(f"language      {kept}, score {config.language.min_score:g} or more", highlight=False)
-    if config.edits:
-        edits = {key: value for key, value in asdict(config.edit).items() if value not in (None, False, ())}
-        for key, value in edits.items():
-            console.print(f"edit          {key} = {safe(_plain(value))}", highlight=False)
-    for title, rules in (("quality", config.quality.values()), ("edited", config.edited.values())):
-        if not rules:
-            continue
-        table = Table("rule", "keeps", "of", title=title, title_justify="left")
-        for rule in rules:
-            table.add_row(safe(rule.signal), _bounds(rule), safe(docs[rule.measured]))
-        console.print(table)
-    for name, score in config.scores.items():
-        console.print(f"needs         {safe(score.model)} ({score.kind}), for {name}", highlight=False)
-    if config.measure.families:
-        console.print(f"measures      the signals of {', '.join(config.measure.families)}", highlight=False)
-    console.print(f"duplicates    {_duplicates(config)}", highlight=False)
-    if config.mask.kinds:
-        console.print(f"masks         {', '.join(config.mask.kinds)}", highlight=False)
-    console.print(f"file          {file}; run it: python -m pipeline run {name} --set input.paths=…", highlight=False)
+    docs |= {signal: f"Of a model: {score.kind}, {score.model}." for signal, score in config.scores.items()}
+
+    def described(rules: tuple[Rule, ...]) -> tuple[RecipeRule, ...]:
+        return tuple(
+            RecipeRule(signal=rule.signal, keeps=_bounds(rule), measures=docs[rule.measured]) for rule in rules
+        )
+
+    return Recipe(
+        name=name,
+        file=file,
+        about=about(file),
+        language=_language(config),
+        edits=_edits(config) if config.edits else {},
+        quality=described(tuple(config.quality.values())),
+        edited=described(tuple(config.edited.values())),
+        models=tuple(
+            RecipeModel(signal=signal, kind=score.kind, path=score.model) for signal, score in config.scores.items()
+        ),
+        families=tuple(config.measure.families),
+        duplicates=_duplicates(config),
+        masks=tuple(config.mask.kinds),
+    )
 
 
-def _plain(value: object) -> str:
-    return " ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
+def _language(config: Config) -> str | None:
+    if config.language == type(config.language)():
+        return None
+    kept = ", ".join(config.language.keep or ("every language",))
+    return f"{kept}, score {config.language.min_score:g} or more"
+
+
+def _edits(config: Config) -> dict[str, str]:
+    edits = {key: value for key, value in asdict(config.edit).items() if value not in (None, False, ())}
+    return {key: " ".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in edits.items()}
 
 
 def _bounds(rule: Rule) -> str:
@@ -93,5 +146,5 @@ def _bounds(rule: Rule) -> str:
 
 def _duplicates(config: Config) -> str:
     options = config.duplicates
-    found = f"{options.bands} bands of {options.rows} rows over {options.ngram}-grams of {options.unit}"
-    return f"{found}, at {options.threshold:g}" + "".join(f"; {family}" for family in options.families)
+    bands = f"{options.bands} bands of {options.rows} rows over {options.ngram}-grams of {options.unit}"
+    return "; ".join([f"{bands}, at {options.threshold:g}", *options.families])

@@ -1,24 +1,20 @@
-"""Bounds for rules, from documents known to be good and documents known to be bad: a table, lines to paste, a picture."""
+"""Bounds for rules, from documents known to be good and documents known to be bad."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.core.ledger import row_groups
 from pipeline.core.step import Step
 from pipeline.errors import UserError
-from pipeline.files import atomic
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.signals import measure as signals
 from pipeline.filters.signals import stored_signals
-from pipeline.filters.thresholds import Cut, FloatArray, best_cut, histograms
+from pipeline.filters.thresholds import FloatArray, best_cut, histograms
 from pipeline.run.run import Run
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import QUALITY
@@ -26,36 +22,105 @@ from pipeline.stages.scores import SCORES, check_scores
 from pipeline.tools.text_sources import read_texts
 
 WORTH = 0.05
-"""A bound that drops not so much more bad than good is left out of the lines to paste."""
-_BARS = " ▁▂▃▄▅▆▇█"
+"""Bounds of a smaller separation are left out of the lines to paste."""
 
 Values = dict[str, FloatArray]
+"""Signal -> its value for each document; NaN where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedBound:
+    """A bound, and what it drops."""
+
+    side: str
+    """"min" or "max"."""
+    bound: float
+    good: float
+    """Share of the good documents that it drops; those without a value are not dropped."""
+    bad: float
+    """Share of the bad documents that it drops."""
+    separation: float
+    """bad - good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SuggestedRule:
+    """A signal: its best bounds, and its densities over the same bins."""
+
+    signal: str
+    cuts: tuple[SuggestedBound, ...]
+    """At most one "min" and one "max", the larger separation first."""
+    edges: FloatArray
+    """Of the bins: one more than there are bins."""
+    good: FloatArray
+    """Density of the good documents, by bin."""
+    bad: FloatArray
+
+    @property
+    def separation(self) -> float:
+        """Of the best bound; 0 without any."""
+        return self.cuts[0].separation if self.cuts else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Suggestions:
+    """The best bounds of every signal."""
+
+    good: int
+    """Good documents measured."""
+    bad: int
+    """Bad documents measured."""
+    signals: tuple[SuggestedRule, ...]
+    """The largest separation first."""
+
+    def lines_to_paste(self) -> list[str]:
+        """The bounds of a separation of at least `WORTH`, as lines of [quality]."""
+        lines = []
+        for rule in self.signals:
+            if cuts := [cut for cut in rule.cuts if cut.separation >= WORTH]:
+                bounds = ", ".join(f"{cut.side} = {cut.bound!r}" for cut in cuts)
+                shares = "; ".join(f"{cut.bad:.1%} of bad, {cut.good:.1%} of good" for cut in cuts)
+                lines.append(f"{rule.signal} = {{ {bounds} }}   # drops {shares}")
+        return lines
 
 
 def suggest(
-    run: Run, good: Sequence[str], bad: Sequence[str], *, language: str | None, documents: int, most: float
-) -> dict[str, Any]:
-    """Measure both sides by the run's signals and scores, and find the best bounds of each, the best signal first.
+    run: Run,
+    good: Sequence[str],
+    bad: Sequence[str],
+    *,
+    language: str | None,
+    documents: int,
+    max_good_dropped: float,
+) -> Suggestions:
+    """Measure both sides by the run's signals and scores, and find the best bounds of each.
 
-    Without `bad` that side is the run's own documents, as they came to the quality stage. Of each side at most 2 x `documents`
-    are held, evenly chosen; 8 bytes a document and signal. `most`: the largest share of good that a bound may drop.
+    Without `bad` that side is the run's own documents, as they came to the quality stage. Of each side at most 2 x
+    `documents` are held, evenly chosen; 8 bytes for each document and signal. A bound drops at most `max_good_dropped`, a
+    share, of the good documents. UserError where a side has no documents.
     """
     check_scores(run.config)
-    sides = [_thinned(_measured(run.config, read_texts(good, language=language)), documents)]
-    theirs = _measured(run.config, read_texts(bad, language=language)) if bad else _ledger(run, language)
-    sides.append(_thinned(theirs, documents))
-    for side, name in zip(sides, ("good", "bad"), strict=True):
-        if not len(side["words"]):
+    good_values = _thinned(_measured(run.config, read_texts(good, language=language)), documents)
+    bad_batches = _measured(run.config, read_texts(bad, language=language)) if bad else _ledger(run, language)
+    bad_values = _thinned(bad_batches, documents)
+    for values, name in ((good_values, "good"), (bad_values, "bad")):
+        if not len(values["words"]):
             raise UserError(f"suggest: no {name} documents" + (f" in {language}" if language else ""))
-    found: list[dict[str, Any]] = []
-    for name in sides[0]:
-        mine, other = sides[0][name], sides[1][name]
-        cuts = [cut for side in ("min", "max") if (cut := best_cut(mine, other, side, most))]
-        shapes = histograms(mine, other)
-        cuts.sort(key=lambda cut: -cut.separation)
-        found.append({"signal": name, "cuts": cuts, "edges": shapes.edges, "good": shapes.good, "bad": shapes.bad})
-    found.sort(key=lambda entry: (-(entry["cuts"][0].separation if entry["cuts"] else 0), entry["signal"]))
-    return {"good": len(sides[0]["words"]), "bad": len(sides[1]["words"]), "signals": found}
+    rules = [_rule(name, good_values[name], bad_values[name], max_good_dropped) for name in good_values]
+    rules.sort(key=lambda rule: (-rule.separation, rule.signal))
+    return Suggestions(good=len(good_values["words"]), bad=len(bad_values["words"]), signals=tuple(rules))
+
+
+def _rule(signal: str, good: FloatArray, bad: FloatArray, max_good_dropped: float) -> SuggestedRule:
+    cuts = [cut for side in ("min", "max") if (cut := best_cut(good, bad, side, max_good_dropped))]
+    bounds = [
+        SuggestedBound(side=cut.side, bound=cut.bound, good=cut.good, bad=cut.bad, separation=cut.separation)
+        for cut in sorted(cuts, key=lambda cut: -cut.separation)
+    ]
+    densities = histograms(good, bad)
+    return SuggestedRule(
+        signal=signal, cuts=tuple(bounds), edges=densities.edges, good=densities.good, bad=densities.bad
+    )
 
 
 def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
@@ -75,7 +140,7 @@ def _measured(config: Config, arrays: Iterable[pa.Array]) -> Iterator[Values]:
 
 
 def _ledger(run: Run, language: str | None) -> Iterator[Values]:
-    """Every signal and score of the run's documents, as they lie in the ledger."""
+    """Every signal and score of the run's documents, from the ledger."""
     sources: dict[Step, list[str]] = {QUALITY: list(stored_signals(run.config.families, run.config.plugged.signals))}
     if run.config.scores:
         sources[SCORES] = list(run.config.scores)
@@ -86,10 +151,10 @@ def _ledger(run: Run, language: str | None) -> Iterator[Values]:
         groups = [row_groups(run.file(step, part), columns) for step, columns in sources.items()]
         for labels, *tables in zip(row_groups(run.file(LANGUAGE, part), ["language"]), *groups, strict=True):
             values = {name: _numbers(table[name].combine_chunks()) for table in tables for name in table.column_names}
-            there = tables[0]["words"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+            chosen = tables[0]["words"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
             if language:
-                there = there & np.array([label == language for label in labels["language"].to_pylist()], np.bool_)
-            yield {name: column[there] for name, column in values.items()}
+                chosen = chosen & np.array([label == language for label in labels["language"].to_pylist()], np.bool_)
+            yield {name: column[chosen] for name, column in values.items()}
 
 
 def _numbers(column: pa.Array) -> FloatArray:
@@ -117,87 +182,3 @@ def _joined(batches: Sequence[Values]) -> Values:
     if not batches:
         return {"words": np.zeros(0)}
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def lines_to_paste(found: Mapping[str, Any]) -> list[str]:
-    """The bounds worth having, as lines of [quality]."""
-    lines = []
-    for entry in found["signals"]:
-        cuts: list[Cut] = [cut for cut in entry["cuts"] if cut.separation >= WORTH]
-        if cuts:
-            bounds = ", ".join(f"{cut.side} = {cut.bound!r}" for cut in cuts)
-            told = "; ".join(f"{cut.bad:.1%} of bad, {cut.good:.1%} of good" for cut in cuts)
-            lines.append(f"{entry['signal']} = {{ {bounds} }}   # drops {told}")
-    return lines
-
-
-def as_json(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything as plain values."""
-    plain = []
-    for entry in found["signals"]:
-        cuts = [
-            {"side": cut.side, "bound": cut.bound, "good": cut.good, "bad": cut.bad, "separation": cut.separation}
-            for cut in entry["cuts"]
-        ]
-        arrays = {name: entry[name].tolist() for name in ("edges", "good", "bad")}
-        plain.append({"signal": entry["signal"], "cuts": cuts} | arrays)
-    return {"good": found["good"], "bad": found["bad"], "signals": plain}
-
-
-def show(found: Mapping[str, Any], console: Console) -> None:
-    """The table, the best signal first, and the lines to paste."""
-    console.print(f"{found['good']:,} good and {found['bad']:,} bad documents", highlight=False)
-    table = Table("signal", "bound", "of good", "of bad", "excess", "densities: good over bad")
-    for column in table.columns[2:5]:
-        column.justify = "right"
-    for entry in found["signals"]:
-        bars = f"[green]{bar(entry['good'], entry['bad'])}[/]\n[red]{bar(entry['bad'], entry['good'])}[/]"
-        cuts = entry["cuts"] or [None]
-        columns = [
-            [f"{cut.side} {cut.bound:g}", f"{cut.good:.1%}", f"{cut.bad:.1%}", f"{cut.separation:.3f}"]
-            if cut
-            else ["none", "", "", ""]
-            for cut in cuts
-        ]
-        table.add_row(entry["signal"], *("\n".join(cells) for cells in zip(*columns, strict=True)), bars)
-    console.print(table)
-    if lines := lines_to_paste(found):
-        console.print(
-            "\nto paste, and to judge (each bound was found alone):\n[quality]", highlight=False, markup=False
-        )
-        for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def bar(densities: FloatArray, others: FloatArray) -> str:
-    """A density as a line of blocks, as high as the higher of both allows."""
-    most = max(densities.max(), others.max()) or 1.0
-    return "".join(_BARS[int(np.ceil(value / most * 8))] for value in densities)
-
-
-def plot(found: Mapping[str, Any], out: Path) -> None:
-    """Small multiples of all signals, the best first."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("--png needs matplotlib: pip install matplotlib") from None
-    entries = found["signals"]
-    columns = 4
-    rows = -(-len(entries) // columns)
-    figure = Figure(figsize=(3.2 * columns, 1.9 * rows), layout="constrained")
-    for place, entry in enumerate(entries):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        axes.stairs(entry["good"], entry["edges"], fill=True, alpha=0.5, color="tab:green", label="good")
-        axes.stairs(entry["bad"], entry["edges"], fill=True, alpha=0.5, color="tab:red", label="bad")
-        for cut in entry["cuts"][:1]:
-            axes.axvline(cut.bound, color="black", linewidth=1)
-        axes.set_title(entry["signal"], fontsize=8)
-        axes.tick_params(labelsize=6)
-        if not place:
-            axes.legend(fontsize=6)
-    try:
-        with atomic(out) as temporary:
-            FigureCanvasAgg(figure).print_figure(str(temporary), format="png", metadata={"Software": None})
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}") from None

@@ -1,1 +1,1 @@
-"""Making something new from finished runs."""
+"""Making something new from finished runs; show_*.py shows the results on a terminal."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from pipeline.errors import UserError
 
 
-def continue_text(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: int, seed: int) -> str:
-    """`prompt` and up to `tokens` tokens that the model in `run` adds to it; UserError where there is no model."""
+def generate(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: int, seed: int) -> str:
+    """`prompt` and at most `tokens` tokens that the model in `run` adds to it; UserError where there is no model."""
     weights, vocabulary = run / "train" / "model.safetensors", run / "tokenizer" / "tokenizer.json"
     for file in (weights, vocabulary):
         if not file.is_file():
@@ -17,10 +17,10 @@ def continue_text(run: Path, prompt: str, *, tokens: int, temperature: float, to
 
     tokenizer = Tokenizer.from_file(vocabulary)
     end = tokenizer.end_of_text
-    start = [end, *tokenizer.encode(prompt)]  # as every document stands in the shards: after an end of text
+    start = [end, *tokenizer.encode(prompt)]  # as in the shards, where each document follows an end of text
     model = load_model(run / "train")
-    made = generate(
+    following = generate(
         model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end
     )
-    # An objective's own special tokens lie behind the tokenizer's.
-    return prompt + tokenizer.decode([token for token in made if token < tokenizer.vocab_size])
+    # The ids of an objective's own special tokens are above the tokenizer's.
+    return prompt + tokenizer.decode([token for token in following if token < tokenizer.vocab_size])

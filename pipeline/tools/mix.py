@@ -1,6 +1,6 @@
 """A mixture of several runs and files, as one directory of shards: `[mix]` of a TOML file, checked before any work.
 
-A run's tokens are used as they lie where they are of the mixture's tokenizer and seed; anything else is encoded anew.
+A run's tokens are used as they are where tokenizer and seed are the mixture's; anything else is encoded again.
 """
 
 import gzip
@@ -17,14 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
-from rich.console import Console
-from rich.table import Column, Table
 
 from pipeline.config import Section
 from pipeline.config_file import apply_setting, read_with_base, validate
 from pipeline.core.engines import Care, InlineEngine, LocalEngine, Task, Tick
 from pipeline.core.ledger import row_groups
-from pipeline.core.progress import safe
 from pipeline.errors import UserError
 from pipeline.extract.inputs.documents import open_dataset
 from pipeline.extract.options import Dataset
@@ -52,10 +49,10 @@ class MixSource(Section):
     weight: float = Field(default=1.0, gt=0)
     """Share of the tokens, relative to the other sources' weights."""
     epochs: float = Field(default=1.0, gt=0)
-    """How often a document may come at most. Up to 4 are nearly as good as new text (Muennighoff et al. 2023, 2305.16264)."""
+    """How often a document may occur at most. Up to 4 are nearly as good as new text (Muennighoff et al. 2023, 2305.16264)."""
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=1)
-    """Languages in proportion to tokens ^ (1 / temperature); 1 and absent: as they are."""
+    """Languages in proportion to tokens ^ (1 / temperature); with 1, and without it, as they are."""
 
 
 class Mix(Section):
@@ -91,9 +88,9 @@ def load_mix(path: Path, sets: Sequence[str] = ()) -> Mix:
 
 
 def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) -> shards.Shards:
-    """Write the mixture into the new directory `out`: shards, and in their manifest what went in."""
+    """Write the mixture into the new directory `out`: shards, with a manifest that says what went in."""
     if out.exists():
-        raise UserError(f"{out}: is there already; choose another name")
+        raise UserError(f"{out}: exists already; choose another name")
     runs = {
         name: _finished_run(f"mix.sources.{name}", source.run)
         for name, source in config.sources.items()
@@ -111,23 +108,23 @@ def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) ->
             files = tuple(number for number, entry in enumerate(listed) if entry["source"] == name)
             sources.append(Source(name=name, files=files, **limits))
         mixture = Mixture(sources=tuple(sources), tokens=config.tokens, seed=config.seed)
-        told = {"parts": listed, "config": config.model_dump(mode="json", exclude_none=True)}
-        shards.merge_parts(parts, out, config.shard_tokens, config.validation, mixture, told)
+        about = {"parts": listed, "config": config.model_dump(mode="json", exclude_none=True)}
+        shards.merge_parts(parts, out, config.shard_tokens, config.validation, mixture, about)
     return shards.open(out)
 
 
 def append(
     directory: Path, given: Sequence[str], tokenizer: str | None, *, workers: int, note: Callable[[str], None]
 ) -> shards.Shards:
-    """Add runs and files of documents to shards that `mix` made, in new shards behind the old; see `shards.append`."""
+    """Add runs and files of documents to shards that `mix` made, in new shards behind the old ones; see `shards.append`."""
     opened = shards.open(directory)
     if (directory / ".key").exists():
-        raise UserError(f"{directory}: belongs to a run, which makes it anew; append to a directory that mix made")
+        raise UserError(f"{directory}: belongs to a run, which writes it again; append to a directory that mix made")
     named = {name: MixSource(run=name) if Path(name).is_dir() else MixSource(files=(name,)) for name in given}
     runs = {name: _finished_run(name, name) for name, source in named.items() if source.run is not None}
     encoder = _tokenizer(Mix(sources=named, tokenizer=tokenizer), runs)
     if encoder.sha256 != opened.manifest["tokenizer"]:
-        raise UserError(f"{directory}: is of another tokenizer; name that one with --tokenizer")
+        raise UserError(f"{directory}: was encoded by another tokenizer; name that one with --tokenizer")
     header = Header(
         vocab_size=encoder.vocab_size,
         end_of_text=encoder.end_of_text,
@@ -149,7 +146,7 @@ def _encoded(
     workers: int,
     note: Callable[[str], None],
 ) -> Iterator[tuple[list[Path], list[dict[str, str]]]]:
-    """The sources' encoded parts, and the source and text of each; what a run has not is made, and is gone afterwards."""
+    """The sources' encoded parts, and the source and text of each. What has to be encoded is deleted afterwards."""
     work = out.with_name(f".{out.name}.parts")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -197,7 +194,7 @@ def _tokenizer(config: Mix, runs: Mapping[str, Run]) -> Tokenizer:
 
 @dataclass(frozen=True, slots=True)
 class DatasetShard:
-    """A part of a dataset."""
+    """One of the parts that `datasets` cuts a dataset into."""
 
     dataset: Dataset
     number: int
@@ -207,28 +204,29 @@ class DatasetShard:
 
 
 def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | None, Path | DatasetShard]]:
-    """The parts of a source: (encoded tokens, if a run has any; the text)."""
+    """The parts of a source: (encoded tokens, where it is a run; the text)."""
     if run is not None:
         return [(run.file("shards.encode", part), run.file("clean", part)) for part in run.parts]
     if source.dataset is not None:
-        wanted = Dataset(dataset=source.dataset, subset=source.subset, split=source.split, revision=source.revision)
-        columns = open_dataset(wanted).column_names
+        dataset = Dataset(dataset=source.dataset, subset=source.subset, split=source.split, revision=source.revision)
+        opened = open_dataset(dataset)
+        columns = opened.column_names
         if columns is not None and "text" not in columns:
             raise UserError(f"{key}.dataset: {source.dataset} has no column text; it has {', '.join(columns)}")
-        return [(None, DatasetShard(wanted, number)) for number in range(open_dataset(wanted).num_shards)]
-    found = sorted({path for pattern in source.files or () for path in glob(pattern, recursive=True)})
-    if not found:
+        return [(None, DatasetShard(dataset, number)) for number in range(opened.num_shards)]
+    paths = sorted({path for pattern in source.files or () for path in glob(pattern, recursive=True)})
+    if not paths:
         raise UserError(f"{key}.files: no file is called {', '.join(source.files or ())}")
-    for path in found:
+    for path in paths:
         if not path.endswith((".jsonl", ".jsonl.gz", ".parquet")):
             raise UserError(f"{key}.files: {path}: not .jsonl, .jsonl.gz or .parquet")
-    return [(None, Path(path)) for path in found]
+    return [(None, Path(path)) for path in paths]
 
 
 def _encode(
     tokenizer: Tokenizer, source: Path | DatasetShard, part: int, out: Path, seed: int, tick: Tick, care: Care
 ) -> int:
-    """Encode a file of documents; returns how many lines had no text."""
+    """Encode a file of documents; returns how many of them had no text."""
     skipped = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -269,14 +267,14 @@ def _batch(rows: list[Any]) -> pa.RecordBatch:
 
 
 def _documents(path: Path | DatasetShard) -> Iterator[Mapping[str, Any]]:
-    """The documents of a file or dataset; an empty one for a line that is no JSON object."""
+    """The documents of a file or dataset; an empty one for a line that is not a JSON object."""
     if isinstance(path, DatasetShard):
-        whole = open_dataset(path.dataset)
-        yield from whole if whole.num_shards == 1 else whole.shard(whole.num_shards, path.number)
+        dataset = open_dataset(path.dataset)
+        yield from dataset if dataset.num_shards == 1 else dataset.shard(dataset.num_shards, path.number)
         return
     if path.suffix == ".parquet":
-        wanted = [name for name in ("id", "cluster", "text", "row", "language") if name in pq.read_schema(path).names]
-        for table in row_groups(path, wanted):
+        columns = [name for name in ("id", "cluster", "text", "row", "language") if name in pq.read_schema(path).names]
+        for table in row_groups(path, columns):
             yield from table.to_pylist()
         return
     reader = gzip.open if path.suffix == ".gz" else open
@@ -287,21 +285,3 @@ def _documents(path: Path | DatasetShard) -> Iterator[Mapping[str, Any]]:
             except json.JSONDecodeError:
                 document = {}
             yield document if isinstance(document, dict) else {}
-
-
-def show_mix(opened: shards.Shards, console: Console) -> None:
-    """What went in, as a table."""
-    for split, sources in opened.manifest["mixture"].items():
-        if split not in opened.splits:
-            continue
-        right = [Column(name, justify="right") for name in ("weight", "share", "tokens", "documents", "epochs")]
-        table = Table(split, *right, "languages")
-        for name, entry in sources.items():
-            ranked = sorted(entry["languages"].items(), key=lambda item: (-item[1], item[0]))
-            languages = [f"{safe(code)} {tokens / max(1, entry['tokens']):.1%}" for code, tokens in ranked]
-            more = f" and {len(languages) - 4} more" if len(languages) > 4 else ""
-            shares = [f"{entry[key]:.2%}" for key in ("weight", "share")]
-            counts = [f"{entry[key]:,}" for key in ("tokens", "documents")]
-            table.add_row(safe(name), *shares, *counts, f"{entry['epochs']:.2f}", ", ".join(languages[:4]) + more)
-        console.print(table)
-    console.print(f"shards: {safe(str(opened.directory))}", highlight=False, soft_wrap=True)

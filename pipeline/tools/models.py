@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from gzip import GzipFile
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import atomic, write_text
@@ -18,8 +16,18 @@ if TYPE_CHECKING:
     from pipeline.filters.classifier import QualityClassifier, Report
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerplexityTraining:
+    """What a language model was trained on."""
+
+    words: int
+    """Of the texts."""
+    ngrams: list[int]
+    """n-grams of the model by n, from 1."""
+
+
 def writable(out: Path) -> None:
-    """Make the folder of an output; UserError where that cannot be."""
+    """Make the folder of an output file; UserError where it cannot be made."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -47,7 +55,7 @@ def train_classifier(
     seed: int,
     options: Mapping[str, Any],
 ) -> "QualityClassifier":
-    """Train on two sides, write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
+    """Train on texts of both sides; write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
     from pipeline.filters.classifier import Options, QualityClassifier, beside
 
     check_normalization(options["normalization"])
@@ -60,12 +68,12 @@ def train_classifier(
         described = beside(temporary).read_text(encoding="utf-8")
         beside(temporary).unlink()
         write_text(beside(out), described)
-    plot(model.report, out)
+    _plot(model.report, out)
     return model
 
 
-def plot(report: "Report", out: Path) -> None:
-    """The score histogram as a picture beside the model."""
+def _plot(report: "Report", out: Path) -> None:
+    """The score histogram as a picture beside the model; nothing without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -82,36 +90,10 @@ def plot(report: "Report", out: Path) -> None:
         FigureCanvasAgg(figure).print_figure(str(temporary), format="png", metadata={"Software": None})
 
 
-def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> None:
-    """The held-out figures and the histogram."""
-    report = model.report
-    console.print(
-        f"trained on {report.training:,} texts, half of each side; held out {report.held_out:,}: "
-        f"precision {report.precision:.3f}, recall {report.recall:.3f} at a score of 0.5",
-        highlight=False,
-    )
-    table = Table("score", "good", "bad", "", title="held-out texts", title_justify="left")
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    bins, most = len(report.good), max(*report.good, *report.bad, 1)
-    for k, (good, bad) in enumerate(zip(report.good, report.bad, strict=True)):
-        bar = f"[green]{'█' * -(-good * 30 // most)}[/][red]{'░' * -(-bad * 30 // most)}[/]"
-        table.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
-    console.print(table)
-    console.print(f"{out}, {out}.json", highlight=False, soft_wrap=True)
-    console.print(
-        f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
-        "[quality]\nquality_score = { top = 0.1 }",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-
-
 def train_perplexity(
     texts: Sequence[str], out: Path, *, language: str | None, text: str, memory: int, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Train on the sources and write a model file, or an ARPA file where OUT is called so; what the model says of itself."""
+) -> PerplexityTraining:
+    """Train on the sources and write a model file, or an ARPA file where OUT ends in .arpa or .arpa.gz."""
     from pipeline.filters.models.kneser_ney import Options, train
 
     check_normalization(options["normalization"])
@@ -124,12 +106,12 @@ def train_perplexity(
                 file.writelines(trained.arpa())
         else:
             trained.model().save(temporary)
-    return trained.about
+    return PerplexityTraining(words=trained.about["words"], ngrams=trained.about["ngrams"])
 
 
 @contextmanager
 def open_text(path: Path, *, packed: bool) -> Iterator[IO[str]]:
-    """A text file to write, gzipped or not, without a time in it."""
+    """A text file to write, gzipped or not; without a timestamp, so that the same text gives the same bytes."""
     with open(path, "wb") as raw:
         if packed:
             with GzipFile("", "wb", fileobj=raw, mtime=0) as packer, TextIOWrapper(packer, "utf-8") as file:
@@ -137,17 +119,3 @@ def open_text(path: Path, *, packed: bool) -> Iterator[IO[str]]:
         else:
             with TextIOWrapper(raw, "utf-8") as file:
                 yield file
-
-
-def show_perplexity(about: Mapping[str, Any], out: Path, console: Console) -> None:
-    """What was trained, and what to do with it."""
-    counts = ", ".join(f"{count:,}" for count in about["ngrams"])
-    console.print(f"trained on {about['words']:,} words; n-grams by order: {counts}", highlight=False)
-    console.print(f"{out}, {out.stat().st_size / 1e6:,.1f} MB", highlight=False, soft_wrap=True)
-    console.print(
-        f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
-        '[quality]\nperplexity = { bottom = 0.6, by = "language" }',
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )

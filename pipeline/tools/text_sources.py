@@ -1,9 +1,9 @@
-"""Texts to learn from or to compare with, wherever they lie: plain text, JSON Lines, Parquet, or a run.
+"""Texts to learn from or to compare with: plain text, JSON Lines, Parquet, or a run.
 
 books.txt books.txt.gz    passages of about 300 words, cut at line ends, so that length does not tell sources apart
-pages.jsonl(.gz, .zst)    a document a line, its text under "text"
-pages.parquet             the same, a document a row
-runs/mine                 what the run kept; runs/mine:raw all it extracted, runs/mine:dropped what it dropped
+pages.jsonl(.gz, .zst)    one document per line, its text under "text"
+pages.parquet             the same, one document per row
+runs/mine                 what the run kept; runs/mine:raw: all that it extracted, runs/mine:dropped: what it dropped
 """
 
 import glob
@@ -24,32 +24,31 @@ if TYPE_CHECKING:
     from pipeline.filters.language import LanguageIdentifier
 
 PASSAGE = 300
-"""Words a passage of a plain text: a page of our web sample has about 400."""
+"""Words in a passage of plain text; a page of our web sample has about 400."""
 WHICH = ("kept", "raw", "dropped")
 _TEXT = (".txt", ".txt.gz", ".txt.zst")
 _BATCH = 1000
-_MOST = 10_000_000
-"""Bytes a document may have (`extract.max_record_bytes`)."""
+_MAX_BYTES = 10_000_000
+"""Of a document, as the default of `extract.max_record_bytes`."""
 
 
 def read_texts(sources: Sequence[str], *, text: str = "text", language: str | None = None) -> Iterator[pa.Array]:
-    """The texts of all sources as Arrow arrays, none null or blank, in order. Raises UserError for a source that is none,
-    before any is read.
+    """The texts of all sources as Arrow arrays, none null or blank, in order; with `language` only those in it by lid.176.
 
-    With `language` only those that lid.176 says are in it.
+    UserError for a source that is missing or of an unknown kind, before any is read, and for one without texts.
     """
-    found = [(source, _kind(source)) for source in sources]
+    files = [(source, *_files(source)) for source in sources]
     if language is None:
-        return _read(found, text)
+        return _read(files, text)
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier()
     identifier.check([language])
-    return _in_language(_read(found, text), language, identifier)
+    return _in_language(_read(files, text), language, identifier)
 
 
-def _kind(source: str) -> tuple[list[str], str | None]:
-    """The files of a source, or a run directory and which of its texts."""
+def _files(source: str) -> tuple[list[str], str | None]:
+    """The files of a source and None; or a run directory and which of its texts ("kept", "raw", "dropped")."""
     name, colon, which = source.rpartition(":")
     if not (colon and which in WHICH and Path(name).is_dir()):
         name, which = source, "kept"
@@ -66,8 +65,8 @@ def _kind(source: str) -> tuple[list[str], str | None]:
     return files, None
 
 
-def _read(found: Iterable[tuple[str, tuple[list[str], str | None]]], text: str) -> Iterator[pa.Array]:
-    for source, (files, which) in found:
+def _read(sources: Iterable[tuple[str, list[str], str | None]], text: str) -> Iterator[pa.Array]:
+    for source, files, which in sources:
         count = 0
         for name in files:
             if which is not None:
@@ -77,32 +76,32 @@ def _read(found: Iterable[tuple[str, tuple[list[str], str | None]]], text: str) 
             else:
                 arrays = _batches(_documents(name, text))
             for array in arrays:
-                used = array.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(array), ""), False))
-                count += len(used)
-                if len(used):
-                    yield used
+                texts = array.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(array), ""), False))
+                count += len(texts)
+                if len(texts):
+                    yield texts
         if not count:
-            raise UserError(f"{source}: holds no text" + ("" if which else f'; a document\'s text is its "{text}"'))
+            raise UserError(f"{source}: has no text" + ("" if which else f'; a document\'s text is its "{text}"'))
 
 
 def _batches(texts: Iterator[str]) -> Iterator[pa.Array]:
-    held: list[str] = []
-    for one in texts:
-        held.append(one)
-        if len(held) == _BATCH:
-            yield pa.array(held, pa.large_string())
-            held = []
-    yield pa.array(held, pa.large_string())
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == _BATCH:
+            yield pa.array(batch, pa.large_string())
+            batch = []
+    yield pa.array(batch, pa.large_string())
 
 
 def _passages(name: str) -> Iterator[str]:
     lines: list[str] = []
     words = 0
     with open_lines(name) as file:
-        while line := file.readline(_MOST):
-            read = line.decode("utf-8", "replace")
-            lines.append(read)
-            words += len(read.split())
+        while line := file.readline(_MAX_BYTES):
+            decoded = line.decode("utf-8", "replace")
+            lines.append(decoded)
+            words += len(decoded.split())
             if words >= PASSAGE:
                 yield "".join(lines)
                 lines, words = [], 0
@@ -112,7 +111,7 @@ def _passages(name: str) -> Iterator[str]:
 def _documents(name: str, text: str) -> Iterator[str]:
     from pipeline.extract.inputs.sources import read
 
-    for record in read(name, 0, None, columns=Columns(text=text), max_record_bytes=_MOST):
+    for record in read(name, 0, None, columns=Columns(text=text), max_record_bytes=_MAX_BYTES):
         if record.text is not None:
             yield record.text.encode("utf-8", "replace").decode()
 
@@ -142,11 +141,11 @@ def _run(root: Path, which: str) -> Iterator[pa.Array]:
 def _in_language(arrays: Iterator[pa.Array], language: str, identifier: "LanguageIdentifier") -> Iterator[pa.Array]:
     for array in arrays:
         labels, _ = identifier.predict_columns(array)
-        found = array.filter(pc.equal(labels, language))
-        if len(found):
-            yield found
+        texts = array.filter(pc.equal(labels, language))
+        if len(texts):
+            yield texts
 
 
 def describe(sources: Sequence[str]) -> list[str]:
-    """The sources in words that do not change with the place they lie in."""
+    """The names of the sources without their folders, which differ between machines."""
     return [os.path.basename(source.rstrip("/")) for source in sources]

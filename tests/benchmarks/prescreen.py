@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.core.ledger import read
-from pipeline.report.stats import collect
+from pipeline.report.stats import stats
 from pipeline.run.run import open_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,16 +37,17 @@ def main() -> None:
                 command += ["--until", "clean", "--workers", "1", *(part for one in sets for part in ("--set", one))]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
                 done = open_run(root)
-                account = collect(done)
+                report = stats(done)
                 kept: set[str] = set()
                 for part in done.parts:
                     kept |= set(read(done.file("clean", part), ["id"])["id"].to_pylist())
                 before = before or kept
-                cpu = sum(stage["seconds"] for stage in account["stages"])
-                out = account["stages"][0]["rules"].get("prescreen_language", {"failed": 0})["failed"]
+                cpu = sum(stage.seconds for stage in report.stages)
+                extract = report.stages[0]
+                out = extract.rules["prescreen_language"].failed if "prescreen_language" in extract.rules else 0
                 print(
-                    f"{extractor:12} prescreen {least or 'off':6} {cpu:7.1f} CPU s (extract {account['stages'][0]['seconds']:.1f})"
-                    f" {account['pages'] / cpu:6.1f} pages/s  sorted out {out:5,} of {account['pages']:,}  kept {len(kept):,}"
+                    f"{extractor:12} prescreen {least or 'off':6} {cpu:7.1f} CPU s (extract {extract.seconds:.1f})"
+                    f" {report.pages / cpu:6.1f} pages/s  sorted out {out:5,} of {report.pages:,}  kept {len(kept):,}"
                     f"  missing {len(before - kept)} ({len(before - kept) / len(before):.2%})  new {len(kept - before)}",
                     flush=True,
                 )

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pipeline.extract.inputs.archive import read_records
 from pipeline.extract.page import rows
 from pipeline.report.tokens import find_token
-from pipeline.report.why import raw_record, story
+from pipeline.report.why import raw_record, why_token
 from pipeline.run.run import open_run
 from pipeline.tokenize import shards
 
@@ -30,21 +30,20 @@ def main() -> None:
     documents = set()
     for _ in range(count):
         [name] = draw.choices(list(splits), sizes)
-        found = find_token(run, name, draw.randrange(splits[name].tokens))
-        place = found["document"]
-        told = story(run, *run.locate(place["file"], place["row"]))
+        place = find_token(run, name, draw.randrange(splits[name].tokens))
+        document = why_token(run, place)
         with tempfile.TemporaryDirectory() as folder:
-            cut = Path(folder) / Path(told["record"]["file"]).name
-            cut.write_bytes(raw_record(told))
+            cut = Path(folder) / Path(document.record.file).name
+            cut.write_bytes(raw_record(document))
             records = list(read_records(cut, max_record_bytes=options.max_record_bytes))
             texts = [row.text for row in rows(records, options, archive=cut) if row.text]
         text = texts[0].encode() if len(texts) == 1 else b""
-        token = text[found["text_start"] : found["text_end"]].decode("utf-8", "backslashreplace")
-        is_end = found["text_start"] == found["text_end"]
-        same = text == (told["record"]["text"] or "").encode() and told["record"]["id"] == place["id"]
-        right += same and (found["text_start"] == len(text) if is_end else token == found["bytes"])
+        token = text[place.text_start : place.text_end].decode("utf-8", "backslashreplace")
+        is_end = place.text_start == place.text_end
+        same = text == (document.record.text or "").encode() and document.record.id == place.document.id
+        right += same and (place.text_start == len(text) if is_end else token == place.bytes)
         ends += is_end
-        documents.add(place["id"])
+        documents.add(place.document.id)
     print(
         f"{right} of {count} tokens (of {sum(sizes):,}; {len(documents)} documents; {ends} of them end a document) "
         "stand in the text extracted again from the byte range named"

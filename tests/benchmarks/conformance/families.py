@@ -35,7 +35,7 @@ from pipeline.config_file import load
 from pipeline.filters.edits import edit_lines
 from pipeline.filters.rules import Rule
 from pipeline.filters.signals import all_signals, measure
-from pipeline.report.recipes import find
+from pipeline.report.recipes import recipe_file
 
 DOLMA = {
     "dolma_words": "word_count",
@@ -117,7 +117,7 @@ def compare_numbers(
 
 def recipe(name: str) -> Config:
     """A recipe's config, over no input."""
-    return load(find(name), ['input.paths=["-"]'])
+    return load(recipe_file(name), ['input.paths=["-"]'])
 
 
 def main() -> None:

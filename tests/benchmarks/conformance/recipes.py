@@ -27,7 +27,7 @@ from pipeline.filters.edits import edit_lines
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.rules import EDITED
 from pipeline.filters.signals import all_signals, measure
-from pipeline.report.recipes import recipes
+from pipeline.report.recipes import recipe_files
 
 
 def keeps(
@@ -66,7 +66,7 @@ def main() -> None:
     print(f"{len(texts):,} documents ({english.sum():,} English), {sizes.sum() / 1e6:.1f} million characters\n")
     print(f"{'recipe':<20}{'documents':>10}{'%':>7}{'English %':>11}{'characters %':>14}")
     kept: dict[str, npt.NDArray[np.bool_]] = {}
-    for name, file in recipes().items():
+    for name, file in recipe_files().items():
         stays, left = keeps(load(file, ['input.paths=["-"]']), texts, signals, labels, scores)
         kept[name] = stays
         share = pc.utf8_length(left).to_numpy()[stays].sum() / sizes.sum()

@@ -1,0 +1,40 @@
+"""What commands share: their common options, and how they print."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+T = TypeVar("T")
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="All figures as JSON.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per core.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/quickstart.")]
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Standard output, or standard error, 160 characters wide where it is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
+
+
+def report(result: T, show: Callable[[T, "Console"], None], *, as_json: bool) -> None:
+    """Show a result, or print it as JSON."""
+    if not as_json:
+        show(result, console())
+        return
+    import json
+
+    from pipeline.core.plain_values import plain_values
+
+    print(json.dumps(plain_values(result), indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)

@@ -1,0 +1,67 @@
+"""Commands on tokens: tokens, mix, append, export."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.console import AsJson, RunFolder, Sets, Workers, console, report
+
+
+def tokens(run: RunFolder, as_json: AsJson = False) -> None:
+    """What the shards hold: splits, bytes per token by language, longest and unused tokens, samples."""
+    from pipeline.report.show_tokens import show_tokens
+    from pipeline.report.tokens import tokens
+    from pipeline.run.run import open_run
+
+    report(tokens(open_run(run)), show_tokens, as_json=as_json)
+
+
+def mix(
+    config: Annotated[Path, typer.Argument(help="A file with a [mix] table.")],
+    out: Annotated[Path, typer.Argument(help="The directory of shards to make.")],
+    set_: Sets = None,
+    workers: Workers = None,
+) -> None:
+    """Mix runs and files by weights in tokens into one directory of shards, and list what went in."""
+    from pipeline.tools.mix import load_mix, mix
+    from pipeline.tools.show_mix import show_mix
+
+    screen = console()
+    mixed = mix(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=screen.print)
+    show_mix(mixed, screen)
+
+
+def append(
+    shards: Annotated[Path, typer.Argument(help="A directory of shards that mix made.")],
+    sources: Annotated[list[str], typer.Argument(metavar="RUN|FILES...", help="Runs, and .jsonl or .parquet files.")],
+    tokenizer: Annotated[
+        str | None, typer.Option(help="The shards' tokenizer, where it is not the first run's.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Add new documents to a directory of shards, in new shards behind the old ones, which are not written again."""
+    from pipeline.tools.mix import append
+
+    screen = console()
+    opened = append(shards, sources, tokenizer, workers=workers or os.cpu_count() or 1, note=screen.print)
+    added = opened.manifest["appended"][-1]
+    total = sum(split.tokens for split in opened.splits.values())
+    screen.print(
+        f"{added['documents']:,} documents, {added['tokens']:,} tokens appended; {total:,} in all", highlight=False
+    )
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
+    format_: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; an unknown one lists all.")
+    ],
+    out: Annotated[Path, typer.Argument(help="The directory to make.")],
+) -> None:
+    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""
+    from pipeline.tools.export import export
+
+    for line in export(run, format_, out):
+        console().print(line, highlight=False, soft_wrap=True, markup=False)

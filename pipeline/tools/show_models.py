@@ -1,0 +1,52 @@
+"""`classifier train` and `perplexity train` on the terminal."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.tools.models import PerplexityTraining
+
+if TYPE_CHECKING:
+    from pipeline.filters.classifier import QualityClassifier
+
+
+def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> None:
+    """The held-out figures and the histogram."""
+    report = model.report
+    console.print(
+        f"trained on {report.training:,} texts, half of each side; held out {report.held_out:,}: "
+        f"precision {report.precision:.3f}, recall {report.recall:.3f} at a score of 0.5",
+        highlight=False,
+    )
+    table = Table("score", "good", "bad", "", title="held-out texts", title_justify="left")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    bins, highest = len(report.good), max(*report.good, *report.bad, 1)
+    for k, (good, bad) in enumerate(zip(report.good, report.bad, strict=True)):
+        bar = f"[green]{'█' * -(-good * 30 // highest)}[/][red]{'░' * -(-bad * 30 // highest)}[/]"
+        table.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
+    console.print(table)
+    console.print(f"{out}, {out}.json", highlight=False, soft_wrap=True)
+    console.print(
+        f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
+        "[quality]\nquality_score = { top = 0.1 }",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def show_perplexity(training: PerplexityTraining, out: Path, console: Console) -> None:
+    """What was trained, and what to do with it."""
+    counts = ", ".join(f"{count:,}" for count in training.ngrams)
+    console.print(f"trained on {training.words:,} words; n-grams by order: {counts}", highlight=False)
+    console.print(f"{out}, {out.stat().st_size / 1e6:,.1f} MB", highlight=False, soft_wrap=True)
+    console.print(
+        f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
+        '[quality]\nperplexity = { bottom = 0.6, by = "language" }',
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
