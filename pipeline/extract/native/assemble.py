@@ -5,6 +5,8 @@ between " | ". Markdown adds what marks headings, quotes, code, tables and, insi
 themselves look like is left alone: an asterisk in a sentence stays one.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ def visible(page: Parsed) -> NDArray[np.bool_]:
 
 
 @kernel(allocates=False)
-def _hidden(hints, parent, tag, hidden):  # type: ignore[no-untyped-def]
+def _hidden(hints: Any, parent: Any, tag: Any, hidden: Any) -> None:
     for e in range(len(tag)):
         above = parent[e]
         hidden[e] = tag[e] == _NOSCRIPT or (hints[e] >> HIDDEN) & 1 or (above > 0 and hidden[above])
@@ -53,7 +55,7 @@ def comments(page: Parsed) -> NDArray[np.bool_]:
 
 
 @kernel(allocates=False)
-def _commented(hints, parent, tag, inside):  # type: ignore[no-untyped-def]
+def _commented(hints: Any, parent: Any, tag: Any, inside: Any) -> None:
     for e in range(1, len(tag)):
         named = hints[e] & 1 and tag[e] != _ARTICLE and tag[e] != _MAIN
         inside[e] = named or inside[parent[e]]
@@ -78,14 +80,14 @@ def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.
 
 
 @inner
-def _fill(text, o, byte, times):  # type: ignore[no-untyped-def]
+def _fill(text: Any, o: Any, byte: Any, times: Any) -> Any:
     for z in range(times):
         text[o + z] = byte
     return o + times
 
 
 @inner
-def _prefix(text, o, quotes, spaces):  # type: ignore[no-untyped-def]
+def _prefix(text: Any, o: Any, quotes: Any, spaces: Any) -> Any:
     """What a line of a quote, or of a list's item, begins with."""
     for _ in range(quotes):
         text[o], text[o + 1] = _ABOVE, _SPACE
@@ -94,7 +96,7 @@ def _prefix(text, o, quotes, spaces):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _number(text, o, number):  # type: ignore[no-untyped-def]
+def _number(text: Any, o: Any, number: Any) -> Any:
     digits = 1
     while number >= 10**digits:
         digits += 1
@@ -106,7 +108,7 @@ def _number(text, o, number):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _plain(parent, tag, e, item):  # type: ignore[no-untyped-def]
+def _plain(parent: Any, tag: Any, e: Any, item: Any) -> Any:
     """Whether an item's text is in the item itself or a paragraph of it; other lists, of posts say, are not for counting."""
     while e != item:
         if KIND[tag[e]] & BLOCK and tag[e] != _P:
@@ -116,7 +118,7 @@ def _plain(parent, tag, e, item):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _ticks(out, a, b):  # type: ignore[no-untyped-def]
+def _ticks(out: Any, a: Any, b: Any) -> Any:
     """The longest run of backticks in a text."""
     longest = run = 0
     for k in range(a, b):
@@ -126,7 +128,7 @@ def _ticks(out, a, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _find_rows(home, start, stop, out, keep, places):  # type: ignore[no-untyped-def]
+def _find_rows(home: Any, start: Any, stop: Any, out: Any, keep: Any, places: Any) -> None:
     """Which rows are one line each: of several cells, each one short block."""
     for i in range(len(home)):
         places[places[home[i]].cell].in_cell += 1
@@ -146,7 +148,7 @@ def _find_rows(home, start, stop, out, keep, places):  # type: ignore[no-untyped
 
 
 @inner
-def _mark(text, o, kind, addresses, address, address_end):  # type: ignore[no-untyped-def]
+def _mark(text: Any, o: Any, kind: Any, addresses: Any, address: Any, address_end: Any) -> Any:
     """A mark's beginning or end; a link ends with `addresses[address:address_end]`."""
     if kind == LINK:
         text[o] = _BRACKET
@@ -175,7 +177,7 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
 
 
 @inner
-def _end_row(text, o, row, columns, header, places):  # type: ignore[no-untyped-def]
+def _end_row(text: Any, o: Any, row: Any, columns: Any, header: Any, places: Any) -> Any:
     """What is open behind a table's row in Markdown: cells that it lacks, and the line below a header."""
     while columns < places[row.table].widest:
         text[o], text[o + 1] = _SPACE, _BAR
@@ -193,7 +195,7 @@ def _end_row(text, o, row, columns, header, places):  # type: ignore[no-untyped-
 
 
 @inner
-def _begin_item(text, o, tag, parent, places, e, mark):  # type: ignore[no-untyped-def]
+def _begin_item(text: Any, o: Any, tag: Any, parent: Any, places: Any, e: Any, mark: Any) -> Any:
     """The bullet or number of the list item `mark`, of which block `e` is the first that is kept."""
     item = places[mark]
     item.begun = True
@@ -213,7 +215,9 @@ def _begin_item(text, o, tag, parent, places, e, mark):  # type: ignore[no-untyp
 
 
 @kernel(allocates=False)
-def _assemble(page, keep, markdown, tables, rows, addresses, places, text):  # type: ignore[no-untyped-def]
+def _assemble(
+    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, places: Any, text: Any
+) -> Any:
     """Write `text`; returns its bytes, or, as a negative number, how many it should have room for."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag
     outline(parent, tag, page.number, places)

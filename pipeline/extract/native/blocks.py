@@ -6,7 +6,7 @@ broken page would lose its text: an element, comment or quote that never ends is
 Every loop is linear in the page: what is found not to end is not searched for again.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class Parsed(NamedTuple):
 
 
 @inner
-def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
+def _implied_end(open_: Any, depth: Any, tag: Any, new: Any) -> Any:
     """Depth after the ends that a start tag implies: of p before a block, of li before li, of cells and rows."""
     cell = new == _TD or new == _TH
     term = new == _DT or new == _DD
@@ -138,7 +138,7 @@ def _implied_end(open_, depth, tag, new):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
+def _end(open_: Any, depth: Any, tag: Any, ended: Any) -> Any:
     """Depth after an end tag; as it was where no element near enough is what it ends."""
     z = depth - 1
     while z > 0 and z > depth - _SCAN:
@@ -154,7 +154,7 @@ def _end(open_, depth, tag, ended):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _mark_ends(marks, state, kind, o):  # type: ignore[no-untyped-def]
+def _mark_ends(marks: Any, state: Any, kind: Any, o: Any) -> None:
     """End the open mark of a kind, if there is one; those begun inside it are given up. `state`: where the open mark of
     each kind begins, or -1; how many marks there are, and were before this block; a link's target."""
     begin = state[kind]
@@ -168,7 +168,7 @@ def _mark_ends(marks, state, kind, o):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _marks_end(marks, state, o, begun, end):  # type: ignore[no-untyped-def]
+def _marks_end(marks: Any, state: Any, o: Any, begun: Any, end: Any) -> None:
     """End all open marks with their block, the inner first; a block without text has none."""
     for _ in range(3):
         inner = 0
@@ -224,20 +224,28 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     open_ = np.empty(max_depth + 2, np.int32)
     never = np.zeros(256 + len(TAGS), np.bool_)
     state = np.array([-1, -1, -1, 0, 0, 0, 0], np.int64)
-    status, elements, blocks, *places = _parse(page, tags, max_depth, inline, room, open_, never, state)
+    status, elements, blocks, title, base = _parse(page, tags, max_depth, inline, room, open_, never, state)
     return Parsed(
-        status,
-        (places[0], places[1]),
-        (places[2], places[3]),
-        *(column[:elements] for column in room[:5]),
-        room.out,
-        *(column[:blocks] for column in room[6:11]),
-        room.marks[: state[3]],
+        status=status,
+        title=title,
+        base=base,
+        parent=room.parent[:elements],
+        tag=room.tag[:elements],
+        hints=room.hints[:elements],
+        path=room.path[:elements],
+        number=room.number[:elements],
+        out=room.out,
+        home=room.home[:blocks],
+        start=room.start[:blocks],
+        stop=room.stop[:blocks],
+        stats=room.stats[:blocks],
+        print=room.print[:blocks],
+        marks=room.marks[: state[3]],
     )
 
 
 @inner
-def _text(page, i, out, o, begun, pre, space, breaks):  # type: ignore[no-untyped-def]
+def _text(page: Any, i: Any, out: Any, o: Any, begun: Any, pre: Any, space: Any, breaks: Any) -> Any:
     """Copy text up to the next tag: (place in `page`, place in `out`, whether it ends with a space, breaks at its end)."""
     n = len(page)
     while i < n:
@@ -313,7 +321,9 @@ def _text(page, i, out, o, begun, pre, space, breaks):  # type: ignore[no-untype
 
 
 @inner
-def _write_block(room, b, home, begun, end, link_bytes, bold_bytes, links, images):  # type: ignore[no-untyped-def]
+def _write_block(
+    room: Any, b: Any, home: Any, begun: Any, end: Any, link_bytes: Any, bold_bytes: Any, links: Any, images: Any
+) -> None:
     """Block `b`: the text `out[begun:end]` in the element `home`."""
     row = room.stats[b]
     room.print[b] = measure(room.out, begun, end, row)
@@ -325,7 +335,7 @@ def _write_block(room, b, home, begun, end, link_bytes, bold_bytes, links, image
 
 
 @kernel(allocates=False)
-def _parse(page, tags, max_depth, inline, room, open_, never, state):  # type: ignore[no-untyped-def]
+def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
     """Parse into `room`: (status, elements, blocks, where title and base begin and end). Working arrays: `open_`, the open
     elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""
     parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
@@ -341,8 +351,13 @@ def _parse(page, tags, max_depth, inline, room, open_, never, state):  # type: i
     in_link = bold = pre = False
     link_bytes = bold_bytes = links = images = breaks = np.int64(0)
     space = True
+    title: Any
+    title_end: Any
     title, title_end, base, base_end = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    apart: Any
+    ends: Any
     noscript_end, apart = np.int64(-1), False
+    flush: Any
     while True:
         flush = i >= n
         new, closing, k, kind = np.int64(0), False, i, np.uint8(0)
@@ -502,4 +517,4 @@ def _parse(page, tags, max_depth, inline, room, open_, never, state):  # type: i
                 state[5], state[6] = target, target_end
             if state[_MARK[new]] < 0 and (new != _A or target >= 0):
                 state[_MARK[new]] = o
-    return status, elements, blocks, title, title_end, base, base_end
+    return status, elements, blocks, (title, title_end), (base, base_end)

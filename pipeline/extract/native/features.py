@@ -3,6 +3,8 @@
 None of it is a word of the page: the same template filled with another text gives nearly the same numbers.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,7 +62,7 @@ _T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG = range(6)
 
 
 @inner
-def _long(row):  # type: ignore[no-untyped-def]
+def _long(row: Any) -> Any:
     """Running text: a sentence or more, and not a list of links."""
     return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
 
@@ -78,7 +80,7 @@ as the container of the content, its depth; the block element above it (-1: none
 
 
 @inner
-def _add_up(home, parent, stats, tag, elements, sums):  # type: ignore[no-untyped-def]
+def _add_up(home: Any, parent: Any, stats: Any, tag: Any, elements: Any, sums: Any) -> Any:
     """Fill `sums` over each element's subtree, and the elements' scores, as Readability has them; the best one and its
     worth."""
     elements[0].block_above = -1
@@ -122,7 +124,7 @@ _REPEATED = np.dtype(
 
 
 @inner
-def _slot(table, key):  # type: ignore[no-untyped-def]
+def _slot(table: Any, key: Any) -> Any:
     """Place of a key in an open hash table, its own or a free one."""
     mask = len(table) - 1
     at = np.int64(key >> np.uint64(20)) & mask
@@ -132,7 +134,7 @@ def _slot(table, key):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _find_repeats(home, path, prints, stats, paths, texts, slots):  # type: ignore[no-untyped-def]
+def _find_repeats(home: Any, path: Any, prints: Any, stats: Any, paths: Any, texts: Any, slots: Any) -> None:
     """Count the blocks with one path, and those with one text; `slots` say where a block's are."""
     for i in range(len(home)):
         row = stats[i]
@@ -148,7 +150,7 @@ def _find_repeats(home, path, prints, stats, paths, texts, slots):  # type: igno
 
 
 @inner
-def _ancestors(home, tag, sums, elements, i, around):  # type: ignore[no-untyped-def]
+def _ancestors(home: Any, tag: Any, sums: Any, elements: Any, i: Any, around: Any) -> None:
     """LEVELS block elements around a block into `around[i]`, each holding more blocks than the one before."""
     z = home[i]
     if not KIND[tag[z]] & BLOCK and elements[z].block_above >= 0:
@@ -161,7 +163,7 @@ def _ancestors(home, tag, sums, elements, i, around):  # type: ignore[no-untyped
 
 
 @inner
-def _of_itself(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-def]
+def _of_itself(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any) -> None:
     row = stats[i]
     chars, words = max(np.float32(1), row[CHARS]), max(np.float32(1), row[WORDS])
     x[0] = row[CHARS]
@@ -185,7 +187,7 @@ def _of_itself(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _of_neighbours(home, parent, stats, tag, i, x):  # type: ignore[no-untyped-def]
+def _of_neighbours(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any) -> None:
     e = home[i]
     for side in range(_NEIGHBOURS):
         j = i + (side - 3 if side < 3 else side - 2)
@@ -206,19 +208,38 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
     count = len(page.home)
     table, around = np.empty((count, FEATURES), np.float32), np.empty((count, LEVELS), np.int32)
-    elements, sums = np.zeros(len(page.tag), _ELEMENT), np.zeros((len(page.tag), 6), np.float32)
     size = 1 << max(4, (2 * count - 1).bit_length())  # a power of two, at most half full
-    paths, texts = np.zeros(size, _REPEATED), np.zeros(size, _REPEATED)
-    slots, next_long = np.empty((count, 2), np.int64), np.empty(count, np.float32)
-    _describe(
-        page.home, page.parent, page.stats, page.tag, page.hints, page.path, page.print,
-        elements, sums, paths, texts, slots, next_long, table, around,
-    )  # fmt: skip
+    room = _Room(
+        elements=np.zeros(len(page.tag), _ELEMENT),
+        sums=np.zeros((len(page.tag), 6), np.float32),
+        paths=np.zeros(size, _REPEATED),
+        texts=np.zeros(size, _REPEATED),
+        slots=np.empty((count, 2), np.int64),
+        next_long=np.empty(count, np.float32),
+    )
+    _describe(page, room, table, around)
     return table, around
 
 
+class _Room(NamedTuple):
+    """Working arrays of `_describe`."""
+
+    elements: NDArray[Any]
+    """_ELEMENT, zeros at first."""
+    sums: NDArray[np.float32]
+    """(elements, 6): sums over an element's subtree, zeros at first."""
+    paths: NDArray[Any]
+    """_REPEATED, zeros at first: blocks by path."""
+    texts: NDArray[Any]
+    """The same by text."""
+    slots: NDArray[np.int64]
+    """(blocks, 2): where a block is in these two."""
+    next_long: NDArray[np.float32]
+    """Blocks to the next one of running text."""
+
+
 @inner
-def _look_above(parent, tag, own_hints, elements, top):  # type: ignore[no-untyped-def]
+def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) -> None:
     """What lies above each element: hints, tags; its depth; whether it is on the way to `top`."""
     for e in range(len(tag)):
         element, p = elements[e], parent[e]
@@ -232,24 +253,24 @@ def _look_above(parent, tag, own_hints, elements, top):  # type: ignore[no-untyp
             element.near |= own_hints[p]
             if parent[p] >= 0:
                 element.near |= own_hints[parent[p]]
-    e = np.int64(top)
-    while e >= 0:
-        elements[e].on_way = True
-        e = np.int64(parent[e])
+    on_way: Any = np.int64(top)
+    while on_way >= 0:
+        elements[on_way].on_way = True
+        on_way = np.int64(parent[on_way])
 
 
 @kernel(allocates=False)
-def _describe(
-    home, parent, stats, tag, own_hints, path, prints, elements, sums, paths, texts, slots, next_long, table, around
-):  # type: ignore[no-untyped-def]
-    """Fill `table` and `around`; the six before them are working arrays, zeros but for the last two."""
+def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
+    """Fill `table` and `around`."""
+    home, parent, stats, tag = page.home, page.parent, page.stats, page.tag
+    elements, sums, paths, texts, slots, next_long = room
     count = len(home)
     for i in range(count):
         row = stats[i]
         row[WORDS] += row[IDEOGRAPHS] * np.float32(0.6)  # a word of Chinese is 1.5 characters, or a little more
     top, best = _add_up(home, parent, stats, tag, elements, sums)
-    _find_repeats(home, path, prints, stats, paths, texts, slots)
-    _look_above(parent, tag, own_hints, elements, top)
+    _find_repeats(home, page.path, page.print, stats, paths, texts, slots)
+    _look_above(parent, tag, page.hints, elements, top)
 
     distance = np.float32(99)
     for i in range(count - 1, -1, -1):

@@ -4,6 +4,8 @@ Numba has no vectors of its own; these few functions write LLVM's, which become 
 them and are right everywhere. They check no bounds: a caller makes sure that LANES bytes are there.
 """
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -17,17 +19,17 @@ _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _INDEX = ir.IntType(32)
 
 
-def _place(context, builder, array_type, array, at):  # type: ignore[no-untyped-def]
+def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), _BYTES.as_pointer())
 
 
-def _compare(operator: str):  # type: ignore[no-untyped-def]
+def _compare(operator: str) -> Any:
     @intrinsic
-    def compare(typing, page, i, byte):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def compare(typing: Any, page: Any, i: Any, byte: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array, at, value = arguments
-            lanes = builder.load(_place(context, builder, signature.args[0], array, at), align=1)  # type: ignore[no-untyped-call]
+            lanes = builder.load(_place(context, builder, signature.args[0], array, at), align=1)
             none = ir.Constant(_BYTES, ir.Undefined)
             one = builder.insert_element(none, value, ir.Constant(_INDEX, 0))
             same = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
@@ -46,10 +48,10 @@ at_most = _compare("<=")
 
 
 @intrinsic
-def first(typing, mask):  # type: ignore[no-untyped-def]
+def first(typing: Any, mask: Any) -> Any:
     """The number of the first set bit; LANES where there is none."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lowest = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
         return builder.zext(lowest, ir.IntType(64))
 
@@ -57,12 +59,12 @@ def first(typing, mask):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def copy(typing, page, i, out, o):  # type: ignore[no-untyped-def]
+def copy(typing: Any, page: Any, i: Any, out: Any, o: Any) -> Any:
     """Write the LANES bytes of `page` from `i` to `out` from `o`."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        source = _place(context, builder, signature.args[0], arguments[0], arguments[1])  # type: ignore[no-untyped-call]
-        target = _place(context, builder, signature.args[2], arguments[2], arguments[3])  # type: ignore[no-untyped-call]
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = _place(context, builder, signature.args[0], arguments[0], arguments[1])
+        target = _place(context, builder, signature.args[2], arguments[2], arguments[3])
         builder.store(builder.load(source, align=1), target, align=1)
         return context.get_dummy_value()
 
@@ -70,7 +72,7 @@ def copy(typing, page, i, out, o):  # type: ignore[no-untyped-def]
 
 
 @inner
-def find(page, i, byte):  # type: ignore[no-untyped-def]
+def find(page: Any, i: Any, byte: Any) -> Any:
     """Where the next such byte is, from `i`; the end of the page where there is none."""
     n = len(page)
     while i + LANES <= n:
@@ -84,7 +86,7 @@ def find(page, i, byte):  # type: ignore[no-untyped-def]
 
 
 @inner
-def name_end(page, i):  # type: ignore[no-untyped-def]
+def name_end(page: Any, i: Any) -> Any:
     """Where the next byte is that ends an attribute's name: white space, "=", ">" or "/"."""
     n = len(page)
     while i + LANES <= n:

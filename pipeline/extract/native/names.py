@@ -2,6 +2,7 @@
 
 import html.entities
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,13 @@ _FNV_PRIME = np.uint32(16777619)
 
 
 @inner(forceinline=True)  # a few instructions in a loop over bytes: inlined by LLVM, at no cost to type inference
-def fnv(h, byte):  # type: ignore[no-untyped-def]
+def fnv(h: Any, byte: Any) -> Any:
     """One step of FNV-1a, 32 bits."""
     return np.uint32((h ^ np.uint32(byte)) * _FNV_PRIME)
 
 
 @inner
-def look_up(table, h):  # type: ignore[no-untyped-def]
+def look_up(table: Any, h: Any) -> Any:
     """The value under a hash; -1 where there is none. Tables are at most half full, so a search is short."""
     mask = len(table) - 1
     i = np.int64(h) & mask

@@ -1,5 +1,7 @@
 """What each element of a page is inside of, as its text is written: list item, table row, quote, heading, code."""
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.extract.native.names import TAG
@@ -21,7 +23,7 @@ whether its mark is `begun`; of a row, whether it is a `good` one."""
 
 
 @inner
-def outline(parent, tags, given, places):  # type: ignore[no-untyped-def]
+def outline(parent: Any, tags: Any, given: Any, places: Any) -> None:
     """Fill `places` (PLACE) for the elements; `given` are the numbers that the page gives to lists and items."""
     for e in range(1, len(tags)):
         place, above, tag = places[e], places[parent[e]], tags[e]

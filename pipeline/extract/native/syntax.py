@@ -1,5 +1,7 @@
 """The parts of HTML's syntax, each read by one compiled function: entities, attributes, comments, ends of raw text."""
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.extract.native.lanes import find, name_end
@@ -31,7 +33,7 @@ _LENGTHS = np.array([len(name) for name in TAGS], np.int64)
 
 
 @inner
-def put(out, o, point):  # type: ignore[no-untyped-def]
+def put(out: Any, o: Any, point: Any) -> Any:
     """Write a code point as UTF-8."""
     if point < 0x80:
         out[o] = point
@@ -53,7 +55,7 @@ def put(out, o, point):  # type: ignore[no-untyped-def]
 
 
 @inner
-def entity(page, i):  # type: ignore[no-untyped-def]
+def entity(page: Any, i: Any) -> Any:
     """The entity at the ampersand `i`: (end, code point, second code point or 0); end is `i` where there is none."""
     n = len(page)
     k = i + 1
@@ -106,7 +108,7 @@ def entity(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _class_words(page, a, b, hints, path, in_path):  # type: ignore[no-untyped-def]
+def _class_words(page: Any, a: Any, b: Any, hints: Any, path: Any, in_path: Any) -> Any:
     """Hints of the words in an attribute's value; words are runs of letters, and aCapital starts another."""
     while a < b:
         h = FNV_START
@@ -136,7 +138,7 @@ def _class_words(page, a, b, hints, path, in_path):  # type: ignore[no-untyped-d
 
 
 @inner
-def _hides(page, a, b):  # type: ignore[no-untyped-def]
+def _hides(page: Any, a: Any, b: Any) -> Any:
     """Whether a style says display:none."""
     while a + 11 <= b:
         if page[a] | 32 == 100 and page[a + 1] | 32 == 105 and page[a + 3] | 32 == 112 and page[a + 6] | 32 == 121:
@@ -149,7 +151,7 @@ def _hides(page, a, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _is(page, a, b, word):  # type: ignore[no-untyped-def]
+def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     """Whether page[a:b] is this word of small letters, in any case."""
     if b - a != len(word):
         return False
@@ -166,7 +168,7 @@ _CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE = (
 
 
 @inner
-def _whole(page, a, b):  # type: ignore[no-untyped-def]
+def _whole(page: Any, a: Any, b: Any) -> Any:
     """An attribute's value as a number of up to nine digits, CommonMark's most for a list; -1 where it is none."""
     value = 0
     for k in range(a, b):
@@ -177,7 +179,7 @@ def _whole(page, a, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
+def attributes(page: Any, k: Any, wanted: Any, path: Any, endless: Any) -> Any:
     """Read a tag from behind its name: (position of its ">", hints, path, closes itself, where a link's target begins
     and ends, a number given to a list or an item); -1 for none."""
     n = len(page)
@@ -241,7 +243,7 @@ def attributes(page, k, wanted, path, endless):  # type: ignore[no-untyped-def]
 
 
 @inner
-def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
+def end_tag(page: Any, i: Any, tag: Any) -> Any:
     """Where the next end tag of this name starts; -1 where there is none."""
     length = _LENGTHS[tag]
     last = len(page) - 2 - length
@@ -260,7 +262,7 @@ def end_tag(page, i, tag):  # type: ignore[no-untyped-def]
 
 
 @inner
-def shows(page, i, end):  # type: ignore[no-untyped-def]
+def shows(page: Any, i: Any, end: Any) -> Any:
     """Whether there is text, or a tag that breaks the line, between here and there."""
     while i < end:
         if page[i] > 32:
@@ -276,7 +278,7 @@ def shows(page, i, end):  # type: ignore[no-untyped-def]
 
 
 @inner
-def comment_end(page, i):  # type: ignore[no-untyped-def]
+def comment_end(page: Any, i: Any) -> Any:
     """Behind the comment whose first dash is at `i - 2`; -1 where it never ends."""
     n = len(page)
     if i < n and page[i] == 62:
@@ -294,13 +296,13 @@ def comment_end(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def behind(page, i, byte):  # type: ignore[no-untyped-def]
+def behind(page: Any, i: Any, byte: Any) -> Any:
     """Behind the next such byte; behind the end where there is none."""
     return find(page, i, byte) + 1
 
 
 @inner
-def name(page, k):  # type: ignore[no-untyped-def]
+def name(page: Any, k: Any) -> Any:
     """A tag's name from its first letter: (end, hash)."""
     h = FNV_START
     while k < len(page):
@@ -313,7 +315,7 @@ def name(page, k):  # type: ignore[no-untyped-def]
 
 
 @inner
-def next_line_break(page, i):  # type: ignore[no-untyped-def]
+def next_line_break(page: Any, i: Any) -> Any:
     """Where the next tag that breaks the line starts; how a script that never ends is got out of."""
     n = len(page)
     i = find(page, i, 60)

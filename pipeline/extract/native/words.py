@@ -1,5 +1,7 @@
 """What a block's text is like: counts of characters, words, stop words, punctuation, in one pass over its UTF-8."""
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.extract.native.names import FNV_START, STOP_TABLE, fnv, look_up
@@ -16,7 +18,7 @@ _SENTENCE, _COLON, _LETTER, _OTHER = 1, 2, 3, 4
 
 
 @inner
-def _ideograph(point):  # type: ignore[no-untyped-def]
+def _ideograph(point: Any) -> Any:
     """Scripts without spaces between words: kana, Han, Hangul (short words), Thai and its neighbours."""
     return (
         0x3041 <= point <= 0x30FF
@@ -29,7 +31,7 @@ def _ideograph(point):  # type: ignore[no-untyped-def]
 
 
 @inner
-def measure(out, a, b, row):  # type: ignore[no-untyped-def]
+def measure(out: Any, a: Any, b: Any, row: Any) -> Any:
     """Fill the first COLUMNS of `row` for the text `out[a:b]`; returns a hash of its letters and digits."""
     # counted in registers, and written once
     chars = words = digits = letters = capitals = capitalised = punctuation = commas = ideographs = stop_words = 0
