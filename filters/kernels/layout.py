@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filters.kernels.repetition import duplicates, scratch
+from pipeline.filters.kernels.repetition import Room, duplicates, in_room
 from pipeline.filters.kernels.unicode import (
     BREAK,
     HASH_SEED,
@@ -52,51 +52,66 @@ def layout_statistics(
     data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> LayoutStatistics:
     """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a line of the longest one."""
-    out = LayoutStatistics(*(np.zeros(len(starts), np.int64) for _ in LayoutStatistics._fields))
-    bullets = np.array([ord(bullet) for bullet in BULLETS], dtype=np.int64)
-    _count(data, starts, ends, character_classes(), bullets, out)
-    return out
+    counts = np.zeros((len(LayoutStatistics._fields), len(starts)), np.int64)
+    classes, bullets = character_classes(), np.array([ord(bullet) for bullet in BULLETS], dtype=np.int64)
+
+    def count(document: int, room: Room) -> Any:
+        paragraphs = np.empty(len(room.ids), np.uint64), np.empty(len(room.ids), np.int64)
+        return _count(data, starts, ends, document, classes, bullets, room, *paragraphs, counts)
+
+    in_room(count, len(starts), 1024)
+    return LayoutStatistics._make(counts)
 
 
+(
+    _LINES, _BULLET_LINES, _ELLIPSIS_LINES, _TERMINAL_LINES, _SHORT_LINES, _DUPLICATE_LINES, _DUPLICATE_LINE_CHARACTERS,
+    _PARAGRAPHS, _DUPLICATE_PARAGRAPHS, _DUPLICATE_PARAGRAPH_CHARACTERS,
+) = range(len(LayoutStatistics._fields))  # fmt: skip
 _LINE_FEED, _CARRIAGE_RETURN, _FULL_STOP, _ELLIPSIS = 0x0A, 0x0D, 0x2E, 0x2026
 
 
-@kernel
-def _count(data: Any, starts: Any, ends: Any, classes: Any, bullets: Any, out: Any) -> None:
-    size = 1024
-    line_hashes, line_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
-    paragraph_hashes, paragraph_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
-    arrays = scratch(size)
-    for document in range(starts.shape[0]):
-        while True:
-            lines = _lines(
-                data, starts[document], ends[document], classes, bullets,
-                line_hashes, line_lengths, paragraph_hashes, paragraph_lengths, out, document,
-            )  # fmt: skip
-            if lines <= size:
-                break
-            size = max(lines, 2 * size)
-            line_hashes, line_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
-            paragraph_hashes, paragraph_lengths = np.empty(size, np.uint64), np.empty(size, np.int64)
-            arrays = scratch(size)
-        copies, copied = duplicates(line_hashes, line_lengths, lines, arrays)
-        out.duplicate_lines[document] = copies
-        out.duplicate_line_characters[document] = copied
-        copies, copied = duplicates(paragraph_hashes, paragraph_lengths, out.paragraphs[document], arrays)
-        out.duplicate_paragraphs[document] = copies
-        out.duplicate_paragraph_characters[document] = copied
+@kernel(allocates=False)
+def _count(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    begin: Any,
+    classes: Any,
+    bullets: Any,
+    room: Any,
+    hashes: Any,
+    lengths: Any,
+    counts: Any,
+) -> Any:
+    """Count from document `begin` on, in `room` for lines; `hashes` and `lengths` are as much room for paragraphs."""
+    for document in range(begin, starts.shape[0]):
+        start, end = starts[document], ends[document]
+        lines = _lines(data, start, end, classes, bullets, room, hashes, lengths, counts, document)
+        if lines > room.ids.shape[0]:
+            return document, lines
+        copies, copied = duplicates(lines, room)
+        counts[_DUPLICATE_LINES, document] = copies
+        counts[_DUPLICATE_LINE_CHARACTERS, document] = copied
+        paragraphs = counts[_PARAGRAPHS, document]
+        for k in range(paragraphs):
+            room.hashes[k], room.lengths[k] = hashes[k], lengths[k]
+        copies, copied = duplicates(paragraphs, room)
+        counts[_DUPLICATE_PARAGRAPHS, document] = copies
+        counts[_DUPLICATE_PARAGRAPH_CHARACTERS, document] = copied
+    return starts.shape[0], 0
 
 
 @inner
 def _lines(
     data: Any, start: Any, end: Any, classes: Any, bullets: Any,
-    line_hashes: Any, line_lengths: Any, paragraph_hashes: Any, paragraph_lengths: Any, out: Any, document: Any,
+    room: Any, paragraph_hashes: Any, paragraph_lengths: Any, counts: Any, document: Any,
 ) -> Any:  # fmt: skip
     """Fill a hash and a length for each line and paragraph, and the counts. Returns the number of lines.
 
-    If that is more than the arrays hold, call again with room for them.
+    If that is more than there is room for, call again with more.
     """
-    room = line_hashes.shape[0]
+    line_hashes, line_lengths = room.hashes, room.lengths
+    most = line_hashes.shape[0]
     lines, paragraphs, bullet_lines, ellipsis_lines, terminal_lines, short_lines = 0, 0, 0, 0, 0, 0
     paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; no length: none is open
     value, length = HASH_SEED, 0  # the open line, from its first visible character to the last one read
@@ -130,19 +145,19 @@ def _lines(
             if code == _CARRIAGE_RETURN and i + 1 < end and data[i + 1] == _LINE_FEED:
                 size = 2
             if seen_length:
-                if lines < room:
+                if lines < most:
                     line_hashes[lines] = mix(seen_value)
                     line_lengths[lines] = seen_length
                 lines += 1
-                for bullet in bullets:
-                    bullet_lines += first == bullet
+                for k in range(bullets.shape[0]):
+                    bullet_lines += first == bullets[k]
                 terminal_lines += (classes[last] & TERMINAL) != 0
                 ellipsis_lines += last == _ELLIPSIS or seen_dots >= 3
                 short_lines += seen_length < SHORT_LINE
                 paragraph_length += seen_length + (paragraph_length > 0)
                 paragraph_value = mix(add_hash(paragraph_value, mix(seen_value)))
             if paragraph_length and (seen_length == 0 or i == end):
-                if paragraphs < room:
+                if paragraphs < most:
                     paragraph_hashes[paragraphs] = paragraph_value
                     paragraph_lengths[paragraphs] = paragraph_length
                 paragraphs += 1
@@ -150,10 +165,10 @@ def _lines(
             value, length, dots = HASH_SEED, 0, 0
             seen_value, seen_length, seen_dots = HASH_SEED, 0, 0
         i += size
-    out.lines[document] = lines
-    out.paragraphs[document] = paragraphs
-    out.bullet_lines[document] = bullet_lines
-    out.ellipsis_lines[document] = ellipsis_lines
-    out.terminal_lines[document] = terminal_lines
-    out.short_lines[document] = short_lines
+    counts[_LINES, document] = lines
+    counts[_PARAGRAPHS, document] = paragraphs
+    counts[_BULLET_LINES, document] = bullet_lines
+    counts[_ELLIPSIS_LINES, document] = ellipsis_lines
+    counts[_TERMINAL_LINES, document] = terminal_lines
+    counts[_SHORT_LINES, document] = short_lines
     return lines

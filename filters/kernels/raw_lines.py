@@ -12,11 +12,9 @@ SHORT_LINE = 30  # characters; datatrove's FineWebQualityFilter counts lines of 
 
 
 @inner
-def count_lines(
-    data: Any, start: Any, end: Any, classes: Any, hashes: Any, lengths: Any, visibly: Any, arrays: Any, out: Any,
-    document: Any,
-) -> None:  # fmt: skip
+def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: Any, document: Any) -> None:
     """Count raw lines, then stripped lines, then paragraphs."""
+    hashes, lengths, visibly, _, _, ids, counts, firsts = room
     code: Any
     for unit in range(3):
         n, total = 0, 0
@@ -75,8 +73,7 @@ def count_lines(
                 else:
                     dots = dots + 1 if code == 0x20 else 9
             i += size
-        keys, slots, ids, counts, firsts = arrays
-        number(hashes, n, keys, slots, ids, counts, firsts)
+        number(n, room)
         copies, copied, later, later_characters, visible = 0, 0, 0, 0, 0
         for k in range(n):
             if counts[ids[k]] > 1:
@@ -116,10 +113,9 @@ def count_lines(
 
 
 @inner
-def count_paragraphs(
-    data: Any, start: Any, end: Any, classes: Any, hashes: Any, lengths: Any, arrays: Any, out: Any, document: Any
-) -> None:
+def count_paragraphs(data: Any, start: Any, end: Any, classes: Any, room: Any, out: Any, document: Any) -> None:
     """Count raw paragraphs: nothing is stripped but the text as a whole."""
+    hashes, lengths, _, _, _, ids, _, firsts = room
     n, feeds, value, length = 0, 0, HASH_SEED, 0
     gap, gap_value = 0, HASH_SEED  # white space at the end so far: it counts only if something visible follows
     begun, last_length = False, 0
@@ -153,8 +149,7 @@ def count_paragraphs(
         n = gap
         hashes[n], lengths[n] = mix(gap_value), last_length
         n += 1
-    keys, slots, ids, counts, firsts = arrays
-    number(hashes, n, keys, slots, ids, counts, firsts)
+    number(n, room)
     copies, copied = 0, 0
     for k in range(n):
         if firsts[ids[k]] != k:

@@ -7,9 +7,11 @@ the survivors of n-1, and an ordinary text has few of them after n = 3. The wors
 passes, each linear.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.filters.kernels.unicode import find_slot, table_size
 from pipeline.kernels import inner
@@ -19,13 +21,60 @@ DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)  # Gopher, table A1: the share of all rep
 _TOP_FIRST, _TOP_LAST, _DUPLICATE_FIRST, _LAST = 2, 4, 5, 10
 
 
-@inner
-def number(values: Any, n: Any, keys: Any, slots: Any, ids: Any, counts: Any, first: Any) -> Any:
-    """Number equal values 0, 1, … by first appearance; returns how many there are.
+class Room(NamedTuple):
+    """Working arrays of the kernels here, for texts of at most as many tokens, or lines, as `ids` is long."""
 
-    Reads `values[:n]` (never 0). Writes `ids[:n]`, and for each number its `counts` and the index of its `first`.
-    `keys` and `slots` are scratch of at least `table_size(n)`.
+    hashes: npt.NDArray[np.uint64]
+    """A hash for each token."""
+    lengths: npt.NDArray[np.int64]
+    """Its characters, or those of all tokens so far."""
+    positions: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64]
+    """`number`'s table, of table_size(len(ids)) slots: a value's hash, …"""
+    slots: npt.NDArray[np.int32]
+    """… and its number."""
+    ids: npt.NDArray[np.int32]
+    """The number of each token."""
+    counts: npt.NDArray[np.int32]
+    """How often each number occurs, …"""
+    first: npt.NDArray[np.int32]
+    """… and where first."""
+
+
+def room_for(tokens: int) -> Room:
+    """Some 40 bytes a token."""
+    table = 64
+    while table < 2 * tokens:
+        table *= 2
+    return Room(
+        hashes=np.empty(tokens, np.uint64),
+        lengths=np.empty(tokens, np.int64),
+        positions=np.empty(tokens, np.int64),
+        keys=np.empty(table, np.uint64),
+        slots=np.empty(table, np.int32),
+        ids=np.empty(tokens, np.int32),
+        counts=np.empty(tokens, np.int32),
+        first=np.empty(tokens, np.int32),
+    )
+
+
+def in_room(count: Callable[[int, Room], tuple[int, int]], documents: int, tokens: int = 4096) -> None:
+    """Call `count(document, room)` from document 0 on, until all are counted. It returns the next document to count, and
+    how many tokens that one has where it needs more room."""
+    document, room = 0, room_for(tokens)
+    while document < documents:
+        document, needed = count(document, room)
+        if document < documents:
+            room = room_for(max(needed, 2 * len(room.ids)))
+
+
+@inner
+def number(n: Any, room: Any) -> Any:
+    """Number equal values of `hashes[:n]` (never 0) 0, 1, … by first appearance; returns how many there are.
+
+    Writes `ids[:n]`, and for each number its `counts` and the index of its `first`.
     """
+    values, _, _, keys, slots, ids, counts, first = room
     size = table_size(n)
     mask = size - 1
     keys[:size] = 0
@@ -43,44 +92,30 @@ def number(values: Any, n: Any, keys: Any, slots: Any, ids: Any, counts: Any, fi
     return distinct
 
 
-@inner(allocates=True)
-def scratch(n: Any) -> Any:
-    """Working arrays for `n` values: keys, slots, ids, counts, first."""
-    size = table_size(n)
-    return (
-        np.empty(size, np.uint64),
-        np.empty(size, np.int32),
-        np.empty(n, np.int32),
-        np.empty(n, np.int32),
-        np.empty(n, np.int32),
-    )
-
-
 @inner
-def duplicates(hashes: Any, lengths: Any, n: Any, arrays: Any) -> Any:
+def duplicates(n: Any, room: Any) -> Any:
     """Of `n` lines or paragraphs: how many are copies of an earlier one, and the sum of these copies' lengths."""
-    keys, slots, ids, counts, first = arrays
-    distinct = number(hashes, n, keys, slots, ids, counts, first)
+    distinct = number(n, room)
     copied = 0
     for i in range(n):
-        if first[ids[i]] != i:
-            copied += lengths[i]
+        if room.first[room.ids[i]] != i:
+            copied += room.lengths[i]
     return n - distinct, copied
 
 
 @inner
-def ngram_characters(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, top: Any, duplicate: Any) -> None:
+def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any) -> None:
     """Characters in the most frequent 2- to 4-grams and in repeated 5- to 10-grams of a document's `n` tokens.
 
-    `ends[i]` is the number of characters in tokens 0 … i. `hashes` and `positions` are overwritten.
+    `room.lengths[i]` is the number of characters in tokens 0 … i; `room.hashes` are overwritten.
 
-    top[k]: characters of the most frequent (2+k)-gram, a space between its tokens, times its occurrences; of equally
+    top[document, k]: characters of the most frequent (2+k)-gram, a space between its tokens, times its occurrences; of equally
     frequent ones the first; 0 when there are fewer tokens.
-    duplicate[k]: reading left to right, a (5+k)-gram already read counts its characters (no spaces) and reading goes
+    duplicate[document, k]: reading left to right, a (5+k)-gram already read counts its characters (no spaces) and reading goes
     on after it; any other is remembered and reading goes on at the next token.
     """
-    keys, slots, ids, counts, first = arrays
-    distinct = number(hashes, n, keys, slots, ids, counts, first)
+    hashes, ends, positions, _, _, ids, counts, first = room
+    distinct = number(n, room)
     for i in range(n):
         positions[i] = i
     # From here on ids[j], for j < m, numbers the (g-1)-gram at token positions[j]; positions ascend.
@@ -98,13 +133,13 @@ def ngram_characters(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any
                 hashes[m] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
                 positions[m] = positions[j]
                 m += 1
-        distinct = number(hashes, m, keys, slots, ids, counts, first)
+        distinct = number(m, room)
         if g <= _TOP_LAST:
             at, times = 0, 1
             for k in range(distinct):
                 if counts[k] > times:
                     at, times = positions[first[k]], counts[k]
-            top[g - _TOP_FIRST] = times * (_span(ends, at, g) + g - 1) if n >= g else 0
+            top[document, g - _TOP_FIRST] = times * (_span(ends, at, g) + g - 1) if n >= g else 0
         if g >= _DUPLICATE_FIRST:
             # first[] has served: from here it says whether the walk has read this n-gram.
             for k in range(distinct):
@@ -117,7 +152,7 @@ def ngram_characters(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any
                         free = positions[j] + g
                     else:
                         first[ids[j]] = 1
-            duplicate[g - _DUPLICATE_FIRST] = characters
+            duplicate[document, g - _DUPLICATE_FIRST] = characters
 
 
 @inner

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from pipeline.filters.kernels.unicode import every_character
+
 LIBRARIES = ("regex",)  # its tables decide what a character is
 
 # What a character may be, a bit each.
@@ -85,7 +87,7 @@ UNITS = (
 def character_classes() -> npt.NDArray[np.uint16]:
     """The bits of every code point."""
     classes = np.zeros(0x110000, np.uint16)
-    every = "".join(map(chr, range(0x110000)))
+    every = every_character()
     for members, value in _CLASSES:
         for match in regex.finditer(f"(?V1)[{members}]+", every):
             classes[match.start() : match.end()] |= np.uint16(value)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ngram_characters, scratch
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, Room, in_room, ngram_characters
 from pipeline.filters.kernels.spacy_characters import LETTER, MARK, PUNCTUATION, SPACE, TERMINAL
 from pipeline.filters.kernels.spacy_tokens import divide, lookup_tables
 from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, decode, mix
@@ -35,41 +35,42 @@ def token_statistics(
     columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
     shapes = [(n, columns[name]) if name in columns else (n,) for name in TokenStatistics._fields]
     out = TokenStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
-    _count(data, starts, ends, lookup_tables(), out)
+    longest = int((ends - starts).max(initial=0))
+    codes, bounds, tail = np.empty(longest, np.int32), np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    tables = lookup_tables()
+
+    def count(document: int, room: Room) -> Any:
+        return _count(data, starts, ends, document, tables, codes, bounds, tail, room, out)
+
+    in_room(count, n)
     return out
 
 
-@kernel
-def _count(data: Any, starts: Any, ends: Any, tables: Any, out: Any) -> None:
-    longest: Any = 0
-    for document in range(starts.shape[0]):
-        longest = max(longest, ends[document] - starts[document])
-    codes, bounds, tail = np.empty(longest, np.int32), np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
-    size = 4096
-    hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
-    arrays = scratch(size)
-    for document in range(starts.shape[0]):
+@kernel(allocates=False)
+def _count(
+    data: Any, starts: Any, ends: Any, begin: Any, tables: Any, codes: Any, bounds: Any, tail: Any, room: Any, out: Any
+) -> Any:
+    """Count from document `begin` on; `codes`, `bounds` and `tail` are room for the longest one."""
+    for document in range(begin, starts.shape[0]):
         characters = 0
         i = starts[document]
         while i < ends[document]:
             codes[characters], length = decode(data, i, ends[document])
             characters += 1
             i += length
-        while True:
-            tokens = _tokens(codes, characters, tables, bounds, tail, hashes, lengths, out, document)
-            if tokens <= size:
-                break
-            size = max(tokens, 2 * size)
-            hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
-            arrays = scratch(size)
-        ngram_characters(hashes, lengths, tokens, arrays, positions, out.top[document], out.duplicate[document])
+        tokens = _tokens(codes, characters, tables, bounds, tail, room, out, document)
+        if tokens > room.ids.shape[0]:
+            return document, tokens
+        ngram_characters(tokens, room, out.top, out.duplicate, document)
+    return starts.shape[0], 0
 
 
 @inner
 def _tokens(
-    codes: Any, characters: Any, tables: Any, bounds: Any, tail: Any, hashes: Any, lengths: Any, out: Any, document: Any
+    codes: Any, characters: Any, tables: Any, bounds: Any, tail: Any, room: Any, out: Any, document: Any
 ) -> Any:
-    """Fill `hashes[t]`, `lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens."""
+    """Fill `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens."""
+    hashes, lengths = room.hashes, room.lengths
     classes = tables.classes
     tokens, total, words, word_characters, alphabetic, found = 0, 0, 0, 0, 0, 0
     sentences = 0

@@ -22,7 +22,7 @@ import regex
 
 from pipeline.filters.kernels import words
 from pipeline.filters.kernels.raw_lines import count_lines, count_paragraphs
-from pipeline.filters.kernels.repetition import number, scratch
+from pipeline.filters.kernels.repetition import Room, in_room, number
 from pipeline.filters.kernels.unicode import (
     HASH_SEED,
     IDEOGRAPH,
@@ -33,6 +33,7 @@ from pipeline.filters.kernels.unicode import (
     add_hash,
     character_classes,
     decode,
+    every_character,
     mix,
 )
 from pipeline.kernels import inner, kernel
@@ -127,19 +128,13 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
     nothing is left is none. The texts must be as `spelt` gives them.
     """
     out = _statistics(len(starts))
-    _count(
-        data,
-        starts,
-        ends,
-        character_classes(),
-        _cases(),
-        _decomposed_lengths() if fold else np.zeros(1, np.int64),
-        words.STOP_CODES,
-        fold,
-        out.counts,
-        out.ngrams,
-        out.entropy,
-    )
+    tables = character_classes(), _cases(), _decomposed_lengths() if fold else np.zeros(1, np.int64), words.STOP_CODES
+
+    def count(document: int, room: Room) -> Any:
+        histogram = np.zeros(1 << 12, np.int64)
+        return _count(data, starts, ends, document, tables, fold, room, histogram, out.counts, out.ngrams, out.entropy)
+
+    in_room(count, len(starts))
     return out
 
 
@@ -172,11 +167,14 @@ def word_ngrams(data: Any, starts: Any, ends: Any) -> WordNgrams:
     """Count the n-grams of words of the documents `data[starts[i]:ends[i]]`."""
     n = len(starts)
     characters, repeats, found = np.zeros(n, np.int64), np.zeros(n, np.int64), _ngrams(n)
-    counts = words.WordStatistics(
-        *(np.zeros((1, 9) if name in ("top", "duplicate") else 1, np.int64) for name in words.WordStatistics._fields)
-    )
-    classes = character_classes()
-    _count_words(data, starts, ends, classes, words.STOP_CODES, counts, characters, repeats, found)
+    counts, classes = np.zeros((words.COUNTS, 1), np.int64), character_classes()
+
+    def count(document: int, room: Room) -> Any:
+        return _count_words(
+            data, starts, ends, document, classes, words.STOP_CODES, room, counts, characters, repeats, found
+        )
+
+    in_room(count, n)
     return WordNgrams(characters, found, repeats)
 
 
@@ -187,7 +185,7 @@ _UPPER, _SMALL, _CODE = 1 << 21, 1 << 22, (1 << 21) - 1
 def _cases() -> npt.NDArray[np.int32]:
     """The lower-case form of each code point (where it is one code point), and whether it is upper case, or lower or title."""
     table = np.arange(0x110000, dtype=np.int32)
-    every = "".join(map(chr, range(0x110000)))
+    every = every_character()
     for letter in regex.findall(r"[\p{Uppercase}\p{Lt}]", every):
         if len(letter.lower()) == 1:
             table[ord(letter)] = ord(letter.lower())
@@ -215,49 +213,40 @@ def _most(data: Any, start: Any, end: Any) -> Any:
     return most
 
 
-@kernel
+@kernel(allocates=False)
 def _count(
-    data: Any,
-    starts: Any,
-    ends: Any,
-    classes: Any,
-    lower: Any,
-    sizes: Any,
-    stops: Any,
-    fold: Any,
-    out: Any,
-    ngrams: Any,
-    entropies: Any,
-) -> None:
-    room: Any = 64
-    for document in range(starts.shape[0]):
-        room = max(room, _most(data, starts[document], ends[document]))
-    hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-    arrays = scratch(room)
-    histogram = np.zeros(1 << 12, np.int64)
-    for document in range(starts.shape[0]):
+    data: Any, starts: Any, ends: Any, begin: Any, tables: Any, fold: Any, room: Any, histogram: Any,
+    out: Any, ngrams: Any, entropies: Any,
+) -> Any:  # fmt: skip
+    """Count from document `begin` on. `tables`: classes, cases and lengths of characters, and the stop words."""
+    classes, _, _, _ = tables
+    for document in range(begin, starts.shape[0]):
         start, end = starts[document], ends[document]
-        n = _pieces(data, start, end, classes, lower, sizes, stops, fold, hashes, lengths, histogram, out, document)
-        keys, slots, ids, counts, first = arrays
-        distinct = number(hashes, n, keys, slots, ids, counts, first)
+        most = _most(data, start, end)
+        if most > room.ids.shape[0]:
+            return document, most
+        n = _pieces(data, start, end, tables, fold, room, histogram, out, document)
+        distinct = number(n, room)
         out.distinct[document] = distinct
         entropy = 0.0
         for k in range(distinct):
-            share = counts[k] / n
+            share = room.counts[k] / n
             entropy -= share * np.log(share)
         entropies[document] = entropy
-        _shares(hashes, lengths, n, arrays, positions, ngrams, document)
+        _shares(n, room, ngrams, document)
         if not fold:
-            count_lines(data, start, end, classes, hashes, lengths, positions, arrays, out, document)
-            count_paragraphs(data, start, end, classes, hashes, lengths, arrays, out, document)
+            count_lines(data, start, end, classes, room, out, document)
+            count_paragraphs(data, start, end, classes, room, out, document)
+    return starts.shape[0], 0
 
 
 @inner
 def _pieces(
-    data: Any, start: Any, end: Any, classes: Any, lower: Any, sizes: Any, stops: Any, fold: Any,
-    hashes: Any, lengths: Any, histogram: Any, out: Any, document: Any,
-) -> Any:  # fmt: skip
+    data: Any, start: Any, end: Any, tables: Any, fold: Any, room: Any, histogram: Any, out: Any, document: Any
+) -> Any:
     """Fill a hash and the characters so far for each piece, and the counts."""
+    classes, lower, sizes, stops = tables
+    hashes, lengths = room.hashes, room.lengths
     n, total, length, value = 0, 0, 0, HASH_SEED
     symbol, alphabetic, worded = False, False, False
     with_symbol, letters, begin_well, found, found_any = 0, 0, 0, 0, 0
@@ -347,9 +336,9 @@ def _span(ends: Any, start: Any, n: Any) -> Any:
 
 
 @inner
-def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: Any, document: Any) -> None:
-    """Every variant of the shares of n-grams, n = 2 … 10; `arrays` number the tokens already. See `repetition`."""
-    keys, slots, ids, counts, first = arrays
+def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
+    """Every variant of the shares of n-grams, n = 2 … 10; `room` numbers the tokens already. See `repetition`."""
+    hashes, ends, positions, _, _, ids, counts, first = room
     for i in range(n):
         positions[i] = i
     m = n
@@ -366,7 +355,7 @@ def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: An
                 hashes[m] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
                 positions[m] = positions[j]
                 m += 1
-        distinct = number(hashes, m, keys, slots, ids, counts, first)
+        distinct = number(m, room)
         column = g - 2
         at, times, longest = 0, 1, 0
         for k in range(distinct):
@@ -392,31 +381,17 @@ def _shares(hashes: Any, ends: Any, n: Any, arrays: Any, positions: Any, out: An
         out.all[document, column] = whole
 
 
-@kernel
+@kernel(allocates=False)
 def _count_words(
-    data: Any,
-    starts: Any,
-    ends: Any,
-    classes: Any,
-    stops: Any,
-    counts_out: Any,
-    characters: Any,
-    repeats: Any,
-    ngrams: Any,
-) -> None:
-    room: Any = 4096
-    hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-    arrays = scratch(room)
-    for document in range(starts.shape[0]):
-        while True:
-            tokens = words._tokens(
-                data, starts[document], ends[document], classes, stops, hashes, lengths, counts_out, 0
-            )
-            if tokens <= room:
-                break
-            room = max(tokens, 2 * room)
-            hashes, lengths, positions = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-            arrays = scratch(room)
+    data: Any, starts: Any, ends: Any, begin: Any, classes: Any, stops: Any, room: Any,
+    counts: Any, characters: Any, repeats: Any, ngrams: Any,
+) -> Any:  # fmt: skip
+    """Count from document `begin` on; `counts` is room for the statistics of one document."""
+    hashes, lengths = room.hashes, room.lengths
+    for document in range(begin, starts.shape[0]):
+        tokens = words.count_tokens(data, starts[document], ends[document], classes, stops, room, counts, 0)
+        if tokens > hashes.shape[0]:
+            return document, tokens
         repeats[document] = _most_repeats(hashes, tokens)
         n, total, before = 0, 0, 0
         for t in range(tokens):
@@ -428,9 +403,9 @@ def _count_words(
                 lengths[n] = total
                 n += 1
         characters[document] = total
-        keys, slots, ids, counts, first = arrays
-        number(hashes, n, keys, slots, ids, counts, first)
-        _shares(hashes, lengths, n, arrays, positions, ngrams, document)
+        number(n, room)
+        _shares(n, room, ngrams, document)
+    return starts.shape[0], 0
 
 
 @inner

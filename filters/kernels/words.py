@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, ngram_characters, scratch
+from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, Room, in_room, ngram_characters
 from pipeline.filters.kernels.unicode import (
     BREAK,
     CLOSING,
@@ -77,32 +77,48 @@ class WordStatistics(NamedTuple):
     duplicate: _Counts  # characters in repeated n-grams, n in DUPLICATE_NGRAMS
 
 
+COUNTS = len(WordStatistics._fields) - 2
+(
+    _CHARACTERS, _SPACES, _BREAKS, _LETTERS, _UPPERCASE, _DIGITS, _TOKENS, _WORDS, _WORD_CHARACTERS, _ALPHABETIC,
+    _STOP_WORDS, _HASHES, _ELLIPSES, _CURLY_BRACKETS, _SENTENCES,
+) = range(COUNTS)  # fmt: skip
+
+
 def word_statistics(
     data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> WordStatistics:
     """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a token of the longest one."""
     n = len(starts)
-    columns = {"top": len(TOP_NGRAMS), "duplicate": len(DUPLICATE_NGRAMS)}
-    shapes = [(n, columns[field]) if field in columns else (n,) for field in WordStatistics._fields]
-    out = WordStatistics(*(np.zeros(shape, np.int64) for shape in shapes))
-    _count(data, starts, ends, character_classes(), STOP_CODES, out)
-    return out
+    counts = np.zeros((COUNTS, n), np.int64)
+    top, duplicate = np.zeros((n, len(TOP_NGRAMS)), np.int64), np.zeros((n, len(DUPLICATE_NGRAMS)), np.int64)
+    classes = character_classes()
+
+    def count(document: int, room: Room) -> Any:
+        return _count(data, starts, ends, document, classes, STOP_CODES, room, counts, top, duplicate)
+
+    in_room(count, n)
+    return WordStatistics._make([*counts, top, duplicate])
 
 
-@kernel
-def _count(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, out: Any) -> None:
-    size = 4096
-    hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
-    arrays = scratch(size)
-    for document in range(starts.shape[0]):
-        while True:
-            tokens = _tokens(data, starts[document], ends[document], classes, stops, hashes, lengths, out, document)
-            if tokens <= size:
-                break
-            size = max(tokens, 2 * size)
-            hashes, lengths, positions = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
-            arrays = scratch(size)
-        ngram_characters(hashes, lengths, tokens, arrays, positions, out.top[document], out.duplicate[document])
+@kernel(allocates=False)
+def _count(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    begin: Any,
+    classes: Any,
+    stops: Any,
+    room: Any,
+    counts: Any,
+    top: Any,
+    duplicate: Any,
+) -> Any:
+    for document in range(begin, starts.shape[0]):
+        tokens = count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)
+        if tokens > room.ids.shape[0]:
+            return document, tokens
+        ngram_characters(tokens, room, top, duplicate, document)
+    return starts.shape[0], 0
 
 
 _FULL_STOP, _HYPHEN, _COMMA, _UNDERSCORE, _APOSTROPHE, _QUOTE, _MIDDLE_DOT = 0x2E, 0x2D, 0x2C, 0x5F, 0x27, 0x2019, 0xB7
@@ -123,14 +139,14 @@ _NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-l
 
 
 @inner
-def _tokens(
-    data: Any, start: Any, end: Any, classes: Any, stops: Any, hashes: Any, lengths: Any, out: Any, document: Any
+def count_tokens(
+    data: Any, start: Any, end: Any, classes: Any, stops: Any, room: Any, counts: Any, document: Any
 ) -> Any:
-    """Fill `hashes[t]`, `lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens.
+    """Fill `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the document's column of `counts`.
 
-    If that is more than `hashes` holds, call again with room for them. (Arrays that grow here, in the innermost loop,
-    would bring Numba's reference counting into it.)
+    Returns the number of tokens. If that is more than there is room for, call again with more.
     """
+    hashes, lengths = room.hashes, room.lengths
     tokens, total = 0, 0
     characters, spaces, breaks, letters, uppercase, digits = 0, 0, 0, 0, 0, 0
     words, word_characters, alphabetic, found = 0, 0, 0, 0
@@ -165,7 +181,8 @@ def _tokens(
             or (token == _MARK and code == symbol and code in (_FULL_STOP, _HYPHEN))
         )
         if not joined and token == _WORD and kind == SYMBOL and i + size < end:
-            joined = joins(code, last, classes[decode(data, i + size, end)[0]] & KIND)
+            following, _ = decode(data, i + size, end)
+            joined = joins(code, last, classes[following] & KIND)
 
         if not joined and token != _NONE:  # close the token
             total += length
@@ -229,22 +246,22 @@ def _tokens(
                     sentence_start = alphabetic
         i += size
 
-    out.characters[document] = characters
-    out.spaces[document] = spaces
-    out.breaks[document] = breaks
-    out.letters[document] = letters
-    out.uppercase[document] = uppercase
-    out.digits[document] = digits
-    out.tokens[document] = tokens
-    out.words[document] = words
-    out.word_characters[document] = word_characters
-    out.alphabetic[document] = alphabetic
     stop_words = 0
     for k in range(stops.shape[0]):
         stop_words += (found >> k) & 1
-    out.stop_words[document] = stop_words
-    out.hashes[document] = hash_signs
-    out.ellipses[document] = ellipses
-    out.curly_brackets[document] = curly_brackets
-    out.sentences[document] = sentences
+    counts[_CHARACTERS, document] = characters
+    counts[_SPACES, document] = spaces
+    counts[_BREAKS, document] = breaks
+    counts[_LETTERS, document] = letters
+    counts[_UPPERCASE, document] = uppercase
+    counts[_DIGITS, document] = digits
+    counts[_TOKENS, document] = tokens
+    counts[_WORDS, document] = words
+    counts[_WORD_CHARACTERS, document] = word_characters
+    counts[_ALPHABETIC, document] = alphabetic
+    counts[_STOP_WORDS, document] = stop_words
+    counts[_HASHES, document] = hash_signs
+    counts[_ELLIPSES, document] = ellipses
+    counts[_CURLY_BRACKETS, document] = curly_brackets
+    counts[_SENTENCES, document] = sentences
     return tokens

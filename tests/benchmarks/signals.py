@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 
@@ -29,12 +28,14 @@ from pages import english_pages, repeat_to
 from pipeline.filters.batch import Batch
 from pipeline.filters.discovery import family_names
 from pipeline.filters.kernels import words
+from pipeline.filters.kernels.repetition import room_for
 from pipeline.filters.kernels.unicode import character_classes, decode
 from pipeline.filters.pii import find_spans
 from pipeline.filters.signals import all_signals, measure, stored_signals, warm_up
+from pipeline.kernels import kernel
 
 
-@nb.njit(nogil=True)
+@kernel(allocates=False)
 def _bytes_pass(data: Any, starts: Any, ends: Any) -> Any:
     total = 0
     for document in range(starts.shape[0]):
@@ -43,7 +44,7 @@ def _bytes_pass(data: Any, starts: Any, ends: Any) -> Any:
     return total
 
 
-@nb.njit(nogil=True)
+@kernel(allocates=False)
 def _characters_pass(data: Any, starts: Any, ends: Any, classes: Any) -> Any:
     total = 0
     for document in range(starts.shape[0]):
@@ -55,14 +56,10 @@ def _characters_pass(data: Any, starts: Any, ends: Any, classes: Any) -> Any:
     return total
 
 
-@nb.njit(nogil=True)
-def _words_pass(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, out: Any) -> None:
-    room = 0
+@kernel(allocates=False)
+def _words_pass(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, room: Any, counts: Any) -> None:
     for document in range(starts.shape[0]):
-        room = max(room, ends[document] - starts[document])
-    hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
-    for document in range(starts.shape[0]):
-        words._tokens(data, starts[document], ends[document], classes, stops, hashes, lengths, out, document)
+        words.count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)
 
 
 def best(work: Callable[[], object], runs: int = 5) -> float:
@@ -105,7 +102,8 @@ def main() -> None:
 
     classes, stops = character_classes(), words.STOP_CODES
     b = fresh()
-    out = b.words
+    room = room_for(int((b.ends - b.starts).max()))
+    counts = np.zeros((words.COUNTS, len(b.starts)), np.int64)
     print(f"{'':<52}{'µs/doc':>10}{'docs/s':>12}{'MB/s':>10}")
     every = list(all_signals())
     row(f"all {len(every)} signals of all recipes", best(lambda: measure(array, every), 3))
@@ -114,7 +112,7 @@ def main() -> None:
         row(f"  {family} alone ({len(names)})", best(partial(measure, array, names), 3))
     total = row(f"the {len(stored_signals())} that are always measured", best(lambda: measure(array)))
     both = row("  words and n-grams", best(lambda: fresh().words))
-    only = best(lambda: _words_pass(b.data, b.starts, b.ends, classes, stops, out))
+    only = best(lambda: _words_pass(b.data, b.starts, b.ends, classes, stops, room, counts))
     row("    words: tokens, hashes, characters, sentences", only)
     row("    n-grams, n = 2 … 10", both - only)
     lines = row("  lines and paragraphs", best(lambda: fresh().layout))
