@@ -1,0 +1,102 @@
+"""The documents say what the code does: the reference is fresh, and examples and guides run as they are written."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.core.step import column_type
+from pipeline.filters.edits import MEASURES, REASONS
+from pipeline.filters.signals import all_signals
+from pipeline.run import steps
+from pipeline.tools import reference
+
+ROOT = Path(__file__).parents[1]
+Go = Callable[..., tuple[Any, list[str]]]
+
+
+def test_the_reference_is_fresh() -> None:
+    assert not reference.stale(ROOT / "docs" / "reference"), f"run `make docs`, or {reference.COMMAND}"
+
+
+def test_every_step_says_what_it_writes() -> None:
+    for step in steps.STEPS:
+        assert step.columns() or step.files, step.name
+        assert ("dropped" in [column.name for column in step.columns()]) == (step.drops is not None), step.name
+        assert bool(step.reasons()) == (step.drops is not None), step.name
+
+
+NAMES = {
+    "SIGNAL": [*all_signals(), *MEASURES, *(f"edited.{name}" for name in (*all_signals(), *MEASURES))],
+    "EDIT": [*REASONS],
+    "SCORE": ["listed"],
+    "KIND": ["email", "phone", "ip"],
+    "NN": [f"{number:02d}" for number in range(14)],
+    "NNNNN": [f"{number:05d}" for number in range(20)],
+}
+"""What the words in capitals stand for in the run below."""
+
+
+def documented(name: str, entries: Iterable[str]) -> str | None:
+    """The entry of the reference that a name is described by."""
+    for entry in entries:
+        words = re.split("([A-Z]{2,})", entry)
+        pattern = "".join(f"({'|'.join(map(re.escape, NAMES[w]))})" if w in NAMES else re.escape(w) for w in words)
+        if re.fullmatch(pattern, name):
+            return entry
+    return None
+
+
+def everything(folder: Path, evaluation: str) -> list[str]:
+    """Settings that need every step of cleaning, over the small config."""
+    (folder / "listed.txt").write_text("harbour\nlantern\n")
+    (folder / "eval.jsonl").write_text(f"{json.dumps({'text': evaluation})}\n")
+    spans = ("lines={}", "sentences={}", "ngrams={}", "substrings={min_tokens=20}", "min_words=60")
+    return [
+        'url.duplicates="first"',
+        "edit.citations=true",
+        "edit.min_line_words=2",
+        "edited.words.min=50",
+        "quality.digit_char_ratio={top=0.9}",
+        "quality.listed={max=1000}",
+        f'scores.listed={{kind="words", model="{folder}/listed.txt"}}',
+        f'decontaminate={{against=["{folder}/eval.jsonl"]}}',
+        *(f"duplicates.{setting}" for setting in spans),
+        'mask.kinds=["email"]',
+    ]
+
+
+def test_the_reference_names_every_column_file_and_reason_of_a_run(tmp_path: Path, go: Go) -> None:
+    first, _ = go(tmp_path / "first", until="extract")
+    text = pq.read_table(first.file("extract", first.parts[0]))["text"][5].as_py()
+    settings = everything(tmp_path, " ".join(text.split()[40:60]))
+    seen: set[str] = set()
+    cut = ['decontaminate.action="cut"', "decontaminate.min_characters=1", 'url.curated=["b.example"]']
+    for number, more in enumerate((cut, ['duplicates.verify="signature"'])):
+        done, _ = go(tmp_path / f"run{number}", [*settings, *more], until="shards")
+        for step in steps.needed_steps(done.config):
+            columns = {column.name: column.type for column in step.columns()}
+            if step.makes_folder:
+                files = [file.name for file in step.folder(done.root).glob("[!.]*")]
+                assert not [name for name in files if documented(name, step.files) is None], step.name
+                tables = [step.folder(done.root) / name for name in files if name.endswith(".parquet")]
+            else:
+                tables = [done.file(step, part) for part in done.parts]
+            for table in tables:
+                for field in pq.read_schema(table):
+                    entry = documented(field.name, columns)
+                    assert entry is not None, f"{step.name} writes {field.name}; its `columns` do not say so"
+                    assert column_type(field.type) == columns[entry] or entry == "band_NN", field
+            if step.drops is not None:
+                stage = steps.stage_of(step)
+                rules = {rule for other in steps.STEPS if steps.stage_of(other) == stage for rule in other.reasons()}
+                dropped = [rules_ for file in tables for rules_ in pq.read_table(file)["dropped"].to_pylist()]
+                for rule in {rule for failing in dropped for rule in failing or []}:
+                    entry = documented(rule, rules)
+                    assert entry is not None, f"{step.name} drops for {rule}; its `reasons` do not say so"
+                    seen.add(f"{stage}.{entry}")
+    assert {"extract.url_curated", "quality.SIGNAL.min", "quality.SIGNAL.top", "quality.contamination"} <= seen
+    assert {"duplicates.exact", "duplicates.minhash"} <= seen
