@@ -1,12 +1,18 @@
 """The documents say what the code does: the reference is fresh, and examples and guides run as they are written."""
 
+import ast
+import functools
+import importlib
+import inspect
 import json
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.core.step import column_type
 from pipeline.filters.edits import MEASURES, REASONS
@@ -100,3 +106,82 @@ def test_the_reference_names_every_column_file_and_reason_of_a_run(tmp_path: Pat
                     seen.add(f"{stage}.{entry}")
     assert {"extract.url_curated", "quality.SIGNAL.min", "quality.SIGNAL.top", "quality.contamination"} <= seen
     assert {"duplicates.exact", "duplicates.minhash"} <= seen
+
+
+# --- docs/python-api.md
+
+
+API = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+PROMISED = {
+    "": "pipeline.extract filters.language filters.pii filters.classifier filters.lines filters.minhash tokenize.bpe "
+    "tokenize.shards train.model train.optim train.loop train.export train.generate train.evaluation train.scaling",
+    "gopher": "filters.gopher",
+    "c4": "filters.c4",
+    "fineweb": "filters.fineweb",
+}
+"""Where the functions of the page are, by the module that it names before them."""
+
+
+def python_blocks(text: str) -> list[str]:
+    """The Python of a page."""
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
+
+
+def run_block(block: str, names: dict[str, Any], page: str) -> None:
+    """Run a block; an expression with `# -> value` behind it must have that value."""
+    lines = block.split("\n")
+    for node in ast.parse(block).body:
+        if not isinstance(node, ast.Expr):
+            exec(compile(ast.Module([node], []), page, "exec"), names)  # our own text
+            continue
+        value = eval(compile(ast.Expression(node.value), page, "eval"), names)
+        _, marked, stated = lines[(node.end_lineno or 1) - 1].partition("# -> ")
+        if marked:
+            assert repr(value) == stated, f"{page}: {ast.unparse(node)}"
+
+
+def test_the_examples_of_the_api_run_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in python_blocks(API):
+        run_block(block, names, "docs/python-api.md")
+
+
+def signatures() -> Iterator[tuple[str, str]]:
+    """(name, arguments) of every signature in the page."""
+    for line in API.split("\n"):
+        if match := re.fullmatch(r"- `([A-Za-z_.0-9]+)(\(.*\))(?: -> .*)?`", line):
+            yield match[1], match[2]
+
+
+def promised(name: str) -> Any:
+    """What a name in the page is."""
+    first, _, rest = name.partition(".")
+    modules = PROMISED.get(first)
+    for module in (modules or PROMISED[""]).split():
+        found = importlib.import_module(module if module.startswith("pipeline.") else f"pipeline.{module}")
+        try:
+            return functools.reduce(getattr, (rest if modules else name).split("."), found)
+        except AttributeError:
+            continue
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize(("name", "stated"), [*signatures()])
+def test_the_signatures_of_the_api_are_those_of_the_code(name: str, stated: str) -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    target = promised(name)
+    function = ast.parse(f"def f{stated}: ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    arguments, parameters = function.args, inspect.signature(target).parameters.values()
+    real = [parameter for parameter in parameters if parameter.name != "self"]
+    named = [argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)]
+    assert named == [parameter.name for parameter in real]
+    assert {argument.arg for argument in arguments.kwonlyargs} == {p.name for p in real if p.kind is p.KEYWORD_ONLY}
+    positional = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
+    for parameter, default in zip(real, [*positional, *arguments.kw_defaults], strict=True):
+        assert (default is None) == (parameter.default is parameter.empty), parameter.name
+        if default is not None:
+            module = sys.modules[inspect.unwrap(target).__module__]
+            assert repr(eval(ast.unparse(default), dict(vars(module)))) == repr(parameter.default), parameter.name
