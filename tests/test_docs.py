@@ -185,3 +185,36 @@ def test_the_signatures_of_the_api_are_those_of_the_code(name: str, stated: str)
         if default is not None:
             module = sys.modules[inspect.unwrap(target).__module__]
             assert repr(eval(ast.unparse(default), dict(vars(module)))) == repr(parameter.default), parameter.name
+
+
+def test_what_we_call_ours_in_coming_from_is_there() -> None:
+    """Config keys, signals, commands, recipes and families that the page names."""
+    from pipeline.cli.main import app
+    from pipeline.config import Config
+    from pipeline.filters.discovery import family_names
+    from pipeline.tools.mix import MixConfig
+
+    text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    keys = {key.path for section in (Config, MixConfig) for _, _, keys in reference.tables(section) for key in keys}
+    rooms = {key.partition(".")[0] for key in keys}
+    cells = [line.split(" | ")[1] for line in text.split("\n") if line.startswith("| `") and line.count(" | ") >= 2]
+    assert len(cells) > 80
+    ours = [span for cell in cells for span in re.findall("`([^`]+)`", cell)]
+    for span in ours:
+        room, _, rest = span.partition(".")
+        if room in rooms and rest:
+            signal = room in ("quality", "edited") and (rest in all_signals())
+            assert signal or span in keys, span
+        if match := re.fullmatch(r"\[(\w+)\]", span):
+            assert match[1] in rooms or match[1] in Config.model_fields, span
+        if match := re.match(r"python -m pipeline (\w+)", span):
+            assert match[1] in {
+                command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands
+            }
+    for recipe in re.findall("recipe `([^`]+)`", text):
+        assert (ROOT / "configs" / "recipes" / f"{recipe}.toml").is_file(), recipe
+    for family in re.findall("family `([^`]+)`", text):
+        assert family in family_names(), family
+    for cell in cells:
+        for signals_ in re.findall("signals? ((?:`[^`]+`(?:, )?)+)", cell):
+            assert set(re.findall("`([^`]+)`", signals_)) <= set(all_signals()), cell
