@@ -6,7 +6,9 @@ import importlib
 import inspect
 import json
 import re
+import shlex
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config import Config
 from pipeline.core.step import column_type
 from pipeline.filters.edits import MEASURES, REASONS
 from pipeline.filters.signals import all_signals
 from pipeline.run import steps
 from pipeline.tools import reference
+from pipeline.tools.mix import MixConfig
 
 ROOT = Path(__file__).parents[1]
+KEYS = {key.path for section in (Config, MixConfig) for _, _, keys in reference.tables(section) for key in keys}
 Go = Callable[..., tuple[Any, list[str]]]
 
 
@@ -190,13 +195,10 @@ def test_the_signatures_of_the_api_are_those_of_the_code(name: str, stated: str)
 def test_what_we_call_ours_in_coming_from_is_there() -> None:
     """Config keys, signals, commands, recipes and families that the page names."""
     from pipeline.cli.main import app
-    from pipeline.config import Config
     from pipeline.filters.discovery import family_names
-    from pipeline.tools.mix import MixConfig
 
     text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
-    keys = {key.path for section in (Config, MixConfig) for _, _, keys in reference.tables(section) for key in keys}
-    rooms = {key.partition(".")[0] for key in keys}
+    rooms = {key.partition(".")[0] for key in KEYS}
     cells = [line.split(" | ")[1] for line in text.split("\n") if line.startswith("| `") and line.count(" | ") >= 2]
     assert len(cells) > 80
     ours = [span for cell in cells for span in re.findall("`([^`]+)`", cell)]
@@ -204,9 +206,9 @@ def test_what_we_call_ours_in_coming_from_is_there() -> None:
         room, _, rest = span.partition(".")
         if room in rooms and rest:
             signal = room in ("quality", "edited") and (rest in all_signals())
-            assert signal or span in keys, span
+            assert signal or span in KEYS, span
         if match := re.fullmatch(r"\[(\w+)\]", span):
-            assert match[1] in rooms or match[1] in Config.model_fields, span
+            assert match[1] in rooms, span
         if match := re.match(r"python -m pipeline (\w+)", span):
             assert match[1] in {
                 command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands
@@ -218,3 +220,60 @@ def test_what_we_call_ours_in_coming_from_is_there() -> None:
     for cell in cells:
         for signals_ in re.findall("signals? ((?:`[^`]+`(?:, )?)+)", cell):
             assert set(re.findall("`([^`]+)`", signals_)) <= set(all_signals()), cell
+
+
+# --- All pages
+
+
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def names_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub("```.*?```|`[^`]*`", "", text, flags=re.DOTALL)):
+        file, _, anchor = link.partition("#")
+        if not file.startswith("http"):
+            target = (page.parent / file) if file else page
+            assert target.exists(), link
+            headings = re.findall("^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+            slugs = [re.sub("[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert not anchor or anchor in slugs, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_commands_and_their_options_are_there(page: Path) -> None:
+    import typer
+
+    from pipeline.cli.main import app
+
+    root = typer.main.get_command(app)
+    for line in re.findall("python -m pipeline ([a-z][^`\n#]*)", page.read_text(encoding="utf-8")):
+        command: Any = root
+        for word in shlex.split(line.replace("…", "")):
+            if word in getattr(command, "commands", {}):
+                command = command.commands[word]
+            elif word.startswith("-") and word != "--help":
+                assert word in {name for option in command.params for name in option.opts}, line
+        assert command is not root, line
+
+
+def keys_in(table: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The paths of a TOML table's keys."""
+    for name, value in table.items():
+        own = f"{path}.{name}" if path else name
+        yield from keys_in(value, own) if isinstance(value, dict) else [own]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_keys_in_toml_are_keys_of_a_config(page: Path) -> None:
+    known = [*KEYS, "base"]
+    patterns = [re.escape(key).replace("NAME", "[a-z_0-9]+") for key in known]
+    patterns.append(r"prose\.min_words")  # of the stage that ARCHITECTURE.md adds
+    for block in re.findall("```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for key in keys_in(tomllib.loads(block)):
+            assert any(re.fullmatch(pattern, key) for pattern in patterns), key

@@ -122,6 +122,8 @@ def append(
         raise UserError(f"{directory}: belongs to a run, which writes it again; append to a directory that mix made")
     named = {name: MixSource(run=name) if Path(name).is_dir() else MixSource(files=(name,)) for name in given}
     runs = {name: _finished_run(name, name) for name, source in named.items() if source.run is not None}
+    if tokenizer is None and not runs:
+        raise UserError("append: no run is given whose tokenizer could be taken; name the shards' with --tokenizer")
     encoder = _tokenizer(Mix(sources=named, tokenizer=tokenizer), runs)
     if encoder.sha256 != opened.manifest["tokenizer"]:
         raise UserError(f"{directory}: was encoded by another tokenizer; name that one with --tokenizer")
