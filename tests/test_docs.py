@@ -10,11 +10,13 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel, Field
 
 from pipeline.config import Config
 from pipeline.core.step import column_type
@@ -38,6 +40,54 @@ def test_every_step_says_what_it_writes() -> None:
         assert step.columns() or step.files, step.name
         assert ("dropped" in [column.name for column in step.columns()]) == (step.drops is not None), step.name
         assert bool(step.reasons()) == (step.drops is not None), step.name
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A table."""
+
+    size: Annotated[int, Field(ge=1)] | None = None
+    """Some
+    size."""
+    share: float = 1e-5  # the share
+    words: tuple[Literal["a", "b"], ...] = ("a",)
+
+
+class Outer(BaseModel):
+    """The outer one."""
+
+    name: str
+    inner: Inner = Inner()
+    many: dict[str, Inner] = {}
+    least: float = Field(default=2_000, gt=0, lt=1e6)
+    """At | least."""
+    on: bool = True
+
+
+def test_keys_are_read_from_models_and_dataclasses_alike() -> None:
+    inner = [
+        ("size", "integer; at least 1", "absent", "Some size."),
+        ("share", "number", "`1e-05`", "the share"),
+        ("words", 'list, of `"a"` or `"b"`', '`["a"]`', ""),
+    ]
+    found = [
+        (path, doc, [(key.path, key.type, key.default, key.meaning) for key in keys])
+        for path, doc, keys in reference.tables(Outer)
+    ]
+    assert found == [
+        (
+            "",
+            "The outer one.",
+            [
+                ("name", "string", "required", ""),
+                ("least", "number; above 0; below 1,000,000.0", "`2_000`", "At | least."),
+                ("on", "boolean", "`true`", ""),
+            ],
+        ),
+        ("inner", "A table.", [(f"inner.{name}", *rest) for name, *rest in inner]),
+        ("many.NAME", "A table.", [(f"many.NAME.{name}", *rest) for name, *rest in inner]),
+    ]
+    assert reference.table(("a", "b"), [("`x|y`", "<z>")]) == "| a | b |\n| --- | --- |\n| `x\\|y` | &lt;z> |\n"
 
 
 NAMES = {
