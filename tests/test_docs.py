@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from pipeline.config import Config
 from pipeline.core.step import column_type
 from pipeline.filters.edits import MEASURES, REASONS
+from pipeline.filters.rules import LIMITS
 from pipeline.filters.signals import all_signals
 from pipeline.run import steps
 from pipeline.tools import reference
@@ -35,7 +36,15 @@ def test_the_reference_is_fresh() -> None:
     assert not reference.stale(ROOT / "docs" / "reference"), f"run `make docs`, or {reference.COMMAND}"
 
 
+def test_every_key_is_explained() -> None:
+    tables = [*reference.tables(Config), *reference.tables(MixConfig)]
+    assert not [key.path for _, doc, keys in tables for key in keys if not (doc and key.meaning)]
+    assert '| `duplicates.memory` | bytes, or a size | `"2GB"` |' in reference.config()
+
+
 def test_every_step_says_what_it_writes() -> None:
+    reasons = steps.by_name("quality.decide").reasons()
+    assert {f"SIGNAL.{limit}" for limit in LIMITS} <= {*reasons}
     for step in steps.STEPS:
         assert step.columns() or step.files, step.name
         assert ("dropped" in [column.name for column in step.columns()]) == (step.drops is not None), step.name

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pipeline.config import Config
+from pipeline.config import SIZES, Config
 from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.files import write_text
@@ -232,7 +232,10 @@ def tables(section: type, path: str = "") -> Iterator[tuple[str, str | None, lis
         own = f"{path}.{name}" if path else name
         table_of, named = _section_in(kind)
         if table_of is None:
-            keys.append(Key(own, "; ".join([type_name(kind), *limits]), default, docs.get(name, "")))
+            shown = "; ".join([type_name(kind), *limits])
+            if own in SIZES:
+                shown, default = "bytes, or a size", code(json.dumps(_size(default)))
+            keys.append(Key(own, shown, default, docs.get(name, "")))
         else:
             inner.append((table_of, f"{own}.{NAME}" if named else own))
             if docs.get(name):
@@ -319,6 +322,12 @@ def toml(value: Any) -> str:
     if isinstance(value, tuple | list):
         return code(f"[{', '.join(json.dumps(entry) for entry in value)}]")
     return "absent"
+
+
+def _size(default: str) -> str:
+    """A number of bytes, as `toml` says it, as a size."""
+    size = int(default.strip("`"))
+    return f"{size // 10**9}GB" if size % 10**9 == 0 else f"{size // 10**6}MB"
 
 
 def field_docs(section: type) -> dict[str, str]:
