@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 # torch's CPU build is enough here; elsewhere install the one for your accelerator first.
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/demo
 	$(BIN)/python -m pipeline crawl runs/demo.warc.gz
@@ -17,6 +17,9 @@ check: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/test
+	$(BIN)/python -m pipeline.tools.reference docs/reference
 
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -132,10 +132,13 @@ class MaskOptions:
     """Personal data that is masked in the clean text (pipeline.filters.pii)."""
 
     kinds: tuple[Literal["email", "phone", "ip"], ...] = ()
+    """What is masked; without any, nothing."""
     email: str = "|||EMAIL_ADDRESS|||"
-    """What stands in its place (dolma's)."""
+    """What stands in place of an e-mail address (dolma's)."""
     phone: str = "|||PHONE_NUMBER|||"
+    """The same of a phone number."""
     ip: str = "|||IP_ADDRESS|||"
+    """The same of an IP address."""
     public_ips_only: bool = False
     """Leave addresses of private networks alone (FineWeb)."""
 

@@ -34,15 +34,17 @@ class Rule:
     signal: str
     """A signal's name, with EDITED before it where the edited text is meant."""
     min: float | None = None
-    """This and `max` are kept themselves."""
+    """The lowest value that is kept."""
     max: float | None = None
+    """The highest value that is kept."""
     above: float | None = None
-    """This and `below` are dropped themselves."""
+    """The highest value that is dropped."""
     below: float | None = None
+    """The lowest value that is dropped."""
     top: float | None = None
     """Instead, or too: this share of the run's documents, those with the highest values (filters/quantiles.py)."""
     bottom: float | None = None
-    """The same of the lowest."""
+    """The same, of those with the lowest values."""
     by: Literal["language"] | None = None
     """Shares of each language's documents."""
     pareto: float | None = None

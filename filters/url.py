@@ -23,7 +23,13 @@ from pipeline.kernels import kernel
 
 LIBRARIES = ("unicode",)  # Python's tables decide what a lower-case host is
 
-REASONS = ("url_blocklist", "url_hard_word", "url_soft_words", "url_substring", "url_curated")
+REASONS = {
+    "url_blocklist": "domain or URL stands in `url.blocklists`",
+    "url_hard_word": "the URL has a word of `url.hard_words`",
+    "url_soft_words": "the URL has two different words of `url.soft_words`",
+    "url_substring": "the URL has a string of `url.substrings`",
+    "url_curated": "the domain is one of `url.curated`, whose text comes in a better form",
+}
 Hashes = npt.NDArray[np.uint64]
 # RFC 3986, appendix B: scheme, authority, path, query; the fragment is left out.
 _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?", re.S)

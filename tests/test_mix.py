@@ -345,6 +345,7 @@ def test_a_mixture_grows_by_files_and_runs(files: Path, finished: Path, capsys: 
     assert "is in it already; append what is new only" in command(
         "append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json")
     )
+    assert "name the shards' with --tokenizer" in command("append", str(out), str(files / "new.jsonl"))
     # A run's clean text, encoded anew with the mixture's tokenizer; its own shards are not for appending.
     assert "by another tokenizer" in command("append", str(out), str(finished))
     assert "belongs to a run" in command("append", str(finished / "shards"), str(files / "new.jsonl"))

@@ -22,7 +22,7 @@ ROW_BYTES = 500
 _BLOCK_ROWS = 1 << 12  # as Python objects they take ten times the room
 _GROUP_ROWS = 1 << 14
 
-_PART_SCHEMA = pa.schema(
+PART_SCHEMA = pa.schema(
     [
         ("key", pa.uint64()),
         ("split_key", pa.uint64()),
@@ -35,6 +35,18 @@ _PART_SCHEMA = pa.schema(
         ("language", pa.string()),
     ]
 )
+COLUMNS = {
+    "key": "hash of seed and id: the order of the shuffle",
+    "split_key": "hash of seed and cluster: decides the split",
+    "id": "the document's id",
+    "file": "number of the input file",
+    "row": "place in that file",
+    "start": "where its tokens start in the part's `.tokens` file",
+    "length": "its tokens, end-of-text included",
+    "bytes": "bytes of its text in UTF-8",
+    "language": "its language; null where unknown",
+}
+"""What the columns of a part's index mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +93,9 @@ class PartWriter:
             self._flush()
 
     def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(_PART_SCHEMA)
-        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, _PART_SCHEMA, strict=True)]
-        self._batches.append(pa.record_batch(arrays, schema=_PART_SCHEMA))
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(PART_SCHEMA)
+        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, PART_SCHEMA, strict=True)]
+        self._batches.append(pa.record_batch(arrays, schema=PART_SCHEMA))
         self._rows = []
 
     def __enter__(self) -> "PartWriter":
@@ -99,7 +111,7 @@ class PartWriter:
 
     def _finish(self) -> None:
         self._flush()
-        index = pa.Table.from_batches(self._batches, _PART_SCHEMA)
+        index = pa.Table.from_batches(self._batches, PART_SCHEMA)
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
         size = self._header.dtype.itemsize
         with (
@@ -170,7 +182,7 @@ class Parts:
         for number, path in enumerate(self.files):
             table = pq.read_table(path, filters=wanted, partitioning=None)
             place = pa.repeat(pa.scalar(number, pa.int32()), len(table))
-            tables.append(table.cast(_PART_SCHEMA).append_column("part", place))
+            tables.append(table.cast(PART_SCHEMA).append_column("part", place))
         table = pa.concat_tables(tables)
         return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "file", "row")]))
 

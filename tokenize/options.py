@@ -13,7 +13,9 @@ class TokenizerOptions:
     file: str | None = None
     """A tokenizer.json, or tiktoken's ranks (.tiktoken) with their `pattern`, to encode with instead of training one."""
     vocab_size: Annotated[int, Ge(257)] = 8192
+    """Ids in all: 256 bytes, merges, and the end of text."""
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
+    """How text is cut before merging: as GPT-2 or as GPT-4 does."""
     memory: int = 2_000_000_000
     """What training and measuring may use, as one process: "2GB"; beyond it the rarest pre-tokens are not learned from."""
 
@@ -27,5 +29,6 @@ class ShardOptions:
     validation: Annotated[float, Ge(0), Lt(1)] = 0.02
     """The share of duplicate clusters held out."""
     seed: int = 0
+    """Of the order of documents, and of which are held out."""
     memory: int = field(default=1_000_000_000, metadata={"hashed": False})
     """What merging the parts may use, as one process: "1GB"; it changes nothing in what is written."""

@@ -27,7 +27,17 @@ DOCUMENT_SCHEMA = pa.schema(
         ("language", pa.string()),
     ]
 )
-
+DOCUMENT_COLUMNS = {
+    "split": "`train` or `validation`",
+    "start": "its first token's place among the tokens of the split",
+    "length": "its tokens, end-of-text included",
+    "id": "the document's id",
+    "file": "number of the input file",
+    "row": "place in that file",
+    "bytes": "bytes of its text in UTF-8; 0 where unknown",
+    "language": "its language; null where unknown",
+}
+"""What the columns of documents.parquet mean."""
 
 Documents = Callable[[], Iterator[pa.Table]]
 """Rows of an index in order, table by table; it is asked for them several times."""

@@ -36,7 +36,7 @@ class TrainConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by the run's config, which embeds this
 
     # The model: Llama's architecture (Touvron et al. 2023, arXiv 2302.13971); grouped-query attention (2305.13245).
-    layers: int = 4
+    layers: int = 4  # blocks of attention and SwiGLU
     width: int = 128  # of the residual stream
     heads: int = 4  # query heads; head width = width / heads, even because RoPE turns pairs
     kv_heads: int = 2  # key and value heads; heads / kv_heads queries share one
@@ -51,19 +51,19 @@ class TrainConfig:
     batch_size: int = 4  # windows an update; tokens an update = batch_size * context
     # At the peak. News, speeches and books, 8,192 tokens, validation loss: at this width, 300 steps, 1.5e-3 gave 6.37 and
     # 3e-3 6.25; at width 192, 400 steps, 3e-3 gave 6.07 and 6e-3 6.63. (One seed each.)
-    learning_rate: float = 3e-3
+    learning_rate: float = 3e-3  # at the peak
     min_learning_rate: float | None = None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556)
     warmup_steps: int | None = None  # absent: a twentieth of the steps
 
     # AdamW (1711.05101), with GPT-3's numbers (2005.14165, appendix B).
     weight_decay: float = 0.1  # on matrices only, never on embeddings or norms
-    beta1: float = 0.9
-    beta2: float = 0.95
+    beta1: float = 0.9  # of the mean of gradients
+    beta2: float = 0.95  # of the mean of their squares
     grad_clip: float | None = 1.0  # the gradient's greatest norm, GPT-3's too; None: no clipping
 
     # What is predicted, and from which rows; the module's docstring says how they go together.
     packing: Literal["contiguous", "best-fit"] = "contiguous"  # best fit: Ding et al. 2024 (2404.10830)
-    objective: Literal["causal", "masked", "span-corruption", "fill-in-the-middle"] = "causal"
+    objective: Literal["causal", "masked", "span-corruption", "fill-in-the-middle"] = "causal"  # what is predicted
     mask_rate: float = (
         0.15  # masked: the share of a row's tokens to predict (Devlin et al. 2019, 1810.04805, section 3.1)
     )
@@ -78,7 +78,7 @@ class TrainConfig:
 
     # What is measured and kept.
     evaluate_every: int = 100  # steps; always before the first and after the last one too
-    evaluation_tokens: int | None = 32_768  # the first so many of the validation split; None: all of it
+    evaluation_tokens: int | None = 32_768  # at most N tokens of the validation split, from its start; None: all of it
     checkpoint_every: int = 100  # steps; changes nothing but how much a killed run repeats
 
     # The machine.

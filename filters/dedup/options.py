@@ -51,6 +51,7 @@ class NgramOptions:
     false_positives: Annotated[float, Gt(0), Lt(1)] = 0.01
     """How often the Bloom filter may take an n-gram for seen that is not."""
     remove: Literal["paragraph", "document", "old-both"] = "old-both"
+    """What goes: paragraphs; whole documents; or paragraphs, and documents of whose n-grams too many had been seen (DCLM)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,15 @@ class MinHashOptions:
     """How documents are signed (defaults: FineWeb, section 3.4: 112 hashes, 14 x 8, 5-grams)."""
 
     unit: Literal["words", "characters"] = "words"
+    """What shingles are made of."""
     ngram: Annotated[int, Ge(1)] = 5
     """Words, or characters, a shingle."""
     bands: Annotated[int, Ge(1), Le(1000)] = 14
+    """Documents that agree in one whole band are compared."""
     rows: Annotated[int, Ge(1), Le(1000)] = 8
+    """Hashes a band."""
     seed: int = 1
+    """Of the permutations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,9 @@ from pipeline.core.part import PartFiles
 
 CRASHED = "crashed"
 """The reason of a row whose measuring killed its worker."""
+DECISION = pa.schema([("dropped", DROPPED)])
+"""What `write_decision` writes."""
+MEASURING_CRASHED = {CRASHED: "a worker died measuring this row, several times"}
 
 
 def write_decision(files: PartFiles, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
@@ -22,13 +25,12 @@ def write_decision(files: PartFiles, table: pa.Table, failing: Callable[[pa.Tabl
     alive = kept(read(files.gate, ["dropped"])["dropped"])
     crashed = pc.is_null(table.column(0)).combine_chunks()
     reasons = pc.if_else(crashed, pa.scalar([CRASHED], DROPPED), failing(table))
-    schema = pa.schema([("dropped", DROPPED)])
     groups = [group.num_rows for group in row_groups(files.gate, ["dropped"])]
     dropped = reasons_to_dropped(alive, reasons)
-    with writer(files.out, schema, files.key) as out:
+    with writer(files.out, DECISION, files.key) as out:
         start = 0
         for length in groups:
-            out.write_table(pa.Table.from_arrays([dropped.slice(start, length)], schema=schema))
+            out.write_table(pa.Table.from_arrays([dropped.slice(start, length)], schema=DECISION))
             start += length
     return len(dropped)
 

@@ -12,6 +12,7 @@ So a new step that drops rows takes them from all that follow it, and `stats`, `
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline.files import digest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.config import Config
     from pipeline.core.ledger import Part
     from pipeline.core.part import EarlierRun, RunFiles
@@ -35,6 +38,28 @@ class Failing:
 
 Explain = Callable[[str, Mapping[str, Any], Any, Callable[["Step"], Path | None]], Failing]
 """(rule, the row's values in this stage, the step's options, where a step's file for the row is) -> Failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a step's files, for the reference. In capitals: names that a run gives, as NAME of a signal."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+def columns(schema: "pa.Schema", meanings: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns of a schema with what each means; ValueError where names are missing or left over."""
+    known = {"dropped": "why this stage drops the row; `[]`: kept; null: an earlier stage dropped it"} | dict(meanings)
+    if set(schema.names) != set(known) - ({"dropped"} - set(schema.names)):
+        raise ValueError(f"columns without a meaning, or the other way round: {set(schema.names) ^ set(known)}")
+    return tuple(Column(field.name, column_type(field.type), known[field.name]) for field in schema)
+
+
+def column_type(kind: "pa.DataType") -> str:
+    """Arrow's name of a type; files and schemas name the entries of a list differently, so that name is left out."""
+    return re.sub(r"list<\w+: ", "list<", str(kind))
 
 
 def _no_options(config: "Config", earlier: Sequence["EarlierRun"]) -> Any:
@@ -102,6 +127,12 @@ class Step:
     """Makes in the step's folder, given with the options, what all its workers share."""
     shared: tuple[str, ...] = ()
     """The files that `prepare` makes."""
+    columns: Callable[[], Sequence[Column]] = tuple
+    """The columns of its files, for the reference."""
+    reasons: Callable[[], Mapping[str, str]] = dict
+    """Every rule that it may write into `dropped`, and what the rule says, for the reference."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files of a product that is one folder, and what each holds, for the reference."""
     passes: int = 1
     """How often a whole step goes over its rows, for the bar; 0: not known."""
 

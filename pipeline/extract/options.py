@@ -63,7 +63,9 @@ class CommonCrawl:
     files: Annotated[int, Ge(1)] = 1
     """The first N files: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
     kind: Literal["warc", "wet"] = "warc"
+    """Archives of pages, or the text that Common Crawl has taken out of them."""
     base: str = "https://data.commoncrawl.org"
+    """Where its files are published."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,11 @@ class Columns:
     id: str | None = "id"
     """This and the columns that follow are used where they are there."""
     url: str | None = "url"
+    """The column of a page's address."""
     date: str | None = "date"
+    """The column of the time it was fetched."""
     title: str | None = "title"
+    """The column of its title."""
 
     @property
     def names(self) -> list[str]:
@@ -104,8 +109,11 @@ class Dataset:
     dataset: str | None = None
     """Instead: what `datasets` can load by that name or path, read as a stream."""
     subset: str | None = None
+    """The configuration of the dataset, where it has several."""
     split: str = "train"
+    """Which of its splits."""
     revision: str | None = None
+    """A branch, tag or commit of it; without one the newest."""
 
     @property
     def name(self) -> str:

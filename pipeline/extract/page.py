@@ -16,11 +16,23 @@ from pipeline.extract.pages.coding import undo
 from pipeline.extract.pages.markup import extract_page
 from pipeline.extract.pages.published import published
 
-REASONS = (
-    "record_type", "http_status", "not_html", "empty_body", "empty_text", "too_large", "too_deep", "bad_coding",
-    "bad_gzip", "truncated", "bad_record", "extractor_failed", "prescreen_language", "crashed",
-)  # fmt: skip
-"""Every reason that this stage drops a record for."""
+REASONS = {
+    "record_type": "a record of a type that is not in `extract.record_types`, such as a request",
+    "http_status": "a response with another status than 200 or 203",
+    "not_html": "neither HTML nor plain text, by its declared type or by its first bytes",
+    "empty_body": "nothing but white space was sent",
+    "empty_text": "the page has no text, or the extractor found none",
+    "too_large": "record, decoded body or number of tags over the limit (`extract.max_record_bytes`; 200,000 tags)",
+    "too_deep": "elements nest deeper than `extract.max_depth`",
+    "bad_coding": "the body's content coding could not be undone",
+    "bad_gzip": "no gzip member where one should start, or a broken one",
+    "truncated": "the record ends before its length",
+    "bad_record": "no record, or a line of JSON Lines that is no JSON object, or a broken row group",
+    "extractor_failed": "the extractor raised an error, which is in `detail`",
+    "prescreen_language": "the plain text looks like a language that `language.keep` does not keep (`extract.prescreen`)",
+    "crashed": "a worker died on this record, several times",
+}
+"""Every reason that this stage drops a record for, beside those of filters/url.py."""
 
 SCHEMA = pa.schema(
     [
@@ -44,6 +56,27 @@ SCHEMA = pa.schema(
         ("detail", pa.string()),
     ]
 )
+
+COLUMNS = {
+    "id": "the id that a document has; else 32 hexadecimal digits from the record's id, URL, date and place",
+    "record_type": "WARC-Type; `document` for rows of tables, `unreadable` for damage",
+    "url": "the page's URL, as in the record",
+    "date": "when the page was fetched, as in the record",
+    "offset": "where the record starts: bytes in the file as it lies on disk",
+    "length": "its bytes there; reading `length` bytes at `offset` gives the record back",
+    "inner_offset": "its place in the decompressed gzip member; 0 unless a member holds several records",
+    "http_status": "status of the response",
+    "content_type": "media type of the payload, as declared",
+    "encoding": "the encoding that the page was decoded by",
+    "declared_encoding": "the encoding that the page declares",
+    "encoding_from": "what decided: `bom`, `utf-8`, `header`, `meta`, `detected` or `default`",
+    "title": "the page's title",
+    "published": "the date, YYYY-MM-DD, that the page says it was published on",
+    "text": "the extracted text; null where the row is dropped",
+    "html_bytes": "bytes of the body with its codings undone",
+    "detail": "more about a reason in `dropped`, in words",
+}
+"""What the columns of SCHEMA mean."""
 
 _HTML_TYPES = {"text/html", "application/xhtml+xml", "text/plain"}
 _VAGUE_TYPES = {"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*", "content/unknown"}

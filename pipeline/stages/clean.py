@@ -10,12 +10,15 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Step
+from pipeline.core.step import Column, Step, columns
 from pipeline.filters.options import MaskOptions
+from pipeline.stages.decontaminate import COLUMNS as CONTAMINATION_COLUMNS
 from pipeline.stages.decontaminate import CONTAMINATION, FIND
 from pipeline.stages.duplicates.outcome import DUPLICATES
+from pipeline.stages.duplicates.verify import CLUSTERS
 from pipeline.stages.edit import EDIT
 from pipeline.stages.extract import EXTRACT
+from pipeline.stages.language import COLUMNS as LANGUAGES
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import QUALITY
 from pipeline.stages.scores import SCORES
@@ -52,10 +55,8 @@ def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     of_edit = [*MEASURES, *names] if files.has(EDIT) else []
     kinds = tuple(dict.fromkeys(options.mask.kinds)) if options.mask else ()
     scores = list(options.scores)
-    schema = clean_schema([*names, *(f"edited_{name}" for name in of_edit), *scores], kinds)
-    if files.has(FIND):
-        for field in CONTAMINATION:
-            schema = schema.append(field)
+    numbers = [*names, *(f"edited_{name}" for name in of_edit), *scores]
+    schema = clean_schema(numbers, kinds, contamination=files.has(FIND))
     sources = {
         EXTRACT: [*CARRIED, "offset", "length"],
         LANGUAGE: ["language", "language_score"],
@@ -104,7 +105,7 @@ def mask_columns(text: pa.Array, options: MaskOptions) -> dict[str, pa.Array]:
     return {"text": masked, **{f"masked_{kind}": pa.array(values) for kind, values in counts.items()}}
 
 
-def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
+def clean_schema(signals: list[str], kinds: tuple[str, ...], *, contamination: bool) -> pa.Schema:
     """Columns of clean/*.parquet."""
     return pa.schema(
         [
@@ -124,8 +125,29 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...]) -> pa.Schema:
             ("row", pa.int64()),
             *((f"masked_{kind}", pa.int32()) for kind in kinds),
             *((name, pa.float64()) for name in signals),
+            *(CONTAMINATION if contamination else ()),
         ]
     )
+
+
+def _columns() -> tuple[Column, ...]:
+    from pipeline.extract.page import COLUMNS as EXTRACTED
+
+    meanings = {
+        **{name: meaning for name, meaning in CLUSTERS.items() if name != "similarity"},
+        **{name: LANGUAGES[name] for name in ("language", "language_score")},
+        **{name: EXTRACTED[name] for name in (*CARRIED, "offset", "length")},
+        "text": "the final text: edited, cut and masked where the config says so",
+        "file": "the archive or file that the document is from",
+        "row": "its place in that file, from 0",
+        "masked_KIND": "how many e-mail addresses, phone numbers or IP addresses were masked (`mask.kinds`)",
+        "SIGNAL": "a signal of the text as it was extracted",
+        "edited_SIGNAL": "a signal of the edited text, and `edited_removed_line_ratio`, `edited_removed_word_ratio`",
+        "SCORE": "what the model of [scores.SCORE] gives",
+        **CONTAMINATION_COLUMNS,
+    }
+    schema = clean_schema(["SIGNAL", "edited_SIGNAL", "SCORE"], ("KIND",), contamination=True)
+    return columns(schema, meanings)
 
 
 def _documents(files: RunFiles) -> int:
@@ -142,4 +164,5 @@ CLEAN = Step(
     text=True,
     product=True,
     documents=_documents,
+    columns=_columns,
 )

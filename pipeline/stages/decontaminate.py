@@ -17,11 +17,11 @@ from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import row_groups
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Content, Step
+from pipeline.core.step import Content, Step, columns
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.documents import LINES, open_lines
 from pipeline.filters.decontaminate.options import CUT_OPTIONS, DecontaminateOptions
-from pipeline.stages.duplicates.spans import kept_texts, write_cuts
+from pipeline.stages.duplicates.spans import cut_columns, kept_texts, write_cuts
 from pipeline.stages.duplicates.verify import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ CONTAMINATION = pa.schema(
     ]
 )
 """Columns of ledger/decontaminate.find."""
+COLUMNS = {
+    "contamination": "the largest share of one evaluation item's n-grams that the text holds",
+    "contamination_ngrams": "how many n-grams of any item it holds",
+    "contaminated_by": "the items, and the share of each one's n-grams",
+}
 
 
 def find(files: PartFiles, options: Items, tick: Tick, care: Care) -> int:
@@ -165,6 +170,7 @@ FIND = Step(
     libraries=("unicode",),
     kernels=_kernels,
     check=check_evaluations,
+    columns=lambda: columns(CONTAMINATION, COLUMNS),
 )
 
 
@@ -243,4 +249,5 @@ CUT = Step(
     libraries=("unicode",),
     cuts=True,
     shows=False,
+    columns=cut_columns,
 )

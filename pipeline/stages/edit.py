@@ -10,7 +10,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Step
+from pipeline.core.step import Column, Step, columns
 from pipeline.filters.options import EditOptions
 from pipeline.filters.rules import EDITED
 from pipeline.stages.language import LANGUAGE
@@ -84,6 +84,18 @@ def _kernels(options: Options) -> None:
     warm_up()
 
 
+def _columns() -> tuple[Column, ...]:
+    meanings = {
+        "text": "the edited text; null where nothing changes",
+        "removed_lines.EDIT": "lines that an edit of [edit] took out, each under the first edit that it fails",
+        "removed_words.EDIT": "the words in them",
+        "removed_line_ratio": "share of the lines, blank ones aside, that edits took out",
+        "removed_word_ratio": "share of the words that edits took out",
+        "SIGNAL": "a signal of the edited text",
+    }
+    return columns(edit_schema(["EDIT"], ["SIGNAL"]), meanings)
+
+
 EDIT = Step(
     name="quality.edit",
     title="edit, measure again",
@@ -97,4 +109,5 @@ EDIT = Step(
     libraries=("unicode", "regex"),
     kernels=_kernels,
     prefix=EDITED,
+    columns=_columns,
 )

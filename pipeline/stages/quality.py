@@ -9,7 +9,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Step, unhashed
+from pipeline.core.step import Step, columns, unhashed
 from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.language import LANGUAGE
 
@@ -55,8 +55,12 @@ def quality(files: PartFiles, options: Measured, tick: Tick, care: Care) -> int:
     def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
         return list(signals(text, options.names, languages, plugins).values())
 
-    schema = pa.schema([(name, pa.float64()) for name in options.names])
-    return measure(files, schema, compute, tick, care, LANGUAGE if options.languages else None)
+    return measure(files, quality_schema(options.names), compute, tick, care, LANGUAGE if options.languages else None)
+
+
+def quality_schema(signals: Sequence[str]) -> pa.Schema:
+    """Columns of ledger/quality."""
+    return pa.schema([(name, pa.float64()) for name in signals])
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Measured:
@@ -79,4 +83,5 @@ QUALITY = Step(
     text=True,
     libraries=("unicode", "regex"),
     kernels=_kernels,
+    columns=lambda: columns(quality_schema(["SIGNAL"]), {"SIGNAL": "a signal of the text; NaN where it is undefined"}),
 )

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.deciding import floats, write_decision
+from pipeline.core.deciding import DECISION, MEASURING_CRASHED, floats, write_decision
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Failing, Step
+from pipeline.core.step import Failing, Step, columns
 from pipeline.filters.decisions import Mask, labelled
 from pipeline.filters.decisions import decide as decide_rules
 from pipeline.filters.quantiles import Bound
@@ -61,6 +61,25 @@ BOUNDS = pa.schema(
     [("rule", pa.string()), ("language", pa.string()), ("value", pa.float64()), ("documents", pa.int64())]
 )
 """Columns of ledger/quality.bounds: every part's file has the bounds of the whole run."""
+COLUMNS = {
+    "rule": "a rule on a share, such as `quality_score.top`",
+    "language": "the language whose documents it divides; null: all",
+    "value": "the signal of the last document that is kept",
+    "documents": "how many documents the share is of",
+}
+REASONS = {
+    "SIGNAL.min": "the signal is below `min`",
+    "SIGNAL.max": "the signal is above `max`",
+    "SIGNAL.above": "the signal is not above `above`",
+    "SIGNAL.below": "the signal is not below `below`",
+    "SIGNAL.top": "the document is not among this share of the highest",
+    "SIGNAL.bottom": "the document is not among this share of the lowest",
+    "SIGNAL.pareto": "chance, with the odds of the signal, did not keep the document",
+    "SIGNAL.language": "a rule is on a signal that is not defined for the document's language",
+    "contamination": 'the text holds a text of an evaluation (`decontaminate`, with action = "drop")',
+    **MEASURING_CRASHED,
+}
+"""SIGNAL is `edited.SIGNAL` where the rule stands in [edited], and a score's name for one of [scores]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +132,7 @@ SHARES = Step(
     quick=True,
     needed=lambda config: any(rule.shares() for rule in config.rules),
     shows=False,
+    columns=lambda: columns(BOUNDS, COLUMNS),
 )
 
 
@@ -206,4 +226,6 @@ QUALITY_DECIDE = Step(
     reads=(EXTRACT, LANGUAGE, QUALITY, EDIT, SCORES, FIND, SHARES),
     quick=True,
     drops=_explain,
+    columns=lambda: columns(DECISION, {}),
+    reasons=lambda: REASONS,
 )

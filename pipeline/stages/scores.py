@@ -12,7 +12,7 @@ from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Content, Step
+from pipeline.core.step import Content, Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.options import ScoreOptions
 from pipeline.stages.language import LANGUAGE
@@ -42,8 +42,12 @@ def score(files: PartFiles, options: tuple[Model, ...], tick: Tick, care: Care) 
         null = text.is_null().to_numpy(zero_copy_only=False)
         return [pa.array(scorer(text, languages), mask=null) for scorer in scorers]
 
-    schema = pa.schema([(model.name, pa.float64()) for model in options])
-    return measure(files, schema, compute, tick, care, LANGUAGE)
+    return measure(files, score_schema([model.name for model in options]), compute, tick, care, LANGUAGE)
+
+
+def score_schema(names: Sequence[str]) -> pa.Schema:
+    """Columns of ledger/quality.scores."""
+    return pa.schema([(name, pa.float64()) for name in names])
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> tuple[Model, ...]:
@@ -126,4 +130,7 @@ SCORES = Step(
     kernels=_kernels,
     check=check_scores,
     remarks=undefined_scores,
+    columns=lambda: columns(
+        score_schema(["SCORE"]), {"SCORE": "what the model of [scores.SCORE] gives; NaN: no value"}
+    ),
 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import KEY, Part, row_groups, rows_in
 from pipeline.core.part import PartFiles, RunFiles
-from pipeline.core.step import Step
+from pipeline.core.step import Column, Step, columns
 from pipeline.stages.clean import CLEAN
 from pipeline.stages.tokenizer import LIBRARIES, TOKENIZER
 from pipeline.tokenize.options import ShardOptions
@@ -43,6 +43,12 @@ def _place(part: Part) -> list[int]:
     return [part.file]
 
 
+def _encoded_columns() -> tuple[Column, ...]:
+    from pipeline.tokenize.encoded import COLUMNS, PART_SCHEMA
+
+    return columns(PART_SCHEMA, COLUMNS)
+
+
 ENCODE = Step(
     name="shards.encode",
     title="encode",
@@ -54,6 +60,7 @@ ENCODE = Step(
     libraries=("fastokens",),
     shows=False,
     place=_place,
+    columns=_encoded_columns,
 )
 
 
@@ -71,6 +78,12 @@ def _documents(files: RunFiles) -> int:
     return sum(split["documents"] for split in manifest["splits"].values())
 
 
+def _document_columns() -> tuple[Column, ...]:
+    from pipeline.tokenize.shard_writer import DOCUMENT_COLUMNS, DOCUMENT_SCHEMA
+
+    return columns(DOCUMENT_SCHEMA, DOCUMENT_COLUMNS)
+
+
 SHARDS = Step(
     name="shards",
     title="write shards",
@@ -82,5 +95,12 @@ SHARDS = Step(
     gated=False,
     product=True,
     documents=_documents,
+    columns=_document_columns,
+    files={
+        "train-NNNNN.npy": "tokens to train on: uint16, or uint32 above 65,536 ids; each document ends with end-of-text",
+        "validation-NNNNN.npy": "tokens held out, in whole clusters of duplicates",
+        "documents.parquet": "a row a document: the columns below",
+        "manifest.json": "every file with its size and SHA-256, the tokenizer's SHA-256, seed, dtype and totals",
+    },
     passes=0,
 )

@@ -139,5 +139,10 @@ TOKENIZER = Step(
     libraries=("tokenizers", "regex"),
     documents=lambda files: files.rows(CLEAN),
     check=check_tokens,
+    files={
+        "tokenizer.json": "the tokenizer, in the format of the library `tokenizers`",
+        "tokenizer_config.json": "what `transformers` reads beside it",
+        "report.json": "bytes per token, in all and by language; the longest tokens; those that no text needs",
+    },
     passes=2,  # one to count the words, one to measure what has been learned
 )

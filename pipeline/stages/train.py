@@ -43,5 +43,13 @@ TRAIN = Step(
     product=True,
     libraries=("torch",),
     check=check_torch,
+    files={
+        "model.safetensors": "the weights, in Hugging Face's Llama format",
+        "config.json": "the model's shape, in the same format",
+        "metrics.jsonl": "a line a step: loss, learning rate, gradient norm; validation where it was measured",
+        "loss.png": "the curve",
+        "result.json": "written last: final losses, steps, tokens, parameters",
+        "checkpoint.safetensors": "while it runs: where a killed run goes on",
+    },
     passes=0,
 )

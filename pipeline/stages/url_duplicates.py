@@ -13,13 +13,14 @@ from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Failing, Step, unhashed
+from pipeline.core.step import Failing, Step, columns, unhashed
 from pipeline.stages.duplicates.candidates import Roots
 from pipeline.stages.duplicates.verify import of_documents
 from pipeline.stages.extract import EXTRACT
 
 KEYS = pa.binary(16)
 SCHEMA = pa.schema([("dropped", DROPPED), ("kept", pa.string())])
+COLUMNS = {"kept": "id of the page with the same URL that stays in its place; null where the row is no repetition"}
 REASON = "url_duplicate"
 
 
@@ -101,4 +102,6 @@ URLS = Step(
     needed=lambda config: config.url.duplicates is not None,
     drops=_explain,
     shows=False,
+    columns=lambda: columns(SCHEMA, COLUMNS),
+    reasons=lambda: {REASON: "another page with text has the same URL, and `url.duplicates` keeps that one"},
 )

@@ -44,13 +44,17 @@ class MixSource(Section):
     dataset: str | None = None
     """What `datasets` can load by that name or path, read as a stream; the same columns."""
     subset: str | None = None
+    """The configuration of the dataset, where it has several."""
     split: str = "train"
+    """Which of its splits."""
     revision: str | None = None
+    """A branch, tag or commit of it; without one the newest."""
     weight: float = Field(default=1.0, gt=0)
     """Share of the tokens, relative to the other sources' weights."""
     epochs: float = Field(default=1.0, gt=0)
     """How often a document may occur at most. Up to 4 are nearly as good as new text (Muennighoff et al. 2023, 2305.16264)."""
     max_tokens: int | None = Field(default=None, ge=1)
+    """The most that is taken of the source."""
     temperature: float | None = Field(default=None, ge=1)
     """Languages in proportion to tokens ^ (1 / temperature); with 1, and without it, as they are."""
 
@@ -64,9 +68,11 @@ class Mix(Section):
     tokens: int | None = Field(default=None, ge=1)
     """Training tokens in all; without it as many as weights, epochs and caps allow."""
     shard_tokens: int = Field(default=10_000_000, ge=1)
+    """Tokens a shard; the last of a split is shorter."""
     validation: float = Field(default=0.02, ge=0, lt=1)
     """Share of duplicate clusters held out; runs with the same share and seed hold out the same documents."""
     seed: int = 0
+    """Of the order of documents, and of which are held out."""
 
 
 class MixConfig(Section):
@@ -122,6 +128,8 @@ def append(
         raise UserError(f"{directory}: belongs to a run, which writes it again; append to a directory that mix made")
     named = {name: MixSource(run=name) if Path(name).is_dir() else MixSource(files=(name,)) for name in given}
     runs = {name: _finished_run(name, name) for name, source in named.items() if source.run is not None}
+    if tokenizer is None and not runs:
+        raise UserError("append: no run is given whose tokenizer could be taken; name the shards' with --tokenizer")
     encoder = _tokenizer(Mix(sources=named, tokenizer=tokenizer), runs)
     if encoder.sha256 != opened.manifest["tokenizer"]:
         raise UserError(f"{directory}: was encoded by another tokenizer; name that one with --tokenizer")

@@ -17,7 +17,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import Part, alive_rows, read, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles, texts_of
-from pipeline.core.step import Step, unhashed
+from pipeline.core.step import Step, columns, unhashed
 from pipeline.errors import UserError
 from pipeline.stages.duplicates.features import Work
 from pipeline.stages.duplicates.signatures import SIGNATURES, band_names
@@ -34,6 +34,10 @@ OUTCOMES = "duplicates.documents"
 
 Roots = npt.NDArray[np.signedinteger[Any]]
 CANDIDATES = pa.schema([("text", pa.int64()), ("candidates", pa.int64())])
+COLUMNS = {
+    "text": "number of the first document with an equal text; documents are numbered over all parts",
+    "candidates": "number of the first document that equal texts and bands join to it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,4 +173,5 @@ CANDIDATES_STEP = Step(
     whole=True,
     kernels=_kernels,
     shows=False,
+    columns=lambda: columns(CANDIDATES, COLUMNS),
 )

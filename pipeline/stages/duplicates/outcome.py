@@ -10,15 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
+from pipeline.core.deciding import MEASURING_CRASHED
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import DROPPED, reasons_to_dropped, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Failing, Step
+from pipeline.core.step import Failing, Step, columns
 from pipeline.filters.decisions import failing_rules
 from pipeline.stages.decontaminate import CUT, fate
 from pipeline.stages.duplicates.signatures import SIGNATURES
-from pipeline.stages.duplicates.spans import CUTS, LINES, NGRAMS, SENTENCES, SUBSTRINGS
-from pipeline.stages.duplicates.verify import DOCUMENTS
+from pipeline.stages.duplicates.spans import CUTS, CUTS_MEAN, LINES, NGRAMS, SENTENCES, SUBSTRINGS
+from pipeline.stages.duplicates.verify import CLUSTERS, DOCUMENTS
 
 SCHEMA = pa.schema(
     [
@@ -29,6 +30,18 @@ SCHEMA = pa.schema(
         ("dropped", DROPPED),
     ]
 )
+COLUMNS = CLUSTERS | {"cuts": CUTS_MEAN}
+REASONS = {
+    "exact": "an exact copy of the document in `cluster`",
+    "minhash": "a near copy of the document in `cluster`",
+    "lines": "too little is left once lines that repeat are cut out (`duplicates.lines`)",
+    "sentences": "the same of sentences (`duplicates.sentences`)",
+    "ngrams": "the same of paragraphs whose n-grams have been seen (`duplicates.ngrams`)",
+    "substrings": "the same of passages that repeat (`duplicates.substrings`)",
+    "contamination": 'the same of evaluation texts, or too many pieces (`decontaminate`, with action = "cut")',
+    **MEASURING_CRASHED,
+}
+"""Too little: fewer words than `duplicates.min_words`, or fewer sentences than `duplicates.min_sentences`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +136,6 @@ DUPLICATES = Step(
     text=True,
     libraries=("regex",),
     drops=_explain,
+    columns=lambda: columns(SCHEMA, COLUMNS),
+    reasons=lambda: REASONS,
 )

@@ -10,7 +10,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Care, Tick
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Step, part_of
+from pipeline.core.step import Column, Step, columns, part_of
 from pipeline.filters.dedup.options import MinHashOptions
 from pipeline.stages.language import LANGUAGE_DECIDE
 
@@ -48,10 +48,10 @@ def sign(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     return measure(files, schema, compute, tick, care)
 
 
-def signature_schema(options: Options) -> pa.Schema:
+def signature_schema(options: Options, names: Sequence[str] | None = None) -> pa.Schema:
     """A column a band: its key, or, where signatures verify candidates, the values themselves, 8 bytes a row."""
     kind = pa.binary(8 * options.rows) if options.whole else pa.uint64()
-    names = band_names(options.bands)
+    names = band_names(options.bands) if names is None else names
     return pa.schema([("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, kind) for name in names)])
 
 
@@ -70,6 +70,16 @@ def _kernels(options: Options) -> None:
     warm_up()
 
 
+def _columns() -> tuple[Column, ...]:
+    meanings = {
+        "content_hash": "BLAKE2b of the normalized text: equal for exact copies; null: a worker died on the row",
+        "text_bytes": "bytes of the text in UTF-8",
+        "band_NN": 'key of a MinHash band; with verify = "signature" its values, 8 bytes a row of the band',
+    }
+    shown = Options(unit="words", ngram=1, bands=1, rows=1, seed=1, whole=False)
+    return columns(signature_schema(shown, ["band_NN"]), meanings)
+
+
 SIGNATURES = Step(
     name="duplicates.signatures",
     title="sign for duplicates",
@@ -81,4 +91,5 @@ SIGNATURES = Step(
     libraries=("unicode",),
     kernels=_kernels,
     shows=False,
+    columns=_columns,
 )

@@ -19,7 +19,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import Part, row_groups, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Step, unhashed
+from pipeline.core.step import Column, Step, columns, unhashed
 from pipeline.errors import UserError
 from pipeline.filters.dedup.options import LineOptions, NgramOptions, SentenceOptions, SubstringOptions
 from pipeline.stages.duplicates.candidates import LIBRARIES, SMALLEST_TABLE, kept_documents
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
 FOUND = pa.schema([("cuts", CUTS)])
+CUTS_MEAN = "byte ranges [start, end) to take out of the text so far"
 GROUPS = 1 << 20  # more than a part has row groups
+
+
+def cut_columns() -> tuple[Column, ...]:
+    """The columns of a step that finds what to cut."""
+    return columns(FOUND, {"cuts": CUTS_MEAN})
 
 
 def kept_texts(files: RunFiles, parts: Iterable[Part] | None = None) -> Iterator[tuple[int, pa.Array]]:
@@ -220,6 +226,7 @@ def _repeats(name: str, title: str, run: Callable[..., int], libraries: tuple[st
         libraries=libraries,
         cuts=True,
         shows=False,
+        columns=cut_columns,
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Tick
 from pipeline.core.ledger import row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Step, unhashed
+from pipeline.core.step import Step, columns, unhashed
 from pipeline.errors import UserError
 from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.duplicates.candidates import (
@@ -57,6 +57,12 @@ OUTCOME = [
     ("reason", pa.string()),
 ]
 SCHEMA = pa.schema(OUTCOME)
+CLUSTERS = {
+    "cluster": "id of the document that is kept of the row's copies; its own where it is kept, or has no copies",
+    "cluster_size": "documents of the cluster, the kept one too",
+    "similarity": "Jaccard similarity with the kept document; null where nothing was compared",
+}
+COLUMNS = CLUSTERS | {"reason": "`exact` or `minhash` where the row goes; null where it stays"}
 BATCH = pa.schema([("document", pa.int64()), *OUTCOME, ("outranks", pa.bool_())])
 
 
@@ -350,4 +356,5 @@ DOCUMENTS = Step(
     text=True,
     kernels=_kernels,
     shows=False,
+    columns=lambda: columns(SCHEMA, COLUMNS),
 )
