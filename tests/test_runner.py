@@ -24,7 +24,6 @@ from pipeline.report.diff import diff
 from pipeline.report.sample import sample
 from pipeline.report.stats import RuleCounts, stats
 from pipeline.report.why import FailedRule, raw_record, why, why_row
-from pipeline.run import warmup
 from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
 from pipeline.stages.extract import EXTRACT
@@ -103,18 +102,6 @@ def test_a_second_run_does_nothing(finished: Run, config_file: Path) -> None:
     assert reporter.steps == []
     assert reporter.notes[-1].startswith("up to date, not done again: extract, language")
     assert {file: file.stat().st_mtime_ns for file in root.rglob("*.parquet")} == before
-
-
-def test_a_first_run_says_that_it_compiles(tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told(until: str) -> bool:
-        return any("compiles" in note for note in go(tmp_path / "run", load(config_file), until=until)[1].notes)
-
-    monkeypatch.setattr(warmup, "marker", lambda step: tmp_path / "kernels" / step)
-    assert told("extract")
-    assert not told("language")  # which has none
-    assert told("quality")
-    shutil.rmtree(tmp_path / "run")
-    assert not told("quality")
 
 
 def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Run, config_file: Path) -> None:

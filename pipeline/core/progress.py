@@ -55,7 +55,7 @@ class Display:
     def advance(self, rows: int, units: int) -> None:
         """Rows and units done so far."""
         if self._bar:
-            self._bar.update(self._task, completed=units, rows=rows)
+            self._bar.update(self._task, description=self._title, completed=units, rows=rows)
         elif self._is_time_for_a_line():
             seconds = self._last_line - self._began
             remaining = (
@@ -64,6 +64,14 @@ class Display:
                 else ""
             )
             self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{remaining}")
+
+    def compiling(self, number: int, total: int, name: str) -> None:
+        """A kernel is about to be compiled: once for each version of it, on this machine."""
+        text = f"compiling kernels ({number} of {total})"
+        if self._bar:
+            self._bar.update(self._task, description=text)
+        elif number == 1 or self._is_time_for_a_line():
+            self._line(f"  {text}, once for this version: {name}")
 
     def end(self, step: Step, rows: int, seconds: float) -> None:
         """The step is done."""
@@ -131,6 +139,9 @@ class Quiet:
         self.pending[step.name] = pending
 
     def advance(self, rows: int, units: int) -> None:
+        """Shown nowhere."""
+
+    def compiling(self, number: int, total: int, name: str) -> None:
         """Shown nowhere."""
 
     def end(self, step: Step, rows: int, seconds: float) -> None:

@@ -97,6 +97,8 @@ class Step:
     """Distributions that decide its output, by version; "unicode" is Python's own character database."""
     kernels: Callable[[Any], None] | None = None
     """Compiles what it needs, or loads it from the cache."""
+    compiles: int = 0
+    """How many kernels that are, with the options as they are by default: for "compiling kernels (12 of 19)"."""
     drops: Explain | None = None
     """Explains one of its rules for `why`. A step that has it writes the column `dropped`, and ends a stage."""
     gate: "Step | None" = None

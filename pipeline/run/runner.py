@@ -18,7 +18,7 @@ from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
 from pipeline.run.run import SUFFIXES, Run, open_run, part_from
 from pipeline.run.steps import needed_steps, upto
-from pipeline.run.warmup import cold, compiled_ahead, warm_up
+from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
 
 
@@ -30,6 +30,9 @@ class Reporter(Protocol):
 
     def advance(self, rows: int, units: int) -> None:
         """Rows and units done in this step so far."""
+
+    def compiling(self, number: int, total: int, name: str) -> None:
+        """A kernel is about to be compiled, the `number`-th of about `total`."""
 
     def end(self, step: Step, rows: int, seconds: float) -> None:
         """The step is done."""
@@ -86,6 +89,8 @@ def claim(root: Path, config: Config) -> None:
 
 def run(root: Path, config: Config, *, workers: int, engine: str, until: str, reporter: Reporter) -> Run:
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
+    from pipeline.kernels import compiling
+
     wanted = tuple(step for step in upto(until) if step.needed(config))
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
@@ -105,19 +110,18 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
             if changed := planned.changed(step):
                 more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
                 reporter.note(f"{root / changed[0]}{more}: not as it was written; made again")
-        if waiting := cold(todo):
-            reporter.note("the first run of this version here compiles its kernels on the way: a minute of one core")
-            if workers > 1:
-                ahead = [(step.kernels, planned.options[step.name], step.name) for step in waiting[1:] if step.kernels]
-                stack.enter_context(compiled_ahead(ahead))
+        warm_up = WarmUp(todo, planned.options, workers, reporter.compiling)
+        if todo:
+            stack.callback(warm_up.close)
+            stack.enter_context(compiling(warm_up.count))
         for step in todo:
             if step.whole:
-                _run_whole(planned, step, workers, reporter)
+                _run_whole(planned, step, workers, warm_up, reporter)
             else:
                 if pool is None and not step.quick:
                     pool = LocalEngine(workers) if engine == "local" else RayEngine(workers)
                     stack.callback(pool.close)
-                _run_parts(planned, step, pool or InlineEngine(), reporter)
+                _run_parts(planned, step, pool or InlineEngine(), warm_up, reporter)
             for line in step.remarks(planned.run_files(step), planned.options[step.name]) if step.remarks else ():
                 reporter.note(line)
     return planned
@@ -140,7 +144,7 @@ def work_on_part(
     return rows_in(files.out)
 
 
-def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None:
+def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: Reporter) -> None:
     """Do the parts of a step that are not done yet, and clear away what its folder holds beside its files."""
     folder = step.folder(run.root)
     pending = [part for part in run.parts if not run.is_done(step, part)]
@@ -150,7 +154,7 @@ def _run_parts(run: Run, step: Step, engine: Engine, reporter: Reporter) -> None
     if step.prepare:
         step.prepare(folder, options)
     if not step.quick:
-        warm_up(step, options)
+        warm_up(step)
     tasks = []
     for part in pending:
         arguments = (step.run, step.drops is not None, run.part_files(step, part), options)
@@ -181,12 +185,12 @@ def _clear(run: Run, step: Step) -> None:
             file.unlink()
 
 
-def _run_whole(run: Run, step: Step, workers: int, reporter: Reporter) -> None:
+def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Reporter) -> None:
     files = run.run_files(step, on_train=reporter.on_train, note=reporter.note, workers=workers)
     options = run.options[step.name]
     source = next((other for other in step.reads if not other.makes_folder), EXTRACT)
     reporter.begin(step, step.passes * files.rows(source), len(run.parts), len(run.parts))
-    warm_up(step, options)
+    warm_up(step)
     began, cpu = time.perf_counter(), time.process_time()
     rows = step.run(files, options, reporter.advance)
     if step.makes_folder:

@@ -1,70 +1,63 @@
 """Kernels compiled before they are needed, so that workers load them from the cache instead of each compiling them."""
 
-import hashlib
 import multiprocessing as mp
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.core.step import Step
-from pipeline.files import kernel_folder
 
-_PACKAGE = Path(__file__).parents[1]
-
-Kernels = tuple[Callable[[Any], None], Any, str]
-"""What compiles a step's kernels, its options, and the step's name."""
+OnCompile = Callable[[int, int, str], None]
+"""Hears before each kernel is compiled which one it is, of how many, and its name."""
 
 
-def cold(steps: Iterable[Step]) -> list[Step]:
-    """Those of the steps whose kernels this version has not compiled here yet."""
-    return [step for step in steps if step.kernels and not marker(step.name).exists()]
+class WarmUp:
+    """Compiles what steps need, in their order. Once something has to be compiled, a process of its own goes ahead and
+    compiles for the later steps; it writes nothing but the cache."""
+
+    def __init__(self, steps: Sequence[Step], options: Mapping[str, Any], workers: int, on_compile: OnCompile) -> None:
+        self._later = [step for step in steps if step.kernels]
+        self._options, self._workers, self._on_compile = options, workers, on_compile
+        self._step: Step | None = None
+        self._total: int | None = None
+        self._ahead: Any = None  # the process …
+        self._compiled_ahead: Any = None  # … and how many kernels it has begun
+
+    def __call__(self, step: Step) -> None:
+        """Compile a step's kernels, or load them."""
+        self._step = step
+        if step.kernels:
+            self._later = self._later[self._later.index(step) + 1 :]
+            step.kernels(self._options[step.name])
+
+    def count(self, compiled: int, name: str) -> None:
+        """For `pipeline.kernels.compiling`."""
+        if self._total is None:
+            self._total = sum(step.compiles for step in (self._step, *self._later) if step)
+            if self._workers > 1 and self._later:
+                self._go_ahead()
+        done = compiled + (self._compiled_ahead.value if self._compiled_ahead else 0)
+        self._on_compile(done, max(done, self._total), name)
+
+    def close(self) -> None:
+        """Stop the process."""
+        if self._ahead:
+            self._ahead.kill()
+            self._ahead.join()
+
+    def _go_ahead(self) -> None:
+        context = mp.get_context("spawn")
+        self._compiled_ahead = context.Value("i", 0)
+        kernels = [(step.kernels, self._options[step.name]) for step in self._later]
+        self._ahead = context.Process(target=_compile, args=(kernels, self._compiled_ahead), daemon=True)
+        self._ahead.start()
 
 
-def warm_up(step: Step, options: Any) -> None:
-    """Compile a step's kernels, or load them where that is done."""
-    if step.kernels:
-        _compile((step.kernels, options, step.name))
+def _compile(kernels: Sequence[tuple[Callable[[Any], None], Any]], compiled: Any) -> None:
+    from pipeline.kernels import compiling
 
+    def count(number: int, name: str) -> None:
+        compiled.value = number
 
-def _compile(kernels: Kernels) -> None:
-    function, options, name = kernels
-    function(options)
-    marker(name).parent.mkdir(parents=True, exist_ok=True)
-    marker(name).touch()
-
-
-@contextmanager
-def compiled_ahead(kernels: Sequence[Kernels]) -> Iterator[None]:
-    """Meanwhile a process of its own compiles what later steps need. It writes nothing but Numba's cache."""
-    process = mp.get_context("spawn").Process(target=_compile_all, args=(tuple(kernels),), daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
-
-
-def _compile_all(kernels: Sequence[Kernels]) -> None:
-    for one in kernels:
-        _compile(one)
-
-
-def marker(step: str) -> Path:
-    """What lies in the cache folder once a step's kernels are compiled."""
-    return kernel_folder() / f"{step}-{_version()}.compiled"
-
-
-@cache
-def _version() -> str:
-    files = sorted([*_PACKAGE.glob("*.py"), *_PACKAGE.glob("*/*.py"), *_PACKAGE.glob("*/*/*.py")])
-    return _digest([file for file in files if b"njit" in (text := file.read_bytes()) or b"pipeline.kernels" in text])
-
-
-def _digest(files: list[Path]) -> str:
-    code = hashlib.blake2b(digest_size=8)
-    for file in files:  # "**" of glob() would not follow the links to the rooms
-        code.update(file.read_bytes())
-    return code.hexdigest()
+    with compiling(count):
+        for function, options in kernels:
+            function(options)
