@@ -14,6 +14,8 @@ spelling is kept.
 Compiling is what a first, small run waits for, so the kernel has one loop, of plain arrays: what grows is grown outside.
 """
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.kernels import inner, kernel
@@ -66,7 +68,9 @@ def learn_merges(pretokens: PreTokens, limit: int) -> list[tuple[bytes, bytes]]:
 
 
 @inner
-def _above(count_a, a, count_b, b, left, right, data, place, length):  # type: ignore[no-untyped-def]
+def _above(
+    count_a: Any, a: Any, count_b: Any, b: Any, left: Any, right: Any, data: Any, place: Any, length: Any
+) -> Any:
     """Whether pair a with its count comes out of the heap before pair b with its."""
     if count_a != count_b:
         return count_a > count_b
@@ -82,7 +86,9 @@ def _above(count_a, a, count_b, b, left, right, data, place, length):  # type: i
 
 
 @inner
-def _push(heap, bound, size, pair, count, left, right, data, place, length):  # type: ignore[no-untyped-def]
+def _push(
+    heap: Any, bound: Any, size: Any, pair: Any, count: Any, left: Any, right: Any, data: Any, place: Any, length: Any
+) -> None:
     at = size
     while at > 0:
         parent = (at - 1) >> 1
@@ -94,7 +100,9 @@ def _push(heap, bound, size, pair, count, left, right, data, place, length):  # 
 
 
 @inner
-def _sink(heap, bound, size, pair, count, left, right, data, place, length):  # type: ignore[no-untyped-def]
+def _sink(
+    heap: Any, bound: Any, size: Any, pair: Any, count: Any, left: Any, right: Any, data: Any, place: Any, length: Any
+) -> None:
     """Put (pair, count) in the place of the heap's top."""
     at = 0
     while 2 * at + 1 < size:
@@ -111,7 +119,7 @@ def _sink(heap, bound, size, pair, count, left, right, data, place, length):  # 
 
 
 @inner
-def _slot(table, left, right, a, b):  # type: ignore[no-untyped-def]
+def _slot(table: Any, left: Any, right: Any, a: Any, b: Any) -> Any:
     """Where pair (a, b) is in the open-addressing table, or the free place for it."""
     mask = np.uint64(len(table) - 1)
     code = (np.uint64(a) << np.uint64(32) | np.uint64(b)) * np.uint64(0x9E3779B97F4A7C15)
@@ -122,7 +130,7 @@ def _slot(table, left, right, a, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _word(at, word_near, offsets):  # type: ignore[no-untyped-def]
+def _word(at: Any, word_near: Any, offsets: Any) -> Any:
     """The pre-token that position `at` lies in."""
     word = word_near[at // _STRIDE]
     while offsets[word + 1] <= at:
@@ -131,13 +139,15 @@ def _word(at, word_near, offsets):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _ahead(at, symbol):  # type: ignore[no-untyped-def]
+def _ahead(at: Any, symbol: Any) -> Any:
     """Where the symbol before the one at `at` starts."""
     return at - 1 if symbol[at - 1] >= 0 else at + symbol[at - 1]
 
 
 @inner
-def _compact(born, merging, symbol, length, left, right, start, held, positions):  # type: ignore[no-untyped-def]
+def _compact(
+    born: Any, merging: Any, symbol: Any, length: Any, left: Any, right: Any, start: Any, held: Any, positions: Any
+) -> Any:
     """Leave out positions where the pair is no more, but of the pair that is being merged; returns what is used then."""
     used = 0
     for pair in range(born):
@@ -153,11 +163,30 @@ def _compact(born, merging, symbol, length, left, right, start, held, positions)
 
 
 @kernel
-def _learn(  # type: ignore[no-untyped-def]
-    data, offsets, counts, word_near, limit, symbol, positions,
-    place, length, merged_left, merged_right, left_beside, right_beside,
-    left, right, start, held, total, heap, bound, table, state,
-):  # fmt: skip
+def _learn(
+    data: Any,
+    offsets: Any,
+    counts: Any,
+    word_near: Any,
+    limit: Any,
+    symbol: Any,
+    positions: Any,
+    place: Any,
+    length: Any,
+    merged_left: Any,
+    merged_right: Any,
+    left_beside: Any,
+    right_beside: Any,
+    left: Any,
+    right: Any,
+    start: Any,
+    held: Any,
+    total: Any,
+    heap: Any,
+    bound: Any,
+    table: Any,
+    state: Any,
+) -> Any:
     """Go on with the rounds; True at their end, False for want of room for pairs. The table comes empty."""
     pairs, heaped, known = state[_PAIRS], state[_HEAPED], state[_KNOWN]
     done, used = state[_MERGES], state[_USED]

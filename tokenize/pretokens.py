@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -239,7 +239,7 @@ def grown(array: np.ndarray, size: int) -> np.ndarray:
 
 
 @kernel
-def _rehash(table, hashes):  # type: ignore[no-untyped-def]
+def _rehash(table: Any, hashes: Any) -> None:
     mask = np.uint64(len(table) - 1)
     for i in range(len(hashes)):
         slot = hashes[i] & mask
@@ -249,7 +249,9 @@ def _rehash(table, hashes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
+def _add(
+    data: Any, bounds: Any, weights: Any, table: Any, arena: Any, offsets: Any, counts: Any, hashes: Any, found: Any
+) -> Any:
     """Returns how many entries there are then."""
     mask = np.uint64(len(table) - 1)
     for i in range(len(bounds) - 1):
@@ -284,7 +286,7 @@ def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  
 
 
 @kernel
-def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
     at, count = np.int64(0), 0
     for end in ends:
@@ -296,7 +298,7 @@ def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """As `_ends_gpt2`."""
     at, count = np.int64(0), 0
     for end in ends:
@@ -308,7 +310,7 @@ def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _character(data, at):  # type: ignore[no-untyped-def]
+def _character(data: Any, at: Any) -> Any:
     """Code point at `at` of valid UTF-8, and where the next one starts."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -322,7 +324,7 @@ def _character(data, at):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
+def _run(data: Any, at: Any, end: Any, classes: Any, kind: Any) -> Any:
     """Where the run of characters of one class that starts at `at` ends."""
     while at < end:
         point, after = _character(data, at)
@@ -333,7 +335,7 @@ def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _spaces(data: Any, at: Any, end: Any, classes: Any) -> Any:
     r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
     last, stop = at, at
     while stop < end:
@@ -345,7 +347,7 @@ def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _scan_gpt2(data: Any, at: Any, end: Any, classes: Any) -> Any:
     """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
     point, after = _character(data, at)
     if point == 39 and after < end:  # an apostrophe: 's 't 'm 'd 're 've 'll
@@ -367,7 +369,7 @@ def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _scan_cl100k(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _scan_cl100k(data: Any, at: Any, end: Any, classes: Any) -> Any:
     """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
     point, after = _character(data, at)
     kind = classes[point]

@@ -7,6 +7,7 @@ are too many the rarest are left out, all those under one count; how much of the
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
 
 
 @kernel
-def _partitions(data, offsets, count):  # type: ignore[no-untyped-def]
+def _partitions(data: Any, offsets: Any, count: Any) -> Any:
     """Which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
     found = np.empty(len(offsets) - 1, np.int64)
     for i in range(len(found)):

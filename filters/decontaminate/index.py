@@ -19,7 +19,8 @@ import pyarrow as pa
 from numba import uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import Texts, as_text_array, shingle_hashes, word_hashes
+from pipeline.filters.dedup.shingles import shingle_hashes, word_hashes
+from pipeline.filters.kernels.arrays import Texts, as_text_array
 from pipeline.filters.kernels.unicode import table_size
 from pipeline.kernels import kernel
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.spans import Ranges, join
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens
 from pipeline.filters.kernels.unicode import mix

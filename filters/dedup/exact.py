@@ -12,52 +12,20 @@ to collide with another one, so that nobody can have someone else's page dropped
 
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from numba import uint32, uint64
 
-from pipeline.filters.dedup.shingles import (
-    LOWER_BITS,
-    SPACE,
-    Texts,
-    as_text_array,
-    character_table,
-    decode,
-    needs_nfc,
-    text_buffers,
-    to_nfc,
-)
-from pipeline.kernels import inner, kernel
-
-
-@inner(forceinline=True)
-def encode(code, out, k):  # type: ignore[no-untyped-def]
-    """Write a code point to out[k:] in UTF-8 and return its length."""
-    one, two, three = uint64(1), uint64(2), uint64(3)
-    six = uint32(0x3F)
-    if code < 0x80:
-        out[k] = code
-        return one
-    if code < 0x800:
-        out[k] = 0xC0 | code >> uint32(6)
-        out[k + one] = 0x80 | code & six
-        return two
-    if code < 0x10000:
-        out[k] = 0xE0 | code >> uint32(12)
-        out[k + one] = 0x80 | code >> uint32(6) & six
-        out[k + two] = 0x80 | code & six
-        return three
-    out[k] = 0xF0 | code >> uint32(18)
-    out[k + one] = 0x80 | code >> uint32(12) & six
-    out[k + two] = 0x80 | code >> uint32(6) & six
-    out[k + three] = 0x80 | code & six
-    return uint64(4)
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
+from pipeline.filters.kernels.code_points import LOWER_BITS, SPACE, character_table, decode, encode, needs_nfc
+from pipeline.kernels import kernel
 
 
 @kernel
-def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[no-untyped-def]
+def _normalize(data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, out: Any, bounds: Any) -> Any:
     """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
     put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""
     lower = np.empty(128, np.uint8)

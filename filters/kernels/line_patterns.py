@@ -15,7 +15,7 @@ from pipeline.filters.kernels.unicode import (
     UPPERCASE,
     decode,
 )
-from pipeline.kernels import inner
+from pipeline.kernels import inner, kernel
 
 
 @inner
@@ -219,3 +219,20 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
         if found and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
             return True
     return False
+
+
+@kernel
+def count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, counts: Any) -> None:
+    """Add to `counts` how often a pattern in lower case occurs in each document; occurrences do not overlap."""
+    size = pattern.shape[0]
+    for document in range(starts.shape[0]):
+        i, last = starts[document], ends[document] - size
+        while i <= last:
+            k = 0
+            while k < size and _lower(data[i + k]) == pattern[k]:
+                k += 1
+            if k == size:
+                counts[document] += 1
+                i += size
+            else:
+                i += 1

@@ -18,8 +18,8 @@ import pyarrow as pa
 from numba import uint8, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.dedup.exact import encode
-from pipeline.filters.dedup.shingles import LOWER_BITS, Texts, as_text_array, character_table, decode, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.code_points import LOWER_BITS, character_table, decode, encode
 from pipeline.filters.kernels.unicode import (
     BREAK,
     DIGIT,

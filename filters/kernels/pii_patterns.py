@@ -383,3 +383,29 @@ def _even(groups: Any, k: Any) -> Any:
         if size < 2 or size > 8 or (groups[j, 2] == _DOT and groups[0, 1] - groups[0, 0] != 2):
             return False
     return True
+
+
+@kernel
+def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
+    """Write the documents to `buffer`, for each span the piece of its kind, `pieces[bounds[kind]:bounds[kind + 1]]`.
+
+    `spans`: document, kind, start and end of each, in order.
+    """
+    at, span = 0, 0
+    documents, kinds, firsts, lasts = spans
+    for document in range(starts.shape[0]):
+        i = starts[document]
+        while span < documents.shape[0] and documents[span] == document:
+            while i < firsts[span]:
+                buffer[at] = data[i]
+                at += 1
+                i += 1
+            for k in range(bounds[kinds[span]], bounds[kinds[span] + 1]):
+                buffer[at] = pieces[k]
+                at += 1
+            i = lasts[span]
+            span += 1
+        while i < ends[document]:
+            buffer[at] = data[i]
+            at += 1
+            i += 1

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.kernels import kernel
 
 Places = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
 
 
 @kernel
-def _join(offsets, starts, ends, out_offsets, out_starts, out_ends):  # type: ignore[no-untyped-def]
+def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: Any, out_ends: Any) -> Any:
     k = 0
     for text in range(offsets.size - 1):
         first = k
@@ -72,7 +72,7 @@ def union(several: list[Ranges]) -> Ranges:
 
 
 @kernel
-def _apply(data, begins, lasts, offsets, starts, ends, out, bounds):  # type: ignore[no-untyped-def]
+def _apply(data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, ends: Any, out: Any, bounds: Any) -> Any:
     k = 0
     for text in range(begins.size):
         here = begins[text]
@@ -98,7 +98,9 @@ def apply(texts: pa.Array, ranges: Ranges) -> pa.LargeStringArray:
 
 
 @kernel
-def ranges_of_marks(marks, offsets, starts, ends, counts, out_starts, out_ends):  # type: ignore[no-untyped-def]
+def ranges_of_marks(
+    marks: Any, offsets: Any, starts: Any, ends: Any, counts: Any, out_starts: Any, out_ends: Any
+) -> Any:
     """Ranges [starts[i], ends[i]) of the marked pieces i; the pieces of text t are offsets[t]:offsets[t + 1]."""
     k = 0
     for text in range(offsets.size - 1):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.unicode import (
     EXTEND,
     HASH_SEED,

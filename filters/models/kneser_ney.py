@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.models.perplexity import (
     BEGIN,

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
 from pipeline.kernels import inner, kernel

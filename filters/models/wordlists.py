@@ -17,7 +17,9 @@ import pyarrow as pa
 from numba import uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import as_text_array, fmix64, word_hashes
+from pipeline.filters.dedup.shingles import word_hashes
+from pipeline.filters.kernels.arrays import as_text_array
+from pipeline.filters.kernels.hashing import fmix64
 from pipeline.filters.kernels.unicode import find_slot, table_size
 from pipeline.kernels import inner, kernel
 

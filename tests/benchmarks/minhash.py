@@ -30,6 +30,7 @@ sys.path[0] = str(ROOT)
 
 from pipeline.filters import minhash  # noqa: E402
 from pipeline.filters.dedup import exact, shingles  # noqa: E402
+from pipeline.filters.kernels import arrays, code_points  # noqa: E402
 
 LENGTH = 7_500
 SAMPLE = ROOT.parent / "shared" / "data" / "web-sample"
@@ -130,8 +131,8 @@ def ours(texts: list[str]) -> list[tuple[str, float, int]]:
     whole32 = cpu_seconds(lambda: short.signatures(array), 7)
     content = cpu_seconds(lambda: exact.content_hashes(array), 7)
 
-    data, starts, ends = shingles.text_buffers(array)
-    table = shingles.character_table()
+    data, starts, ends = arrays.text_buffers(array)
+    table = code_points.character_table()
     scratch = np.empty(LENGTH * 4, np.uint64)
     args = (data, starts, ends, table, *shingles.ascii_tables(table), scratch)
     n_shingles = words_and_shingles(*args)
