@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.kernels.arrays import text_buffers
+from pipeline.filters.kernels.arrays import packed, text_buffers
 from pipeline.filters.kernels.layout import LayoutStatistics, layout_statistics
-from pipeline.filters.kernels.line_patterns import count_phrase
+from pipeline.filters.kernels.line_patterns import count_phrases
 from pipeline.filters.kernels.whitespace_words import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
 from pipeline.filters.kernels.words import WordStatistics, word_statistics
 
@@ -72,12 +72,15 @@ class Batch:
         """n-grams of words, symbols left out, and how often tokens follow themselves."""
         return word_ngrams(self.data, self.starts, self.ends)
 
-    def count(self, phrase: str) -> FloatArray:
-        """Occurrences of an ASCII phrase, whatever its letters' case; they do not overlap."""
-        pattern = np.frombuffer(phrase.lower().encode("ascii"), dtype=np.uint8)
-        found = np.zeros(len(self), np.float64)
-        count_phrase(self.data, self.starts, self.ends, pattern, found)
-        return found
+    def count(self, *phrases: str) -> FloatArray:
+        """Occurrences of ASCII phrases, whatever their letters' case, in one pass; those of one phrase do not overlap."""
+        lowered = [phrase.lower().encode("ascii") for phrase in phrases]
+        begins = np.zeros(256, np.bool_)
+        for phrase in lowered:
+            begins[[phrase[0], ord(phrase[:1].upper())]] = True
+        counts, free = np.zeros(len(self), np.float64), np.empty(len(lowered), np.int64)
+        count_phrases(self.data, self.starts, self.ends, packed(lowered), begins, free, counts)
+        return counts
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:

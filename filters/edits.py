@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
-from pipeline.filters.kernels.edit_lines import BLANK, KEPT, RULES, Checks, Outcome, Strings, edit, mark_unchanged
+from pipeline.filters.kernels.arrays import packed
+from pipeline.filters.kernels.edit_lines import BLANK, KEPT, RULES, Checks, Outcome, edit, mark_unchanged
 from pipeline.filters.kernels.unicode import character_classes
 from pipeline.filters.options import LineRules
 
@@ -97,11 +98,11 @@ def _run(batch: Batch, rules: LineRules, log: npt.NDArray[np.int64]) -> Outcome:
         max_word_characters=rules.max_word_characters or np.iinfo(np.int64).max,
         end_marks=np.array([ord(mark) for mark in rules.end_marks], np.int64),
         min_line_words=rules.min_line_words or 0,
-        phrases=_packed([phrase.lower().encode() for phrase in rules.phrases]),
+        phrases=packed([phrase.lower().encode() for phrase in rules.phrases]),
         max_uppercase_ratio=np.inf if rules.max_uppercase_ratio is None else float(rules.max_uppercase_ratio),
         numeric_lines=rules.numeric_lines,
         counter_lines=rules.counter_lines,
-        counted=_packed([word.encode() for word in _COUNTED]),
+        counted=packed([word.encode() for word in _COUNTED]),
         boilerplate=rules.boilerplate,
     )
     outcome = Outcome(
@@ -114,13 +115,6 @@ def _run(batch: Batch, rules: LineRules, log: npt.NDArray[np.int64]) -> Outcome:
     )
     edit(batch.data, batch.starts, batch.ends, character_classes(), checks, outcome)
     return outcome
-
-
-def _packed(strings: list[bytes]) -> Strings:
-    """Strings as one array of bytes and the offsets in it."""
-    offsets = np.zeros(len(strings) + 1, np.int64)
-    np.cumsum([len(string) for string in strings], out=offsets[1:])
-    return np.frombuffer(b"".join(strings) + b"\0", np.uint8), offsets
 
 
 def warm_up() -> None:

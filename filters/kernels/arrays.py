@@ -11,6 +11,15 @@ import pyarrow as pa
 LIBRARIES = ("unicode",)  # Python's tables decide what NFC is
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
+Strings: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+"""A few byte strings, one after another, and the offsets of each."""
+
+
+def packed(strings: Sequence[bytes]) -> Strings:
+    """Byte strings as kernels take them."""
+    offsets = np.zeros(len(strings) + 1, np.int64)
+    np.cumsum([len(string) for string in strings], out=offsets[1:])
+    return np.frombuffer(b"".join(strings) + b"\0", np.uint8), offsets
 
 
 def as_text_array(texts: Texts) -> pa.Array:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.filters.kernels.arrays import Strings
 from pipeline.filters.kernels.line_patterns import (
     ends_well,
     holds,
@@ -44,9 +45,6 @@ KEPT = -1
 
 _LINE_FEED = 0x0A
 _SHORT = 10  # words; RefinedWeb: "if it is short (≤ 10 words) and matches a pattern"
-
-Strings = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-"""Byte strings, one after another, and the offsets of each."""
 
 
 class Checks(NamedTuple):

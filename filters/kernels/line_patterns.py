@@ -1,4 +1,4 @@
-"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`."""
+"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`; and phrases counted in texts."""
 
 from typing import Any
 
@@ -222,17 +222,19 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
 
 
 @kernel
-def count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, counts: Any) -> None:
-    """Add to `counts` how often a pattern in lower case occurs in each document; occurrences do not overlap."""
-    size = pattern.shape[0]
+def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, free: Any, counts: Any) -> None:
+    """Add to `counts` how often phrases in lower case occur in each document; occurrences of one do not overlap.
+
+    `begins` says of each byte whether a phrase begins with it; `free` has room for a number a phrase.
+    """
+    pattern, bounds = phrases
     for document in range(starts.shape[0]):
-        i, last = starts[document], ends[document] - size
-        while i <= last:
-            k = 0
-            while k < size and _lower(data[i + k]) == pattern[k]:
-                k += 1
-            if k == size:
-                counts[document] += 1
-                i += size
-            else:
-                i += 1
+        end = ends[document]
+        for k in range(free.shape[0]):
+            free[k] = starts[document]  # where the phrase may stand next
+        for i in range(starts[document], end):
+            if begins[data[i]]:
+                for k in range(free.shape[0]):
+                    if i >= free[k] and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
+                        counts[document] += 1
+                        free[k] = i + bounds[k + 1] - bounds[k]

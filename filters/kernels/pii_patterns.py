@@ -14,18 +14,16 @@ What counts, and what only looks like it:
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pipeline.filters.kernels.arrays import Strings, packed
 from pipeline.kernels import inner, kernel
 
 KINDS = ("email", "phone", "ip")
 EMAIL, PHONE, IP = range(3)
 
 
-def _words(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    words = [word.encode() for word in text.split()]
-    bounds = np.concatenate([[0], np.cumsum([len(word) for word in words])]).astype(np.int64)
-    return np.frombuffer(b"".join(words), np.uint8), bounds
+def _words(text: str) -> Strings:
+    return packed([word.encode() for word in text.split()])
 
 
 BEFORE_PHONE = _words(
