@@ -50,13 +50,6 @@ def union(parents: Any, i: Any, j: Any) -> None:
 
 
 @kernel
-def union_pairs(parents: Any, first: Any, second: Any) -> None:
-    """Join first[k] and second[k] for every k; `parents` starts as 0, 1, 2, …"""
-    for k in range(first.size):
-        union(parents, first[k], second[k])
-
-
-@kernel
 def settle(parents: Any) -> None:
     """Point every node at its root. A parent is never larger than its child, so one pass upwards does."""
     for i in range(parents.size):
