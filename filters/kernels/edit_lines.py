@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.filters.kernels.arrays import Strings
+from pipeline.filters.kernels.ascii import LINE_FEED
 from pipeline.filters.kernels.line_patterns import (
     ends_well,
     holds,
@@ -43,7 +44,6 @@ RULES = (
 ) = range(len(RULES))  # columns of `Outcome.lines` and `Outcome.words`
 KEPT = -1
 
-_LINE_FEED = 0x0A
 _SHORT = 10  # words; RefinedWeb: "if it is short (≤ 10 words) and matches a pattern"
 
 
@@ -176,13 +176,13 @@ def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any)
                 noted = _note(log, noted, i, stop, reason)
             elif first == last:  # a blank line that stays, unless it comes first
                 if content > begin:
-                    buffer[at] = _LINE_FEED
+                    buffer[at] = LINE_FEED
                     for k in range(size):
                         buffer[at + 1 + k] = data[low + k]
                     at += 1 + size
             else:
                 if content > begin:
-                    buffer[at] = _LINE_FEED
+                    buffer[at] = LINE_FEED
                 at = target + size
                 content = at
             i = after

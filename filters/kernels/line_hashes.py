@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import uint32, uint64
 
+from pipeline.filters.kernels.ascii import COLON, FULL_STOP, HASH, LINE_FEED, SLASH, SPACE
 from pipeline.filters.kernels.code_points import decode, encode
 from pipeline.filters.kernels.hashing import fmix64
 from pipeline.kernels import inner, kernel
@@ -14,7 +15,7 @@ BLANK = np.uint32(1 << 31)  # this bit: white space
 STRIPPED = REMOVED & ~np.uint32(1)  # removed, and white space too
 PADDING = 72  # bytes that SHA-1 writes behind a line
 
-_LINE_FEED, _SPACE, _HASH, _SLASH, _COLON, _DOT, _W = 0x0A, 0x20, 0x23, 0x2F, 0x3A, 0x2E, 0x77
+_SMALL_W = 0x77
 _CAPITAL_DOTTED_I, _DOT_ABOVE = 0x130, 0x307
 _LONGEST_SCHEME = 12  # characters before "://"
 
@@ -89,10 +90,10 @@ def find_lines(
             start = i
             k = kept = uint64(0)
             seen = False
-            while i < last and data[i] != _LINE_FEED:
+            while i < last and data[i] != LINE_FEED:
                 if table.size == 0:
                     out[k] = data[i]
-                    seen |= data[i] > _SPACE
+                    seen |= data[i] > SPACE
                     i += uint64(1)
                     k += uint64(1)
                     kept = k
@@ -130,7 +131,7 @@ def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
     for text in range(begins.size):
         n += 1
         for i in range(begins[text], lasts[text]):
-            n += data[i] == _LINE_FEED
+            n += data[i] == LINE_FEED
     return n
 
 
@@ -142,30 +143,30 @@ def hash_entries(data: Any, out: Any) -> Any:
     size = data.size
     while start < size:
         stop = start
-        while stop < size and data[stop] != _LINE_FEED:
+        while stop < size and data[stop] != LINE_FEED:
             stop += 1
         first, last = start, stop
         start = stop + 1
 
         # Blanks and closing slashes go; a comment is no entry.
-        while first < last and data[first] <= _SPACE:
+        while first < last and data[first] <= SPACE:
             first += 1
-        while last > first and (data[last - 1] <= _SPACE or data[last - 1] == _SLASH):
+        while last > first and (data[last - 1] <= SPACE or data[last - 1] == SLASH):
             last -= 1
-        if first == last or data[first] == _HASH:
+        if first == last or data[first] == HASH:
             continue
 
         # So do "scheme://" and "www.".
         for k in range(first, min(last, first + _LONGEST_SCHEME)):
-            if data[k] == _COLON and k + 2 < last and data[k + 1] == _SLASH and data[k + 2] == _SLASH:
+            if data[k] == COLON and k + 2 < last and data[k + 1] == SLASH and data[k + 2] == SLASH:
                 first = k + 3
                 break
         if (
             first + 4 < last
-            and data[first] == _W
-            and data[first + 1] == _W
-            and data[first + 2] == _W
-            and data[first + 3] == _DOT
+            and data[first] == _SMALL_W
+            and data[first + 1] == _SMALL_W
+            and data[first + 2] == _SMALL_W
+            and data[first + 3] == FULL_STOP
         ):
             first += 4
 
