@@ -96,6 +96,7 @@ class EvaluationIndex:
 
 @kernel
 def _slot(table: Any, key: Any) -> Any:
+    """Where a key is in the table, or the free slot for it; keys are hashes, and never 0."""
     mask = uint64(table.size - 1)
     slot = key & mask
     while table[slot] != 0 and table[slot] != key:
@@ -105,6 +106,7 @@ def _slot(table: Any, key: Any) -> Any:
 
 @kernel
 def _fill(keys: Any, table: Any, slots: Any) -> None:
+    """Put each key into an empty table; `slots` says of each slot which key's number it holds."""
     for i in range(keys.size):
         slot = _slot(table, keys[i])
         table[slot] = keys[i]

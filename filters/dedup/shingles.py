@@ -54,6 +54,7 @@ def character_hash(code: Any) -> Any:
 
 @inner(forceinline=True)
 def _join(h: Any, t: Any) -> Any:
+    """The hash of a word with one more character's."""
     return (h << uint64(7) | h >> uint64(57)) + t
 
 
@@ -181,6 +182,7 @@ def hash_shingles(words: Any, n_words: Any, ngram: Any, shingles: Any) -> Any:
 def _shingle_batch(
     data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, ngram: Any, characters: Any, out_offsets: Any, out: Any
 ) -> Any:
+    """Shingles of a batch, one text after another; True for each text that must be normalized first (it has none)."""
     hashes, masks = ascii_tables(table)
     n = 0
     flagged = np.zeros(starts.size, np.bool_)

@@ -30,6 +30,7 @@ from pipeline.kernels import kernel
 def _covered(
     marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, froms: Any, tos: Any
 ) -> Any:
+    """The ranges of bytes that the marked windows of `size` tokens cover; returns how many there are."""
     k = 0
     for text in range(offsets.size - 1):
         first, last = offsets[text], offsets[text + 1]

@@ -114,6 +114,7 @@ def choose_verified(
 
 @kernel
 def _slot(table: Any, heads: Any, key: Any) -> Any:
+    """Where a key is in the table, or the free slot for it, whose head is negative."""
     slot = int64(((fmix64(key) >> uint64(32)) * uint64(table.size)) >> uint64(32))
     while heads[slot] >= 0 and table[slot] != key:
         slot = slot + 1 if slot + 1 < table.size else 0

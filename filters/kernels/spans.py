@@ -40,6 +40,7 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
 
 @kernel
 def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: Any, out_ends: Any) -> Any:
+    """Join the ranges that touch or overlap; returns how many are left."""
     k = 0
     for text in range(offsets.size - 1):
         first = k
@@ -73,6 +74,7 @@ def union(several: list[Ranges]) -> Ranges:
 
 @kernel
 def _apply(data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, ends: Any, out: Any, bounds: Any) -> Any:
+    """Write the texts without the ranges, one after another, and their bounds; returns the bytes written."""
     k = 0
     for text in range(begins.size):
         here = begins[text]

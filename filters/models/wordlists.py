@@ -113,11 +113,13 @@ def _compile(entries: Sequence[str]) -> _List:
 
 @inner
 def _phrase(value: Any, word: Any) -> Any:
+    """The hash of a phrase with one more word."""
     return value * uint64(_GOLDEN) + word
 
 
 @kernel
 def _insert(keys: Any, words: Any) -> None:
+    """Put a phrase into the table of phrases."""
     value = uint64(words.size)
     for word in words:
         value = _phrase(value, word)
