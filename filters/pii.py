@@ -103,9 +103,12 @@ class Spans(NamedTuple):
 def find_spans(batch: Batch, public_ips_only: bool = False) -> Spans:
     """All personal data in a batch."""
     room = 64 + len(batch)
+    groups = np.empty((10, 3), np.int64)
     while True:
         rows = np.empty((room, 4), np.int64)
-        count = find(batch.data, batch.starts, batch.ends, public_ips_only, BEFORE_PHONE, BEFORE_NUMBER, FILES, rows)
+        count = find(
+            batch.data, batch.starts, batch.ends, public_ips_only, BEFORE_PHONE, BEFORE_NUMBER, FILES, groups, rows
+        )
         if count <= room:
             found = rows[:count].T.copy()
             return Spans(*found)

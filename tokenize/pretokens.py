@@ -27,7 +27,7 @@ _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
 _SIZE = 7  # the mask of a character's bytes
 _LINE_FEED, _RETURN, _BLANK, _APOSTROPHE, _LONG_S = 0x0A, 0x0D, 0x20, 0x27, 0x17F
 _D, _E, _L, _M, _R, _S, _T, _V = 0x64, 0x65, 0x6C, 0x6D, 0x72, 0x73, 0x74, 0x76
-_FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
+FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _HALF, _ONE = np.uint64(32), np.uint64(1)
 
 _BLOCK_BYTES = 1 << 20
@@ -242,7 +242,7 @@ def grown(array: np.ndarray, size: int) -> np.ndarray:
     return larger
 
 
-@kernel
+@kernel(allocates=False)
 def _rehash(table: Any, hashes: Any) -> None:
     """Enter the numbers of the entries with these hashes into an empty table."""
     mask = np.uint64(table.size - 1)
@@ -253,7 +253,7 @@ def _rehash(table: Any, hashes: Any) -> None:
         table[slot] = i
 
 
-@kernel
+@kernel(allocates=False)
 def _add(
     data: Any,
     bounds: Any,
@@ -271,9 +271,9 @@ def _add(
     for i in range(bounds.size - 1):
         # Its bytes are written behind the last entry's while they are hashed; they stay if it is new.
         start, stop, end = bounds[i], bounds[i + 1], offsets[known]
-        code = _FNV_OFFSET
+        code = FNV_OFFSET
         for at in range(start, stop):
-            code = (code ^ data[at]) * _FNV_PRIME
+            code = (code ^ data[at]) * FNV_PRIME
             arena[end] = data[at]
             end += 1
         code ^= code >> _HALF  # the high bits folded down for the mask
@@ -298,7 +298,7 @@ def _add(
     return known
 
 
-@kernel
+@kernel(allocates=False)
 def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
     at, count = np.int64(0), 0
@@ -310,7 +310,7 @@ def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     return count
 
 
-@kernel
+@kernel(allocates=False)
 def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """As `_ends_gpt2`."""
     at, count = np.int64(0), 0

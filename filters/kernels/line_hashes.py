@@ -26,7 +26,7 @@ def _rotate(x: Any, n: Any) -> Any:
     return uint32(x << uint32(n)) | uint32(x >> uint32(32 - n))
 
 
-@kernel
+@inner
 def _sha1_prefix(data: Any, size: Any, words: Any) -> Any:
     """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as CCNet reads them. `data` has room for
     PADDING bytes more; `words` is uint32 (80,)."""
@@ -71,7 +71,7 @@ def _sha1_prefix(data: Any, size: Any, words: Any) -> Any:
     return second << uint64(32) | first
 
 
-@kernel
+@kernel(allocates=False)
 def find_lines(
     data: Any, begins: Any, lasts: Any, table: Any, blanks_count: Any, out: Any, words: Any,
     offsets: Any, starts: Any, ends: Any, hashes: Any,
@@ -124,7 +124,7 @@ def find_lines(
     return n
 
 
-@kernel
+@kernel(allocates=False)
 def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
     """At most how many lines the texts have."""
     n = 0
@@ -135,7 +135,7 @@ def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
     return n
 
 
-@kernel
+@kernel(allocates=False)
 def hash_entries(data: Any, out: Any) -> Any:
     """FNV-1a over each line without its frame (blanks, scheme, www., closing slashes), mixed; returns how many."""
     count = 0

@@ -13,8 +13,6 @@ What counts, and what only looks like it:
 
 from typing import Any
 
-import numpy as np
-
 from pipeline.filters.kernels.arrays import Strings, packed
 from pipeline.filters.kernels.ascii import (
     AMPERSAND,
@@ -75,11 +73,15 @@ _EURO_1, _EURO_2 = 0xE2, 0x82  # the euro and its neighbours begin so
 FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html php")
 
 
-@kernel
-def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, rows: Any) -> Any:
-    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not."""
+@kernel(allocates=False)
+def find(
+    data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, groups: Any, rows: Any
+) -> Any:
+    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not.
+
+    `groups` is room for the groups of digits of a phone number: start, end, separator before.
+    """
     count = 0
-    groups = np.empty((10, 3), np.int64)  # start, end, separator before
     for document in range(starts.shape[0]):
         begin, end = starts[document], ends[document]
         i, free = begin, begin  # nothing before `free` may be used again
@@ -428,7 +430,7 @@ def _even(groups: Any, k: Any) -> Any:
     return True
 
 
-@kernel
+@kernel(allocates=False)
 def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
     """Write the documents to `buffer`, for each span the piece of its kind, `pieces[bounds[kind]:bounds[kind + 1]]`.
 
