@@ -222,7 +222,6 @@ def _learn(words: Any, symbols: Any, pairs: Any, positions: Any, merged: Any, ta
     born, done, used = state[_PAIRS], state[_MERGES], state[_USED]
     entered = 0  # pairs in the table and in the tournament
     pair: Any
-    needed: Any
     while True:
         # New pairs enter, and a winner whose count has fallen plays again, up to the first match that it changes nothing in.
         while entered < born or bound[tree[1]] != total[tree[1]]:
@@ -270,11 +269,9 @@ def _learn(words: Any, symbols: Any, pairs: Any, positions: Any, merged: Any, ta
         place[new], length[new] = positions[start[best]], length[left] + length[right]
 
         # The pairs of the new symbol: counted, then listed.
+        needed = 0
         for filling in range(2):
             if filling:
-                needed = 0
-                for pair in range(entered, born):
-                    needed += held[pair]
                 if used + needed > positions.size:
                     used = _compact(entered, best, symbol, length, pairs, positions)
                 for pair in range(entered, born):
@@ -296,5 +293,6 @@ def _learn(words: Any, symbols: Any, pairs: Any, positions: Any, merged: Any, ta
                         positions[start[pair] + held[pair]] = neighbour if side == 0 else at
                     else:
                         total[pair] += counts[word]
+                        needed += 1
                     held[pair] += 1
         held[best] = 0
