@@ -25,11 +25,10 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
 from pipeline.filters.dedup.clusters import cluster, members_of
 from pipeline.filters.dedup.keep_policy import best_first, parse_keep
-from pipeline.filters.dedup.shingles import check_unit, shingle_hashes
+from pipeline.filters.dedup.shingles import characters, check_unit, shingle_hashes
 from pipeline.filters.dedup.signatures import NO_KEY, fold_bands, sign
 from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
 from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
-from pipeline.filters.kernels.code_points import character_table
 
 VERIFIERS = ("exact", "signature", "none")
 _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
@@ -76,8 +75,13 @@ class MinHasher:
         """The signatures, and the rows that must be normalized first."""
         a, b = self.permutations()
         data, starts, ends = text_buffers(texts)
+        by_character, longest = check_unit(self.unit), int((ends - starts).max(initial=0))
+        room = (longest if by_character else longest // 2) + 2
+        shingles, mixed, flagged = np.empty(room, np.uint64), np.empty(room, a.dtype), np.zeros(len(texts), np.bool_)
         out = np.empty((len(texts), self.num_hashes), a.dtype)
-        flagged = sign(data, starts, ends, is_nfc, character_table(), self.ngram, check_unit(self.unit), a, b, out)
+        sign(
+            data, starts, ends, is_nfc, characters(), self.ngram, by_character, a, b, shingles, mixed, flagged, out
+        )  # fmt: skip
         return out, np.flatnonzero(flagged)
 
 

@@ -10,6 +10,7 @@ The hash is BLAKE2b of the normalized UTF-8, 16 bytes: anyone's `hashlib` can co
 to collide with another one, so that nobody can have someone else's page dropped. A blank text has the hash of nothing.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
@@ -23,18 +24,24 @@ from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, 
 from pipeline.filters.kernels.code_points import LOWER_BITS, SPACE, character_table, decode, encode, needs_nfc
 from pipeline.kernels import kernel
 
+_BLANK = 0x20
 
-@kernel
-def _normalize(data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, out: Any, bounds: Any) -> Any:
-    """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
-    put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""
-    lower = np.empty(128, np.uint8)
-    spaces = np.empty(128, np.uint64)
-    for code in range(128):
-        space = (table[code] >> uint32(21)) & uint32(7) == SPACE
-        lower[code] = 0x20 if space else table[code] & uint32(0xFF)
-        spaces[code] = space
-    flagged = np.zeros(starts.size, np.bool_)
+
+@lru_cache(1)
+def _tables() -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+    """`character_table`, and of the ASCII characters: what each becomes, and 1 for white space, else 0."""
+    table = character_table()
+    spaces = (table[:128] >> np.uint32(21)) & np.uint32(7) == SPACE
+    return table, np.where(spaces, _BLANK, table[:128] & np.uint32(0xFF)).astype(np.uint8), spaces.astype(np.uint64)
+
+
+@kernel(allocates=False)
+def _normalize(
+    data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, out: Any, bounds: Any, flagged: Any
+) -> None:
+    """Write the normalized texts one after another to `out`, their bounds to `bounds`; `flagged`: what must be put in
+    NFC first, and is left empty. As in `hash_words`, nothing branches on an ASCII byte."""
+    table, lower, spaces = tables
     k, one = uint64(0), uint64(1)
     for row in range(starts.size):
         i, end = uint64(starts[row]), uint64(ends[row])
@@ -58,7 +65,7 @@ def _normalize(data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, out: 
                 break
             last = entry >> uint32(24)
             if (entry >> uint32(21)) & uint32(7) == SPACE:
-                out[k] = 0x20
+                out[k] = _BLANK
                 k += one - after_space
                 after_space = one
             else:
@@ -69,7 +76,6 @@ def _normalize(data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, out: 
         elif k > begin:
             k -= after_space
         bounds[row + 1] = k
-    return flagged
 
 
 def content_hashes(texts: Texts) -> pa.FixedSizeBinaryArray:
@@ -88,8 +94,8 @@ def _digests(texts: pa.Array, *, is_nfc: bool) -> tuple[list[bytes], npt.NDArray
     data, starts, ends = text_buffers(texts)
     # A lower-case letter takes at most half as many bytes again as its capital (Ⱥ and ⱥ: 2 and 3).
     out = np.empty(int((ends - starts).sum()) * 3 // 2 + 4, np.uint8)
-    bounds = np.zeros(len(texts) + 1, np.int64)
-    flagged = _normalize(data, starts, ends, is_nfc, character_table(), out, bounds)
+    bounds, flagged = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.bool_)
+    _normalize(data, starts, ends, is_nfc, _tables(), out, bounds, flagged)
     return [blake2b(out[a:b].data, digest_size=16).digest() for a, b in pairwise(bounds.tolist())], np.flatnonzero(
         flagged
     )

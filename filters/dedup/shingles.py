@@ -19,7 +19,8 @@ Hashes, so that anyone can compute them again (all modulo 2**64, `fmix` is Murmu
 The character tables are those of the running Python (`unicodedata.unidata_version`), so its version decides the output.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ from pipeline.kernels import inner, kernel
 
 UNITS = ("words", "characters")
 
+_BLANK = 0x20
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: a usual constant of multiplicative hashing
 
 
@@ -58,27 +60,37 @@ def _join(h: Any, t: Any) -> Any:
     return (h << uint64(7) | h >> uint64(57)) + t
 
 
-@kernel
-def ascii_tables(table: Any) -> Any:
-    """For the 128 ASCII characters: t(lower case), or 0; and all ones for a word's character, else 0."""
-    hashes = np.zeros(128, np.uint64)
-    masks = np.zeros(128, np.uint64)
-    for code in range(128):
-        if (table[code] >> uint32(21)) & uint32(7) == LETTER:
-            hashes[code] = character_hash(table[code] & uint32(LOWER_BITS))
-            masks[code] = ~uint64(0)
-    return hashes, masks
+class Characters(NamedTuple):
+    """What the kernels look up of a character."""
+
+    table: npt.NDArray[np.uint32]  # `character_table`
+    hashes: npt.NDArray[np.uint64]  # of an ASCII character: t(lower case), or 0 for one outside of words
+    masks: npt.NDArray[np.uint64]  # of an ASCII character: all ones for one of words, else 0
 
 
-@kernel
-def hash_words(data: Any, start: Any, end: Any, table: Any, hashes: Any, masks: Any, is_nfc: Any, words: Any) -> Any:
-    """Write the hashes of the words of data[start:end] to `words` (room for bytes // 2 + 2) and return their number;
-    -1 where the text may not be in NFC (and `is_nfc` does not say it is).
+@lru_cache(1)
+def characters() -> Characters:
+    """The tables, once a process."""
+    table = character_table()
+    letters = (table[:128] >> np.uint32(21)) & np.uint32(7) == LETTER
+    codes = (table[:128] & np.uint32(LOWER_BITS)).astype(np.uint64)
+    hashes = np.where(letters, fmix64.py_func(codes + np.uint64(_GOLDEN)), np.uint64(0))
+    masks = np.where(letters, ~np.uint64(0), np.uint64(0))
+    for array in (hashes, masks):
+        array.flags.writeable = False
+    return Characters(table, hashes, masks)
+
+
+@inner
+def hash_words(data: Any, start: Any, end: Any, tables: Any, is_nfc: Any, words: Any, first: Any) -> Any:
+    """Write the hashes of the words of data[start:end] to `words` from `first` on (room for bytes // 2 + 2) and return their
+    number; -1 where the text may not be in NFC (and `is_nfc` does not say it is).
 
     The ASCII path has no branch: the ends of words cannot be foretold, and a wrong guess costs more than the work.
     """
+    table, hashes, masks = tables
     i, end = uint64(start), uint64(end)
-    n, one = uint64(0), uint64(1)
+    n, one = uint64(first), uint64(1)
     h = inside = uint64(0)  # the word so far; all ones while there is one
     last = uint32(0)
     while i < end:
@@ -122,16 +134,16 @@ def hash_words(data: Any, start: Any, end: Any, table: Any, hashes: Any, masks: 
         n += one
         h = uint64(0)
     words[n] = h
-    return int64(n + (inside & one))
+    return int64(n + (inside & one)) - int64(first)
 
 
-@kernel
-def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, out: Any) -> Any:
-    """Write t(c) of the characters of data[start:end], white space joined, to `out` (room for bytes + 2) and return
-    their number; -1 where the text may not be in NFC (and `is_nfc` does not say it is)."""
+@inner
+def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, out: Any, first: Any) -> Any:
+    """Write t(c) of the characters of data[start:end], white space joined, to `out` from `first` on (room for bytes + 2) and
+    return their number; -1 where the text may not be in NFC (and `is_nfc` does not say it is)."""
     i, end = uint64(start), uint64(end)
-    n, one = uint64(0), uint64(1)
-    space = character_hash(uint32(0x20))
+    n, one = uint64(first), uint64(1)
+    space = character_hash(uint32(_BLANK))
     waiting = False  # white space, of which nobody knows yet whether it is at the end
     last = uint32(0)
     while i < end:
@@ -142,7 +154,7 @@ def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, ou
             return -1
         last = entry >> uint32(24)
         if (entry >> uint32(21)) & uint32(7) == SPACE:
-            waiting = n > 0
+            waiting = n > uint64(first)
             continue
         if waiting:
             out[n] = space
@@ -150,48 +162,49 @@ def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, ou
             waiting = False
         out[n] = character_hash(entry & uint32(LOWER_BITS))
         n += one
-    return int64(n)
+    return int64(n) - int64(first)
 
 
-@kernel
-def hash_units(
-    data: Any, start: Any, end: Any, table: Any, hashes: Any, masks: Any, is_nfc: Any, characters: Any, out: Any
-) -> Any:
-    """`hash_characters` or `hash_words`; room for bytes + 2 is enough for both."""
-    if characters:
-        return hash_characters(data, start, end, table, is_nfc, out)
-    return hash_words(data, start, end, table, hashes, masks, is_nfc, out)
-
-
-@kernel
-def hash_shingles(words: Any, n_words: Any, ngram: Any, shingles: Any) -> Any:
-    """Write the shingles of words[:n_words] to `shingles` and return their number. They may be the same array."""
-    if n_words == 0:
+@inner
+def hash_shingles(units: Any, first: Any, count: Any, ngram: Any) -> Any:
+    """Put the shingles of units[first:first + count] in their place, and return their number."""
+    if count == 0:
         return 0
-    size = min(ngram, n_words)
-    n = n_words - size + 1
-    for k in range(n):
+    size = min(ngram, count)
+    n = count - size + 1
+    for k in range(first, first + n):
         x = uint64(0)
-        for t in range(size):
-            x = x * uint64(_GOLDEN) + words[k + t]
-        shingles[k] = fmix64(x)
+        for t in range(k, k + size):
+            x = x * uint64(_GOLDEN) + units[t]
+        units[k] = fmix64(x)
     return n
 
 
-@kernel
-def _shingle_batch(
-    data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, ngram: Any, characters: Any, out_offsets: Any, out: Any
+@inner
+def hash_text(
+    data: Any, start: Any, end: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, out: Any, first: Any
 ) -> Any:
-    """Shingles of a batch, one text after another; True for each text that must be normalized first (it has none)."""
-    hashes, masks = ascii_tables(table)
+    """Write the shingles of data[start:end] to `out` from `first` on (room for bytes + 2) and return their number; -1 where
+    the text must be normalized first."""
+    if by_character:
+        count = hash_characters(data, start, end, tables.table, is_nfc, out, first)
+    else:
+        count = hash_words(data, start, end, tables, is_nfc, out, first)
+    return hash_shingles(out, first, count, ngram) if count >= 0 else -1
+
+
+@kernel(allocates=False)
+def _shingle_batch(
+    data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, offsets: Any, out: Any,
+    flagged: Any,
+) -> None:  # fmt: skip
+    """Shingles of a batch, one text after another; `flagged`: what must be normalized first, and has none."""
     n = 0
-    flagged = np.zeros(starts.size, np.bool_)
     for i in range(starts.size):
-        n_words = hash_units(data, starts[i], ends[i], table, hashes, masks, is_nfc, characters, out[n:])
-        flagged[i] = n_words < 0
-        n += hash_shingles(out[n:], max(n_words, 0), ngram, out[n:])
-        out_offsets[i + 1] = n
-    return flagged
+        count = hash_text(data, starts[i], ends[i], is_nfc, tables, ngram, by_character, out, n)
+        flagged[i] = count < 0
+        n += max(count, 0)
+        offsets[i + 1] = n
 
 
 def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.NDArray[np.uint64]]:
@@ -220,10 +233,10 @@ def _shingles(
     texts: pa.Array, ngram: int, unit: str, *, is_nfc: bool
 ) -> tuple[list[npt.NDArray[np.uint64]], npt.NDArray[np.int64]]:
     """The shingles of each text, and the rows that must be normalized first."""
-    characters = check_unit(unit)
+    by_character = check_unit(unit)
     data, starts, ends = text_buffers(texts)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    room = ends - starts if characters else (ends - starts) // 2
+    offsets, flagged = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.bool_)
+    room = ends - starts if by_character else (ends - starts) // 2
     out = np.empty(int((room + 2).sum()), np.uint64)
-    flagged = _shingle_batch(data, starts, ends, is_nfc, character_table(), ngram, characters, offsets, out)
+    _shingle_batch(data, starts, ends, is_nfc, characters(), ngram, by_character, offsets, out, flagged)
     return [out[offsets[i] : offsets[i + 1]] for i in range(len(texts))], np.flatnonzero(flagged)

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from numba import uint32, uint64
 
-from pipeline.filters.dedup.shingles import ascii_tables, hash_shingles, hash_units
+from pipeline.filters.dedup.shingles import hash_text
 from pipeline.filters.kernels.hashing import fmix32, fmix64
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
 
 
-@kernel
-def minima(mixed: Any, n: Any, a: Any, b: Any, out: Any) -> None:
-    """out[j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
+@inner
+def minima(mixed: Any, n: Any, a: Any, b: Any, out: Any, row: Any) -> None:
+    """out[row, j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
 
     A permutation goes over all shingles before the next one does, so that its running minimum stays in registers, many
     lanes wide; two at a time share the loads.
@@ -28,11 +28,11 @@ def minima(mixed: Any, n: Any, a: Any, b: Any, out: Any) -> None:
             x = mixed[i]
             least0 = min(least0, cast(x * a0 + b0))
             least1 = min(least1, cast(x * a1 + b1))
-        out[j] = least0
-        out[k] = least1
+        out[row, j] = least0
+        out[row, k] = least1
 
 
-@kernel
+@inner
 def mix(shingles: Any, n: Any, mixed: Any) -> None:
     """Datasketch's mixing of the first n shingle hashes before the permutations; 32 bits are a hash's upper half."""
     for i in range(n):
@@ -42,28 +42,24 @@ def mix(shingles: Any, n: Any, mixed: Any) -> None:
             mixed[i] = fmix32(uint32(shingles[i] >> uint64(32)))
 
 
-@kernel
+@kernel(allocates=False)
 def sign(
-    data: Any, starts: Any, ends: Any, is_nfc: Any, table: Any, ngram: Any, characters: Any, a: Any, b: Any, out: Any
-) -> Any:
-    """Signatures of a batch; True for each text that must be normalized first (its signature is all ones)."""
-    hashes, masks = ascii_tables(table)
-    flagged = np.zeros(starts.size, np.bool_)
-    longest = 0
+    data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, a: Any, b: Any,
+    shingles: Any, mixed: Any, flagged: Any, out: Any,
+) -> None:  # fmt: skip
+    """Signatures of a batch; `flagged`: what must be normalized first, whose signature is all ones.
+
+    `shingles` (uint64) and `mixed` (the signatures' type) have room for those of the longest text.
+    """
     for i in range(starts.size):
-        longest = max(longest, ends[i] - starts[i])
-    scratch = np.empty((longest if characters else longest // 2) + 2, np.uint64)
-    mixed = np.empty(scratch.size, a.dtype)
-    for i in range(starts.size):
-        n_words = hash_units(data, starts[i], ends[i], table, hashes, masks, is_nfc, characters, scratch)
-        flagged[i] = n_words < 0
-        n = hash_shingles(scratch, max(n_words, 0), ngram, scratch)
-        mix(scratch, n, mixed)
-        minima(mixed, n, a, b, out[i])
-    return flagged
+        n = hash_text(data, starts[i], ends[i], is_nfc, tables, ngram, by_character, shingles, 0)
+        flagged[i] = n < 0
+        n = max(n, 0)
+        mix(shingles, n, mixed)
+        minima(mixed, n, a, b, out, i)
 
 
-@kernel
+@kernel(allocates=False)
 def fold_bands(signatures: Any, bands: Any, rows: Any, keys: Any) -> None:
     """Write the key of each band of each signature; NO_KEY where all values are ones."""
     empty = signatures.dtype.type(~uint64(0))

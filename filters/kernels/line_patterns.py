@@ -245,9 +245,13 @@ def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, 
         end = ends[document]
         for k in range(free.shape[0]):
             free[k] = starts[document]  # where the phrase may stand next
-        for i in range(starts[document], end):
-            if begins[data[i]]:
-                for k in range(free.shape[0]):
-                    if i >= free[k] and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
-                        counts[document] += 1
-                        free[k] = i + bounds[k + 1] - bounds[k]
+        i = starts[document]
+        while i < end:
+            if not begins[data[i]]:
+                i += 1
+                continue
+            for k in range(free.shape[0]):
+                if i >= free[k] and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
+                    counts[document] += 1
+                    free[k] = i + bounds[k + 1] - bounds[k]
+            i += 1
