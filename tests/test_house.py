@@ -126,6 +126,15 @@ def test_kernels_of_filters_stand_on_the_ground() -> None:
         assert all(name.startswith(allowed) for name in above), file
 
 
+@pytest.mark.parametrize("room", ["filters", "tokenize"])
+def test_a_compiled_function_says_what_it_does(room: str) -> None:
+    for file in sorted((ROOT / room).rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef):
+                decorators = {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
+                assert not decorators & {"kernel", "inner"} or ast.get_docstring(node), f"{file}: {node.name}"
+
+
 FLOORS = (
     "files",
     "errors",
