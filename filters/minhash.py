@@ -20,102 +20,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
 from pipeline.filters.dedup.clusters import cluster, members_of
 from pipeline.filters.dedup.keep_policy import best_first, parse_keep
-from pipeline.filters.dedup.shingles import (
-    Texts,
-    as_text_array,
-    ascii_tables,
-    character_table,
-    check_unit,
-    fmix64,
-    hash_shingles,
-    hash_units,
-    shingle_hashes,
-    text_buffers,
-    to_nfc,
-)
+from pipeline.filters.dedup.shingles import characters, check_unit, shingle_hashes
+from pipeline.filters.dedup.signatures import NO_KEY, fold_bands, sign
 from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
-from pipeline.kernels import inner, kernel
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
 
-NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no other document has it
 VERIFIERS = ("exact", "signature", "none")
 _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
-
-
-@inner(forceinline=True)
-def _fmix32(x):  # type: ignore[no-untyped-def]
-    """MurmurHash3's 32-bit finalizer (Appleby)."""
-    x = uint32((x ^ (x >> uint32(16))) * uint32(0x85EBCA6B))
-    x = uint32((x ^ (x >> uint32(13))) * uint32(0xC2B2AE35))
-    return uint32(x ^ (x >> uint32(16)))
-
-
-@kernel
-def minima(mixed, n, a, b, out):  # type: ignore[no-untyped-def]
-    """out[j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
-
-    A permutation goes over all shingles before the next one does, so that its running minimum stays in registers, many
-    lanes wide; two at a time share the loads.
-    """
-    cast = mixed.dtype.type
-    for j in range(0, a.size, 2):
-        k = min(j + 1, a.size - 1)
-        a0, b0, least0 = a[j], b[j], cast(~uint64(0))
-        a1, b1, least1 = a[k], b[k], cast(~uint64(0))
-        for i in range(n):
-            x = mixed[i]
-            least0 = min(least0, cast(x * a0 + b0))
-            least1 = min(least1, cast(x * a1 + b1))
-        out[j] = least0
-        out[k] = least1
-
-
-@kernel
-def mix(shingles, n, mixed):  # type: ignore[no-untyped-def]
-    """Datasketch's mixing of the first n shingle hashes before the permutations; 32 bits are a hash's upper half."""
-    for i in range(n):
-        if mixed.itemsize == 8:
-            mixed[i] = fmix64(shingles[i])
-        else:
-            mixed[i] = _fmix32(uint32(shingles[i] >> uint64(32)))
-
-
-@kernel
-def _sign(data, starts, ends, is_nfc, table, ngram, characters, a, b, out):  # type: ignore[no-untyped-def]
-    """Signatures of a batch; True for each text that must be normalized first (its signature is all ones)."""
-    hashes, masks = ascii_tables(table)
-    flagged = np.zeros(starts.size, np.bool_)
-    longest = 0
-    for i in range(starts.size):
-        longest = max(longest, ends[i] - starts[i])
-    scratch = np.empty((longest if characters else longest // 2) + 2, np.uint64)
-    mixed = np.empty(scratch.size, a.dtype)
-    for i in range(starts.size):
-        n_words = hash_units(data, starts[i], ends[i], table, hashes, masks, is_nfc, characters, scratch)
-        flagged[i] = n_words < 0
-        n = hash_shingles(scratch, max(n_words, 0), ngram, scratch)
-        mix(scratch, n, mixed)
-        minima(mixed, n, a, b, out[i])
-    return flagged
-
-
-@kernel
-def _fold_bands(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
-    empty = signatures.dtype.type(~uint64(0))
-    for i in range(signatures.shape[0]):
-        signed = False
-        for j in range(bands * rows):
-            signed |= signatures[i, j] != empty
-        for band in range(bands):
-            key = fmix64(uint64(band + 1))
-            for j in range(band * rows, (band + 1) * rows):
-                key = fmix64(key ^ uint64(signatures[i, j])) + uint64(0x9E3779B97F4A7C15)
-            keys[i, band] = min(key, uint64(NO_KEY - 1)) if signed else NO_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +75,13 @@ class MinHasher:
         """The signatures, and the rows that must be normalized first."""
         a, b = self.permutations()
         data, starts, ends = text_buffers(texts)
+        by_character, longest = check_unit(self.unit), int((ends - starts).max(initial=0))
+        room = (longest if by_character else longest // 2) + 2
+        shingles, mixed, flagged = np.empty(room, np.uint64), np.empty(room, a.dtype), np.zeros(len(texts), np.bool_)
         out = np.empty((len(texts), self.num_hashes), a.dtype)
-        flagged = _sign(data, starts, ends, is_nfc, character_table(), self.ngram, check_unit(self.unit), a, b, out)
+        sign(
+            data, starts, ends, is_nfc, characters(), self.ngram, by_character, a, b, shingles, mixed, flagged, out
+        )  # fmt: skip
         return out, np.flatnonzero(flagged)
 
 
@@ -173,7 +94,7 @@ def band_keys(signatures: npt.NDArray[Any], bands: int, rows: int) -> npt.NDArra
     if bands < 1 or rows < 1 or bands * rows > signatures.shape[1]:
         raise UserError(f"{bands} bands of {rows} rows do not fit a signature of {signatures.shape[1]} values")
     keys = np.empty((signatures.shape[0], bands), np.uint64)
-    _fold_bands(np.ascontiguousarray(signatures), bands, rows, keys)
+    fold_bands(np.ascontiguousarray(signatures), bands, rows, keys)
     return keys
 
 

@@ -8,7 +8,7 @@ FineWeb (datatrove's PIIFormatter) masks e-mail addresses and public IPv4 addres
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,18 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
-from pipeline.filters.kernels.pii_patterns import BEFORE_NUMBER, BEFORE_PHONE, EMAIL, FILES, IP, KINDS, PHONE, find
+from pipeline.filters.kernels.pii_patterns import (
+    BEFORE_NUMBER,
+    BEFORE_PHONE,
+    EMAIL,
+    FILES,
+    IP,
+    KINDS,
+    PHONE,
+    find,
+    replace,
+)
 from pipeline.filters.options import MaskOptions
-from pipeline.kernels import kernel
 
 MASKS = MaskOptions().placeholders
 
@@ -73,7 +82,7 @@ def mask_texts(
     lengths = batch.ends - batch.starts + np.bincount(found.document, growth, len(batch)).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     buffer = np.empty(int(offsets[-1]), np.uint8)
-    _replace(batch.data, batch.starts, batch.ends, found, np.frombuffer(b"".join(pieces), np.uint8), bounds, buffer)
+    replace(batch.data, batch.starts, batch.ends, found, np.frombuffer(b"".join(pieces), np.uint8), bounds, buffer)
     large = pa.types.is_large_string(batch.array.type)
     stored = pa.py_buffer(offsets.astype(np.int64 if large else np.int32))
     texts = pa.Array.from_buffers(batch.array.type, len(batch), [None, stored, pa.py_buffer(buffer)])
@@ -94,9 +103,12 @@ class Spans(NamedTuple):
 def find_spans(batch: Batch, public_ips_only: bool = False) -> Spans:
     """All personal data in a batch."""
     room = 64 + len(batch)
+    groups = np.empty((10, 3), np.int64)
     while True:
         rows = np.empty((room, 4), np.int64)
-        count = find(batch.data, batch.starts, batch.ends, public_ips_only, BEFORE_PHONE, BEFORE_NUMBER, FILES, rows)
+        count = find(
+            batch.data, batch.starts, batch.ends, public_ips_only, BEFORE_PHONE, BEFORE_NUMBER, FILES, groups, rows
+        )
         if count <= room:
             found = rows[:count].T.copy()
             return Spans(*found)
@@ -137,25 +149,3 @@ def _spans(docs: Batch) -> Spans:
 
 
 SIGNALS = (pii_emails, pii_phones, pii_ips, pii_count)
-
-
-@kernel
-def _replace(data: Any, starts: Any, ends: Any, found: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
-    at, span = 0, 0
-    documents, kinds, firsts, lasts = found
-    for document in range(starts.shape[0]):
-        i = starts[document]
-        while span < documents.shape[0] and documents[span] == document:
-            while i < firsts[span]:
-                buffer[at] = data[i]
-                at += 1
-                i += 1
-            for k in range(bounds[kinds[span]], bounds[kinds[span] + 1]):
-                buffer[at] = pieces[k]
-                at += 1
-            i = lasts[span]
-            span += 1
-        while i < ends[document]:
-            buffer[at] = data[i]
-            at += 1
-            i += 1

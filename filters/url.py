@@ -15,11 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import fmix64
-from pipeline.kernels import kernel
+from pipeline.filters.kernels import line_hashes
 
 LIBRARIES = ("unicode",)  # Python's tables decide what a lower-case host is
 
@@ -182,7 +180,7 @@ def hash_entries(data: bytes) -> Hashes:
     """A hash for each entry in lines of text; blank lines and comments are none."""
     raw = np.frombuffer(data.lower(), np.uint8)
     out = np.empty(data.count(b"\n") + 1, np.uint64)
-    return out[: _hash_lines(raw, out)]
+    return out[: line_hashes.hash_entries(raw, out)]
 
 
 def _read(path: Path) -> bytes:
@@ -190,39 +188,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"url: {path}: cannot be read ({error.strerror})") from None
-
-
-@kernel
-def _hash_lines(data, out):  # type: ignore[no-untyped-def]
-    """FNV-1a over each line without its frame (blanks, scheme, www., closing slashes), mixed; returns how many."""
-    count = 0
-    start = 0
-    size = data.size
-    while start < size:
-        stop = start
-        while stop < size and data[stop] != 10:
-            stop += 1
-        first, last = start, stop
-        start = stop + 1
-        while first < last and data[first] <= 32:
-            first += 1
-        while last > first and (data[last - 1] <= 32 or data[last - 1] == 47):
-            last -= 1
-        if first == last or data[first] == 35:
-            continue
-        for k in range(first, min(last, first + 12)):  # a scheme: "://"
-            if data[k] == 58 and k + 2 < last and data[k + 1] == 47 and data[k + 2] == 47:
-                first = k + 3
-                break
-        w = data[first : first + 4]
-        if first + 4 < last and w[0] == 119 and w[1] == 119 and w[2] == 119 and w[3] == 46:  # "www."
-            first += 4
-        h = uint64(0xCBF29CE484222325)
-        for k in range(first, last):
-            h = (h ^ uint64(data[k])) * uint64(0x100000001B3)
-        out[count] = fmix64(h)
-        count += 1
-    return count
 
 
 def warm_up() -> None:

@@ -17,8 +17,9 @@ from pipeline.filters.dedup.clusters import (
     members_of,
     plan_ranges,
     settle,
-    union_pairs,
+    union,
 )
+from pipeline.kernels import kernel
 
 PLENTY = 1 << 20
 
@@ -64,6 +65,12 @@ def equal_key_edges(keys: list[object], alive: list[bool]) -> list[tuple[int, in
         if key is not None and alive[index]:
             edges.append((first.setdefault(key, index), index))
     return edges
+
+
+@kernel
+def union_pairs(parents: Any, first: Any, second: Any) -> None:
+    for k in range(first.size):
+        union(parents, first[k], second[k])
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])

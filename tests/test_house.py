@@ -107,9 +107,32 @@ def test_the_filter_we_show_is_a_filter(file: str) -> None:
     assert values[1] != values[1]
 
 
-def test_no_stage_compiles_a_kernel() -> None:
-    for file in sorted((ROOT / "pipeline" / "stages").rglob("*.py")):
-        assert "numba" not in {name.split(".")[0] for name in imported(file)}, file
+def test_no_stage_and_no_top_floor_compiles_a_kernel() -> None:
+    """They are what people read first, and add to: plain NumPy and Arrow; the loops lie a floor below."""
+    files = [*(ROOT / "pipeline" / "stages").rglob("*.py"), *(ROOT / "filters").glob("*.py")]
+    for file in sorted(files):
+        compiling = {
+            name for name in imported(file) if name.split(".")[0] == "numba" or name.startswith("pipeline.kernels.")
+        }
+        assert compiling <= {"pipeline.kernels.stamp"}, file
+
+
+def test_kernels_of_filters_stand_on_the_ground() -> None:
+    files = sorted((ROOT / "filters" / "kernels").glob("*.py"))
+    assert 0 < len(files) <= 22
+    for file in files:
+        above = {name for name in imported(file) if name.startswith("pipeline.filters.")}
+        allowed = ("pipeline.filters.kernels.", "pipeline.filters.options.")
+        assert all(name.startswith(allowed) for name in above), file
+
+
+@pytest.mark.parametrize("room", ["filters", "tokenize"])
+def test_a_compiled_function_says_what_it_does(room: str) -> None:
+    for file in sorted((ROOT / room).rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef):
+                decorators = {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
+                assert not decorators & {"kernel", "inner"} or ast.get_docstring(node), f"{file}: {node.name}"
 
 
 FLOORS = (

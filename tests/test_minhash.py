@@ -9,9 +9,10 @@ import pytest
 from datasketch import MinHash
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import UNSPACED, shingle_hashes
+from pipeline.filters.dedup.shingles import shingle_hashes
+from pipeline.filters.dedup.signatures import NO_KEY
+from pipeline.filters.kernels.code_points import UNSPACED
 from pipeline.filters.minhash import (
-    NO_KEY,
     MinHasher,
     band_columns,
     band_keys,

@@ -209,11 +209,10 @@ def test_measuring_some_and_unknown_signals() -> None:
 
 
 def test_warm_up_compiles_all_that_measure_calls() -> None:
-    from pipeline.filters import batch
-    from pipeline.filters.kernels import layout, words
+    from pipeline.filters.kernels import layout, line_patterns, words
 
     warm_up()
-    kernels = [words._count, layout._count, batch._count_phrase]
+    kernels = [words._count, layout._count, line_patterns.count_phrases]
     before = [list(kernel.signatures) for kernel in kernels]
     assert all(before)
     measure(pa.array(["text", None], pa.large_string()).slice(1))

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from pipeline.files import atomic
 MEMORY = 1 << 28
 ROW_BYTES = 500
 """Of memory for a row of the index: as it is read, sorted, divided and written. Measured with ids of 47 characters: 475."""
-_BLOCK_ROWS = 1 << 12  # as Python objects they take ten times the room
+_BLOCK_TOKENS = 1 << 20
+_BUFFERS = 1024  # that one call may fill: IOV_MAX of Linux
 _GROUP_ROWS = 1 << 14
 
 PART_SCHEMA = pa.schema(
@@ -72,31 +74,32 @@ class PartWriter:
         self._out, self._header, self._metadata = out, header, metadata or {}
         self._spool_path = out.with_name(f".{out.name}.spool.{os.getpid()}.tmp")
         self._spool = self._spool_path.open("wb")
-        self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
 
-    def add(
-        self, name: str, cluster: str, file: int, row: int, size: int, tokens: np.ndarray, language: str | None = None
-    ) -> None:
-        """One document, without its end-of-text."""
-        header = self._header
-        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < header.vocab_size:
-            raise ValueError(
-                f"document {name}: token {tokens.min()} or {tokens.max()} is not in 0 … {header.vocab_size - 1}"
-            )
-        self._spool.write(tokens.astype(header.dtype).tobytes())
-        self._spool.write(header.dtype.type(header.end_of_text).tobytes())
-        keys = _hash(b"order", header.seed, name), _hash(b"split", header.seed, cluster)
-        self._rows.append((*keys, name, file, row, self.tokens, len(tokens) + 1, size, language))
-        self.tokens += len(tokens) + 1
-        if len(self._rows) == _BLOCK_ROWS:
-            self._flush()
+    def add(self, documents: pa.RecordBatch, tokens: np.ndarray, offsets: np.ndarray) -> None:
+        """Documents without their end-of-text: number i has `tokens[offsets[i]:offsets[i + 1]]`.
 
-    def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(PART_SCHEMA)
-        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, PART_SCHEMA, strict=True)]
+        `documents` has id, cluster, file, row, bytes and language of each. ValueError for a token that is none.
+        """
+        header = self._header
+        outside = (tokens < 0) | (tokens >= header.vocab_size)
+        if outside.any():
+            at = int(outside.argmax())
+            name = documents["id"][int(np.searchsorted(offsets, at, side="right")) - 1]
+            raise ValueError(f"document {name}: token {tokens[at]} is not in 0 … {header.vocab_size - 1}")
+        ended = np.insert(tokens.astype(header.dtype), offsets[1:], header.end_of_text)
+        self._spool.write(ended.data)
+        lengths = np.diff(offsets) + 1
+        columns = {
+            "key": _hashes(b"order", header.seed, documents["id"]),
+            "split_key": _hashes(b"split", header.seed, documents["cluster"]),
+            "start": self.tokens + np.cumsum(lengths) - lengths,
+            "length": lengths,
+        }
+        arrays = [pa.array(columns[name]) if name in columns else documents[name] for name in PART_SCHEMA.names]
+        arrays = [array.cast(kind) for array, kind in zip(arrays, PART_SCHEMA.types, strict=True)]
         self._batches.append(pa.record_batch(arrays, schema=PART_SCHEMA))
-        self._rows = []
+        self.tokens += len(ended)
 
     def __enter__(self) -> "PartWriter":
         return self
@@ -110,18 +113,12 @@ class PartWriter:
             self._spool_path.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        self._flush()
         index = pa.Table.from_batches(self._batches, PART_SCHEMA)
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
-        size = self._header.dtype.itemsize
-        with (
-            atomic(tokens_path(self._out)) as temporary,
-            temporary.open("wb") as file,
-            self._spool_path.open("rb") as spool,
-        ):
-            for start, length in zip(index["start"].to_numpy(), index["length"].to_numpy(), strict=True):
-                spool.seek(int(start) * size)
-                file.write(spool.read(int(length) * size))
+        places = pa.table({"part": np.zeros(len(index), np.int32), "start": index["start"], "length": index["length"]})
+        with atomic(tokens_path(self._out)) as temporary, temporary.open("wb") as file:
+            for block in gather([places], [self._spool_path], self._header.dtype, _BLOCK_TOKENS):
+                file.write(block.data)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
         index = index.set_column(index.schema.get_field_index("start"), "start", starts)
@@ -131,9 +128,15 @@ class PartWriter:
             pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
 
 
-def _hash(purpose: bytes, seed: int, text: str) -> int:
-    digest = hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=8, person=purpose).digest()
-    return int.from_bytes(digest, "little")
+def _hashes(purpose: bytes, seed: int, texts: pa.Array) -> np.ndarray:
+    """8 bytes of BLAKE2b of the seed and each text, as integers."""
+    start = hashlib.blake2b(f"{seed}\n".encode(), digest_size=8, person=purpose)
+    digests = []
+    for text in texts.to_pylist():
+        digest = start.copy()
+        digest.update(text.encode())
+        digests.append(digest.digest())
+    return np.frombuffer(b"".join(digests), "<u8")
 
 
 def tokens_path(index: Path) -> Path:
@@ -141,9 +144,63 @@ def tokens_path(index: Path) -> Path:
     return index.with_suffix(".tokens")
 
 
-def read_tokens(path: Path, dtype: np.dtype[Any], start: int, length: int) -> np.ndarray:
-    """Some tokens of a file of bare tokens; read and not mapped, so that memory stays within what is asked for."""
-    return np.fromfile(path, dtype, length, offset=start * dtype.itemsize)
+def gather(
+    tables: Iterable[pa.Table], files: Sequence[Path], dtype: np.dtype[Any], block_tokens: int
+) -> Iterator[np.ndarray]:
+    """Documents' tokens in order, in blocks of `block_tokens`; a block is good until the next is asked for.
+
+    A table has for each document the number of its file of bare tokens (`part`), its `start` there and its `length`. The
+    files are read and not mapped, so that memory stays within the block.
+    """
+    block = np.empty(block_tokens, dtype)
+    used = 0
+    for table in tables:
+        part, start, length = (table[name].to_numpy() for name in ("part", "start", "length"))
+        ends = np.cumsum(length)  # in the documents of this table
+        begins = ends - length
+        taken, total = 0, int(length.sum())
+        while taken < total:
+            until = min(total, taken + block_tokens - used)
+            some = slice(np.searchsorted(ends, taken, side="right"), np.searchsorted(begins, until))
+            low, high = np.maximum(begins[some], taken), np.minimum(ends[some], until)
+            _read(files, block, part[some], start[some] + low - begins[some], used + low - taken, high - low)
+            used += until - taken
+            taken = until
+            if used == block_tokens:
+                yield block
+                used = 0
+    if used:
+        yield block[:used]
+
+
+def _read(
+    files: Sequence[Path], block: np.ndarray, part: np.ndarray, start: np.ndarray, place: np.ndarray, length: np.ndarray
+) -> None:
+    """Read pieces of files to their places in a block: each file is opened once, and what lies together is read at once."""
+    order = np.lexsort((start, part))
+    part, start, place, length = part[order], start[order], place[order], length[order]
+    apart = (np.diff(part) != 0) | (start[1:] != start[:-1] + length[:-1])
+    runs = [0, *(np.flatnonzero(apart) + 1).tolist(), len(part)]
+    size = block.itemsize
+    room = block.data.cast("B")
+    pieces = [room[a:b] for a, b in zip((place * size).tolist(), ((place + length) * size).tolist(), strict=True)]
+    opened, descriptor = -1, -1
+    try:
+        for first, last in pairwise(runs):
+            if part[first] != opened:
+                if opened >= 0:
+                    os.close(descriptor)
+                    opened = -1
+                descriptor = os.open(files[part[first]], os.O_RDONLY)
+                opened = part[first]
+            for low in range(first, last, _BUFFERS):
+                high = min(last, low + _BUFFERS)
+                count = os.preadv(descriptor, pieces[low:high], int(start[low]) * size)
+                if count != int(length[low:high].sum()) * size:
+                    raise OSError(f"{files[part[first]]}: cut while it was read")
+    finally:
+        if opened >= 0:
+            os.close(descriptor)
 
 
 def read_header(path: Path) -> Header:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,12 @@ from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 LIBRARIES = ("regex",)  # its tables decide where a text is cut
 
 _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
+_SIZE = 7  # the mask of a character's bytes
+_LINE_FEED, _RETURN, _BLANK, _APOSTROPHE, _LONG_S = 0x0A, 0x0D, 0x20, 0x27, 0x17F
+_D, _E, _L, _M, _R, _S, _T, _V = 0x64, 0x65, 0x6C, 0x6D, 0x72, 0x73, 0x74, 0x76
+FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
+_HALF, _ONE = np.uint64(32), np.uint64(1)
+
 _BLOCK_BYTES = 1 << 20
 _ENTRY_BYTES = (
     96  # 8 each for offset, count and hash, 16 to 32 in the table, 10 or so of text, and all that grown by halves
@@ -162,13 +168,11 @@ class Table:
         self._counts, self._hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
 
     def add(self, data: np.ndarray, bounds: np.ndarray, weights: np.ndarray) -> None:
-        """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, for which there is room; the last weight goes on."""
-        if not len(weights):
-            return
+        """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, or all of them weights[0] times; there must be room."""
         data = data.view()
         data.flags.writeable = False  # one type, one compilation
         arrays = self._table, self._arena, self._offsets, self._counts, self._hashes
-        self.found = int(_add(data, bounds, weights, *arrays, self.found))
+        self.found = int(_add(data, bounds, weights, int(len(weights) > 1), *arrays, self.found))
 
     def make_room(self, entries: int, size: int, limit: int | None = None) -> None:
         """Room for so many entries more, of `size` bytes together; twice that for the next, but within `limit` entries."""
@@ -232,179 +236,209 @@ def _array_blocks(texts: pa.Array, wanted: int) -> Iterator[tuple[np.ndarray, np
 
 
 def grown(array: np.ndarray, size: int) -> np.ndarray:
-    """The array with room for more."""
-    larger = np.empty(size, array.dtype)
+    """The array with room for more, zeros, which take no memory until they are written."""
+    larger = np.zeros(size, array.dtype)
     larger[: len(array)] = array
     return larger
 
 
-@kernel
-def _rehash(table, hashes):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table) - 1)
-    for i in range(len(hashes)):
+@kernel(allocates=False)
+def _rehash(table: Any, hashes: Any) -> None:
+    """Enter the numbers of the entries with these hashes into an empty table."""
+    mask = np.uint64(table.size - 1)
+    for i in range(hashes.size):
         slot = hashes[i] & mask
         while table[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _ONE) & mask
         table[slot] = i
 
 
-@kernel
-def _add(data, bounds, weights, table, arena, offsets, counts, hashes, found):  # type: ignore[no-untyped-def]
-    """Returns how many entries there are then."""
-    mask = np.uint64(len(table) - 1)
-    for i in range(len(bounds) - 1):
-        start, size = bounds[i], bounds[i + 1] - bounds[i]
-        weight = weights[min(i, len(weights) - 1)]
-        code = np.uint64(14695981039346656037)  # FNV-1a, its high bits folded down for the mask
-        for at in range(size):
-            code = (code ^ np.uint64(data[start + at])) * np.uint64(1099511628211)
-        code ^= code >> np.uint64(32)
+@kernel(allocates=False)
+def _add(
+    data: Any,
+    bounds: Any,
+    weights: Any,
+    step: Any,
+    table: Any,
+    arena: Any,
+    offsets: Any,
+    counts: Any,
+    hashes: Any,
+    known: Any,
+) -> Any:
+    """Count data[bounds[i]:bounds[i + 1]] weights[step * i] times more; returns how many entries there are then."""
+    mask = np.uint64(table.size - 1)
+    for i in range(bounds.size - 1):
+        # Its bytes are written behind the last entry's while they are hashed; they stay if it is new.
+        start, stop, end = bounds[i], bounds[i + 1], offsets[known]
+        code = FNV_OFFSET
+        for at in range(start, stop):
+            code = (code ^ data[at]) * FNV_PRIME
+            arena[end] = data[at]
+            end += 1
+        code ^= code >> _HALF  # the high bits folded down for the mask
+
+        # The entry that is this pre-token, or a free slot.
         slot = code & mask
-        while True:
-            known = table[slot]
-            if known < 0:
-                table[slot] = found
-                hashes[found], counts[found] = code, weight
-                base = offsets[found]
-                for at in range(size):
-                    arena[base + at] = data[start + at]
-                offsets[found + 1] = base + size
-                found += 1
-                break
-            base = offsets[known]
-            if hashes[known] == code and offsets[known + 1] - base == size:
-                same = 0
-                while same < size and arena[base + same] == data[start + same]:
-                    same += 1
-                if same == size:
-                    counts[known] += weight
+        while table[slot] >= 0:
+            entry = table[slot]
+            at, same = offsets[entry], start
+            if hashes[entry] == code and offsets[entry + 1] - at == stop - start:
+                while same < stop and arena[at] == data[same]:
+                    at, same = at + 1, same + 1
+                if same == stop:
+                    counts[entry] += weights[step * i]
                     break
-            slot = (slot + np.uint64(1)) & mask
-    return found
+            slot = (slot + _ONE) & mask
+
+        if table[slot] < 0:
+            table[slot], hashes[known], counts[known] = known, code, weights[step * i]
+            known += 1
+            offsets[known] = end
+    return known
 
 
-@kernel
-def _ends_gpt2(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+@kernel(allocates=False)
+def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
     at, count = np.int64(0), 0
-    for end in ends:
-        while at < end:
-            at = _scan_gpt2(data, at, end, classes)
+    for text in range(ends.size):
+        while at < ends[text]:
+            at = _scan_gpt2(data, at, ends[text], classes)
             count += 1
             bounds[count] = at
     return count
 
 
-@kernel
-def _ends_cl100k(data, ends, classes, bounds):  # type: ignore[no-untyped-def]
+@kernel(allocates=False)
+def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """As `_ends_gpt2`."""
     at, count = np.int64(0), 0
-    for end in ends:
-        while at < end:
-            at = _scan_cl100k(data, at, end, classes)
+    for text in range(ends.size):
+        while at < ends[text]:
+            at = _scan_cl100k(data, at, ends[text], classes)
             count += 1
             bounds[count] = at
     return count
 
 
 @inner
-def _character(data, at):  # type: ignore[no-untyped-def]
-    """Code point at `at` of valid UTF-8, and where the next one starts."""
+def _character(data: Any, at: Any) -> Any:
+    """Code point << 3 | bytes of the character at `at` of valid UTF-8: one number, for pairs compile slowly."""
     first = np.int64(data[at])
     if first < 0x80:
-        return first, at + 1
+        return first << 3 | 1
+    second = first << 6 | (data[at + 1] & 0x3F)
     if first < 0xE0:
-        return (first & 0x1F) << 6 | (data[at + 1] & 0x3F), at + 2
+        return (second & 0x7FF) << 3 | 2
+    third = second << 6 | (data[at + 2] & 0x3F)
     if first < 0xF0:
-        return (first & 0x0F) << 12 | (data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F), at + 3
-    tail = (np.int64(data[at + 1]) & 0x3F) << 12 | (np.int64(data[at + 2]) & 0x3F) << 6 | (data[at + 3] & 0x3F)
-    return (first & 0x07) << 18 | tail, at + 4
+        return (third & 0xFFFF) << 3 | 3
+    return (third << 6 & 0x1FFFC0 | (data[at + 3] & 0x3F)) << 3 | 4
 
 
 @inner
-def _run(data, at, end, classes, kind):  # type: ignore[no-untyped-def]
+def _look(data: Any, at: Any, classes: Any) -> Any:
+    """Class << 3 | bytes of the character at `at`."""
+    character = _character(data, at)
+    return classes[character >> 3] << 3 | character & _SIZE
+
+
+@inner
+def _run(data: Any, at: Any, end: Any, classes: Any, kind: Any) -> Any:
     """Where the run of characters of one class that starts at `at` ends."""
     while at < end:
-        point, after = _character(data, at)
-        if classes[point] != kind:
+        look = _look(data, at, classes)
+        if look >> 3 != kind:
             break
-        at = after
+        at += look & _SIZE
     return at
 
 
 @inner
-def _spaces(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _spaces(data: Any, at: Any, end: Any, classes: Any) -> Any:
     r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
     last, stop = at, at
     while stop < end:
-        point, after = _character(data, stop)
-        if classes[point] != _SPACE:
+        look = _look(data, stop, classes)
+        if look >> 3 != _SPACE:
             break
-        last, stop = stop, after
+        last, stop = stop, stop + (look & _SIZE)
     return last if stop < end and last > at else stop
 
 
 @inner
-def _scan_gpt2(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _contraction(data: Any, at: Any, end: Any, case: Any) -> Any:
+    """Bytes of the s, t, m, d, re, ve or ll at `at`; 0 where none is. `case` 0x20: capitals too."""
+    one = data[at] | case
+    if one == _S or one == _T or one == _M or one == _D:  # noqa: SIM109 (a tuple compiles slowly)
+        return 1
+    if at + 1 < end:
+        two = data[at + 1] | case
+        if (two == _E and (one == _R or one == _V)) or (two == _L and one == _L):  # noqa: SIM109
+            return 2
+    return 0
+
+
+@inner
+def _scan_gpt2(data: Any, at: Any, end: Any, classes: Any) -> Any:
     """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
-    point, after = _character(data, at)
-    if point == 39 and after < end:  # an apostrophe: 's 't 'm 'd 're 've 'll
-        one = data[after]
-        if one == 115 or one == 116 or one == 109 or one == 100:
-            return after + 1
-        if after + 1 < end:
-            two = data[after + 1]
-            if ((one == 114 or one == 118) and two == 101) or (one == 108 and two == 108):
-                return after + 2
-    kind = classes[point]
-    if point == 32 and after < end:
-        following, _ = _character(data, after)
-        if classes[following] != _SPACE:
-            return _run(data, after, end, classes, classes[following])
+    look = _look(data, at, classes)
+    kind, after = look >> 3, at + (look & _SIZE)
+    if after < end:
+        if data[at] == _APOSTROPHE:
+            size = _contraction(data, after, end, 0)
+            if size:
+                return after + size
+        if data[at] == _BLANK:
+            following = _look(data, after, classes) >> 3
+            if following != _SPACE:
+                return _run(data, after, end, classes, following)
     if kind == _SPACE:
         return _spaces(data, at, end, classes)
     return _run(data, after, end, classes, kind)
 
 
 @inner
-def _scan_cl100k(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _scan_cl100k(data: Any, at: Any, end: Any, classes: Any) -> Any:
     """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
-    point, after = _character(data, at)
-    kind = classes[point]
-    if point == 39 and after < end:  # an apostrophe; | 32 makes ASCII letters small
-        one = data[after] | 32
-        if one == 115 or one == 116 or one == 109 or one == 100:
-            return after + 1
-        letter, beyond = _character(data, after)
-        if letter == 0x17F:  # the long s is an s when case is ignored
-            return beyond
-        if after + 1 < end:
-            two = data[after + 1] | 32
-            if ((one == 114 or one == 118) and two == 101) or (one == 108 and two == 108):
-                return after + 2
+    look = _look(data, at, classes)
+    kind, after = look >> 3, at + (look & _SIZE)
+    if data[at] == _APOSTROPHE and after < end:
+        size = _contraction(data, after, end, 0x20)
+        if size:
+            return after + size
+        letter = _character(data, after)
+        if letter >> 3 == _LONG_S:  # an s when case is ignored
+            return after + (letter & _SIZE)
+
+    # Letters, with any one character before them but a number or a line break.
     if kind == _LETTER:
         return _run(data, after, end, classes, _LETTER)
-    following_kind = -1
-    if after < end:
-        following, _ = _character(data, after)
-        following_kind = classes[following]
-    if following_kind == _LETTER and kind != _NUMBER and point != 10 and point != 13:
+    following = _look(data, after, classes) >> 3 if after < end else -1
+    if following == _LETTER and kind != _NUMBER and data[at] != _LINE_FEED and data[at] != _RETURN:
         return _run(data, after, end, classes, _LETTER)
+
+    # Up to three numbers.
     if kind == _NUMBER:
         for _ in range(2):
             if after < end:
-                point, beyond = _character(data, after)
-                if classes[point] != _NUMBER:
+                look = _look(data, after, classes)
+                if look >> 3 != _NUMBER:
                     break
-                after = beyond
+                after += look & _SIZE
         return after
-    if kind == _OTHER or (point == 32 and following_kind == _OTHER):
+
+    # Other characters, with a blank before and line breaks behind them.
+    if kind == _OTHER or (data[at] == _BLANK and following == _OTHER):
         stop = _run(data, after, end, classes, _OTHER)
-        while stop < end and (data[stop] == 10 or data[stop] == 13):
+        while stop < end and (data[stop] == _LINE_FEED or data[stop] == _RETURN):
             stop += 1
         return stop
+
+    # White space up to its last line break.
     stop = _run(data, at, end, classes, _SPACE)
     for newline in range(stop - 1, at - 1, -1):
-        if data[newline] == 10 or data[newline] == 13:
+        if data[newline] == _LINE_FEED or data[newline] == _RETURN:
             return newline + 1
     return _spaces(data, at, end, classes)

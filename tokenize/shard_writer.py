@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.tokenize.encoded import Header, Parts, read_tokens, tokens_path
+from pipeline.tokenize.encoded import Header, Parts, gather, tokens_path
 
 _BLOCK_TOKENS = 1 << 22
 _BLOCK_ROWS = 1 << 16
@@ -53,6 +53,7 @@ def build(
     tables: list[dict[str, Any]] = list(manifest["documents"])
     name = "documents.parquet" if not tables else f"documents-{len(tables):05d}.parquet"
     splits: dict[str, Any] = {}
+    files = [tokens_path(path) for path in parts.files]
     count = 0
     with pq.ParquetWriter(directory / name, DOCUMENT_SCHEMA, compression="zstd") as table:
         for split, rows in documents.items():
@@ -62,7 +63,7 @@ def build(
                 totals["tokens"] += pc.sum(some["length"]).as_py() or 0
                 totals["bytes"] += pc.sum(some["bytes"]).as_py() or 0
             old = manifest["splits"][split]
-            blocks = _gather(rows(), parts)
+            blocks = gather(rows(), files, parts.header.dtype, _BLOCK_TOKENS)
             size = manifest["shard_tokens"]
             new = _write_shards(directory, split, len(old["shards"]), blocks, totals["tokens"], size, parts.header)
             _write_documents(table, split, rows(), old["tokens"])
@@ -73,27 +74,6 @@ def build(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     tables.append({"file": name, "documents": count, "sha256": digest})
     return {**manifest, "documents": tables, "splits": splits}
-
-
-def _gather(tables: Iterator[pa.Table], parts: Parts) -> Iterator[np.ndarray]:
-    """The documents' tokens in order, in blocks of some megabytes; a block is good until the next is asked for."""
-    dtype = parts.header.dtype
-    block = np.empty(_BLOCK_TOKENS, dtype)
-    used = 0
-    for documents in tables:
-        columns = [documents[name].to_numpy() for name in ("part", "start", "length")]
-        for number, first, length in zip(*columns, strict=True):
-            path, start, end = tokens_path(parts.files[number]), int(first), int(first + length)
-            while start < end:
-                piece = read_tokens(path, dtype, start, min(end - start, len(block) - used))
-                block[used : used + len(piece)] = piece
-                used += len(piece)
-                start += len(piece)
-                if used == len(block):
-                    yield block
-                    used = 0
-    if used:
-        yield block[:used]
 
 
 def _write_shards(

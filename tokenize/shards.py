@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # so that reading shards loads no encoder
 VERSION = 4
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
+_BLOCK_TOKENS, _BLOCK_ROWS = 1 << 20, 1 << 12  # documents that are put into a part together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,13 +238,44 @@ def write(
     header = Header(vocab_size=vocab_size, end_of_text=end_of_text, seed=seed, tokenizer=tokenizer)
     try:
         with PartWriter(part, header) as writer:
-            for row, (name, tokens) in enumerate(documents):
-                size = int(token_bytes[tokens].sum()) if token_bytes is not None else 0
-                writer.add(name, name, 0, row, size, tokens)
+            row = 0
+            for block in _blocks(documents):
+                names = pa.array([name for name, _ in block], pa.string())
+                tokens = np.concatenate([tokens for _, tokens in block])
+                offsets = np.cumsum([0, *(len(tokens) for _, tokens in block)])
+                sizes = np.zeros(len(block), np.int64)
+                if token_bytes is not None:
+                    sizes = np.diff(np.append(0, np.cumsum(token_bytes[tokens], dtype=np.int64))[offsets])
+                rows = np.arange(row, row + len(block))
+                writer.add(_documents(names, names, 0, rows, sizes), tokens, offsets)
+                row += len(block)
         merge_parts([part], out, shard_tokens, validation)
     finally:
         shutil.rmtree(scratch)
     return open(out)
+
+
+def _blocks(documents: Iterable[tuple[str, np.ndarray]]) -> Iterator[list[tuple[str, np.ndarray]]]:
+    """The same documents, some at a time."""
+    block: list[tuple[str, np.ndarray]] = []
+    size = 0
+    for document in documents:
+        block.append(document)
+        size += len(document[1]) + 1
+        if size > _BLOCK_TOKENS or len(block) == _BLOCK_ROWS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _documents(names: Any, clusters: Any, file: int, rows: Any, sizes: Any, languages: Any = None) -> pa.RecordBatch:
+    """The columns that a PartWriter takes; one file, and perhaps no language, for all."""
+    files = pa.repeat(pa.scalar(file, pa.int32()), len(names))
+    languages = pa.nulls(len(names), pa.string()) if languages is None else languages
+    return pa.record_batch(
+        {"id": names, "cluster": clusters, "file": files, "row": rows, "bytes": sizes, "language": languages}
+    )
 
 
 def encode_part(
@@ -269,12 +301,10 @@ def encode_part(
         for batch in batches:
             kept = batch.filter(pc.is_valid(batch["text"]))
             ids, offsets = tokenizer.encode_batch(kept["text"])
-            sizes = pc.binary_length(kept["text"]).to_pylist()
-            columns = [kept[name].to_pylist() for name in ("id", "cluster", "row")]
-            languages = kept["language"].to_pylist() if "language" in kept.schema.names else [None] * len(kept)
-            for i, (name, cluster, row, size, language) in enumerate(zip(*columns, sizes, languages, strict=True)):
-                tokens = ids[offsets[i] : offsets[i + 1]]
-                writer.add(name, cluster if cluster is not None else name, file, row, size, tokens, language)
+            clusters = pc.coalesce(kept["cluster"], kept["id"])
+            language = kept["language"] if "language" in kept.schema.names else None
+            documents = _documents(kept["id"], clusters, file, kept["row"], pc.binary_length(kept["text"]), language)
+            writer.add(documents, ids, offsets)
     return writer.tokens
 
 

@@ -7,18 +7,20 @@ are too many the rarest are left out, all those under one count; how much of the
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.kernels import kernel
-from pipeline.tokenize.pretokens import PreTokens, Table
+from pipeline.tokenize.pretokens import FNV_OFFSET, FNV_PRIME, PreTokens, Table
 
 PARTITIONS = 64
 LEARNING_BYTES = 32
 """Of memory for a byte of distinct pre-tokens while merges are learned: 11 in arrays, and what the pairs take. With these
 17 were measured at 7 MB and 32,000 merges; at 2.6 MB and 100,000 it is 31, for fewer bytes have more pairs to each."""
 
+_HIGH = np.uint64(40)
 _RARE = 1 << 16  # counts are told apart up to this
 
 
@@ -49,7 +51,8 @@ class DiskSpill:
     def take(self, pretokens: PreTokens) -> None:
         """Append each pre-token to its partition's files."""
         self.taken += 1
-        partition = _partitions(pretokens.data, pretokens.offsets, PARTITIONS)
+        partition = np.empty(len(pretokens.counts), np.int64)
+        _partitions(pretokens.data, pretokens.offsets, PARTITIONS, partition)
         for number in range(PARTITIONS):
             some = _chosen(pretokens, partition == number)
             for name, array in (("data", some.data), ("sizes", np.diff(some.offsets)), ("counts", some.counts)):
@@ -107,13 +110,11 @@ def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
     return PreTokens(data=data, offsets=offsets, counts=np.asarray(pretokens.counts)[mask])
 
 
-@kernel
-def _partitions(data, offsets, count):  # type: ignore[no-untyped-def]
-    """Which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
-    found = np.empty(len(offsets) - 1, np.int64)
-    for i in range(len(found)):
-        code = np.uint64(14695981039346656037)
+@kernel(allocates=False)
+def _partitions(data: Any, offsets: Any, count: Any, partition: Any) -> None:
+    """Write which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
+    for i in range(partition.size):
+        code = FNV_OFFSET
         for at in range(offsets[i], offsets[i + 1]):
-            code = (code ^ np.uint64(data[at])) * np.uint64(1099511628211)
-        found[i] = (code >> np.uint64(40)) % np.uint64(count)
-    return found
+            code = (code ^ data[at]) * FNV_PRIME
+        partition[i] = (code >> _HIGH) % np.uint64(count)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filters.dedup.shingles import ALONE, LETTER, MARK, OTHER, character_table
+from pipeline.filters.kernels.code_points import ALONE, LETTER, MARK, OTHER, character_table
 
 Places = npt.NDArray[np.int64]
 

@@ -19,7 +19,8 @@ import pyarrow as pa
 from numba import uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import Texts, as_text_array, shingle_hashes, word_hashes
+from pipeline.filters.dedup.shingles import shingle_hashes, word_hashes
+from pipeline.filters.kernels.arrays import Texts, as_text_array
 from pipeline.filters.kernels.unicode import table_size
 from pipeline.kernels import kernel
 
@@ -95,6 +96,7 @@ class EvaluationIndex:
 
 @kernel
 def _slot(table: Any, key: Any) -> Any:
+    """Where a key is in the table, or the free slot for it; keys are hashes, and never 0."""
     mask = uint64(table.size - 1)
     slot = key & mask
     while table[slot] != 0 and table[slot] != key:
@@ -104,6 +106,7 @@ def _slot(table: Any, key: Any) -> Any:
 
 @kernel
 def _fill(keys: Any, table: Any, slots: Any) -> None:
+    """Put each key into an empty table; `slots` says of each slot which key's number it holds."""
     for i in range(keys.size):
         slot = _slot(table, keys[i])
         table[slot] = keys[i]

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.ascii import LINE_FEED
 from pipeline.filters.kernels.spans import Ranges, join
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens
 from pipeline.filters.kernels.unicode import mix
@@ -43,6 +44,7 @@ def filter_hashes(ngrams: int, bits: int) -> int:
 
 @inner
 def _in_filter(bits: Any, hashes: Any, value: Any) -> Any:
+    """Whether all bits of a value are set."""
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
     for _ in range(hashes):
@@ -55,6 +57,7 @@ def _in_filter(bits: Any, hashes: Any, value: Any) -> Any:
 
 @inner
 def _put(bits: Any, hashes: Any, value: Any) -> None:
+    """Set the bits of a value."""
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
     for _ in range(hashes):
@@ -95,8 +98,8 @@ def _dedup(
         total = seen = 0
         start = 0
         while start < size:
-            end = start + (data[begins[text] + start] == 0x0A)
-            while end < size and (whole or data[begins[text] + end] != 0x0A):
+            end = start + (data[begins[text] + start] == LINE_FEED)
+            while end < size and (whole or data[begins[text] + end] != LINE_FEED):
                 end += 1
             first = token
             while token < until and starts[token] < end:
@@ -149,7 +152,7 @@ def _run(texts: pa.Array, arguments: Any, bits: npt.NDArray[np.uint64], hashes: 
     data, begins, lasts = text_buffers(texts)
     tokens: Tokens = find_tokens(texts)
     counts = np.zeros(len(texts) + 1, np.int64)
-    room = len(texts) + (int(np.count_nonzero(data == 0x0A)) if bits.size else 0)
+    room = len(texts) + (int(np.count_nonzero(data == LINE_FEED)) if bits.size else 0)
     froms, tos = np.zeros(room, np.int64), np.zeros(room, np.int64)
     total = _dedup(
         data, begins, lasts, tokens.offsets, tokens.starts, tokens.hashes, *arguments, bits, hashes, counts, froms, tos

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import int64, uint64
 
-from pipeline.filters.dedup.shingles import fmix64
+from pipeline.filters.kernels.hashing import fmix64
 from pipeline.kernels import inner, kernel
 
 ColumnReader = Callable[[str], Iterable[pa.Array | pa.ChunkedArray]]
@@ -31,7 +31,7 @@ _STRIDE = 1 << 20  # documents looked at together where a whole array of tempora
 
 
 @inner(forceinline=True)
-def find(parents, i):  # type: ignore[no-untyped-def]
+def find(parents: Any, i: Any) -> Any:
     """The root of i; every other node on the way is hung one higher (path halving)."""
     while parents[i] != i:
         parents[i] = parents[parents[i]]
@@ -40,7 +40,7 @@ def find(parents, i):  # type: ignore[no-untyped-def]
 
 
 @inner(forceinline=True)
-def union(parents, i, j):  # type: ignore[no-untyped-def]
+def union(parents: Any, i: Any, j: Any) -> None:
     """Join the sets of i and j under the smaller root."""
     i, j = find(parents, i), find(parents, j)
     if i < j:
@@ -50,21 +50,25 @@ def union(parents, i, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def union_pairs(parents, first, second):  # type: ignore[no-untyped-def]
-    """Join first[k] and second[k] for every k; `parents` starts as 0, 1, 2, …"""
-    for k in range(first.size):
-        union(parents, first[k], second[k])
-
-
-@kernel
-def settle(parents):  # type: ignore[no-untyped-def]
+def settle(parents: Any) -> None:
     """Point every node at its root. A parent is never larger than its child, so one pass upwards does."""
     for i in range(parents.size):
         parents[i] = parents[parents[i]]
 
 
 @kernel
-def _join_equal_keys(keys, valid, alive, start, part, parts, slots, owners, used, parents):  # type: ignore[no-untyped-def]
+def _join_equal_keys(
+    keys: Any,
+    valid: Any,
+    alive: Any,
+    start: Any,
+    part: Any,
+    parts: Any,
+    slots: Any,
+    owners: Any,
+    used: Any,
+    parents: Any,
+) -> Any:
     """Join each document of a chunk with the first one that had its key; the slots used by now, -1 for a full table.
 
     keys (n, words): the chunk's keys; `start`: the index of its first document; only keys whose hash is in the given

@@ -10,63 +10,38 @@ The hash is BLAKE2b of the normalized UTF-8, 16 bytes: anyone's `hashlib` can co
 to collide with another one, so that nobody can have someone else's page dropped. A blank text has the hash of nothing.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from numba import uint32, uint64
 
-from pipeline.filters.dedup.shingles import (
-    LOWER_BITS,
-    SPACE,
-    Texts,
-    as_text_array,
-    character_table,
-    decode,
-    needs_nfc,
-    text_buffers,
-    to_nfc,
-)
-from pipeline.kernels import inner, kernel
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
+from pipeline.filters.kernels.code_points import LOWER_BITS, SPACE, character_table, decode, encode, needs_nfc
+from pipeline.kernels import kernel
+
+_BLANK = 0x20
 
 
-@inner(forceinline=True)
-def encode(code, out, k):  # type: ignore[no-untyped-def]
-    """Write a code point to out[k:] in UTF-8 and return its length."""
-    one, two, three = uint64(1), uint64(2), uint64(3)
-    six = uint32(0x3F)
-    if code < 0x80:
-        out[k] = code
-        return one
-    if code < 0x800:
-        out[k] = 0xC0 | code >> uint32(6)
-        out[k + one] = 0x80 | code & six
-        return two
-    if code < 0x10000:
-        out[k] = 0xE0 | code >> uint32(12)
-        out[k + one] = 0x80 | code >> uint32(6) & six
-        out[k + two] = 0x80 | code & six
-        return three
-    out[k] = 0xF0 | code >> uint32(18)
-    out[k + one] = 0x80 | code >> uint32(12) & six
-    out[k + two] = 0x80 | code >> uint32(6) & six
-    out[k + three] = 0x80 | code & six
-    return uint64(4)
+@lru_cache(1)
+def _tables() -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+    """`character_table`, and of the ASCII characters: what each becomes, and 1 for white space, else 0."""
+    table = character_table()
+    spaces = (table[:128] >> np.uint32(21)) & np.uint32(7) == SPACE
+    return table, np.where(spaces, _BLANK, table[:128] & np.uint32(0xFF)).astype(np.uint8), spaces.astype(np.uint64)
 
 
-@kernel
-def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[no-untyped-def]
-    """Write the normalized texts one after another to `out`, their bounds to `bounds`; True for each text that must be
-    put in NFC first (it is left empty). As in `hash_words`, nothing branches on an ASCII byte."""
-    lower = np.empty(128, np.uint8)
-    spaces = np.empty(128, np.uint64)
-    for code in range(128):
-        space = (table[code] >> uint32(21)) & uint32(7) == SPACE
-        lower[code] = 0x20 if space else table[code] & uint32(0xFF)
-        spaces[code] = space
-    flagged = np.zeros(starts.size, np.bool_)
+@kernel(allocates=False)
+def _normalize(
+    data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, out: Any, bounds: Any, flagged: Any
+) -> None:
+    """Write the normalized texts one after another to `out`, their bounds to `bounds`; `flagged`: what must be put in
+    NFC first, and is left empty. As in `hash_words`, nothing branches on an ASCII byte."""
+    table, lower, spaces = tables
     k, one = uint64(0), uint64(1)
     for row in range(starts.size):
         i, end = uint64(starts[row]), uint64(ends[row])
@@ -90,7 +65,7 @@ def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[
                 break
             last = entry >> uint32(24)
             if (entry >> uint32(21)) & uint32(7) == SPACE:
-                out[k] = 0x20
+                out[k] = _BLANK
                 k += one - after_space
                 after_space = one
             else:
@@ -101,7 +76,6 @@ def _normalize(data, starts, ends, is_nfc, table, out, bounds):  # type: ignore[
         elif k > begin:
             k -= after_space
         bounds[row + 1] = k
-    return flagged
 
 
 def content_hashes(texts: Texts) -> pa.FixedSizeBinaryArray:
@@ -120,8 +94,8 @@ def _digests(texts: pa.Array, *, is_nfc: bool) -> tuple[list[bytes], npt.NDArray
     data, starts, ends = text_buffers(texts)
     # A lower-case letter takes at most half as many bytes again as its capital (Ⱥ and ⱥ: 2 and 3).
     out = np.empty(int((ends - starts).sum()) * 3 // 2 + 4, np.uint8)
-    bounds = np.zeros(len(texts) + 1, np.int64)
-    flagged = _normalize(data, starts, ends, is_nfc, character_table(), out, bounds)
+    bounds, flagged = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.bool_)
+    _normalize(data, starts, ends, is_nfc, _tables(), out, bounds, flagged)
     return [blake2b(out[a:b].data, digest_size=16).digest() for a, b in pairwise(bounds.tolist())], np.flatnonzero(
         flagged
     )

@@ -11,13 +11,13 @@ ones, n**2 / 2**65 pairs are confused (0.03 for a billion).
 """
 
 from collections.abc import Callable, Iterable
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from numba import int64, uint8, uint64
 
-from pipeline.filters.dedup.shingles import fmix64
+from pipeline.filters.kernels.hashing import fmix64
 from pipeline.kernels import kernel
 
 Hashes = npt.NDArray[np.uint64]
@@ -65,7 +65,7 @@ class Marks:
 
 
 @kernel
-def _sketch(hashes, cells, mask):  # type: ignore[no-untyped-def]
+def _sketch(hashes: Any, cells: Any, mask: Any) -> None:
     """Count each hash in its cell of two bits, up to 2."""
     for h in hashes:
         if h == 0:
@@ -78,7 +78,19 @@ def _sketch(hashes, cells, mask):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count(hashes, cells, mask, part, parts, keys, counts, used, most, marking, marks):  # type: ignore[no-untyped-def]
+def _count(
+    hashes: Any,
+    cells: Any,
+    mask: Any,
+    part: Any,
+    parts: Any,
+    keys: Any,
+    counts: Any,
+    used: Any,
+    most: Any,
+    marking: Any,
+    marks: Any,
+) -> Any:
     """Count the hashes of a range; the slots used by now, -1 for a full table. `marking`: 0 marks nothing, 1 marks the
     occurrences beyond the first `most`, 2 counts nothing and marks all of those that occur more often."""
     limit = int64(keys.size * _FULL)

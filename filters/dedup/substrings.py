@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
-from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
 from pipeline.filters.kernels.spans import Ranges
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens, window_hashes
 from pipeline.kernels import kernel
@@ -30,6 +30,7 @@ from pipeline.kernels import kernel
 def _covered(
     marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, froms: Any, tos: Any
 ) -> Any:
+    """The ranges of bytes that the marked windows of `size` tokens cover; returns how many there are."""
     k = 0
     for text in range(offsets.size - 1):
         first, last = offsets[text], offsets[text + 1]

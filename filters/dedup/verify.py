@@ -17,14 +17,14 @@ that many mutually different documents share a key (a site's template) a copy ma
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from numba import int64, uint64
 
 from pipeline.filters.dedup.clusters import Roots, best_of
-from pipeline.filters.dedup.shingles import fmix64
+from pipeline.filters.kernels.hashing import fmix64
 from pipeline.kernels import kernel
 
 NEIGHBOURS = 64
@@ -60,7 +60,7 @@ class Choice:
 
 
 @kernel
-def jaccard_of_sorted(first, second):  # type: ignore[no-untyped-def]
+def jaccard_of_sorted(first: Any, second: Any) -> Any:
     """The Jaccard similarity of two sets, each sorted without repeats; 0 for two empty ones."""
     i = j = shared = 0
     while i < first.size and j < second.size:
@@ -113,7 +113,8 @@ def choose_verified(
 
 
 @kernel
-def _slot(table, heads, key):  # type: ignore[no-untyped-def]
+def _slot(table: Any, heads: Any, key: Any) -> Any:
+    """Where a key is in the table, or the free slot for it, whose head is negative."""
     slot = int64(((fmix64(key) >> uint64(32)) * uint64(table.size)) >> uint64(32))
     while heads[slot] >= 0 and table[slot] != key:
         slot = slot + 1 if slot + 1 < table.size else 0
@@ -121,7 +122,7 @@ def _slot(table, heads, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _near(table, heads, links, places, keys, found):  # type: ignore[no-untyped-def]
+def _near(table: Any, heads: Any, links: Any, places: Any, keys: Any, found: Any) -> Any:
     """The places of the centres that have one of the keys, ascending and each once, in `found`; their number."""
     n = 0
     for key in keys:
@@ -140,7 +141,7 @@ def _near(table, heads, links, places, keys, found):  # type: ignore[no-untyped-
 
 
 @kernel
-def _remember(table, heads, links, places, keys, place, entries):  # type: ignore[no-untyped-def]
+def _remember(table: Any, heads: Any, links: Any, places: Any, keys: Any, place: Any, entries: Any) -> Any:
     """Put a centre under its keys, of each only the first `NEIGHBOURS`; the entries by now."""
     for key in keys:
         slot = _slot(table, heads, key)

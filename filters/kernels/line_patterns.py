@@ -1,9 +1,26 @@
-"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`."""
+"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`; and phrases counted in texts."""
 
 from typing import Any
 
 import numpy as np
 
+from pipeline.filters.kernels.ascii import (
+    CLOSE_SQUARE,
+    COMMA,
+    CONTINUATION,
+    CONTINUES,
+    FULL_STOP,
+    LINE_FEED,
+    OPEN_SQUARE,
+    RETURN,
+    SMALL_B,
+    SMALL_K,
+    SMALL_M,
+    UNDERSCORE,
+    WIDE,
+    is_digit,
+    lower,
+)
 from pipeline.filters.kernels.unicode import (
     BREAK,
     DIGIT,
@@ -15,7 +32,7 @@ from pipeline.filters.kernels.unicode import (
     UPPERCASE,
     decode,
 )
-from pipeline.kernels import inner
+from pipeline.kernels import inner, kernel
 
 
 @inner
@@ -27,14 +44,14 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
     i = start
     while i < end:
         code, size = np.int64(data[i]), 1
-        if code >= 0x80:
+        if code >= WIDE:
             code, size = decode(data, i, end)
         cls = classes[code]
         kind = cls & KIND
         if kind == SPACE:
             if cls & BREAK:
                 after = i + size
-                if code == 0x0D and after < end and data[after] == 0x0A:
+                if code == RETURN and after < end and data[after] == LINE_FEED:
                     after += 1
                 return i, after, total, worth, longest, upper, digits, length, first, last, bracket
             run = 0
@@ -47,7 +64,7 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
             run += 1
             longest = max(longest, run)
             last = i + size
-            bracket |= code == 0x5B
+            bracket |= code == OPEN_SQUARE
             upper += (cls & UPPERCASE) != 0
             digits += (cls & DIGIT) != 0
         length += 1
@@ -59,10 +76,10 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
 def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
     """Whether the text ends with one of these characters and not with an ellipsis."""
     i = end - 1
-    while i > start and (data[i] & 0xC0) == 0x80:
+    while i > start and (data[i] & CONTINUATION) == CONTINUES:
         i -= 1
     code = decode(data, i, end)[0]
-    if code == 0x2E and end - start >= 3 and data[end - 2] == 0x2E and data[end - 3] == 0x2E:
+    if code == FULL_STOP and end - start >= 3 and data[end - 2] == FULL_STOP and data[end - 3] == FULL_STOP:
         return False
     for mark in marks:  # noqa: SIM110 (compiled)
         if mark == code:
@@ -71,17 +88,12 @@ def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
 
 
 @inner
-def _lower(byte: Any) -> Any:
-    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
-
-
-@inner
 def _is_at(data: Any, place: Any, end: Any, pattern: Any, low: Any, high: Any) -> Any:
     """Whether `pattern[low:high]`, in lower case, stands at `place`."""
     if place + high - low > end:
         return False
     for k in range(high - low):  # noqa: SIM110 (compiled)
-        if _lower(data[place + k]) != pattern[low + k]:
+        if lower(data[place + k]) != pattern[low + k]:
             return False
     return True
 
@@ -91,7 +103,7 @@ def holds(data: Any, start: Any, end: Any, phrases: Any) -> Any:
     """Whether one of the phrases is anywhere in the text."""
     pattern, bounds = phrases
     for i in range(start, end if bounds.shape[0] > 1 else start):
-        byte = _lower(data[i])
+        byte = lower(data[i])
         for k in range(bounds.shape[0] - 1):
             if pattern[bounds[k]] == byte and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
                 return True
@@ -107,6 +119,7 @@ _READ_MORE = np.frombuffer(b"read more...", np.uint8)
 
 @inner
 def _equals(data: Any, place: Any, end: Any, pattern: Any) -> Any:
+    """Whether the pattern stands at `place`, case and all."""
     if place + pattern.shape[0] > end:
         return False
     for k in range(pattern.shape[0]):  # noqa: SIM110 (compiled)
@@ -121,11 +134,11 @@ def without_citations(data: Any, start: Any, end: Any) -> Any:
     i, out = start, start
     while i < end:
         skip = 0
-        if data[i] == 0x5B:
+        if data[i] == OPEN_SQUARE:
             k = i + 1
-            while k < end and 0x30 <= data[k] <= 0x39:
+            while k < end and is_digit(data[k]):
                 k += 1
-            if k < end and data[k] == 0x5D:
+            if k < end and data[k] == CLOSE_SQUARE:
                 skip = k + 1 - i
             elif _equals(data, i, end, _EDIT):
                 skip = _EDIT.shape[0]
@@ -144,7 +157,7 @@ def without_citations(data: Any, start: Any, end: Any) -> Any:
 def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
     """Bytes of the white space character that ends at `place`; 0 where another one does."""
     i = place - 1
-    while i > start and (data[i] & 0xC0) == 0x80:
+    while i > start and (data[i] & CONTINUATION) == CONTINUES:
         i -= 1
     if i >= start and classes[decode(data, i, place)[0]] & KIND == SPACE:
         return place - i
@@ -185,9 +198,9 @@ def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
     """The place of the first letter, digit or underscore from `i` on; `end` without one."""
     while i < end:
         code, size = np.int64(data[i]), 1
-        if code >= 0x80:
+        if code >= WIDE:
             code, size = decode(data, i, end)
-        if classes[code] & KIND in (LETTER, NUMBER, IDEOGRAPH) or code == 0x5F:
+        if classes[code] & KIND in (LETTER, NUMBER, IDEOGRAPH) or code == UNDERSCORE:
             break
         i += size
     return i
@@ -197,16 +210,16 @@ def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
 def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> Any:
     r"""Whether the line is a number, perhaps with K, M or B, and one of the counted things: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
     i = _after_signs(data, start, end, classes)
-    if i >= end or not 0x30 <= data[i] <= 0x39:
+    if i >= end or not is_digit(data[i]):
         return False
-    while i < end and (0x30 <= data[i] <= 0x39 or data[i] in (0x2C, 0x2E)):
+    while i < end and (is_digit(data[i]) or data[i] in (COMMA, FULL_STOP)):
         i += 1
-    if i < end and _lower(data[i]) in (0x6B, 0x6D, 0x62):
+    if i < end and lower(data[i]) in (SMALL_K, SMALL_M, SMALL_B):
         i += 1
     spaces = i
     while i < end:
         code, size = np.int64(data[i]), 1
-        if code >= 0x80:
+        if code >= WIDE:
             code, size = decode(data, i, end)
         if classes[code] & KIND != SPACE:
             break
@@ -219,3 +232,26 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
         if found and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
             return True
     return False
+
+
+@kernel(allocates=False)
+def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, free: Any, counts: Any) -> None:
+    """Add to `counts` how often phrases in lower case occur in each document; occurrences of one do not overlap.
+
+    `begins` says of each byte whether a phrase begins with it; `free` has room for a number a phrase.
+    """
+    pattern, bounds = phrases
+    for document in range(starts.shape[0]):
+        end = ends[document]
+        for k in range(free.shape[0]):
+            free[k] = starts[document]  # where the phrase may stand next
+        i = starts[document]
+        while i < end:
+            if not begins[data[i]]:
+                i += 1
+                continue
+            for k in range(free.shape[0]):
+                if i >= free[k] and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
+                    counts[document] += 1
+                    free[k] = i + bounds[k + 1] - bounds[k]
+            i += 1

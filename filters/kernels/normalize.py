@@ -18,8 +18,9 @@ import pyarrow as pa
 from numba import uint8, uint32, uint64
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.dedup.exact import encode
-from pipeline.filters.dedup.shingles import LOWER_BITS, Texts, as_text_array, character_table, decode, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.ascii import LINE_FEED, ZERO
+from pipeline.filters.kernels.code_points import LOWER_BITS, character_table, decode, encode
 from pipeline.filters.kernels.unicode import (
     BREAK,
     DIGIT,
@@ -33,6 +34,8 @@ from pipeline.filters.kernels.unicode import (
 )
 from pipeline.filters.options import Normalization
 from pipeline.kernels import kernel
+
+_BLANK = 0x20
 
 NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 
@@ -86,18 +89,18 @@ def _normalize(
                 content = kind != SPACE and code != 0
             if not content:
                 if keep_lines and entry & BREAK:
-                    waiting = uint8(0x0A)
+                    waiting = uint8(LINE_FEED)
                 elif waiting == 0:
-                    waiting = uint8(0x20)
+                    waiting = uint8(_BLANK)
                 extends = False
                 continue
             if words:
                 if waiting == 0 and (kind == IDEOGRAPH or (alone and kind != EXTEND)):
-                    waiting = uint8(0x20)
+                    waiting = uint8(_BLANK)
                 alone = kind == IDEOGRAPH or (kind == EXTEND and alone)
                 extends = True
                 if entry & DIGIT:
-                    code = uint32(0x30)
+                    code = uint32(ZERO)
             if waiting != 0 and k > first:
                 out[k] = waiting
                 k += one

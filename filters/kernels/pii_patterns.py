@@ -13,19 +13,50 @@ What counts, and what only looks like it:
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from pipeline.filters.kernels.arrays import Strings, packed
+from pipeline.filters.kernels.ascii import (
+    AMPERSAND,
+    APOSTROPHE,
+    AT,
+    CARET,
+    CLOSE_BRACKET,
+    COLON,
+    COMMA,
+    DOLLAR,
+    EQUALS,
+    EXCLAMATION,
+    FULL_STOP,
+    HASH,
+    HYPHEN,
+    LINE_FEED,
+    ONE,
+    OPEN_BRACKET,
+    PERCENT,
+    PLUS,
+    RETURN,
+    SLASH,
+    SPACE,
+    STAR,
+    THREE,
+    TILDE,
+    TWO,
+    UNDERSCORE,
+    WIDE,
+    ZERO,
+    is_alphanumeric,
+    is_digit,
+    is_hexadecimal,
+    is_letter,
+    lower,
+)
 from pipeline.kernels import inner, kernel
 
 KINDS = ("email", "phone", "ip")
 EMAIL, PHONE, IP = range(3)
 
 
-def _words(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    words = [word.encode() for word in text.split()]
-    bounds = np.concatenate([[0], np.cumsum([len(word) for word in words])]).astype(np.int64)
-    return np.frombuffer(b"".join(words), np.uint8), bounds
+def _words(text: str) -> Strings:
+    return packed([word.encode() for word in text.split()])
 
 
 BEFORE_PHONE = _words(
@@ -36,52 +67,36 @@ BEFORE_NUMBER = _words(
     "v ver version versions release build firmware driver kernel section sections chapter paragraph table figure fig rule "
     "clause article oid isbn issn doi isbn-10 isbn-13"
 )
+_LATIN_1, _POUND, _YEN, _NO_BREAK = 0xC2, 0xA3, 0xA5, 0xA0  # UTF-8: a first byte, and what may follow it
+_LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST_USER = 64, 255, 80  # bytes; the first two are RFC 5321's
+_EURO_1, _EURO_2 = 0xE2, 0x82  # the euro and its neighbours begin so
 FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html php")
 
-_AT, _DOT, _COLON, _HYPHEN, _PLUS, _OPEN, _CLOSE, _SLASH, _SPACE = 0x40, 0x2E, 0x3A, 0x2D, 0x2B, 0x28, 0x29, 0x2F, 0x20
-_HASH, _EQUALS, _UNDERSCORE, _PERCENT, _DOLLAR, _COMMA, _AND = 0x23, 0x3D, 0x5F, 0x25, 0x24, 0x2C, 0x26
 
+@kernel(allocates=False)
+def find(
+    data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, groups: Any, rows: Any
+) -> Any:
+    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not.
 
-@inner
-def _digit(byte: Any) -> Any:
-    return 0x30 <= byte <= 0x39
-
-
-@inner
-def _letter(byte: Any) -> Any:
-    return 0x61 <= (byte | 0x20) <= 0x7A
-
-
-@inner
-def _alnum(byte: Any) -> Any:
-    return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x7A
-
-
-@inner
-def _hex(byte: Any) -> Any:
-    return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66
-
-
-@kernel
-def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, rows: Any) -> Any:
-    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not."""
+    `groups` is room for the groups of digits of a phone number: start, end, separator before.
+    """
     count = 0
-    groups = np.empty((10, 3), np.int64)  # start, end, separator before
     for document in range(starts.shape[0]):
         begin, end = starts[document], ends[document]
         i, free = begin, begin  # nothing before `free` may be used again
         while i < end:
             byte = data[i]
             kind, first, last = -1, i, i
-            if byte == _AT:
+            if byte == AT:
                 first, last = _email(data, free, i, end, files)
                 kind = EMAIL if last > first else -1
-            elif byte == _COLON and i + 1 < end:
+            elif byte == COLON and i + 1 < end:
                 first, last = _ipv6(data, free, i, end, public)
                 kind = IP if last > first else -1
-            elif _digit(byte) or (byte in (_PLUS, _OPEN) and i + 1 < end and _digit(data[i + 1])):
-                before = data[i - 1] if i > begin else _SPACE
-                if not (_alnum(before) or (before >= 0x80 and byte == _OPEN)):
+            elif is_digit(byte) or (byte in (PLUS, OPEN_BRACKET) and i + 1 < end and is_digit(data[i + 1])):
+                before = data[i - 1] if i > begin else SPACE
+                if not (is_alphanumeric(before) or (before >= WIDE and byte == OPEN_BRACKET)):
                     last = _ipv4(data, begin, i, end, numbers, public)
                     kind = IP
                     if last == i:
@@ -89,8 +104,8 @@ def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: A
                         kind = PHONE
                     if last == i:
                         kind = -1
-                if kind < 0 and _digit(byte):  # the rest of these digits begins nothing
-                    while i + 1 < end and _digit(data[i + 1]):
+                if kind < 0 and is_digit(byte):  # the rest of these digits begins nothing
+                    while i + 1 < end and is_digit(data[i + 1]):
                         i += 1
             if kind >= 0:
                 if count < rows.shape[0]:
@@ -106,40 +121,64 @@ def find(data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: A
 def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
     """The address around the "@" at `at`; an empty range where there is none."""
     first = at
-    while first > begin and at - first < 64 and (_alnum(data[first - 1]) or data[first - 1] in (
-        _DOT, _UNDERSCORE, _PERCENT, _PLUS, _HYPHEN, 0x27, _AND, 0x21, _HASH, 0x2A, 0x7E, _EQUALS)):  # fmt: skip
+    while (
+        first > begin
+        and at - first < _LONGEST_LOCAL
+        and (
+            is_alphanumeric(data[first - 1])
+            or data[first - 1]
+            in (
+                FULL_STOP,
+                UNDERSCORE,
+                PERCENT,
+                PLUS,
+                HYPHEN,
+                APOSTROPHE,
+                AMPERSAND,
+                EXCLAMATION,
+                HASH,
+                STAR,
+                TILDE,
+                EQUALS,
+            )
+        )
+    ):
         first -= 1
-    while first < at and not (_alnum(data[first]) or data[first] == _UNDERSCORE):
+    while first < at and not (is_alphanumeric(data[first]) or data[first] == UNDERSCORE):
         first += 1
-    if first == at or data[at - 1] == _DOT:
+    if first == at or data[at - 1] == FULL_STOP:
         return at, at
     i, labels, label, last = at + 1, 0, at + 1, at
-    while i <= end and i - at < 255:
-        if i < end and (_alnum(data[i]) or (data[i] == _HYPHEN and i > label)):
+
+    # The domain, label by label; `last` is behind the last one that may end it: two letters or more at its ends.
+    while i <= end and i - at < _LONGEST_DOMAIN:
+        if i < end and (is_alphanumeric(data[i]) or (data[i] == HYPHEN and i > label)):
             i += 1
             continue
         size = i - label
-        while size > 0 and data[label + size - 1] == _HYPHEN:
+        while size > 0 and data[label + size - 1] == HYPHEN:
             size -= 1
         if size == 0:
             break
         labels += 1
-        if labels > 1 and size > 1 and _letter(data[label]) and _letter(data[label + size - 1]):
+        if labels > 1 and size > 1 and is_letter(data[label]) and is_letter(data[label + size - 1]):
             last = label + size
             top = label
-        if i >= end or data[i] != _DOT or size < i - label:
+        if i >= end or data[i] != FULL_STOP or size < i - label:
             break
         i += 1
         label = i
+
+    # What only looks like an address: image@2x.png, git@host:path, scheme://name:word@host.
     if last == at or _is_word(data, top, last, files):
         return at, at
-    if last + 1 < end and data[last] == _COLON and (_letter(data[last + 1]) or data[last + 1] in (_SLASH, 0x7E)):
-        return at, at  # git@host:path
+    if last + 1 < end and data[last] == COLON and (is_letter(data[last + 1]) or data[last + 1] in (SLASH, TILDE)):
+        return at, at
     k = first
-    while k > begin and data[k - 1] > _SPACE and first - k < 80:
+    while k > begin and data[k - 1] > SPACE and first - k < _LONGEST_USER:
         k -= 1
-        if data[k] == _SLASH and data[k + 1] == _SLASH and k > begin and data[k - 1] == _COLON:
-            return at, at  # scheme://name:word@host
+        if data[k] == SLASH and data[k + 1] == SLASH and k > begin and data[k - 1] == COLON:
+            return at, at
     return first, last
 
 
@@ -151,16 +190,11 @@ def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
         size = bounds[w + 1] - bounds[w]
         if size == end - start:
             k = 0
-            while k < size and _lower(data[start + k]) == pattern[bounds[w] + k]:
+            while k < size and lower(data[start + k]) == pattern[bounds[w] + k]:
                 k += 1
             if k == size:
                 return True
     return False
-
-
-@inner
-def _lower(byte: Any) -> Any:
-    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
 
 
 @inner
@@ -169,12 +203,14 @@ def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> An
     _, bounds = words
     i = place
     for _ in range(most):
-        while i > begin and data[i - 1] < 0x80 and not _letter(data[i - 1]) and data[i - 1] not in (0x0A, 0x0D):
-            if _digit(data[i - 1]) and i < place and bounds.shape[0] > 25 and place - i > 24:
+        while (
+            i > begin and data[i - 1] < WIDE and not is_letter(data[i - 1]) and data[i - 1] not in (LINE_FEED, RETURN)
+        ):
+            if is_digit(data[i - 1]) and i < place and bounds.shape[0] > 25 and place - i > 24:
                 return False
             i -= 1
         last = i
-        while i > begin and (_letter(data[i - 1]) or data[i - 1] >= 0x80 or (data[i - 1] == _HYPHEN and i < last)):
+        while i > begin and (is_letter(data[i - 1]) or data[i - 1] >= WIDE or (data[i - 1] == HYPHEN and i < last)):
             i -= 1
         if last == i:
             return False
@@ -186,17 +222,17 @@ def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> An
 @inner
 def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any) -> Any:
     """The end of an IPv4 address at `start`; `start` where there is none."""
-    if start > begin and data[start - 1] in (_DOT, _HYPHEN, _UNDERSCORE):
+    if start > begin and data[start - 1] in (FULL_STOP, HYPHEN, UNDERSCORE):
         return start
     i, highest, lowest = start, 0, 256
     a, b, c = 0, 0, 0
     for part in range(4):
         value, size = 0, 0
-        while i < end and _digit(data[i]) and size < 4:
-            value = 10 * value + data[i] - 0x30
+        while i < end and is_digit(data[i]) and size < 4:
+            value = 10 * value + data[i] - ZERO
             size += 1
             i += 1
-        if size == 0 or size > 3 or value > 255 or (size > 1 and data[i - size] == 0x30):
+        if size == 0 or size > 3 or value > 255 or (size > 1 and data[i - size] == ZERO):
             return start
         highest, lowest = max(highest, value), min(lowest, value)
         if part == 0:
@@ -206,17 +242,19 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
         elif part == 2:
             c = value
         if part < 3:
-            if i >= end or data[i] != _DOT:
+            if i >= end or data[i] != FULL_STOP:
                 return start
             i += 1
-    if i < end and (_alnum(data[i]) or data[i] == _UNDERSCORE or data[i] >= 0x80):
+
+    # What follows, or stands before, makes it a version, a section or a longer number.
+    if i < end and (is_alphanumeric(data[i]) or data[i] == UNDERSCORE or data[i] >= WIDE):
         return start
-    if i + 1 < end and data[i] in (_DOT, _HYPHEN, _COMMA) and _digit(data[i + 1]):
+    if i + 1 < end and data[i] in (FULL_STOP, HYPHEN, COMMA) and is_digit(data[i + 1]):
         return start
     k = start
-    while k > begin and data[k - 1] == _SPACE:
+    while k > begin and data[k - 1] == SPACE:
         k -= 1
-    if highest < 20 and (lowest < highest < 10 or k == begin or data[k - 1] == 0x0A):
+    if highest < 20 and (lowest < highest < 10 or k == begin or data[k - 1] == LINE_FEED):
         return start  # 1.2.3.4, anywhere, and 12.1.3.4 at the start of a line are numbers of sections
     if _said_before(data, begin, start, numbers, 1):
         return start
@@ -246,34 +284,36 @@ def _is_public(a: Any, b: Any, c: Any) -> Any:
 def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
     """The IPv6 address around its first colon; an empty range where there is none."""
     first = colon
-    while first > begin and _hex(data[first - 1]):
+    while first > begin and is_hexadecimal(data[first - 1]):
         first -= 1
-    if first > begin and (_alnum(data[first - 1]) or data[first - 1] in (_COLON, _DOT, _HYPHEN, _UNDERSCORE)):
+    if first > begin and (
+        is_alphanumeric(data[first - 1]) or data[first - 1] in (COLON, FULL_STOP, HYPHEN, UNDERSCORE)
+    ):
         return colon, colon
     i, groups, longest, gaps, has_digit = first, 0, 0, 0, False
     while i < end:
         size = 0
-        while i < end and _hex(data[i]):
-            has_digit |= _digit(data[i])
+        while i < end and is_hexadecimal(data[i]):
+            has_digit |= is_digit(data[i])
             size += 1
             i += 1
         if size > 4:
             return colon, colon
         groups += size > 0
         longest = max(longest, size)
-        if i + 1 < end and data[i] == _COLON and data[i + 1] == _COLON:
+        if i + 1 < end and data[i] == COLON and data[i + 1] == COLON:
             gaps += 1
             i += 2
-        elif i + 1 < end and data[i] == _COLON and _hex(data[i + 1]) and size > 0:
+        elif i + 1 < end and data[i] == COLON and is_hexadecimal(data[i + 1]) and size > 0:
             i += 1
         else:
             break
-    if i < end and (_alnum(data[i]) or data[i] in (_UNDERSCORE, _COLON) or data[i] >= 0x80):
+    if i < end and (is_alphanumeric(data[i]) or data[i] in (UNDERSCORE, COLON) or data[i] >= WIDE):
         return colon, colon
     whole = (groups == 8 and gaps == 0) or (gaps == 1 and 1 < groups < 8)
     if not whole or not has_digit or longest < 3:
         return colon, colon
-    if public and data[first] not in (0x32, 0x33):  # 2000::/3 is what the public net uses
+    if public and data[first] not in (TWO, THREE):  # 2000::/3 is what the public net uses
         return colon, colon
     return first, i
 
@@ -281,27 +321,30 @@ def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
 @inner
 def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: Any, groups: Any) -> Any:
     """The end of a phone number at `start`; `start` where there is none."""
+    # What stands before a price, an identifier or a fraction stands before no phone number.
     if start > begin:
         before = data[start - 1]
-        if before in (_SLASH, _EQUALS, _UNDERSCORE, _HYPHEN, _HASH, _DOLLAR, _COMMA, _AND, _PERCENT, _PLUS, _AT, 0x5E):
+        if before in (SLASH, EQUALS, UNDERSCORE, HYPHEN, HASH, DOLLAR, COMMA, AMPERSAND, PERCENT, PLUS, AT, CARET):
             return start
-        if before in (_DOT, _COLON) and start - 1 > begin and _digit(data[start - 2]):
+        if before in (FULL_STOP, COLON) and start - 1 > begin and is_digit(data[start - 2]):
             return start
-        if start - 2 >= begin and data[start - 2] == 0xC2 and before in (0xA3, 0xA5):  # pound, yen
+        if start - 2 >= begin and data[start - 2] == _LATIN_1 and before in (_POUND, _YEN):
             return start
-        if start - 3 >= begin and data[start - 3] == 0xE2 and data[start - 2] == 0x82:  # euro and its neighbours
+        if start - 3 >= begin and data[start - 3] == _EURO_1 and data[start - 2] == _EURO_2:
             return start
-        if before == _SPACE and start - 2 >= begin and data[start - 2] in (_DOLLAR, _HASH):
+        if before == SPACE and start - 2 >= begin and data[start - 2] in (DOLLAR, HASH):
             return start
-    plus = data[start] == _PLUS
+
+    # Groups of digits, with one separator, a bracket or both between two.
+    plus = data[start] == PLUS
     i = start + plus
     count, separator, open_bracket = 0, 0, -1
     while i < end and count < groups.shape[0]:
-        if data[i] == _OPEN and open_bracket < 0:
+        if data[i] == OPEN_BRACKET and open_bracket < 0:
             open_bracket = count
             i += 1
         size = 0
-        while i + size < end and _digit(data[i + size]):
+        while i + size < end and is_digit(data[i + size]):
             size += 1
         if size == 0:
             break
@@ -309,41 +352,43 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
         count += 1
         i += size
         closed = False
-        if i < end and data[i] == _CLOSE and open_bracket == count - 1:
+        if i < end and data[i] == CLOSE_BRACKET and open_bracket == count - 1:
             i += 1
             closed = True
         separator = 0
-        if i + 1 < end and data[i] in (_SPACE, _DOT, _HYPHEN, _SLASH):
+        if i + 1 < end and data[i] in (SPACE, FULL_STOP, HYPHEN, SLASH):
             separator = data[i]
             i += 1
-        elif i + 2 < end and data[i] == 0xC2 and data[i + 1] == 0xA0:  # no-break space
-            separator = _SPACE
+        elif i + 2 < end and data[i] == _LATIN_1 and data[i + 1] == _NO_BREAK:
+            separator = SPACE
             i += 2
-        elif i < end and (data[i] == _OPEN or closed):
-            separator = _SPACE
+        elif i < end and (data[i] == OPEN_BRACKET or closed):
+            separator = SPACE
         else:
             break
     if count == 0 or _said_before(data, begin, start, numbers, 1):
         return start
+
+    # The longest run of groups from the first on that is a number of some country, or of any where a word says so.
     said = _said_before(data, begin, start, phones, 2)
     best = start
     digits = 0
     first = groups[0, 1] - groups[0, 0]
-    zero = data[groups[0, 0]] == 0x30
-    double = zero and first >= 2 and data[groups[0, 0] + 1] == 0x30
+    zero = data[groups[0, 0]] == ZERO
+    double = zero and first >= 2 and data[groups[0, 0] + 1] == ZERO
     dashes = False
     for k in range(count):
         size = groups[k, 1] - groups[k, 0]
         digits += size
         stop = groups[k, 1]
-        dashes |= k > 0 and groups[k, 2] in (_HYPHEN, _DOT, _SLASH)
-        if k + 1 < count and groups[k + 1, 2] != _SPACE:
+        dashes |= k > 0 and groups[k, 2] in (HYPHEN, FULL_STOP, SLASH)
+        if k + 1 < count and groups[k + 1, 2] != SPACE:
             continue  # a hyphen or full stop goes on
-        if stop < end and (_letter(data[stop]) or data[stop] in (_PERCENT, _UNDERSCORE, _DOLLAR, _EQUALS)):
+        if stop < end and (is_letter(data[stop]) or data[stop] in (PERCENT, UNDERSCORE, DOLLAR, EQUALS)):
             continue
-        if stop + 1 < end and data[stop] in (_COMMA, _COLON, _DOT, _HYPHEN, _SLASH) and _digit(data[stop + 1]):
+        if stop + 1 < end and data[stop] in (COMMA, COLON, FULL_STOP, HYPHEN, SLASH) and is_digit(data[stop + 1]):
             continue
-        if stop + 2 < end and data[stop] == 0xE2 and data[stop + 1] == 0x82:
+        if stop + 2 < end and data[stop] == _EURO_1 and data[stop + 1] == _EURO_2:
             continue
         if plus:
             fits = 8 <= digits <= 15 and not zero
@@ -366,13 +411,13 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
 def _north_american(data: Any, groups: Any, k: Any) -> Any:
     """Whether groups 0 … k are 3-3-4 digits, perhaps after a 1; area codes begin with 2 to 9."""
     j = k - 2
-    if j not in (0, 1) or (j == 1 and (groups[0, 1] - groups[0, 0] != 1 or data[groups[0, 0]] != 0x31)):
+    if j not in (0, 1) or (j == 1 and (groups[0, 1] - groups[0, 0] != 1 or data[groups[0, 0]] != ONE)):
         return False
     if groups[j, 1] - groups[j, 0] != 3 or groups[j + 1, 1] - groups[j + 1, 0] != 3 or groups[k, 1] - groups[k, 0] != 4:
         return False
-    if groups[k, 2] == _SPACE and groups[j + 1, 2] not in (_SPACE,):
+    if groups[k, 2] == SPACE and groups[j + 1, 2] not in (SPACE,):
         return False
-    return data[groups[j, 0]] >= 0x32
+    return data[groups[j, 0]] >= TWO
 
 
 @inner
@@ -380,6 +425,32 @@ def _even(groups: Any, k: Any) -> Any:
     """Whether groups 0 … k are as national numbers write them: two to eight digits each, not a date nor a time."""
     for j in range(k + 1):
         size = groups[j, 1] - groups[j, 0]
-        if size < 2 or size > 8 or (groups[j, 2] == _DOT and groups[0, 1] - groups[0, 0] != 2):
+        if size < 2 or size > 8 or (groups[j, 2] == FULL_STOP and groups[0, 1] - groups[0, 0] != 2):
             return False
     return True
+
+
+@kernel(allocates=False)
+def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
+    """Write the documents to `buffer`, for each span the piece of its kind, `pieces[bounds[kind]:bounds[kind + 1]]`.
+
+    `spans`: document, kind, start and end of each, in order.
+    """
+    at, span = 0, 0
+    documents, kinds, firsts, lasts = spans
+    for document in range(starts.shape[0]):
+        i = starts[document]
+        while span < documents.shape[0] and documents[span] == document:
+            while i < firsts[span]:
+                buffer[at] = data[i]
+                at += 1
+                i += 1
+            for k in range(bounds[kinds[span]], bounds[kinds[span] + 1]):
+                buffer[at] = pieces[k]
+                at += 1
+            i = lasts[span]
+            span += 1
+        while i < ends[document]:
+            buffer[at] = data[i]
+            at += 1
+            i += 1

@@ -139,7 +139,7 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
             for k in range(distinct):
                 if counts[k] > times:
                     at, times = positions[first[k]], counts[k]
-            top[document, g - _TOP_FIRST] = times * (_span(ends, at, g) + g - 1) if n >= g else 0
+            top[document, g - _TOP_FIRST] = times * (span(ends, at, g) + g - 1) if n >= g else 0
         if g >= _DUPLICATE_FIRST:
             # first[] has served: from here it says whether the walk has read this n-gram.
             for k in range(distinct):
@@ -148,7 +148,7 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
             for j in range(m):
                 if positions[j] >= free:
                     if first[ids[j]]:
-                        characters += _span(ends, positions[j], g)
+                        characters += span(ends, positions[j], g)
                         free = positions[j] + g
                     else:
                         first[ids[j]] = 1
@@ -156,5 +156,6 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
 
 
 @inner
-def _span(ends: Any, start: Any, n: Any) -> Any:
+def span(ends: Any, start: Any, n: Any) -> Any:
+    """Characters of n tokens from `start` on, whose last characters are at `ends`."""
     return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)

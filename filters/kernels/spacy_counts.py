@@ -11,6 +11,8 @@ from pipeline.filters.kernels.spacy_tokens import divide, lookup_tables
 from pipeline.filters.kernels.unicode import HASH_SEED, add_hash, decode, mix
 from pipeline.kernels import inner, kernel
 
+_LINE_FEED, _SPACE = 0x0A, 0x20
+
 _Counts = npt.NDArray[np.int64]
 
 
@@ -79,14 +81,14 @@ def _tokens(
     while i < characters:
         gap = i
         while i < characters and classes[codes[i]] & SPACE:
-            if codes[i] == 0x0A:
+            if codes[i] == _LINE_FEED:
                 sentences += begun
                 begun, seen = False, False
                 gap = i + 1
             i += 1
         if i == characters:
             break
-        if begun and seen and (i - gap > 1 or codes[gap] != 0x20):  # more than a space is a token for the sentencizer
+        if begun and seen and (i - gap > 1 or codes[gap] != _SPACE):  # more than a space is a token for the sentencizer
             sentences += 1
             seen = False
         start = i

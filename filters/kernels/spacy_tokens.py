@@ -16,6 +16,32 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from pipeline.filters.kernels.ascii import (
+    APOSTROPHE,
+    AT,
+    CAPITAL_A,
+    CAPITAL_C,
+    CAPITAL_S,
+    CAPITAL_U,
+    CARET,
+    COLON,
+    COMMA,
+    DOLLAR,
+    EQUALS,
+    FULL_STOP,
+    GREATER,
+    HASH,
+    HYPHEN,
+    LESS,
+    PLUS,
+    QUESTION,
+    SLASH,
+    SMALL_S,
+    STAR,
+    TILDE,
+    UNDERSCORE,
+    is_digit,
+)
 from pipeline.filters.kernels.spacy_characters import (
     ALPHA,
     CURRENCY,
@@ -41,6 +67,8 @@ LIBRARIES = ("regex",)  # its tables decide the tokens
 _LONGEST_UNIT = 6
 _LONGEST_SPECIAL = 12
 _SEEN, _TAKEN = 16, 32
+_QUOTE_MARK, _ELLIPSIS, _EN_DASH, _EM_DASH, _DEGREE = 0x2019, 0x2026, 0x2013, 0x2014, 0xB0
+_TEMPERATURES = (0x46, 0x66, 0x43, 0x63, 0x4B, 0x6B)  # F f C c K k, behind a degree sign
 
 
 class Tables(NamedTuple):
@@ -50,7 +78,7 @@ class Tables(NamedTuple):
     keys: npt.NDArray[np.uint64]  # of special cases
     divided: npt.NDArray[np.int64]  # … the tokens it is
     unjoined: npt.NDArray[np.int64]  # … and the tokens that it would be otherwise; 0 where that is one
-    units: npt.NDArray[np.uint64]  # sorted hashes
+    units: npt.NDArray[np.uint64]  # hashes, in an open-addressing table as the keys
     stops: npt.NDArray[np.uint64]  # hashes
 
 
@@ -60,7 +88,9 @@ def lookup_tables() -> Tables:
     cases = special_cases()
     keys = np.zeros(table_size.py_func(len(cases)), np.uint64)
     divided, unjoined = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
-    units = np.sort(np.array([_hashed(unit) for unit in UNITS.split()], np.uint64))
+    units = np.zeros(table_size.py_func(len(UNITS.split())), np.uint64)
+    hashes = np.array([_hashed(unit) for unit in UNITS.split()], np.uint64)
+    _insert(units, hashes, np.empty(len(hashes), np.int64))
     stops = np.array([_hashed(word) for word in STOP_WORDS], np.uint64)
     # What a case would be if it were none is asked of the kernel itself, by tables that are empty yet.
     bare = _read_only(Tables(character_classes(), keys.copy(), divided.copy(), unjoined.copy(), units, stops))
@@ -107,20 +137,16 @@ def tokenize(text: str) -> list[str]:
     return found
 
 
-@kernel
+@kernel(allocates=False)
 def _hash(codes: Any, start: Any, end: Any) -> Any:
+    """The hash of some characters; never 0."""
     value = HASH_SEED
     for i in range(start, end):
         value = add_hash(value, codes[i])
     return mix(value)
 
 
-@inner
-def _is_digit(code: Any) -> Any:
-    return 0x30 <= code <= 0x39
-
-
-@kernel
+@kernel(allocates=False)
 def _insert(keys: Any, hashes: Any, slots: Any) -> None:
     """Put each hash into the table `keys`; `slots` says where it went."""
     for i in range(hashes.size):
@@ -154,16 +180,16 @@ def _prefix(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     code = codes[start]
     if classes[code] & PREFIX:
         return 1
-    if code == 0x2B:
-        return 0 if start + 1 < end and _is_digit(codes[start + 1]) else 1
-    if code == 0x2E:
+    if code == PLUS:
+        return 0 if start + 1 < end and is_digit(codes[start + 1]) else 1
+    if code == FULL_STOP:
         i = start + 1
-        while i < end and codes[i] == 0x2E:
+        while i < end and codes[i] == FULL_STOP:
             i += 1
         return i - start if i - start > 1 else 0
-    if code == 0x55 and start + 2 < end and codes[start + 1] == 0x53 and codes[start + 2] == 0x24:
+    if code == CAPITAL_U and start + 2 < end and codes[start + 1] == CAPITAL_S and codes[start + 2] == DOLLAR:
         return 3
-    return 2 if code in (0x41, 0x43) and start + 1 < end and codes[start + 1] == 0x24 else 0
+    return 2 if code in (CAPITAL_A, CAPITAL_C) and start + 1 < end and codes[start + 1] == DOLLAR else 0
 
 
 @inner
@@ -175,11 +201,11 @@ def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
     code = codes[end - 1]
     size = 1 if classes[code] & SUFFIX else 0
     before = codes[end - 2] if end - start > 1 else 0
-    if code == 0x2026:
-        return 2 if before == 0x2026 else 1
-    if code == 0x2E:
+    if code == _ELLIPSIS:
+        return 2 if before == _ELLIPSIS else 1
+    if code == FULL_STOP:
         i = end - 1
-        while i > start and codes[i - 1] == 0x2E:
+        while i > start and codes[i - 1] == FULL_STOP:
             i -= 1
         if i < end - 1:
             return end - i
@@ -188,18 +214,17 @@ def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
         if end - start > 2:
             if classes[before] & UPPER and classes[codes[end - 3]] & UPPER:
                 return 1
-            if codes[end - 3] == 0xB0 and before in (0x46, 0x66, 0x43, 0x63, 0x4B, 0x6B):
+            if codes[end - 3] == _DEGREE and before in _TEMPERATURES:
                 return 1
         return 0
-    if code in (0x73, 0x53) and before in (0x27, 0x2019):
+    if code in (SMALL_S, CAPITAL_S) and before in (APOSTROPHE, _QUOTE_MARK):
         return 2
-    if _is_digit(before) and (code == 0x2B or classes[code] & CURRENCY):
+    if is_digit(before) and (code == PLUS or classes[code] & CURRENCY):
         return 1
     for length in range(min(_LONGEST_UNIT, end - start - 1), 0, -1):
-        if _is_digit(codes[end - length - 1]):
-            value = _hash(codes, end - length, end)
-            place = np.searchsorted(tables.units, value)
-            if place < tables.units.size and tables.units[place] == value:
+        if is_digit(codes[end - length - 1]):
+            slot = find_slot(tables.units, tables.units.size - 1, _hash(codes, end - length, end))
+            if tables.units[slot] != 0:
                 return length
     return size
 
@@ -211,27 +236,27 @@ def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
     if classes[code] & INFIX:
         return 1
     size = 1
-    if code in (0x2E, 0x2D, 0x2014):
+    if code in (FULL_STOP, HYPHEN, _EM_DASH):
         while i + size < end and codes[i + size] == code:
             size += 1
-        if code == 0x2E and size > 1:
+        if code == FULL_STOP and size > 1:
             return size
-    elif code not in (0x2C, 0x2013, 0x7E, 0x3A, 0x3C, 0x3E, 0x3D, 0x2F, 0x2B, 0x2A, 0x5E):
+    elif code not in (COMMA, _EN_DASH, TILDE, COLON, LESS, GREATER, EQUALS, SLASH, PLUS, STAR, CARET):
         return 0
     if i == start or i + 1 >= end:
         return 0
     before, after = classes[codes[i - 1]], classes[codes[i + 1]]
-    digit = _is_digit(codes[i - 1])
-    if code in (0x2B, 0x2D, 0x2A, 0x5E) and digit and (_is_digit(codes[i + 1]) or codes[i + 1] == 0x2D):
+    digit = is_digit(codes[i - 1])
+    if code in (PLUS, HYPHEN, STAR, CARET) and digit and (is_digit(codes[i + 1]) or codes[i + 1] == HYPHEN):
         return 1
-    if code == 0x2E:
+    if code == FULL_STOP:
         return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
-    if code == 0x2C:
+    if code == COMMA:
         return 1 if before & ALPHA and after & ALPHA else 0
-    if not (before & ALPHA or digit) or code in (0x2B, 0x2A, 0x5E):
+    if not (before & ALPHA or digit) or code in (PLUS, STAR, CARET):
         return 0
     if size > 1 and i + size < end:  # a dash of two or three signs
-        return size if classes[codes[i + size]] & ALPHA and size <= (3 if code == 0x2D else 2) else 0
+        return size if classes[codes[i + size]] & ALPHA and size <= (3 if code == HYPHEN else 2) else 0
     return 1 if after & ALPHA else 0
 
 
@@ -240,7 +265,7 @@ def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     """Whether the piece is an address on the web or of mail: [scheme://][user@]host.name[:port][/path]."""
     dots = False
     for i in range(start, end):
-        dots |= codes[i] == 0x2E
+        dots |= codes[i] == FULL_STOP
     if not dots:
         return False
     if _is_host(codes, start, end, classes):
@@ -248,46 +273,55 @@ def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     scheme = True
     for i in range(start, end):
         code = codes[i]
-        if scheme and code == 0x3A and i - start > 1 and i + 2 < end and codes[i + 1] == 0x2F and codes[i + 2] == 0x2F:
+        if (
+            scheme
+            and code == COLON
+            and i - start > 1
+            and i + 2 < end
+            and codes[i + 1] == SLASH
+            and codes[i + 2] == SLASH
+        ):
             if _is_host(codes, i + 3, end, classes):
                 return True
             scheme = False
-        scheme = scheme and (classes[code] & WORD != 0 or code in (0x2B, 0x2D, 0x2E))
-        if code == 0x40 and i > start and _is_host(codes, i + 1, end, classes):
+        scheme = scheme and (classes[code] & WORD != 0 or code in (PLUS, HYPHEN, FULL_STOP))
+        if code == AT and i > start and _is_host(codes, i + 1, end, classes):
             return True
     return False
 
 
 @inner
 def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
+    """Whether there is a host with a full stop in it, whose last label is of small letters; then perhaps a port and a path."""
     label, labels, low = start, 0, True
     i = start
-    while i < end and codes[i] not in (0x3A, 0x2F, 0x3F, 0x23):
+    while i < end and codes[i] not in (COLON, SLASH, QUESTION, HASH):
         code = codes[i]
-        if code == 0x2E:
+        if code == FULL_STOP:
             if not (1 <= i - label <= 64 and classes[codes[label]] & HOST and classes[codes[i - 1]] & HOST):
                 return False
             label, labels, low = i + 1, labels + 1, True
-        elif not (classes[code] & (HOST | LOWER) or code in (0x5F, 0x2D)):
+        elif not (classes[code] & (HOST | LOWER) or code in (UNDERSCORE, HYPHEN)):
             return False
         elif not classes[code] & LOWER:
             low = False
         i += 1
     if labels == 0 or not low or not 2 <= i - label <= 63:
         return False
-    if i < end and codes[i] == 0x3A:
+    if i < end and codes[i] == COLON:
         port = i + 1
         i = port
-        while i < end and _is_digit(codes[i]):
+        while i < end and is_digit(codes[i]):
             i += 1
         if not 2 <= i - port <= 5:
             return False
-    return i == end or codes[i] in (0x2F, 0x3F, 0x23)
+    return i == end or codes[i] in (SLASH, QUESTION, HASH)
 
 
-@kernel
+@kernel(allocates=False)
 def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) -> Any:
     """Divide the piece codes[start:end]: writes where its tokens end, and returns how many there are. `tail` is scratch."""
+    # Prefixes and suffixes go, a pair a round, until a special case is left, or nothing more goes.
     n, tails, at, last = 0, 0, start, end
     slot = _special(codes, at, last, tables)
     while at < last and slot < 0:
@@ -318,6 +352,8 @@ def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) 
         if last - at == before:
             break
         slot = _special(codes, at, last, tables)
+
+    # What is left: a special case, an address, or what the signs within divide.
     if slot >= 0:
         n = _emit(tables.divided[slot], at, ends, n)
     elif at < last:
@@ -341,6 +377,8 @@ def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) 
         if last_begun < last:
             ends[n] = last
             n += 1
+
+    # The suffixes, the last that went first.
     while tails:
         tails -= 1
         ends[n] = tail[tails]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.kernels import kernel
 
 Places = npt.NDArray[np.int64]
@@ -38,8 +38,9 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
     return Ranges(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]), starts, ends)
 
 
-@kernel
-def _join(offsets, starts, ends, out_offsets, out_starts, out_ends):  # type: ignore[no-untyped-def]
+@kernel(allocates=False)
+def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: Any, out_ends: Any) -> Any:
+    """Join the ranges that touch or overlap; returns how many are left."""
     k = 0
     for text in range(offsets.size - 1):
         first = k
@@ -72,7 +73,8 @@ def union(several: list[Ranges]) -> Ranges:
 
 
 @kernel
-def _apply(data, begins, lasts, offsets, starts, ends, out, bounds):  # type: ignore[no-untyped-def]
+def _apply(data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, ends: Any, out: Any, bounds: Any) -> Any:
+    """Write the texts without the ranges, one after another, and their bounds; returns the bytes written."""
     k = 0
     for text in range(begins.size):
         here = begins[text]
@@ -97,8 +99,10 @@ def apply(texts: pa.Array, ranges: Ranges) -> pa.LargeStringArray:
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(bounds), pa.py_buffer(out[:size].copy()), valid)
 
 
-@kernel
-def ranges_of_marks(marks, offsets, starts, ends, counts, out_starts, out_ends):  # type: ignore[no-untyped-def]
+@kernel(allocates=False)
+def ranges_of_marks(
+    marks: Any, offsets: Any, starts: Any, ends: Any, counts: Any, out_starts: Any, out_ends: Any
+) -> Any:
     """Ranges [starts[i], ends[i]) of the marked pieces i; the pieces of text t are offsets[t]:offsets[t + 1]."""
     k = 0
     for text in range(offsets.size - 1):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.unicode import (
     EXTEND,
     HASH_SEED,
@@ -48,6 +48,7 @@ def find_tokens(texts: pa.Array) -> Tokens:
 
 @kernel
 def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts: Any, ends: Any, hashes: Any) -> Any:
+    """Write where tokens start and end, and their hashes; returns how many there are. The rule is that of `words.py`."""
     n = 0
     code: Any
     symbol: Any = 0
@@ -91,6 +92,7 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
 
 @kernel
 def _windows(offsets: Any, hashes: Any, size: Any, out: Any) -> None:
+    """Write the hashes of windows of `size` tokens to `out`, each at its first token; 0 where the text ends before."""
     power: Any = np.uint64(1)
     for _ in range(size):
         power *= _FACTOR

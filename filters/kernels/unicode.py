@@ -2,9 +2,6 @@
 
 Character classes come from the Unicode database of the `regex` package, not from Python's own, so that two Python
 versions with the same `regex` measure the same numbers.
-
-Note for whoever edits this file: Numba's on-disk cache looks at the file a kernel is written in, not at those of the
-functions it calls. After a change here, touch `words.py`, `repetition.py` and `layout.py` (or delete `__pycache__`).
 """
 
 from functools import cache

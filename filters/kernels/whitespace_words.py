@@ -22,7 +22,7 @@ import regex
 
 from pipeline.filters.kernels import words
 from pipeline.filters.kernels.raw_lines import count_lines, count_paragraphs
-from pipeline.filters.kernels.repetition import Room, in_room, number
+from pipeline.filters.kernels.repetition import Room, in_room, number, span
 from pipeline.filters.kernels.unicode import (
     HASH_SEED,
     IDEOGRAPH,
@@ -331,11 +331,6 @@ def _pieces(
 
 
 @inner
-def _span(ends: Any, start: Any, n: Any) -> Any:
-    return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)
-
-
-@inner
 def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
     """Every variant of the shares of n-grams, n = 2 … 10; `room` numbers the tokens already. See `repetition`."""
     hashes, ends, positions, _, _, ids, counts, first = room
@@ -362,14 +357,14 @@ def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
             if counts[k] > times:
                 at, times, longest = positions[first[k]], counts[k], 0
             if counts[k] == times and times > 1:
-                longest = max(longest, _span(ends, positions[first[k]], g))
-        out.top_first[document, column] = times * _span(ends, at, g) if n >= g else 0
+                longest = max(longest, span(ends, positions[first[k]], g))
+        out.top_first[document, column] = times * span(ends, at, g) if n >= g else 0
         out.top_longest[document, column] = times * longest
         covered, free, repeated = 0, 0, 0
         for j in range(m):
             if counts[ids[j]] > 1:
                 place = positions[j]
-                repeated += _span(ends, place, g)
+                repeated += span(ends, place, g)
                 begin = max(place, free)
                 covered += ends[place + g - 1] - (ends[begin - 1] if begin > 0 else 0)
                 free = place + g
@@ -377,7 +372,7 @@ def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
         out.repeated[document, column] = repeated
         whole = 0
         for i in range(n - g + 1):
-            whole += _span(ends, i, g)
+            whole += span(ends, i, g)
         out.all[document, column] = whole
 
 

@@ -113,6 +113,7 @@ def _count(
     top: Any,
     duplicate: Any,
 ) -> Any:
+    """Count the documents from `begin` on, until one has more tokens than `room`; returns that one and how many."""
     for document in range(begin, starts.shape[0]):
         tokens = count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)
         if tokens > room.ids.shape[0]:

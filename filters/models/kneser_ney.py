@@ -28,7 +28,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import text_buffers
+from pipeline.filters.kernels.arrays import text_buffers
+from pipeline.filters.kernels.ascii import LINE_FEED, SPACE
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.models.perplexity import (
     BEGIN,
@@ -197,11 +198,11 @@ def _hash_lines(data: Any, starts: Any, ends: Any, stream: Any, places: Any, sto
         i, last = starts[document], ends[document]
         while i < last:
             start = i
-            while i < last and data[i] != 0x20 and data[i] != 0x0A:
+            while i < last and data[i] != SPACE and data[i] != LINE_FEED:
                 i += 1
             stream[count], places[count], stops[count] = word_hash(data, start, i), start, i
             count += 1
-            if i == last or data[i] == 0x0A:
+            if i == last or data[i] == LINE_FEED:
                 count += 1
             i += 1
     return count
@@ -262,6 +263,7 @@ def _count(folder: Path, corpus: _Corpus, order: int, limits: list[int], passes:
 
 @kernel
 def _slot(table: Any, key: Any) -> Any:
+    """Where a key is in the table, or the free slot for it."""
     mask = np.uint64(table.shape[0] - 1)
     slot = key & mask
     while table[slot].key != 0 and table[slot].key != key:
@@ -326,6 +328,7 @@ def _grown(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @kernel
 def _move(table: Any, larger: Any) -> None:
+    """Put every row of a table into a larger one."""
     for row in range(table.shape[0]):
         if table[row].key != 0:
             larger[_slot(larger, table[row].key)] = table[row]

@@ -28,7 +28,20 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.ascii import (
+    CAPITAL_E,
+    FULL_STOP,
+    HYPHEN,
+    LINE_FEED,
+    PLUS,
+    RETURN,
+    SMALL_E,
+    SPACE,
+    TAB,
+    ZERO,
+    is_digit,
+)
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
 from pipeline.kernels import inner, kernel
@@ -43,7 +56,6 @@ NO_PROBABILITY = -99.0
 """What ARPA files say of <s>, which never follows anything."""
 UNKNOWN_PROBABILITY = -100.0
 """KenLM's for a word that is not listed, in a model without <unk>."""
-_LINE, _SPACE = 0x0A, 0x20
 
 Table = npt.NDArray[np.uint64]
 """(rows, 2): key (0: free), and log10 probability (low half) and weight as float32."""
@@ -163,6 +175,7 @@ def word_hash(data: Any, start: Any, end: Any) -> Any:
 
 @inner
 def _home(key: Any, size: Any) -> Any:
+    """The row where the search for a key begins: the hash as a share of all rows."""
     return np.int64((key >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
 
 
@@ -177,6 +190,7 @@ def _find(table: Any, size: Any, key: Any) -> Any:
 
 @kernel
 def _rows(keys: Any, size: Any, rows: Any) -> None:
+    """The row of each key: its home, or the first free one behind it. The keys ascend."""
     free = 0
     for i in range(keys.shape[0]):
         free = max(free, _home(keys[i], size))
@@ -210,6 +224,7 @@ def special() -> npt.NDArray[np.uint64]:
 
 @kernel
 def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: Any, special: Any, out: Any) -> None:
+    """Add up each document's lines, words, unknown words and log probabilities, line by line, with a back-off model."""
     size = np.int64(table[table.shape[0] - 1, 1])
     floats = table.view(np.float32)  # columns 2 and 3: probability and weight
     begin, end_of_line, unknown = special[0], special[1], special[2]
@@ -224,14 +239,14 @@ def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: An
             context = 1 if order > 1 else 0  # how many of the last words are known to go together
             out.lines[document] += 1
             while True:
-                ended = i == last or data[i] == _LINE
+                ended = i == last or data[i] == LINE_FEED
                 if not ended:
                     start = i
-                    while i < last and data[i] != _LINE and data[i] != _SPACE:
+                    while i < last and data[i] != LINE_FEED and data[i] != SPACE:
                         i += 1
                     word = word_hash(data, start, i)
                     out.words[document] += 1
-                    if i < last and data[i] == _SPACE:
+                    if i < last and data[i] == SPACE:
                         i += 1
                 else:
                     word = end_of_line
@@ -343,24 +358,24 @@ def _blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
 def _number(data: Any, i: Any, end: Any) -> Any:
     """A decimal number at byte i, and where it ends (-1: there is none)."""
     sign, value, scale, exponent, digits = 1.0, 0.0, 0, 0, 0
-    if i < end and data[i] in (0x2D, 0x2B):
-        sign = -1.0 if data[i] == 0x2D else 1.0
+    if i < end and data[i] in (HYPHEN, PLUS):
+        sign = -1.0 if data[i] == HYPHEN else 1.0
         i += 1
     point = False
-    while i < end and (0x30 <= data[i] <= 0x39 or (data[i] == 0x2E and not point)):
-        if data[i] == 0x2E:
+    while i < end and (is_digit(data[i]) or (data[i] == FULL_STOP and not point)):
+        if data[i] == FULL_STOP:
             point = True
         else:
-            value = value * 10.0 + (data[i] - 0x30)
+            value = value * 10.0 + (data[i] - ZERO)
             scale += point
             digits += 1
         i += 1
-    if i + 1 < end and data[i] in (0x45, 0x65):
+    if i + 1 < end and data[i] in (CAPITAL_E, SMALL_E):
         i += 1
-        negative = data[i] == 0x2D
-        i += data[i] in (0x2D, 0x2B)
-        while i < end and 0x30 <= data[i] <= 0x39:
-            exponent = exponent * 10 + (data[i] - 0x30)
+        negative = data[i] == HYPHEN
+        i += data[i] in (HYPHEN, PLUS)
+        while i < end and is_digit(data[i]):
+            exponent = exponent * 10 + (data[i] - ZERO)
             i += 1
         exponent = -exponent if negative else exponent
     return sign * value * 10.0 ** (exponent - scale), i if digits else -1
@@ -373,22 +388,22 @@ def _parse(data: Any, order: Any, keys: Any, log10: Any, backoff: Any, shorter: 
     count, i, end = 0, 0, data.shape[0]
     while i < end:
         stop = i
-        while stop < end and data[stop] != _LINE:
+        while stop < end and data[stop] != LINE_FEED:
             stop += 1
         value, i = _number(data, i, stop)
         if i < 0:
             return -count - 1
         log10[count] = value
         for n in range(order):
-            while i < stop and data[i] in (_SPACE, 0x09):
+            while i < stop and data[i] in (SPACE, TAB):
                 i += 1
             start = i
-            while i < stop and data[i] not in (_SPACE, 0x09, 0x0D):
+            while i < stop and data[i] not in (SPACE, TAB, RETURN):
                 i += 1
             if i == start:
                 return -count - 1
             words[n] = word_hash(data, start, i)
-        while i < stop and data[i] in (_SPACE, 0x09, 0x0D):
+        while i < stop and data[i] in (SPACE, TAB, RETURN):
             i += 1
         if i < stop:
             value, i = _number(data, i, stop)

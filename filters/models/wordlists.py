@@ -17,7 +17,9 @@ import pyarrow as pa
 from numba import uint64
 
 from pipeline.errors import UserError
-from pipeline.filters.dedup.shingles import as_text_array, fmix64, word_hashes
+from pipeline.filters.dedup.shingles import word_hashes
+from pipeline.filters.kernels.arrays import as_text_array
+from pipeline.filters.kernels.hashing import fmix64
 from pipeline.filters.kernels.unicode import find_slot, table_size
 from pipeline.kernels import inner, kernel
 
@@ -111,11 +113,13 @@ def _compile(entries: Sequence[str]) -> _List:
 
 @inner
 def _phrase(value: Any, word: Any) -> Any:
+    """The hash of a phrase with one more word."""
     return value * uint64(_GOLDEN) + word
 
 
 @kernel
 def _insert(keys: Any, words: Any) -> None:
+    """Put a phrase into the table of phrases."""
     value = uint64(words.size)
     for word in words:
         value = _phrase(value, word)

@@ -83,18 +83,6 @@ def undamaged(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
 
 
-def stored_key(path: Path) -> str | None:
-    """The key a step's file was written under; None where there is no such file."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        return None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
-    key = metadata.get(KEY)
-    return key.decode() if key else None
-
-
 def rows_in(path: Path) -> int:
     """Number of rows, from the footer."""
     with undamaged(path):

@@ -1,5 +1,6 @@
 """Text from a run's own model and tokenizer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -12,15 +13,20 @@ def generate(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: 
         if not file.is_file():
             raise UserError(f"{file}: no such file; python -m pipeline train {run} makes a model")
     from pipeline.tokenize.bpe import Tokenizer
-    from pipeline.train.export import load_model
-    from pipeline.train.generate import generate
+    from pipeline.train.generate import generate_text
 
     tokenizer = Tokenizer.from_file(vocabulary)
-    end = tokenizer.end_of_text
-    start = [end, *tokenizer.encode(prompt)]  # as in the shards, where each document follows an end of text
-    model = load_model(run / "train")
-    following = generate(
-        model, start, max_new_tokens=tokens, temperature=temperature, top_k=top_k, seed=seed, end_of_text=end
+
+    def decode(ids: Sequence[int]) -> str:  # the ids of an objective's own special tokens are above the tokenizer's
+        return tokenizer.decode([token for token in ids if token < tokenizer.vocab_size])
+
+    return prompt + generate_text(
+        run / "train",
+        prompt,
+        encode=tokenizer.encode,
+        decode=decode,
+        max_new_tokens=tokens,
+        temperature=temperature,
+        top_k=top_k,
+        seed=seed,
     )
-    # The ids of an objective's own special tokens are above the tokenizer's.
-    return prompt + tokenizer.decode([token for token in following if token < tokenizer.vocab_size])

@@ -30,6 +30,7 @@ sys.path[0] = str(ROOT)
 
 from pipeline.filters import minhash  # noqa: E402
 from pipeline.filters.dedup import exact, shingles  # noqa: E402
+from pipeline.filters.kernels import arrays  # noqa: E402
 
 LENGTH = 7_500
 SAMPLE = ROOT.parent / "shared" / "data" / "web-sample"
@@ -96,19 +97,19 @@ def cpu_seconds(work: Callable[[], Any], passes: int) -> float:
 
 
 @njit(nogil=True)
-def words_only(data, starts, ends, table, hashes, masks, words):  # type: ignore[no-untyped-def]
+def words_only(data, starts, ends, tables, words):  # type: ignore[no-untyped-def]
     n = 0
     for i in range(starts.size):
-        n += shingles.hash_words(data, starts[i], ends[i], table, hashes, masks, False, words)
+        n += shingles.hash_words(data, starts[i], ends[i], tables, False, words, 0)
     return n
 
 
 @njit(nogil=True)
-def words_and_shingles(data, starts, ends, table, hashes, masks, words):  # type: ignore[no-untyped-def]
+def words_and_shingles(data, starts, ends, tables, words):  # type: ignore[no-untyped-def]
     n = 0
     for i in range(starts.size):
-        n_words = shingles.hash_words(data, starts[i], ends[i], table, hashes, masks, False, words)
-        n += shingles.hash_shingles(words, max(n_words, 0), 5, words)
+        n_words = shingles.hash_words(data, starts[i], ends[i], tables, False, words, 0)
+        n += shingles.hash_shingles(words, 0, max(n_words, 0), 5)
     return n
 
 
@@ -130,10 +131,9 @@ def ours(texts: list[str]) -> list[tuple[str, float, int]]:
     whole32 = cpu_seconds(lambda: short.signatures(array), 7)
     content = cpu_seconds(lambda: exact.content_hashes(array), 7)
 
-    data, starts, ends = shingles.text_buffers(array)
-    table = shingles.character_table()
+    data, starts, ends = arrays.text_buffers(array)
     scratch = np.empty(LENGTH * 4, np.uint64)
-    args = (data, starts, ends, table, *shingles.ascii_tables(table), scratch)
+    args = (data, starts, ends, shingles.characters(), scratch)
     n_shingles = words_and_shingles(*args)
     words = cpu_seconds(lambda: words_only(*args), 7)
     both = cpu_seconds(lambda: words_and_shingles(*args), 7)

@@ -1,0 +1,120 @@
+"""Code points for whatever compares texts, out of Python's Unicode database: lower case, class, place in normalization; and
+UTF-8, read and written.
+
+Places in a text are uint64 here and in the kernels that use this: with signed ones Numba looks for negative (Python's "from the
+end") indices at every access, which doubles the time of the loops over bytes. (`unicode.py` has the signals' classes, out of
+the `regex` package's database, and a decoder for signed places.)
+"""
+
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import uint32, uint64
+
+from pipeline.kernels import inner
+
+LIBRARIES = ("unicode",)  # Python's tables decide what a letter is
+
+# Letters of these ranges are words of their own: Han, kana and bopomofo; and the scripts that Unicode's line breaking
+# (UAX 14) calls SA, "complex context": Thai, Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai Viet, Ahom.
+UNSPACED = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x2E80, 0x2FDF),
+    (0x3005, 0x3007), (0x3021, 0x3029), (0x3031, 0x303C), (0x3041, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA9E0, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
+    (0x11700, 0x1174F), (0x1AFF0, 0x1B16F), (0x20000, 0x3FFFF),
+)  # fmt: skip
+
+# One table of 32 bits a code point: simple lower case (21 bits), class (3 bits), place in normalization (8 bits).
+OTHER, LETTER, MARK, ALONE, SPACE = 0, 1, 2, 3, 4
+LOWER_BITS = (1 << 21) - 1
+MAYBE = 255  # normalization may change this character, or it may join the one before it
+
+
+def _character_class(code: int, character: str) -> int:
+    category = unicodedata.category(character)
+    if character.isspace():
+        return SPACE
+    if category[0] == "M":
+        return MARK
+    if category[0] not in "LN":
+        return OTHER
+    unspaced = category != "Nd" and any(low <= code <= high for low, high in UNSPACED)
+    return ALONE if unspaced else LETTER
+
+
+@lru_cache(1)
+def character_table() -> npt.NDArray[np.uint32]:
+    """What the kernels need of each code point, uint32 (0x110000,); about 0.3 s, once a process."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    joins = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # Hangul vowels and finals join what is before
+    assigned = [*range(0xD800), *range(0xE000, 0x33480), *range(0xE0000, 0xE01F0)]
+    for code in assigned:
+        parts = unicodedata.decomposition(chr(code))
+        if parts and parts[0] != "<" and " " in parts:
+            joins.add(int(parts.split()[1], 16))
+    for code in assigned:
+        character = chr(code)
+        order = unicodedata.combining(character)
+        if code in joins or not unicodedata.is_normalized("NFC", character):
+            order = MAYBE
+        table[code] = ord(character.lower()[0]) | _character_class(code, character) << 21 | order << 24
+    table.flags.writeable = False
+    return table
+
+
+@inner(forceinline=True)
+def decode(data: Any, i: Any, end: Any) -> Any:
+    """The code point at byte i of data and its length in bytes; bytes that are no UTF-8 count as U+FFFD each.
+
+    Places in the text are uint64 in all kernels: with signed ones Numba looks for negative (Python's "from the end")
+    indices at every access, which doubles the time of the loops over bytes.
+    """
+    one, two, three = uint64(1), uint64(2), uint64(3)
+    b = data[i]
+    left = end - i
+    if b < 0x80:
+        return uint32(b), one
+    if 0xC0 <= b < 0xE0 and left > one:
+        return uint32(b & 0x1F) << uint32(6) | uint32(data[i + one] & 0x3F), two
+    if 0xE0 <= b < 0xF0 and left > two:
+        high = uint32(b & 0x0F) << uint32(12) | uint32(data[i + one] & 0x3F) << uint32(6)
+        return high | uint32(data[i + two] & 0x3F), three
+    if 0xF0 <= b < 0xF5 and left > three:
+        high = uint32(b & 0x07) << uint32(18) | uint32(data[i + one] & 0x3F) << uint32(12)
+        code = high | uint32(data[i + two] & 0x3F) << uint32(6) | uint32(data[i + three] & 0x3F)
+        if code < 0x110000:
+            return code, uint64(4)
+    return uint32(0xFFFD), one
+
+
+@inner(forceinline=True)
+def encode(code: Any, out: Any, k: Any) -> Any:
+    """Write a code point to out[k:] in UTF-8 and return its length."""
+    one, two, three = uint64(1), uint64(2), uint64(3)
+    six = uint32(0x3F)
+    if code < 0x80:
+        out[k] = code
+        return one
+    if code < 0x800:
+        out[k] = 0xC0 | code >> uint32(6)
+        out[k + one] = 0x80 | code & six
+        return two
+    if code < 0x10000:
+        out[k] = 0xE0 | code >> uint32(12)
+        out[k + one] = 0x80 | code >> uint32(6) & six
+        out[k + two] = 0x80 | code & six
+        return three
+    out[k] = 0xF0 | code >> uint32(18)
+    out[k + one] = 0x80 | code >> uint32(12) & six
+    out[k + two] = 0x80 | code >> uint32(6) & six
+    out[k + three] = 0x80 | code & six
+    return uint64(4)
+
+
+@inner(forceinline=True)
+def needs_nfc(order: Any, last: Any) -> Any:
+    """Whether a character with this place in normalization, after one with place `last`, may not stand so in NFC."""
+    return order != 0 and (order == MAYBE or order < last)

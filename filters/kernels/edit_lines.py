@@ -1,0 +1,190 @@
+"""The rules on lines, applied: the loop behind `pipeline.filters.edits`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.filters.kernels.arrays import Strings
+from pipeline.filters.kernels.ascii import LINE_FEED
+from pipeline.filters.kernels.line_patterns import (
+    ends_well,
+    holds,
+    is_counter,
+    scan,
+    without_boilerplate,
+    without_citations,
+)
+from pipeline.kernels import inner, kernel
+
+RULES = (
+    "max_word_characters",
+    "citations",
+    "blank_lines",
+    "end_marks",
+    "min_line_words",
+    "phrases",
+    "max_uppercase_ratio",
+    "numeric_lines",
+    "counter_lines",
+    "boilerplate",
+)
+"""In the order in which they are looked at; a line goes for the first that it breaks."""
+(
+    _LONG_WORD,
+    _CITATION,
+    BLANK,
+    _NO_END_MARK,
+    _FEW_WORDS,
+    _PHRASE,
+    _CAPITALS,
+    _NUMERIC,
+    _COUNTER,
+    _BOILERPLATE,
+) = range(len(RULES))  # columns of `Outcome.lines` and `Outcome.words`
+KEPT = -1
+
+_SHORT = 10  # words; RefinedWeb: "if it is short (≤ 10 words) and matches a pattern"
+
+
+class Checks(NamedTuple):
+    """`LineRules` as the kernel reads them."""
+
+    citations: bool
+    blank_lines: bool
+    max_word_characters: int
+    end_marks: npt.NDArray[np.int64]  # code points
+    min_line_words: int
+    phrases: Strings
+    max_uppercase_ratio: float  # infinity: off
+    numeric_lines: bool
+    counter_lines: bool
+    counted: Strings
+    boilerplate: bool
+
+
+class Outcome(NamedTuple):
+    """What the kernel writes about n documents."""
+
+    buffer: npt.NDArray[np.uint8]  # the edited texts, one after another
+    offsets: npt.NDArray[np.int64]  # (n + 1,) of the texts in it
+    lines: npt.NDArray[np.int32]  # (n, rules) lines removed
+    words: npt.NDArray[np.int32]  # (n, rules) words removed
+    totals: npt.NDArray[np.int64]  # (n, 2) lines that are not blank, and words
+    log: npt.NDArray[np.int64]  # (0 or enough, 3) start, end and rule of each line that is removed or changed
+
+
+@kernel(allocates=False)
+def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any, same: Any) -> None:
+    """Write for each document whether its edited text is the text itself."""
+    for document in range(starts.shape[0]):
+        size = ends[document] - starts[document]
+        if offsets[document + 1] - offsets[document] == size:
+            k = 0
+            while k < size and data[starts[document] + k] == buffer[offsets[document] + k]:
+                k += 1
+            same[document] = k == size
+
+
+@inner
+def _note(log: Any, row: Any, start: Any, end: Any, rule: Any) -> Any:
+    """Write a line into the log, where one is kept; returns the next row."""
+    if log.shape[0] == 0:
+        return row
+    log[row, 0], log[row, 1], log[row, 2] = start, end, rule
+    return row + 1
+
+
+@kernel(allocates=False)
+def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any) -> None:
+    """Edit the documents `data[starts[i]:ends[i]]` by `Checks` into `Outcome`.
+
+    A line is copied to where it would stand in the output and changed there; a line that goes is then overwritten by the next.
+    """
+    buffer, lines, words, log = out.buffer, out.lines, out.words, out.log
+    at = 0  # where the next byte of output goes
+    for document in range(starts.shape[0]):
+        begin, content, noted = at, at, 0  # `content`: the end of the output's last line that is not blank
+        i, end = starts[document], ends[document]
+        while i < end:
+            stop, after, total, worth, longest, upper, digits, length, first, last, bracket = scan(
+                data, i, end, classes
+            )
+            out.totals[document, 0] += first < last
+            out.totals[document, 1] += worth
+            low, high = (first, last) if checks.blank_lines else (i, stop)
+            reason, left = KEPT, worth
+            target = at + (content > begin)  # where the line will stand, behind a line feed
+            size = high - low
+            if longest > checks.max_word_characters:
+                reason = _LONG_WORD
+            elif first == last:
+                reason = BLANK if checks.blank_lines else KEPT
+            else:
+                for k in range(size):
+                    buffer[target + k] = data[low + k]
+
+                # Citations go out of the line, which is then measured anew.
+                if checks.citations and bracket:
+                    shorter = without_citations(buffer, target, target + size) - target
+                    if shorter < size:
+                        size = shorter
+                        _, _, total, left, _, upper, digits, length, first, last, _ = scan(
+                            buffer, target, target + size, classes
+                        )
+                        words[document, _CITATION] += worth - left
+                        if first == last:
+                            reason = _CITATION
+                        else:
+                            noted = _note(log, noted, i, stop, _CITATION)
+
+                # What is left is judged.
+                if (
+                    reason == KEPT
+                    and checks.end_marks.shape[0]
+                    and not ends_well(buffer, target, target + size, checks.end_marks)
+                ):
+                    reason = _NO_END_MARK
+                elif reason == KEPT and total < checks.min_line_words:
+                    reason = _FEW_WORDS
+                elif reason == KEPT and holds(buffer, target, target + size, checks.phrases):
+                    reason = _PHRASE
+                elif reason == KEPT and upper > checks.max_uppercase_ratio * length:
+                    reason = _CAPITALS
+                elif reason == KEPT and checks.numeric_lines and digits == length:
+                    reason = _NUMERIC
+                elif (
+                    reason == KEPT
+                    and checks.counter_lines
+                    and is_counter(buffer, target, target + size, classes, checks.counted)
+                ):
+                    reason = _COUNTER
+                elif reason == KEPT and checks.boilerplate and total <= _SHORT:
+                    shorter = without_boilerplate(buffer, target, target + size, classes) - target
+                    if shorter < size:
+                        size = shorter
+                        _, _, _, rest, _, _, _, _, first, last, _ = scan(buffer, target, target + size, classes)
+                        if first == last:
+                            reason = _BOILERPLATE
+                        else:
+                            words[document, _BOILERPLATE] += left - rest
+                            noted = _note(log, noted, i, stop, _BOILERPLATE)
+
+            if reason != KEPT:
+                lines[document, reason] += 1
+                words[document, reason] += left if reason != _CITATION else 0
+                noted = _note(log, noted, i, stop, reason)
+            elif first == last:  # a blank line that stays, unless it comes first
+                if content > begin:
+                    buffer[at] = LINE_FEED
+                    for k in range(size):
+                        buffer[at + 1 + k] = data[low + k]
+                    at += 1 + size
+            else:
+                if content > begin:
+                    buffer[at] = LINE_FEED
+                at = target + size
+                content = at
+            i = after
+        at = content  # blank lines at the end go
+        out.offsets[document + 1] = at
