@@ -42,7 +42,7 @@ from pipeline.files import kernel_folder
 
 OnCompile = Callable[[int, str], None]
 
-VERSION = 1
+VERSION = 2
 """Counted up when the way of compiling changes."""
 
 
@@ -52,7 +52,7 @@ class _State:
     announced = False
 
 
-def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = True, **options: Any) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
     """Compile a function that Python calls; it releases the GIL, and its code is kept. `options` are `numba.njit`'s.
 
     One that makes or returns arrays `allocates`; the others do without the counting of references, half of the code.

@@ -213,7 +213,7 @@ def _compact(born: Any, merging: Any, symbol: Any, length: Any, pairs: Any, posi
     return used
 
 
-@kernel(allocates=False)
+@kernel
 def _learn(words: Any, symbols: Any, pairs: Any, positions: Any, merged: Any, table: Any, tree: Any, state: Any) -> Any:
     """Go on with the merges; True at their end, False for want of room for pairs. `table` and `tree` come from _lookup."""
     data, symbol, offsets, counts, near = words

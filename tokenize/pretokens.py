@@ -242,7 +242,7 @@ def grown(array: np.ndarray, size: int) -> np.ndarray:
     return larger
 
 
-@kernel(allocates=False)
+@kernel
 def _rehash(table: Any, hashes: Any) -> None:
     """Enter the numbers of the entries with these hashes into an empty table."""
     mask = np.uint64(table.size - 1)
@@ -253,7 +253,7 @@ def _rehash(table: Any, hashes: Any) -> None:
         table[slot] = i
 
 
-@kernel(allocates=False)
+@kernel
 def _add(
     data: Any,
     bounds: Any,
@@ -298,7 +298,7 @@ def _add(
     return known
 
 
-@kernel(allocates=False)
+@kernel
 def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
     at, count = np.int64(0), 0
@@ -310,7 +310,7 @@ def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     return count
 
 
-@kernel(allocates=False)
+@kernel
 def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
     """As `_ends_gpt2`."""
     at, count = np.int64(0), 0

@@ -110,7 +110,7 @@ def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
     return PreTokens(data=data, offsets=offsets, counts=np.asarray(pretokens.counts)[mask])
 
 
-@kernel(allocates=False)
+@kernel
 def _partitions(data: Any, offsets: Any, count: Any, partition: Any) -> None:
     """Write which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
     for i in range(partition.size):

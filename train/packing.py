@@ -53,7 +53,7 @@ def pack(starts: NDArray[np.int64], lengths: NDArray[np.int64], context: int) ->
     return Packing(context=context, starts=piece_starts[order], lengths=piece_lengths[order], bounds=bounds)
 
 
-@kernel
+@kernel(allocates=True)
 def _best_fit(sizes: Any, context: Any, row: Any) -> Any:
     """Row of each piece, the newest of equally full ones; returns how many rows there are.
 

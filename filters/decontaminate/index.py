@@ -22,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import shingle_hashes, word_hashes
 from pipeline.filters.kernels.arrays import Texts, as_text_array
 from pipeline.filters.kernels.unicode import table_size
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 
 class Found(NamedTuple):
@@ -94,7 +94,7 @@ class EvaluationIndex:
         return list(zip(found[order].tolist(), shares[order].tolist(), strict=True))
 
 
-@kernel
+@inner
 def _slot(table: Any, key: Any) -> Any:
     """Where a key is in the table, or the free slot for it; keys are hashes, and never 0."""
     mask = uint64(table.size - 1)
@@ -113,7 +113,7 @@ def _fill(keys: Any, table: Any, slots: Any) -> None:
         slots[slot] = i
 
 
-@kernel
+@kernel(allocates=True)
 def _held(hashes: Any, table: Any, slots: Any) -> Any:
     """The numbers of those hashes that are in the table."""
     found = np.empty(hashes.size, np.int64)

@@ -66,7 +66,7 @@ def _put(bits: Any, hashes: Any, value: Any) -> None:
         value += step
 
 
-@kernel
+@inner
 def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: Any) -> Any:
     """Write the hashes of the n-grams of values[first:last]; their number."""
     count = last - first
@@ -82,7 +82,7 @@ def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: 
     return n
 
 
-@kernel
+@kernel(allocates=True)
 def _dedup(
     data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, values: Any, ngram: Any, shortest: Any,
     threshold: Any, whole: Any, also_whole: Any, bits: Any, hashes: Any, counts: Any, froms: Any, tos: Any,

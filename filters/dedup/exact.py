@@ -35,7 +35,7 @@ def _tables() -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.u
     return table, np.where(spaces, _BLANK, table[:128] & np.uint32(0xFF)).astype(np.uint8), spaces.astype(np.uint64)
 
 
-@kernel(allocates=False)
+@kernel
 def _normalize(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, out: Any, bounds: Any, flagged: Any
 ) -> None:

@@ -193,7 +193,7 @@ def hash_text(
     return hash_shingles(out, first, count, ngram) if count >= 0 else -1
 
 
-@kernel(allocates=False)
+@kernel
 def _shingle_batch(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, offsets: Any, out: Any,
     flagged: Any,

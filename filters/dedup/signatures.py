@@ -42,7 +42,7 @@ def mix(shingles: Any, n: Any, mixed: Any) -> None:
             mixed[i] = fmix32(uint32(shingles[i] >> uint64(32)))
 
 
-@kernel(allocates=False)
+@kernel
 def sign(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, a: Any, b: Any,
     shingles: Any, mixed: Any, flagged: Any, out: Any,
@@ -59,7 +59,7 @@ def sign(
         minima(mixed, n, a, b, out, i)
 
 
-@kernel(allocates=False)
+@kernel
 def fold_bands(signatures: Any, bands: Any, rows: Any, keys: Any) -> None:
     """Write the key of each band of each signature; NO_KEY where all values are ones."""
     empty = signatures.dtype.type(~uint64(0))

@@ -25,7 +25,7 @@ from numba import int64, uint64
 
 from pipeline.filters.dedup.clusters import Roots, best_of
 from pipeline.filters.kernels.hashing import fmix64
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 NEIGHBOURS = 64
 HELD = 1 << 26
@@ -112,7 +112,7 @@ def choose_verified(
     return _choice(kept[best_of_text], best_of_text, similarity[best_of_text])
 
 
-@kernel
+@inner
 def _slot(table: Any, heads: Any, key: Any) -> Any:
     """Where a key is in the table, or the free slot for it, whose head is negative."""
     slot = int64(((fmix64(key) >> uint64(32)) * uint64(table.size)) >> uint64(32))
@@ -121,7 +121,7 @@ def _slot(table: Any, heads: Any, key: Any) -> Any:
     return slot
 
 
-@kernel
+@kernel(allocates=True)
 def _near(table: Any, heads: Any, links: Any, places: Any, keys: Any, found: Any) -> Any:
     """The places of the centres that have one of the keys, ascending and each once, in `found`; their number."""
     n = 0

@@ -74,7 +74,7 @@ class Outcome(NamedTuple):
     log: npt.NDArray[np.int64]  # (0 or enough, 3) start, end and rule of each line that is removed or changed
 
 
-@kernel(allocates=False)
+@kernel
 def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any, same: Any) -> None:
     """Write for each document whether its edited text is the text itself."""
     for document in range(starts.shape[0]):
@@ -95,7 +95,7 @@ def _note(log: Any, row: Any, start: Any, end: Any, rule: Any) -> Any:
     return row + 1
 
 
-@kernel(allocates=False)
+@kernel
 def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any) -> None:
     """Edit the documents `data[starts[i]:ends[i]]` by `Checks` into `Outcome`.
 

@@ -70,7 +70,7 @@ def layout_statistics(
 _LINE_FEED, _CARRIAGE_RETURN, _FULL_STOP, _ELLIPSIS = 0x0A, 0x0D, 0x2E, 0x2026
 
 
-@kernel(allocates=False)
+@kernel
 def _count(
     data: Any,
     starts: Any,

@@ -71,7 +71,7 @@ def _sha1_prefix(data: Any, size: Any, words: Any) -> Any:
     return second << uint64(32) | first
 
 
-@kernel(allocates=False)
+@kernel
 def find_lines(
     data: Any, begins: Any, lasts: Any, table: Any, blanks_count: Any, out: Any, words: Any,
     offsets: Any, starts: Any, ends: Any, hashes: Any,
@@ -124,7 +124,7 @@ def find_lines(
     return n
 
 
-@kernel(allocates=False)
+@kernel
 def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
     """At most how many lines the texts have."""
     n = 0
@@ -135,7 +135,7 @@ def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
     return n
 
 
-@kernel(allocates=False)
+@kernel
 def hash_entries(data: Any, out: Any) -> Any:
     """FNV-1a over each line without its frame (blanks, scheme, www., closing slashes), mixed; returns how many."""
     count = 0

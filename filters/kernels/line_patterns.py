@@ -234,7 +234,7 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
     return False
 
 
-@kernel(allocates=False)
+@kernel
 def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, free: Any, counts: Any) -> None:
     """Add to `counts` how often phrases in lower case occur in each document; occurrences of one do not overlap.
 

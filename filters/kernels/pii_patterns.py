@@ -73,7 +73,7 @@ _EURO_1, _EURO_2 = 0xE2, 0x82  # the euro and its neighbours begin so
 FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html php")
 
 
-@kernel(allocates=False)
+@kernel
 def find(
     data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, groups: Any, rows: Any
 ) -> Any:
@@ -430,7 +430,7 @@ def _even(groups: Any, k: Any) -> Any:
     return True
 
 
-@kernel(allocates=False)
+@kernel
 def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
     """Write the documents to `buffer`, for each span the piece of its kind, `pieces[bounds[kind]:bounds[kind + 1]]`.
 

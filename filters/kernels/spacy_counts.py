@@ -48,7 +48,7 @@ def token_statistics(
     return out
 
 
-@kernel(allocates=False)
+@kernel
 def _count(
     data: Any, starts: Any, ends: Any, begin: Any, tables: Any, codes: Any, bounds: Any, tail: Any, room: Any, out: Any
 ) -> Any:

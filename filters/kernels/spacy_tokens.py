@@ -137,7 +137,7 @@ def tokenize(text: str) -> list[str]:
     return found
 
 
-@kernel(allocates=False)
+@kernel
 def _hash(codes: Any, start: Any, end: Any) -> Any:
     """The hash of some characters; never 0."""
     value = HASH_SEED
@@ -146,7 +146,7 @@ def _hash(codes: Any, start: Any, end: Any) -> Any:
     return mix(value)
 
 
-@kernel(allocates=False)
+@kernel
 def _insert(keys: Any, hashes: Any, slots: Any) -> None:
     """Put each hash into the table `keys`; `slots` says where it went."""
     for i in range(hashes.size):
@@ -318,7 +318,7 @@ def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
     return i == end or codes[i] in (SLASH, QUESTION, HASH)
 
 
-@kernel(allocates=False)
+@kernel
 def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) -> Any:
     """Divide the piece codes[start:end]: writes where its tokens end, and returns how many there are. `tail` is scratch."""
     # Prefixes and suffixes go, a pair a round, until a special case is left, or nothing more goes.

@@ -38,7 +38,7 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
     return Ranges(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]), starts, ends)
 
 
-@kernel(allocates=False)
+@kernel
 def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: Any, out_ends: Any) -> Any:
     """Join the ranges that touch or overlap; returns how many are left."""
     k = 0
@@ -99,7 +99,7 @@ def apply(texts: pa.Array, ranges: Ranges) -> pa.LargeStringArray:
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(bounds), pa.py_buffer(out[:size].copy()), valid)
 
 
-@kernel(allocates=False)
+@kernel
 def ranges_of_marks(
     marks: Any, offsets: Any, starts: Any, ends: Any, counts: Any, out_starts: Any, out_ends: Any
 ) -> Any:

@@ -213,7 +213,7 @@ def _most(data: Any, start: Any, end: Any) -> Any:
     return most
 
 
-@kernel(allocates=False)
+@kernel
 def _count(
     data: Any, starts: Any, ends: Any, begin: Any, tables: Any, fold: Any, room: Any, histogram: Any,
     out: Any, ngrams: Any, entropies: Any,
@@ -376,7 +376,7 @@ def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
         out.all[document, column] = whole
 
 
-@kernel(allocates=False)
+@kernel
 def _count_words(
     data: Any, starts: Any, ends: Any, begin: Any, classes: Any, stops: Any, room: Any,
     counts: Any, characters: Any, repeats: Any, ngrams: Any,

@@ -100,7 +100,7 @@ def word_statistics(
     return WordStatistics._make([*counts, top, duplicate])
 
 
-@kernel(allocates=False)
+@kernel
 def _count(
     data: Any,
     starts: Any,

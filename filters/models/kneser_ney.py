@@ -43,7 +43,7 @@ from pipeline.filters.models.perplexity import (
     special,
     word_hash,
 )
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 Keys = npt.NDArray[np.uint64]
 _CHUNK = 1 << 20  # words
@@ -261,7 +261,7 @@ def _count(folder: Path, corpus: _Corpus, order: int, limits: list[int], passes:
     return _Counted(files, frequencies)
 
 
-@kernel
+@inner
 def _slot(table: Any, key: Any) -> Any:
     """Where a key is in the table, or the free slot for it."""
     mask = np.uint64(table.shape[0] - 1)
@@ -271,7 +271,7 @@ def _slot(table: Any, key: Any) -> Any:
     return slot
 
 
-@kernel
+@kernel(allocates=True)
 def _add(
     stream: Any, at: Any, order: Any, begin: Any, end: Any, passes: Any, number: Any, table: Any, used: Any
 ) -> Any:
@@ -334,7 +334,7 @@ def _move(table: Any, larger: Any) -> None:
             larger[_slot(larger, table[row].key)] = table[row]
 
 
-@kernel
+@kernel(allocates=True)
 def _totals(table: Any, order: Any) -> Any:
     """How often each n-gram occurs: as often as it does after each word that comes before it."""
     total = np.zeros(table.shape[0], np.int64)

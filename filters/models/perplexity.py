@@ -179,7 +179,7 @@ def _home(key: Any, size: Any) -> Any:
     return np.int64((key >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
 
 
-@kernel
+@inner
 def _find(table: Any, size: Any, key: Any) -> Any:
     """The row of a key, or -1. Keys ascend, so a search ends at the first larger one."""
     row = _home(key, size)
@@ -222,7 +222,7 @@ def special() -> npt.NDArray[np.uint64]:
     return np.array([word_hash(word, 0, len(word)) for word in words], np.uint64)
 
 
-@kernel
+@kernel(allocates=True)
 def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: Any, special: Any, out: Any) -> None:
     """Add up each document's lines, words, unknown words and log probabilities, line by line, with a back-off model."""
     size = np.int64(table[table.shape[0] - 1, 1])
@@ -354,7 +354,7 @@ def _blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
         yield b"".join(some)
 
 
-@kernel
+@inner
 def _number(data: Any, i: Any, end: Any) -> Any:
     """A decimal number at byte i, and where it ends (-1: there is none)."""
     sign, value, scale, exponent, digits = 1.0, 0.0, 0, 0, 0
@@ -381,7 +381,7 @@ def _number(data: Any, i: Any, end: Any) -> Any:
     return sign * value * 10.0 ** (exponent - scale), i if digits else -1
 
 
-@kernel
+@kernel(allocates=True)
 def _parse(data: Any, order: Any, keys: Any, log10: Any, backoff: Any, shorter: Any) -> Any:
     """Fill the arrays from whole lines; the number of lines, or minus the place of one that is none."""
     words = np.empty(MOST, np.uint64)

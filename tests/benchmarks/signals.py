@@ -35,7 +35,7 @@ from pipeline.filters.signals import all_signals, measure, stored_signals, warm_
 from pipeline.kernels import kernel
 
 
-@kernel(allocates=False)
+@kernel
 def _bytes_pass(data: Any, starts: Any, ends: Any) -> Any:
     total = 0
     for document in range(starts.shape[0]):
@@ -44,7 +44,7 @@ def _bytes_pass(data: Any, starts: Any, ends: Any) -> Any:
     return total
 
 
-@kernel(allocates=False)
+@kernel
 def _characters_pass(data: Any, starts: Any, ends: Any, classes: Any) -> Any:
     total = 0
     for document in range(starts.shape[0]):
@@ -56,7 +56,7 @@ def _characters_pass(data: Any, starts: Any, ends: Any, classes: Any) -> Any:
     return total
 
 
-@kernel(allocates=False)
+@kernel
 def _words_pass(data: Any, starts: Any, ends: Any, classes: Any, stops: Any, room: Any, counts: Any) -> None:
     for document in range(starts.shape[0]):
         words.count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)

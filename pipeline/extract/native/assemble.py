@@ -39,7 +39,7 @@ def visible(page: Parsed) -> NDArray[np.bool_]:
     return np.asarray(~hidden[page.home])
 
 
-@kernel(allocates=False)
+@kernel
 def _hidden(hints: Any, parent: Any, tag: Any, hidden: Any) -> None:
     for e in range(len(tag)):
         above = parent[e]
@@ -54,7 +54,7 @@ def comments(page: Parsed) -> NDArray[np.bool_]:
     return np.asarray(inside[page.home] & sentence)
 
 
-@kernel(allocates=False)
+@kernel
 def _commented(hints: Any, parent: Any, tag: Any, inside: Any) -> None:
     for e in range(1, len(tag)):
         named = hints[e] & 1 and tag[e] != _ARTICLE and tag[e] != _MAIN
@@ -214,7 +214,7 @@ def _begin_item(text: Any, o: Any, tag: Any, parent: Any, places: Any, e: Any, m
     return o
 
 
-@kernel(allocates=False)
+@kernel
 def _assemble(
     page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, places: Any, text: Any
 ) -> Any:

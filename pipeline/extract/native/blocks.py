@@ -334,7 +334,7 @@ def _write_block(
     room.home[b], room.start[b], room.stop[b] = home, begun, end
 
 
-@kernel(allocates=False)
+@kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
     """Parse into `room`: (status, elements, blocks, where title and base begin and end). Working arrays: `open_`, the open
     elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""

@@ -259,7 +259,7 @@ def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) 
         on_way = np.int64(parent[on_way])
 
 
-@kernel(allocates=False)
+@kernel
 def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
     """Fill `table` and `around`."""
     home, parent, stats, tag = page.home, page.parent, page.stats, page.tag

@@ -2,7 +2,7 @@
 of those around it."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,16 +57,20 @@ def save(path: Path, model: Model) -> None:
         np.savez_compressed(file, threshold=np.float64(model.threshold), **arrays)
 
 
-@kernel
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
     """Probability for each row. With `exits`, a row whose outcome is clear is not run through the remaining trees."""
-    rows, trees = len(table), len(forest.leaf)
-    feature, threshold, leaf = forest.feature, forest.threshold, forest.leaf  # out of the tuple once, not at each node
-    found = np.empty(rows, np.float32)
-    for i in range(rows):
+    scores = np.empty(len(table), np.float32)
+    _score(table, forest, exits, scores)
+    return scores
+
+
+@kernel
+def _score(table: Any, forest: Any, exits: Any, scores: Any) -> None:
+    feature, threshold, leaf = forest
+    for i in range(len(table)):
         x = table[i]
         total = np.float32(0)
-        for t in range(trees):
+        for t in range(len(leaf)):
             features, thresholds = feature[t], threshold[t]
             at = _AT(0)
             for _ in range(DEPTH):
@@ -74,11 +78,13 @@ def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np
             total += leaf[t, at - _AT(_INNER)]
             if exits and t % _CHECK == _CHECK - 1 and abs(total) > _SURE:
                 break
-        found[i] = np.float32(1) / (np.float32(1) + np.exp(-total))
-    return found
+        scores[i] = np.float32(1) / (np.float32(1) + np.exp(-total))
 
 
-@kernel
+_SUMS = np.dtype([("kept", np.float64), ("size", np.float64)])
+"""Characters that the first round keeps, and all."""
+
+
 def context(
     alone: NDArray[np.float32], sizes: NDArray[np.float32], around: NDArray[np.int32], table: NDArray[np.float32]
 ) -> None:
@@ -86,21 +92,21 @@ def context(
 
     `sizes` are characters a block, `around` its ancestors (rows by LEVELS).
     """
+    if len(table):
+        before, inside = np.zeros(len(table) + 1, _SUMS), np.zeros(int(around.max()) + 1, _SUMS)
+        _context(alone, sizes, around, table, before, inside)
+
+
+@kernel
+def _context(alone: Any, sizes: Any, around: Any, table: Any, before: Any, inside: Any) -> None:
+    """`before` sums up the blocks before each, `inside` those of each element: working arrays, zeros at first."""
     rows = len(table)
-    if rows == 0:
-        return
-    kept, size = np.zeros(rows + 1, np.float64), np.zeros(rows + 1, np.float64)
     best = np.float32(0)
     for i in range(rows):
-        kept[i + 1] = kept[i] + (sizes[i] + 5) * alone[i]
-        size[i + 1] = size[i] + (sizes[i] + 5)
+        before[i + 1].kept = before[i].kept + (sizes[i] + 5) * alone[i]
+        before[i + 1].size = before[i].size + (sizes[i] + 5)
         best = max(best, alone[i])
-    total = kept[rows]
-    elements = np.int64(1)
-    for i in range(rows):
-        for level in range(LEVELS):
-            elements = max(elements, around[i, level] + 1)
-    element_kept, element_size = np.zeros(elements, np.float64), np.zeros(elements, np.float64)
+    total = before[rows].kept
     since = 30
     for i in range(rows):
         z = table[i]
@@ -112,14 +118,14 @@ def context(
                 z[o] = alone[j] if 0 <= j < rows else 0
                 o += 1
         for width in _WINDOWS:
-            a, b = max(0, i - width), min(rows, i + width + 1)
-            z[o] = (kept[b] - kept[a]) / (size[b] - size[a])
+            a, b = before[max(0, i - width)], before[min(rows, i + width + 1)]
+            z[o] = (b.kept - a.kept) / (b.size - a.size)
             o += 1
-        z[o] = total / size[rows]
+        z[o] = total / before[rows].size
         z[o + 1] = best
-        z[o + 2] = kept[i] / max(1.0, total)
+        z[o + 2] = before[i].kept / max(1.0, total)
         z[o + 3] = total
-        z[o + 4] = (total - kept[i + 1]) / max(1.0, total)
+        z[o + 4] = (total - before[i + 1].kept) / max(1.0, total)
         z[o + 5] = since
         since = 0 if alone[i] >= 0.8 else min(since + 1, 30)
     since = 30
@@ -129,14 +135,16 @@ def context(
         since = 0 if alone[i] >= 0.8 else min(since + 1, 30)
     for level in range(LEVELS):
         for i in range(rows):
-            element_kept[around[i, level]] = element_size[around[i, level]] = 0
+            element = inside[around[i, level]]
+            element.kept = element.size = 0
         for i in range(rows):
-            element_kept[around[i, level]] += (sizes[i] + 5) * alone[i]
-            element_size[around[i, level]] += sizes[i] + 5
+            element = inside[around[i, level]]
+            element.kept += (sizes[i] + 5) * alone[i]
+            element.size += sizes[i] + 5
         for i in range(rows):
-            e = around[i, level]
-            table[i, _STATIC + level] = element_kept[e] / element_size[e]
-            table[i, _STATIC + LEVELS + level] = element_kept[e]
+            element = inside[around[i, level]]
+            table[i, _STATIC + level] = element.kept / element.size
+            table[i, _STATIC + LEVELS + level] = element.kept
 
 
 def cut(found: NDArray[np.float32], threshold: float) -> float:
