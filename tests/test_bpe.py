@@ -169,6 +169,13 @@ def test_room_for_pairs_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(sizes) >= 2048
 
 
+def test_pairs_of_bytes_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = train_bpe(corpus(), 400).merges
+    for size in (1, 3, 100):
+        monkeypatch.setattr(merges, "_BLOCK", size)
+        assert train_bpe(corpus(), 400).merges == expected
+
+
 def test_ties_go_to_the_lexicographically_greatest_pair() -> None:
     assert train_bpe(["ab cd"], 257).merges == [(b"c", b"d")]
     assert train_bpe(["ab", "ac"], 257).merges == [(b"a", b"c")]

@@ -55,6 +55,24 @@ def streams(opened: shards.Shards) -> dict[str, list[int]]:
     return {name: split.read(0, split.tokens).tolist() for name, split in opened.splits.items()}
 
 
+def test_how_much_is_read_at_once_does_not_show(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tokenizer, tmp_path / "plain", [ROWS[:25], ROWS[25:]])
+    for name, number in (("encoded._DOCUMENTS", 3), ("encoded._BUFFERS", 2), ("encoded._BLOCK_TOKENS", 11)):
+        monkeypatch.setattr(f"pipeline.tokenize.{name}", number)
+    monkeypatch.setattr("pipeline.tokenize.shard_writer._BLOCK_TOKENS", 13)
+    build(tokenizer, tmp_path / "small", [ROWS[:25], ROWS[25:]])
+    assert contents(tmp_path / "small") == contents(tmp_path / "plain")
+
+
+def test_a_token_that_is_none_is_refused_by_its_document(tmp_path: Path) -> None:
+    documents = [("a", np.array([1, 2])), ("b", np.array([], np.int64)), ("c", np.array([3, 256]))]
+    with pytest.raises(ValueError, match="document c: token 256 is not in 0 … 255"):
+        shards.write(tmp_path / "shards", documents, vocab_size=256, end_of_text=0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_document_is_there_once_with_its_end_of_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
     opened = build(tokenizer, tmp_path / "run", [ROWS[:25], ROWS[25:]])
     opened.verify()

@@ -28,7 +28,7 @@ from pipeline.tokenize.pretokens import PreTokens, grown
 
 _ROOM = 1 << 10  # pairs at least; a power of two
 _STRIDE = 16  # positions for one entry of the index from positions to pre-tokens
-_BLOCK = 1 << 16  # pre-tokens whose bytes are paired at a time
+_BLOCK = 1 << 20  # positions whose pairs of bytes are looked at together
 
 _RIGHT = (1 << 32) - 1  # a pair is a number: its left symbol above these bits, its right one in them
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
@@ -129,17 +129,18 @@ def _byte_pairs(words: _Words, symbols: _Symbols, positions: _Ints) -> _Pairs:
 
 def _neighbours(words: _Words) -> Iterator[tuple[npt.NDArray[Any], ...]]:
     """Some positions, the byte at each with the one behind it as a number, and how often their pre-token occurs."""
-    for first in range(0, len(words.counts), _BLOCK):
-        offsets = words.offsets[first : first + _BLOCK + 1]
-        data = words.data[offsets[0] : offsets[-1]]
-        inside = np.ones(len(data) - 1, np.bool_)
-        inside[offsets[1:-1] - offsets[0] - 1] = False  # the last byte of each has none behind it
+    for low in range(0, len(words.data) - 1, _BLOCK):
+        high = min(low + _BLOCK, len(words.data) - 1)
+        first, last = (
+            np.searchsorted(words.offsets, [low, high - 1], side="right") - 1
+        )  # the pre-tokens in which it lies
+        edges = words.offsets[first + 1 : last + 2]
+        inside = np.ones(high - low, np.bool_)
+        inside[edges[edges <= high] - low - 1] = False  # the last byte of each has none behind it
+        data = words.data[low : high + 1]
         code = (data[:-1].astype(np.uint16) << 8 | data[1:])[inside]
-        yield (
-            offsets[0] + np.flatnonzero(inside),
-            code,
-            np.repeat(words.counts[first : first + _BLOCK], np.diff(offsets) - 1),
-        )
+        lengths = np.diff(edges[:-1], prepend=low, append=high)
+        yield low + np.flatnonzero(inside), code, np.repeat(words.counts[first : last + 1], lengths)[inside]
 
 
 def _lookup(room: int) -> tuple[_Ints, _Ints]:
