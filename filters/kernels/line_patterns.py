@@ -78,7 +78,7 @@ def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
     i = end - 1
     while i > start and (data[i] & CONTINUATION) == CONTINUES:
         i -= 1
-    code = decode(data, i, end)[0]
+    code, _ = decode(data, i, end)
     if code == FULL_STOP and end - start >= 3 and data[end - 2] == FULL_STOP and data[end - 3] == FULL_STOP:
         return False
     for mark in marks:  # noqa: SIM110 (compiled)
@@ -159,9 +159,10 @@ def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
     i = place - 1
     while i > start and (data[i] & CONTINUATION) == CONTINUES:
         i -= 1
-    if i >= start and classes[decode(data, i, place)[0]] & KIND == SPACE:
-        return place - i
-    return 0
+    if i < start:
+        return 0
+    code, _ = decode(data, i, place)
+    return place - i if classes[code] & KIND == SPACE else 0
 
 
 @inner

@@ -72,7 +72,7 @@ def union(several: list[Ranges]) -> Ranges:
     return join(Ranges(offsets, starts[order], ends[order]))
 
 
-@kernel
+@kernel(allocates=True)  # a slice that is copied
 def _apply(data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, ends: Any, out: Any, bounds: Any) -> Any:
     """Write the texts without the ranges, one after another, and their bounds; returns the bytes written."""
     k = 0

@@ -69,7 +69,8 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
                 or (is_mark and code == symbol and code in (_FULL_STOP, _HYPHEN))
             )
             if not joined and is_word and kind == SYMBOL and i + size < end:
-                joined = joins(code, last, classes[decode(data, i + size, end)[0]] & KIND)
+                following, _ = decode(data, i + size, end)
+                joined = joins(code, last, classes[following] & KIND)
             if not joined and is_open:
                 ends[n], hashes[n] = i - begin, mix(value)
                 n += 1
