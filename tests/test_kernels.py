@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
+from pipeline.core.step import Step
 from pipeline.kernels import compiling, inner, kernel, stamp
+from pipeline.run.warmup import WarmUp
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("filters", "tokenize", "train")
@@ -143,3 +146,81 @@ def test_stages_compile_nothing() -> None:
         text = file.read_text()
         assert "njit" not in text, file
         assert "pipeline.kernels" not in text, file
+
+
+LOADED = """
+import sys
+from pathlib import Path
+from pipeline import kernels
+from pipeline.config_file import load
+from pipeline.run.run import Run
+from pipeline.run.steps import needed_steps
+
+names, load_overload = set(), kernels._Cache.load_overload
+def loads(self, *arguments):
+    names.add(self._function)
+    return load_overload(self, *arguments)
+kernels._Cache.load_overload = loads
+config = load(Path(sys.argv[1]), ["edit.numeric_lines=true"])
+options = Run(Path("none"), config, ()).options
+for step in needed_steps(config):
+    if step.kernels:
+        before = len(names)
+        step.kernels(options[step.name])
+        print(step.name, step.compiles, len(names) - before)
+"""
+
+
+def test_a_step_says_how_many_kernels_it_compiles() -> None:
+    command = [sys.executable, "-c", LOADED, str(ROOT / "configs" / "quickstart.toml")]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    counts = {name: (said, used) for name, said, used in map(str.split, printed.splitlines())}
+    assert {"extract", "quality", "quality.edit", "duplicates.documents", "tokenizer"} <= set(counts)
+    assert {name: used for name, (said, used) in counts.items() if said != used} == {}
+
+
+def test_a_run_counts_kernels_over_all_its_steps(fresh: Callable[[], Any]) -> None:
+    one, two = fresh(), fresh()
+
+    def step(name: str, compiles: int, kernels: Callable[[Any], None]) -> Step:
+        return Step(name=name, title=name, version=1, run=lambda: 0, kernels=kernels, compiles=compiles)
+
+    def both(_: Any) -> None:
+        one(1)
+        one(1.5)
+
+    first, second, third = step("a", 2, both), step("b", 0, lambda _: None), step("c", 3, lambda _: two(1j))
+    heard = []
+    warm_up = WarmUp((first, second, third), dict.fromkeys("abc"), 1, lambda *event: heard.append(event[:2]))
+    with compiling(warm_up.count):
+        for each in (first, second, third):
+            warm_up(each)
+        fresh()(1)  # kept
+        fresh()(np.float32(1))
+    warm_up.close()
+    assert heard == [(1, 5), (2, 5), (3, 5), (4, 5)]
+
+
+COMPILED = """
+from pipeline.kernels import compiling
+from pipeline.filters.kernels.spans import Ranges, join
+import numpy as np
+names = []
+with compiling(lambda number, name: names.append(name.rpartition(".")[2])):
+    ranges = join(Ranges(np.array([0, 2]), np.array([0, 2]), np.array([3, 5])))
+print(*names, ranges.starts, ranges.ends)
+"""
+
+
+def test_processes_that_compile_at_once_keep_one_whole_cache(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COMPILED]
+    several = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    printed = [process.communicate()[0] for process in several]
+    printed.append(
+        subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    )
+    assert set(printed[:2]) <= {"_join [0] [5]\n", "[0] [5]\n"}
+    assert printed[2] == "[0] [5]\n"

@@ -129,6 +129,7 @@ def _count_scanned(
     def count(data: np.ndarray, ends: np.ndarray) -> None:
         bounds = np.empty(len(data) + 1, np.int64)  # memory only where something is written
         bounds[0] = 0
+        data.flags.writeable = False  # one type, one compilation
         found = scan(data, ends, classes, bounds)
         table = free.get()
         try:
@@ -170,7 +171,7 @@ class Table:
     def add(self, data: np.ndarray, bounds: np.ndarray, weights: np.ndarray) -> None:
         """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, or all of them weights[0] times; there must be room."""
         data = data.view()
-        data.flags.writeable = False  # one type, one compilation
+        data.flags.writeable = False
         arrays = self._table, self._arena, self._offsets, self._counts, self._hashes
         self.found = int(_add(data, bounds, weights, int(len(weights) > 1), *arrays, self.found))
 

@@ -224,13 +224,6 @@ def best_of(roots: Roots, order: npt.NDArray[np.int64]) -> Roots:
     return best[roots]
 
 
-@kernel
-def count_documents(alive: Any, roots: Any, documents: Any) -> None:
-    """Add to documents[r] the number of living documents whose cluster has the root r."""
-    for i in range(roots.size):
-        documents[roots[i]] += alive[i]
-
-
 def warm_up() -> None:
     """Compile the kernels, or load them from Numba's cache, on a tiny batch."""
     columns = {"hash": pa.array([b"0" * 16] * 2, pa.binary(16)), "band": pa.array([1, 1], pa.uint64())}

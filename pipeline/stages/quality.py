@@ -83,5 +83,6 @@ QUALITY = Step(
     text=True,
     libraries=("unicode", "regex"),
     kernels=_kernels,
+    compiles=4,
     columns=lambda: columns(quality_schema(["SIGNAL"]), {"SIGNAL": "a signal of the text; NaN where it is undefined"}),
 )

@@ -128,6 +128,7 @@ SCORES = Step(
     needed=lambda config: bool(config.scores),
     libraries=("fasttext-community", "skops", "scikit-learn", "unicode", "regex"),
     kernels=_kernels,
+    compiles=2,
     check=check_scores,
     remarks=undefined_scores,
     columns=lambda: columns(

@@ -126,6 +126,14 @@ def _pattern(name: str) -> str:
     return {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[name]
 
 
+def _kernels(options: Options) -> None:
+    """Those that count pre-tokens and learn merges."""
+    from pipeline.tokenize.bpe import train_bpe
+
+    if options.given is None:
+        train_bpe(["a word or two"], 257, (), _pattern(options.tokenizer.pattern))
+
+
 TOKENIZER = Step(
     name="tokenizer",
     title="train tokenizer",
@@ -137,6 +145,8 @@ TOKENIZER = Step(
     gated=False,
     product=True,
     libraries=("tokenizers", "regex"),
+    kernels=_kernels,
+    compiles=3,
     documents=lambda files: files.rows(CLEAN),
     check=check_tokens,
     files={

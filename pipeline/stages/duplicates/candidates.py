@@ -172,6 +172,7 @@ CANDIDATES_STEP = Step(
     reads=(SIGNATURES,),
     whole=True,
     kernels=_kernels,
+    compiles=2,
     shows=False,
     columns=lambda: columns(CANDIDATES, COLUMNS),
 )

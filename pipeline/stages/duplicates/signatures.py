@@ -90,6 +90,7 @@ SIGNATURES = Step(
     text=True,
     libraries=("unicode",),
     kernels=_kernels,
+    compiles=3,
     shows=False,
     columns=_columns,
 )

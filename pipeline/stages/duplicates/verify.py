@@ -90,8 +90,6 @@ class Candidates:
 
 def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidates:
     """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
-    from pipeline.filters.dedup.clusters import count_documents
-
     total = sum(rows_in(source.file(EXTRACT)) for source in everything)
     alive, compared = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     roots: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
@@ -108,8 +106,8 @@ def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidat
             second = here & (text == rows) & (root != rows)
             compared[rows[second]] = compared[root[second]] = True
             start += len(group)
-    documents = np.zeros(total, np.int32)
-    count_documents(alive, roots, documents)
+    documents = np.zeros(total, np.int32)  # np.bincount would need twice the memory, and one more array
+    np.add.at(documents, roots[alive], 1)
     return Candidates(alive, compared, roots, documents)
 
 
@@ -355,6 +353,7 @@ DOCUMENTS = Step(
     whole=True,
     text=True,
     kernels=_kernels,
+    compiles=3,
     shows=False,
     columns=lambda: columns(SCHEMA, COLUMNS),
 )
