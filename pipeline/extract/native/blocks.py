@@ -183,23 +183,6 @@ def _marks_end(marks: Any, state: Any, o: Any, begun: Any, end: Any) -> None:
     state[4] = state[3]
 
 
-class _Room(NamedTuple):
-    """What `_parse` writes: the columns of `Parsed`, as long as the page can need them."""
-
-    parent: NDArray[np.int32]
-    tag: NDArray[np.int32]
-    hints: NDArray[np.int64]
-    path: NDArray[np.uint64]
-    number: NDArray[np.int32]
-    out: NDArray[np.uint8]
-    home: NDArray[np.int32]
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    stats: NDArray[np.float32]
-    print: NDArray[np.uint64]
-    marks: NDArray[np.int64]
-
-
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
     """Parse a page in UTF-8, with marks if `inline`.
 
@@ -207,7 +190,10 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
     """
     tags = min(int(np.count_nonzero(page == LESS)), max_tags)
-    room = _Room(
+    room = Parsed(
+        status=OK,
+        title=(0, 0),
+        base=(0, 0),
         parent=np.empty(tags + 1, np.int32),
         tag=np.empty(tags + 1, np.int32),
         hints=np.empty(tags + 1, np.int64),
@@ -225,7 +211,7 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     never = np.zeros(256 + len(TAGS), np.bool_)
     state = np.array([-1, -1, -1, 0, 0, 0, 0], np.int64)
     status, elements, blocks, title, base = _parse(page, tags, max_depth, inline, room, open_, never, state)
-    return Parsed(
+    return room._replace(
         status=status,
         title=title,
         base=base,
@@ -234,7 +220,6 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         hints=room.hints[:elements],
         path=room.path[:elements],
         number=room.number[:elements],
-        out=room.out,
         home=room.home[:blocks],
         start=room.start[:blocks],
         stop=room.stop[:blocks],
@@ -336,8 +321,8 @@ def _write_block(
 
 @kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
-    """Parse into `room`: (status, elements, blocks, where title and base begin and end). Working arrays: `open_`, the open
-    elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""
+    """Parse into `room`, a `Parsed` as long as the page can need: (status, elements, blocks, where title and base begin and
+    end). Working arrays: `open_`, the open elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""
     parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
     out, marks = room.out, room.marks
     n = len(page)
