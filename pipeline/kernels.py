@@ -16,7 +16,7 @@ import hashlib
 import multiprocessing
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
@@ -296,7 +296,11 @@ class _Cache:
         return str(self._open().cache_path)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        loaded = self._open().load_overload(signature, target)
+        try:
+            loaded = self._open().load_overload(signature, target)
+        except Exception:  # what a broken file raises, or one that names a class that is no more, could be anything
+            self._open().flush()
+            loaded = None
         if loaded is None:
             _announce(f"{self._function.__module__}.{self._function.__qualname__}")
         return loaded
@@ -347,6 +351,18 @@ class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
 
 class _FunctionCache(FunctionCache):  # type: ignore[misc]
     _impl_class = _CacheImpl
+
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        """With the fields of named tuples: compiled code knows them by their place."""
+        arguments = signature if isinstance(signature, tuple) else signature.args
+        return (*super()._index_key(signature, codegen), tuple(_fields(arguments)))
+
+
+def _fields(kinds: Iterable[Any]) -> Iterator[tuple[str, ...]]:
+    for kind in kinds:
+        if isinstance(kind, numba.types.BaseTuple):
+            yield getattr(kind, "fields", ())
+            yield from _fields(kind.types)
 
 
 def _announce(name: str) -> None:

@@ -141,6 +141,51 @@ def test_the_command_line_counts_kernels_as_they_are_compiled(
     assert capsys.readouterr().err == ""
 
 
+FIELDS = """
+from typing import NamedTuple
+from pipeline.kernels import kernel
+
+class Pair(NamedTuple):
+    first: int
+    second: int
+
+@kernel
+def difference(pair):
+    return pair.first - pair.second
+
+print(difference(Pair(first=5, second=3)))
+"""
+
+
+def test_a_named_tuple_of_other_fields_is_compiled_anew(tmp_path: Path) -> None:
+    """Its kernel is as it was, and so are the types of its arguments."""
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for source in (
+        FIELDS,
+        FIELDS.replace("first: int\n    second: int", "second: int\n    first: int"),
+        FIELDS.replace("Pair", "Two"),  # what the cache names is gone
+    ):
+        (tmp_path / "fields.py").write_text(source)
+        command = [sys.executable, "-c", "import fields"]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert run.stdout == "2\n"
+
+
+def test_a_broken_cache_is_made_anew(fresh: Callable[[], Any], tmp_path: Path) -> None:
+    assert fresh()(1) == 2
+    for file in tmp_path.rglob("*.nb[ic]"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert fresh()(1) == 2
+    counted = []
+    with compiling(lambda *event: counted.append(event)):
+        assert fresh()(1) == 2
+    assert counted == []
+
+
 def test_stages_compile_nothing() -> None:
     for file in (ROOT / "pipeline" / "stages").glob("*.py"):
         text = file.read_text()

@@ -322,7 +322,8 @@ def _write_block(
 @kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
     """Parse into `room`, a `Parsed` as long as the page can need: (status, elements, blocks, where title and base begin and
-    end). Working arrays: `open_`, the open elements; `never`, whether one that begins here has no end: quotes by their byte, tags from 256 on; `state` of marks."""
+    end). Working arrays: `open_`, the open elements; `never`, whether one that begins here has no end, quotes by their byte
+    and tags from 256 on; `state` of marks."""
     parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
     out, marks = room.out, room.marks
     n = len(page)
