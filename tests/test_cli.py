@@ -79,7 +79,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     [
         (
             ["--until", "cleen"],
-            "error: --until cleen: unknown stage (did you mean clean?); known: extract, language, quality, duplicates, clean",
+            "error: --until cleen: unknown stage (did you mean clean?); known: extract, language, ",
         ),
         (["--engine", "locl"], "error: --engine locl: unknown (did you mean local?); known: local, ray"),
         (

@@ -104,9 +104,14 @@ class Run:
         return keys
 
     @cached_property
-    def folders(self) -> dict[str, Path]:
-        """Step -> its folder."""
-        return {step.name: step.folder(self.root) for step in self.steps}
+    def folders(self) -> Mapping[str, dict[str, Path]]:
+        """Step -> the folders that it may read, by step: its own, and those of all that its key depends on."""
+        folders: dict[str, dict[str, Path]] = {}
+        for step in self.steps:  # in their order: a step reads earlier ones
+            folders[step.name] = {step.name: step.folder(self.root)}
+            for other in reads_of(step, self.config):
+                folders[step.name] |= folders[other.name]
+        return folders
 
     def file(self, step: Step | str, part: Part) -> Path:
         """The file of a step for a part."""
@@ -120,7 +125,7 @@ class Run:
             step=step.name,
             part=part,
             key=self.keys[step.name, part.index],
-            folders=self.folders,
+            folders=self.folders[step.name],
             gates=(gate.name,) if gate else (),
             layers=tuple(layer.name for layer in layers_of(step, self.config)),
             cuts=tuple(other.name for other in cut_steps(self.config)),
@@ -135,7 +140,7 @@ class Run:
             step=step.name,
             parts=self.parts,
             key=self.keys[step.name, None],
-            folders=self.folders,
+            folders=self.folders[step.name],
             gates=(gate.name,) if gate else (),
             layers=tuple(layer.name for layer in layers_of(step, self.config)),
             earlier=self.earlier,
