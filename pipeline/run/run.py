@@ -169,6 +169,15 @@ class Run:
         entry = self.journal.entry(step.name, of.name if of else None)
         return entry if entry and entry.key == self.keys[step.name, of.index if of else None] else None
 
+    def is_outdated(self, step: Step, part: Part | None = None) -> bool:
+        """Whether a product of a step was made, for a part or for any, under another key: other settings, code or libraries."""
+        if not step.needed(self.config):
+            return False
+        for of in (None,) if step.whole else (part,) if part else self.parts:
+            if self.journal.entry(step.name, of.name if of else None) and not self.entry(step, of):
+                return True
+        return False
+
     def is_done(self, step: Step | str, part: Part | None = None) -> bool:
         """Whether a step's product is there under its key, whole: of one part, or of all. Never of a step not needed."""
         step = _step(step)
@@ -176,6 +185,16 @@ class Run:
             return False
         entries = [self.entry(step)] if step.whole else [self.entry(step, p) for p in ((part,) if part else self.parts)]
         return all(entry is not None and self.journal.changed(entry) is None for entry in entries)
+
+    def require(self, step: Step | str, part: Part | None = None, advice: str = "run it again first") -> None:
+        """UserError where a step's product is not there under its key, whole: of one part, or of all."""
+        step = _step(step)
+        if self.is_done(step, part):
+            return
+        stage = stage_of(step)
+        if self.is_outdated(step, part):
+            raise UserError(f"{self.root}: its {stage} stage is of other settings, code or libraries; {advice}")
+        raise UserError(f"{self.root}: has not finished its {stage} stage; {advice}")
 
     def changed(self, step: Step) -> list[str]:
         """Files that were made under the present key and are no longer as they were."""
