@@ -291,6 +291,21 @@ def test_an_unfinished_run_is_not_compared(tmp_path: Path, finished: Run, config
         diff(finished, other)
 
 
+def test_a_run_whose_config_another_version_wrote_is_run_again(tmp_path: Path, config_file: Path) -> None:
+    config = load(config_file)
+    made, _ = go(tmp_path / "run", config, until="language")
+    written = json.loads((made.root / "config.json").read_text())
+    (made.root / "config.json").write_text(json.dumps(written | {"later": {"key": 1}}))
+    with pytest.raises(UserError, match="not of this version .later: unknown key.*; run it again"):
+        open_run(made.root)
+    again, reporter = go(tmp_path / "run", config, until="language")
+    assert stats(again) == stats(made)
+    assert reporter.steps == []
+    (made.root / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged, or not of this version"):
+        go(tmp_path / "run", config, until="language")
+
+
 def test_a_run_of_other_code_is_not_taken_for_unfinished(
     finished: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ from pipeline.core.ledger import Part, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key
 from pipeline.core.step import Step, fingerprint
 from pipeline.errors import UserError
+from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (
     by_name,
     cut_steps,
@@ -277,10 +278,21 @@ def open_run(root: Path) -> Run:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
     except ValidationError as error:
-        raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)})") from None
+        raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)}); run it again") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{root}/parts.json: damaged: {error}") from None
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))
+
+
+def input_of(root: Path) -> InputOptions:
+    """The input of the run in a directory, whatever tables another version had beside it."""
+    try:
+        held = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        return Config.model_validate({"input": held["input"]}).input
+    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise UserError(
+            f"{root}/config.json: damaged, or not of this version; delete {root}, or choose another"
+        ) from None
 
 
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:
