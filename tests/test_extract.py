@@ -17,6 +17,7 @@ from pipeline.extract.inputs.sources import find_inputs
 from pipeline.extract.options import ExtractOptions, TextOptions
 from pipeline.extract.page import REASONS, SCHEMA, Row, media_type, row_id, rows, to_batches
 from pipeline.extract.pages.markup import EXTRACTORS, Extractor, bounded, extract_page, nesting, page_title
+from pipeline.stages.extract import EXTRACT
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -108,6 +109,7 @@ def test_an_extractor_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> 
     raw = {"input": {"paths": ["x"]}, "extract": {"extractor": "toy"}}
     config = check(raw, "here")
     assert config.extract.extractor == "toy"
+    assert [library.split()[0] for library in EXTRACT.options(config, ()).libraries] == ["resiliparse"]
     with pytest.raises(UserError, match='^extractor: "toy" has no tables = false; "native" has$'):
         html_to_text("<p>x", extractor="toy", tables=False)
 

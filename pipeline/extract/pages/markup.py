@@ -58,7 +58,7 @@ class Extractor:
     everything: str | None = None
     """The extractor that takes its place with main_content = false; None where it does that itself."""
     libraries: tuple[str, ...] = ()
-    """Distributions whose versions decide what it gives, with those of `everything`."""
+    """Distributions whose versions decide what it gives."""
     warm_up: Callable[[], None] | None = None
     """Compiles its kernels, or loads them from the cache."""
 
@@ -271,7 +271,7 @@ EXTRACTORS: dict[str, Extractor] = {
             page=bounded(_trafilatura),
             offers=frozenset({"markdown", "tables"}),
             everything="resiliparse",  # it gives every word of a page; trafilatura leaves footers and asides out
-            libraries=("trafilatura", "lxml", "resiliparse"),
+            libraries=("trafilatura", "lxml"),
         ),
         Extractor(
             name="resiliparse",
