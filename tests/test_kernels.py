@@ -224,3 +224,28 @@ def test_processes_that_compile_at_once_keep_one_whole_cache(tmp_path: Path) -> 
     )
     assert set(printed[:2]) <= {"_join [0] [5]\n", "[0] [5]\n"}
     assert printed[2] == "[0] [5]\n"
+
+
+PAIR = """
+from typing import Any, NamedTuple
+from pipeline.kernels import kernel
+
+class Pair(NamedTuple):
+    first: int
+    second: int
+
+@kernel
+def difference(pair: Any) -> Any:
+    return pair.first - pair.second
+"""
+
+
+def test_kept_code_fits_the_fields_of_named_tuples(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    swapped = PAIR.replace("first: int\n    second: int", "second: int\n    first: int")
+    for source, name in ((PAIR, "Pair"), (swapped, "Pair"), (PAIR.replace("Pair", "Two"), "Two")):
+        (tmp_path / "of_pairs.py").write_text(source)
+        code = f"from of_pairs import *; print(difference({name}(first=5, second=3)))"
+        command = [sys.executable, "-B", "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout == "2\n", done.stderr
