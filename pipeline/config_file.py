@@ -58,8 +58,9 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.extract.prescreen is not None and config.language.keep is None:
         raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
     if config.duplicates.min_sentences is not None and not config.cuts:
-        known = "lines, sentences, ngrams, substrings"
-        raise UserError(f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none: {known}")
+        raise UserError(
+            f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none, such as duplicates.lines"
+        )
     return config
 
 

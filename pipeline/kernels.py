@@ -16,7 +16,7 @@ import hashlib
 import multiprocessing
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
@@ -42,7 +42,7 @@ from pipeline.files import kernel_folder
 
 OnCompile = Callable[[int, str], None]
 
-VERSION = 2
+VERSION = 3
 """Counted up when the way of compiling changes."""
 
 
@@ -353,16 +353,20 @@ class _FunctionCache(FunctionCache):  # type: ignore[misc]
     _impl_class = _CacheImpl
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
-        """With the fields of named tuples: compiled code knows them by their place."""
-        arguments = signature if isinstance(signature, tuple) else signature.args
-        return (*super()._index_key(signature, codegen), tuple(_fields(arguments)))
+        """What compiled code is found by: types in words, as a later version may have the class no more, or its fields in
+        another order. The instructions are in the stamp."""
+        return tuple(map(_type_in_words, signature)), codegen.magic_tuple()
 
 
-def _fields(kinds: Iterable[Any]) -> Iterator[tuple[str, ...]]:
-    for kind in kinds:
-        if isinstance(kind, numba.types.BaseTuple):
-            yield getattr(kind, "fields", ())
-            yield from _fields(kind.types)
+def _type_in_words(kind: Any) -> str:
+    """A type with the names and types of the fields that named tuples have."""
+    if not isinstance(kind, numba.types.BaseTuple):
+        return str(kind)
+    words = [_type_in_words(one) for one in kind]
+    if not isinstance(kind, numba.types.BaseNamedTuple):
+        return f"({', '.join(words)})"
+    fields = ", ".join(f"{name}: {one}" for name, one in zip(kind.fields, words, strict=True))
+    return f"{kind.instance_class.__module__}.{kind.instance_class.__qualname__}({fields})"
 
 
 def _announce(name: str) -> None:

@@ -79,7 +79,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     [
         (
             ["--until", "cleen"],
-            "error: --until cleen: unknown stage (did you mean clean?); known: extract, language, quality, duplicates, clean",
+            "error: --until cleen: unknown stage (did you mean clean?); known: extract, language, ",
         ),
         (["--engine", "locl"], "error: --engine locl: unknown (did you mean local?); known: local, ray"),
         (
@@ -171,7 +171,9 @@ def test_recipes_are_listed_shown_and_run_by_name(
     assert "[scores.badwords] kind" in " ".join(out.split())  # no markup
     assert call(capsys, "recipes", "c4", "--file")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
     explained = call(capsys, "recipes", "c4-datatrove")[1]
+    assert 'extractor = "' in explained
     assert "min_line_words = 3" in explained
+    assert "citations = true" in explained
     assert "edited.datatrove_sentences" in explained
     assert "≥ 5" in explained
     code, _, err = call(capsys, "run", "finweb")

@@ -47,7 +47,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[extract]\nextractor = "x"',
-            "c.toml: extract.extractor: 'x' is not one of native, trafilatura, resiliparse",
+            "c.toml: extract.extractor: 'x' is not one of ",
         ),
         (
             MINIMAL + '[mask]\nkinds = ["emial"]',
@@ -55,7 +55,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
-            "c.toml: measure.families: no family 'dloma' (did you mean dolma?); there are: datatrove, dclm, ",
+            "c.toml: measure.families: no family 'dloma' (did you mean dolma?); there are: ",
         ),
         (MINIMAL + "[duplicates]\nlines = { lower = true }", "duplicates.lines.lower: needs normalize = false"),
         (MINIMAL + "[decontaminate]\nwindow = 201", 'decontaminate.window: needs action = "cut"'),

@@ -3,7 +3,6 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pytest
 from pipeline.config_file import check
 from pipeline.core.ledger import read
 from pipeline.errors import UserError
-from pipeline.filters.edits import REASONS, edit_lines, removed_lines
+from pipeline.filters.edits import edit_lines, removed_lines
 from pipeline.filters.options import LineRules
 from pipeline.report.stats import stats
 from pipeline.report.why import RemovedLine, why
@@ -235,7 +234,3 @@ def test_without_edits_nothing_is_edited(tmp_path: Path, go: Go) -> None:
     assert "quality.edit" not in steps
     assert why(done, "http://a.example/7")[0].edit is None
     assert read(done.file("quality.decide", done.parts[0]), ["dropped"]).column_names == ["dropped"]
-
-
-def test_the_kernel_knows_the_rules_in_their_order() -> None:
-    assert tuple(rule.name for rule in fields(LineRules)) == REASONS

@@ -119,7 +119,7 @@ def test_the_command(opened: shards.Shards, tmp_path: Path, capsys: pytest.Captu
     code, said, err = call(str(opened.directory), "nanogpt", str(out))
     assert (code, said, err) == (2, "", f"error: {out}: exists already; choose another name\n")
     code, said, err = call(str(opened.directory), "mds", str(out))
-    assert (code, said, err) == (2, "", "error: mds: unknown format; known: megatron, nanogpt, llmc, parquet\n")
+    assert (code, said, err) == (2, "", f"error: mds: unknown format; known: {', '.join(FORMATS)}\n")
     code, said, err = call(str(tmp_path), "nanogpt", str(tmp_path / "x"))
     assert (code, said) == (2, "")
     assert "not a run directory" in err
@@ -144,7 +144,7 @@ def test_a_format_is_one_entry(
     assert (out / "sizes.txt").read_text() == str(opened.splits["train"].tokens)
     with pytest.raises(SystemExit):
         main(["export", str(opened.directory), "toi", str(tmp_path / "other")])
-    assert capsys.readouterr().err.endswith("known: megatron, nanogpt, llmc, parquet, toy\n")
+    assert capsys.readouterr().err.endswith(f"known: {', '.join(FORMATS)}\n")
 
 
 def test_how_each_file_is_read(opened: shards.Shards, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.extract.inputs.sources import find_inputs
 from pipeline.extract.options import ExtractOptions, TextOptions
 from pipeline.extract.page import REASONS, SCHEMA, Row, media_type, row_id, rows, to_batches
 from pipeline.extract.pages.markup import EXTRACTORS, Extractor, bounded, extract_page, nesting, page_title
+from pipeline.stages.extract import EXTRACT
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -44,14 +45,15 @@ def test_text_of_a_page(extractor: str) -> None:
 
 
 def test_extractors_that_are_not_used_are_not_loaded() -> None:
-    for extractor in EXTRACTORS:
+    native = "pipeline.extract.native.extract"
+    for extractor, module in {"native": native, "trafilatura": "trafilatura", "resiliparse": "resiliparse"}.items():
         code = (
             "import sys; from pipeline.extract import html_to_text; "
             f"html_to_text('<p>x', extractor={extractor!r}); "
-            "print(*(m for m in ('trafilatura', 'resiliparse', 'pipeline.extract.native.extract') if m in sys.modules))"
+            f"print(*(m for m in ('trafilatura', 'resiliparse', '{native}') if m in sys.modules))"
         )
         ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert ran.stdout.split() == ["pipeline.extract.native.extract" if extractor == "native" else extractor]
+        assert ran.stdout.split() == [module]
 
 
 @pytest.mark.parametrize("extractor", ["native", "trafilatura"])
@@ -85,7 +87,7 @@ def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
 
 
 def test_an_unknown_extractor_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="'lynx' is not one of native, trafilatura, resiliparse"):
+    with pytest.raises(UserError, match=f"'lynx' is not one of {', '.join(EXTRACTORS)}"):
         html_to_text("<p>x", extractor="lynx")
     with pytest.raises(UserError, match=r"did you mean trafilatura\?"):
         extract_page("<p>x", TextOptions(extractor="trafilatur"))
@@ -97,14 +99,17 @@ def test_an_extractor_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> 
     def shout(html: str, options: TextOptions, url: str | None) -> str:
         return f"{html.upper()} {url}"
 
-    monkeypatch.setitem(EXTRACTORS, "toy", Extractor(name="toy", help="shouts", page=bounded(shout)))
+    toy = Extractor(name="toy", help="shouts", page=bounded(shout), everything="resiliparse")
+    monkeypatch.setitem(EXTRACTORS, "toy", toy)
     assert html_to_text("<p>x", extractor="toy", url="u") == "<P>X u"
+    assert html_to_text("<p>x", extractor="toy", main_content=False) == "x"
     (row,) = rows([response()], ExtractOptions(extractor="toy"), archive="x")
     assert row.text is not None
     assert row.text.startswith("<HTML>")
     raw = {"input": {"paths": ["x"]}, "extract": {"extractor": "toy"}}
     config = check(raw, "here")
     assert config.extract.extractor == "toy"
+    assert [library.split()[0] for library in EXTRACT.options(config, ()).libraries] == ["resiliparse"]
     with pytest.raises(UserError, match='^extractor: "toy" has no tables = false; "native" has$'):
         html_to_text("<p>x", extractor="toy", tables=False)
 
@@ -114,7 +119,7 @@ def test_depth_and_tags_are_bounded(extractor: str) -> None:
     def nested(depth: int) -> str:
         return f"<html><body>{'<div>' * depth}{WORDS * 5}{'</div>' * depth}</body></html>"
 
-    assert extract_page(nested(50), TextOptions(extractor=extractor, max_depth=50)).problem is None
+    assert extract_page(nested(50), TextOptions(extractor=extractor, max_depth=50)).problem != "too_deep"
     assert extract_page(nested(51), TextOptions(extractor=extractor, max_depth=50)).problem == "too_deep"
     assert extract_page(nested(99_990), TextOptions(extractor=extractor)).problem == "too_deep"
     # Over both limits: the tags are counted before the others parse, and native's parser meets the depth first.

@@ -1,4 +1,4 @@
-"""The six guides of ARCHITECTURE.md, followed to the letter in a copy of the package: their blocks are the code that runs."""
+"""The guides of ARCHITECTURE.md, followed to the letter in a copy of the package: their blocks are the code that runs."""
 
 import json
 import re

@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from pipeline.config import Config
 from pipeline.config_file import load
@@ -22,8 +24,10 @@ from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.report.diff import diff
 from pipeline.report.sample import sample
+from pipeline.report.show_stats import show_stats
 from pipeline.report.stats import RuleCounts, stats
 from pipeline.report.why import FailedRule, raw_record, why, why_row
+from pipeline.run import steps
 from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
 from pipeline.stages.extract import EXTRACT
@@ -285,6 +289,36 @@ def test_an_unfinished_run_is_not_compared(tmp_path: Path, finished: Run, config
     other, _ = go(tmp_path / "run", load(config_file), until="extract")
     with pytest.raises(UserError, match="has not finished its language stage"):
         diff(finished, other)
+
+
+def test_a_run_whose_config_another_version_wrote_is_run_again(tmp_path: Path, config_file: Path) -> None:
+    config = load(config_file)
+    made, _ = go(tmp_path / "run", config, until="language")
+    written = json.loads((made.root / "config.json").read_text())
+    (made.root / "config.json").write_text(json.dumps(written | {"later": {"key": 1}}))
+    with pytest.raises(UserError, match="not of this version .later: unknown key.*; run it again"):
+        open_run(made.root)
+    again, reporter = go(tmp_path / "run", config, until="language")
+    assert stats(again) == stats(made)
+    assert reporter.steps == []
+    (made.root / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged, or not of this version"):
+        go(tmp_path / "run", config, until="language")
+
+
+def test_a_run_of_other_code_is_not_taken_for_unfinished(
+    finished: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = replace(QUALITY_DECIDE, version=QUALITY_DECIDE.version + 1)
+    monkeypatch.setattr(steps, "STEPS", tuple(newer if step is QUALITY_DECIDE else step for step in steps.STEPS))
+    run = open_run(finished.root)
+    parts = {stage.name: stage.parts for stage in stats(run).stages}
+    assert (parts["language"].outdated, parts["quality"].outdated) == (0, len(run.parts))
+    for look in (lambda: diff(run, run), lambda: list(sample(run, "quality.words.min", 1))):
+        with pytest.raises(UserError, match="its quality stage is of other settings, code or libraries"):
+            look()
+    show_stats(stats(run), Console(width=120))
+    assert f"quality (0 of {len(run.parts)} parts, {len(run.parts)} outdated)" in capsys.readouterr().out
 
 
 def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, finished: Run, config_file: Path) -> None:

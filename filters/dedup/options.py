@@ -1,6 +1,6 @@
 """What a run's config says of copies: of documents, and of lines, sentences, n-grams and passages within them. Light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -100,11 +100,11 @@ class DuplicateOptions(MinHashOptions):
     ngrams: NgramOptions | None = None
     substrings: SubstringOptions | None = None
     min_words: Annotated[int, Ge(1)] = 1
-    """What is left with fewer words after the cuts of these four goes."""
+    """What is left with fewer words after these cuts goes."""
     min_sentences: Annotated[int, Ge(1)] | None = None
     """And with fewer sentences (C4's code: 3)."""
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Those of lines, sentences, ngrams and substrings that are on."""
-        return tuple(name for name in ("lines", "sentences", "ngrams", "substrings") if getattr(self, name) is not None)
+        """What is cut out of documents, by key: lines, sentences, ngrams and substrings, those that are on."""
+        return tuple(key.name for key in fields(self) if is_dataclass(getattr(self, key.name)))

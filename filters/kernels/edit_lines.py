@@ -1,5 +1,6 @@
 """The rules on lines, applied: the loop behind `pipeline.filters.edits`."""
 
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,33 +16,22 @@ from pipeline.filters.kernels.line_patterns import (
     without_boilerplate,
     without_citations,
 )
+from pipeline.filters.options import LineRules
 from pipeline.kernels import inner, kernel
 
-RULES = (
-    "max_word_characters",
-    "citations",
-    "blank_lines",
-    "end_marks",
-    "min_line_words",
-    "phrases",
-    "max_uppercase_ratio",
-    "numeric_lines",
-    "counter_lines",
-    "boilerplate",
-)
+RULES = tuple(rule.name for rule in fields(LineRules))
 """In the order in which they are looked at; a line goes for the first that it breaks."""
-(
-    _LONG_WORD,
-    _CITATION,
-    BLANK,
-    _NO_END_MARK,
-    _FEW_WORDS,
-    _PHRASE,
-    _CAPITALS,
-    _NUMERIC,
-    _COUNTER,
-    _BOILERPLATE,
-) = range(len(RULES))  # columns of `Outcome.lines` and `Outcome.words`
+# Columns of `Outcome.lines` and `Outcome.words`.
+_LONG_WORD = RULES.index("max_word_characters")
+_CITATION = RULES.index("citations")
+BLANK = RULES.index("blank_lines")
+_NO_END_MARK = RULES.index("end_marks")
+_FEW_WORDS = RULES.index("min_line_words")
+_PHRASE = RULES.index("phrases")
+_CAPITALS = RULES.index("max_uppercase_ratio")
+_NUMERIC = RULES.index("numeric_lines")
+_COUNTER = RULES.index("counter_lines")
+_BOILERPLATE = RULES.index("boilerplate")
 KEPT = -1
 
 _SHORT = 10  # words; RefinedWeb: "if it is short (≤ 10 words) and matches a pattern"

@@ -56,11 +56,11 @@ def append(
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|SHARDS", help="A run directory, or one of shards.")],
     format_: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; an unknown one lists all.")
+        str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; docs/reference has all.")
     ],
     out: Annotated[Path, typer.Argument(help="The directory to make.")],
 ) -> None:
-    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, or Parquet for `datasets`."""
+    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, Parquet for `datasets`, …"""
     from pipeline.tools.export import export
 
     for line in export(run, format_, out):

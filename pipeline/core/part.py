@@ -1,6 +1,6 @@
 """What a step sees of a run: the files of one part, or of all parts. Sent to workers, and the same for every step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,14 @@ from pipeline.core.step import Step, fingerprint
 def part_key(key: str, part: Part) -> str:
     """The key of a part's file of a step over the whole run: one part's file cannot pass for another one's."""
     return fingerprint(key, part.index, part.digest)
+
+
+def folder_of(folders: Mapping[str, Path], step: str, other: Step | str) -> Path:
+    """Where a step finds the files of another one; LookupError for one that its key does not depend on."""
+    name = other if isinstance(other, str) else other.name
+    if name not in folders:
+        raise LookupError(f"the step {step} reads {name}, which its `reads` does not name, or the run does not need")
+    return folders[name]
 
 
 def texts_of(files: list[Path]) -> Iterator[pa.Array]:
@@ -36,7 +44,7 @@ class PartFiles:
     part: Part
     key: str
     folders: dict[str, Path]
-    """Step -> its folder, of the steps that the run needs."""
+    """Step -> its folder, of what the step's key depends on: the step itself and all that it reads, directly or not."""
     gates: tuple[str, ...] = ()
     """The step whose `dropped` says which rows come here, if there is one."""
     layers: tuple[str, ...] = ("extract",)
@@ -48,10 +56,10 @@ class PartFiles:
 
     def file(self, step: Step | str) -> Path:
         """The part's file of a step."""
-        return self.folders[step if isinstance(step, str) else step.name] / f"{self.part.name}.parquet"
+        return folder_of(self.folders, self.step, step) / f"{self.part.name}.parquet"
 
     def has(self, step: Step) -> bool:
-        """Whether the run needs a step at all."""
+        """Whether the run needs a step that this one may read."""
         return step.name in self.folders
 
     @property
@@ -103,10 +111,10 @@ class RunFiles:
 
     def file(self, step: Step | str, part: Part) -> Path:
         """A part's file of a step."""
-        return self.folders[step if isinstance(step, str) else step.name] / f"{part.name}.parquet"
+        return folder_of(self.folders, self.step, step) / f"{part.name}.parquet"
 
     def has(self, step: Step) -> bool:
-        """Whether the run needs a step at all."""
+        """Whether the run needs a step that this one may read."""
         return step.name in self.folders
 
     def out(self, part: Part) -> Path:

@@ -65,8 +65,7 @@ def contamination(run: Run) -> Contamination:
     documents = 0
     for part in run.parts:
         for step in (FIND, QUALITY_DECIDE):
-            if not run.is_done(step, part):
-                raise UserError(f"{run.root}: has not finished its quality stage; run it again first")
+            run.require(step, part)
         items_by_row = read(run.file(FIND, part), ["contaminated_by"])["contaminated_by"].combine_chunks()
         rows = pc.indices_nonzero(pc.fill_null(pc.greater(pc.list_value_length(items_by_row), 0), False))
         if not len(rows):

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.ledger import DROPPED, read
-from pipeline.errors import UserError
 from pipeline.run.run import Run
 from pipeline.stages.extract import EXTRACT
 
@@ -116,9 +115,8 @@ def verdicts(run: Run) -> Iterator[tuple[str, pa.Table]]:
     """For each part its name, and id, url and `dropped` of its rows: the failing rules ("quality.words.min") of the stage
     that dropped the row, none where it is kept."""
     for part in run.parts:
-        for stage, step in run.deciders.items():
-            if not run.is_done(step, part):
-                raise UserError(f"{run.root}: has not finished its {stage} stage; run it again first")
+        for step in run.deciders.values():
+            run.require(step, part)
         table = read(run.file(EXTRACT, part), ["id", "url"])
         dropped = pa.nulls(len(table), DROPPED)
         for stage, step in run.deciders.items():

@@ -1,11 +1,14 @@
 """The recipes in configs/recipes: published sets of rules, each a config file that says where its numbers are from."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.config_file import load
 from pipeline.errors import UserError, did_you_mean
+from pipeline.extract.options import ExtractOptions
+from pipeline.filters.options import EditOptions
 from pipeline.filters.rules import Rule
 
 FOLDER = (Path(__file__).parents[1] / "configs" / "recipes").resolve()
@@ -44,8 +47,10 @@ class Recipe:
     """The comment at the top of the file."""
     language: str | None
     """The languages it keeps, and their score; None where it has no rule on languages."""
+    extract: dict[str, str]
+    """Key of [extract] -> its value as TOML; the extractor, and what is not as by default."""
     edits: dict[str, str]
-    """Key of [edit] -> its value."""
+    """Key of [edit] -> its value as TOML."""
     quality: tuple[RecipeRule, ...]
     """Rules on the extracted text."""
     edited: tuple[RecipeRule, ...]
@@ -114,7 +119,8 @@ def recipe(name: str) -> Recipe:
         file=file,
         about=about(file),
         language=_language(config),
-        edits=_edits(config) if config.edits else {},
+        extract={"extractor": json.dumps(config.extract.extractor)} | _changed(config.extract),
+        edits=_changed(config.edit),
         quality=described(tuple(config.quality.values())),
         edited=described(tuple(config.edited.values())),
         models=tuple(
@@ -133,9 +139,10 @@ def _language(config: Config) -> str | None:
     return f"{kept}, score {config.language.min_score:g} or more"
 
 
-def _edits(config: Config) -> dict[str, str]:
-    edits = {key: value for key, value in asdict(config.edit).items() if value not in (None, False, ())}
-    return {key: " ".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in edits.items()}
+def _changed(table: EditOptions | ExtractOptions) -> dict[str, str]:
+    """What is not as by default in a table of a config: its values as TOML, which for these JSON is."""
+    default = asdict(type(table)())
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in asdict(table).items() if value != default[key]}
 
 
 def _bounds(rule: Rule) -> str:

@@ -40,6 +40,9 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
             chosen += [(hashlib.blake2b(str(ids[row]).encode()).digest(), part.index, row) for row in rows]
             chosen = sorted(set(chosen))[:count]
     if dropped_by and not chosen:
+        for step in run.deciders.values():
+            if run.is_outdated(step):
+                run.require(step)
         names = sorted(rules_that_dropped)
         raise UserError(
             f"--dropped-by {dropped_by}: dropped nothing in this run{did_you_mean(dropped_by, names)}; "

@@ -14,12 +14,14 @@ def show_recipes(recipes: dict[str, str], console: Console) -> None:
 
 
 def show_recipe(recipe: Recipe, console: Console) -> None:
-    """Languages, edits, every rule and what it counts, models, duplicates, masks."""
+    """Extraction, languages, edits, every rule and what it counts, models, duplicates, masks."""
     console.print(f"[bold]{recipe.name}[/]\n{safe(recipe.about)}\n", highlight=False)
 
     def line(title: str, text: str) -> None:
         console.print(f"{title:<13} {safe(text)}", highlight=False)
 
+    for key, value in recipe.extract.items():
+        line("extract", f"{key} = {value}")
     if recipe.language:
         line("language", recipe.language)
     for key, value in recipe.edits.items():

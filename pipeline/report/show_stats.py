@@ -52,7 +52,8 @@ def show_funnel(report: Stats, console: Console) -> None:
     for stage in report.stages:
         share = stage.kept / max(1, report.pages)
         parts = stage.parts
-        unfinished = "" if parts.done == parts.total else f" ({parts.done} of {parts.total} parts)"
+        outdated = f", {parts.outdated} outdated" if parts.outdated else ""
+        unfinished = "" if parts.done == parts.total else f" ({parts.done} of {parts.total} parts{outdated})"
         table.add_row(
             stage.name + unfinished,
             f"{stage.entered:,}",

@@ -43,6 +43,8 @@ class PartCounts:
 
     done: int
     total: int
+    outdated: int = 0
+    """Parts made with other settings, code or libraries: the next run makes them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +195,13 @@ def _dropping_stage(run: Run, name: str, step: Step, seconds: float) -> Stage:
         rules={rule: RuleCounts(failed=count, only=only.get(rule, 0)) for rule, count in _by_count(failed).items()},
         bounds=_bounds_of_shares(run) if step is QUALITY_DECIDE else (),
         seconds=round(seconds, 3),
-        parts=PartCounts(done=len(parts), total=len(run.parts)),
+        parts=_part_counts(run, step),
     )
+
+
+def _part_counts(run: Run, step: Step) -> PartCounts:
+    outdated = sum(run.is_outdated(step, part) for part in run.parts)
+    return PartCounts(done=len(run.done_parts(step)), total=len(run.parts), outdated=outdated)
 
 
 def _bounds_of_shares(run: Run) -> tuple[Bound, ...]:
@@ -210,7 +217,7 @@ def _making_stages(run: Run, clean_documents: int, seconds: Mapping[str, float])
             continue
         parts = PartCounts(done=1, total=1)
         if not step.whole:
-            parts = PartCounts(done=len(run.done_parts(step)), total=len(run.parts))
+            parts = _part_counts(run, step)
         documents = clean_documents if step is CLEAN else step.documents(run.run_files(step))
         stages.append(
             Stage(

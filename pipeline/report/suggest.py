@@ -146,8 +146,7 @@ def _ledger(run: Run, language: str | None) -> Iterator[Values]:
         sources[SCORES] = list(run.config.scores)
     for part in run.parts:
         for step in sources:
-            if not run.is_done(step, part):
-                raise UserError(f"{run.root}: has not finished its quality stage; run it again, or give --bad")
+            run.require(step, part, "run it again, or give --bad")
         groups = [row_groups(run.file(step, part), columns) for step, columns in sources.items()]
         for labels, *tables in zip(row_groups(run.file(LANGUAGE, part), ["language"]), *groups, strict=True):
             values = {name: _numbers(table[name].combine_chunks()) for table in tables for name in table.column_names}

@@ -23,6 +23,7 @@ from pipeline.core.ledger import Part, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key
 from pipeline.core.step import Step, fingerprint
 from pipeline.errors import UserError
+from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (
     by_name,
     cut_steps,
@@ -104,9 +105,14 @@ class Run:
         return keys
 
     @cached_property
-    def folders(self) -> dict[str, Path]:
-        """Step -> its folder."""
-        return {step.name: step.folder(self.root) for step in self.steps}
+    def folders(self) -> Mapping[str, dict[str, Path]]:
+        """Step -> the folders that it may read, by step: its own, and those of all that its key depends on."""
+        folders: dict[str, dict[str, Path]] = {}
+        for step in self.steps:  # in their order: a step reads earlier ones
+            folders[step.name] = {step.name: step.folder(self.root)}
+            for other in reads_of(step, self.config):
+                folders[step.name] |= folders[other.name]
+        return folders
 
     def file(self, step: Step | str, part: Part) -> Path:
         """The file of a step for a part."""
@@ -120,7 +126,7 @@ class Run:
             step=step.name,
             part=part,
             key=self.keys[step.name, part.index],
-            folders=self.folders,
+            folders=self.folders[step.name],
             gates=(gate.name,) if gate else (),
             layers=tuple(layer.name for layer in layers_of(step, self.config)),
             cuts=tuple(other.name for other in cut_steps(self.config)),
@@ -135,7 +141,7 @@ class Run:
             step=step.name,
             parts=self.parts,
             key=self.keys[step.name, None],
-            folders=self.folders,
+            folders=self.folders[step.name],
             gates=(gate.name,) if gate else (),
             layers=tuple(layer.name for layer in layers_of(step, self.config)),
             earlier=self.earlier,
@@ -164,6 +170,15 @@ class Run:
         entry = self.journal.entry(step.name, of.name if of else None)
         return entry if entry and entry.key == self.keys[step.name, of.index if of else None] else None
 
+    def is_outdated(self, step: Step, part: Part | None = None) -> bool:
+        """Whether a product of a step was made, for a part or for any, under another key: other settings, code or libraries."""
+        if not step.needed(self.config):
+            return False
+        for of in (None,) if step.whole else (part,) if part else self.parts:
+            if self.journal.entry(step.name, of.name if of else None) and not self.entry(step, of):
+                return True
+        return False
+
     def is_done(self, step: Step | str, part: Part | None = None) -> bool:
         """Whether a step's product is there under its key, whole: of one part, or of all. Never of a step not needed."""
         step = _step(step)
@@ -171,6 +186,16 @@ class Run:
             return False
         entries = [self.entry(step)] if step.whole else [self.entry(step, p) for p in ((part,) if part else self.parts)]
         return all(entry is not None and self.journal.changed(entry) is None for entry in entries)
+
+    def require(self, step: Step | str, part: Part | None = None, advice: str = "run it again first") -> None:
+        """UserError where a step's product is not there under its key, whole: of one part, or of all."""
+        step = _step(step)
+        if self.is_done(step, part):
+            return
+        stage = stage_of(step)
+        if self.is_outdated(step, part):
+            raise UserError(f"{self.root}: its {stage} stage is of other settings, code or libraries; {advice}")
+        raise UserError(f"{self.root}: has not finished its {stage} stage; {advice}")
 
     def changed(self, step: Step) -> list[str]:
         """Files that were made under the present key and are no longer as they were."""
@@ -253,10 +278,21 @@ def open_run(root: Path) -> Run:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
     except ValidationError as error:
-        raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)})") from None
+        raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)}); run it again") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{root}/parts.json: damaged: {error}") from None
     return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))
+
+
+def input_of(root: Path) -> InputOptions:
+    """The input of the run in a directory, whatever tables another version had beside it."""
+    try:
+        held = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        return Config.model_validate({"input": held["input"]}).input
+    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise UserError(
+            f"{root}/config.json: damaged, or not of this version; delete {root}, or choose another"
+        ) from None
 
 
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:

@@ -16,7 +16,7 @@ from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
-from pipeline.run.run import SUFFIXES, Run, open_run, part_from
+from pipeline.run.run import SUFFIXES, Run, input_of, part_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
@@ -79,10 +79,10 @@ def claim(root: Path, config: Config) -> None:
         if strangers:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
         return
-    held = open_run(root).config
-    if replace(held.input, part_bytes=config.input.part_bytes) != config.input:
+    held = input_of(root)
+    if replace(held, part_bytes=config.input.part_bytes) != config.input:
         raise UserError(
-            f"{root}: holds a run over other input ({held.input.described}, not {config.input.described}); "
+            f"{root}: holds a run over other input ({held.described}, not {config.input.described}); "
             f"choose another directory with --out, or delete this one"
         )
 

@@ -10,7 +10,7 @@ from pipeline.stages.decontaminate import CUT, FIND
 from pipeline.stages.duplicates.candidates import CANDIDATES_STEP
 from pipeline.stages.duplicates.outcome import DUPLICATES
 from pipeline.stages.duplicates.signatures import SIGNATURES
-from pipeline.stages.duplicates.spans import LINES, NGRAMS, SENTENCES, SUBSTRINGS
+from pipeline.stages.duplicates.spans import SPANS
 from pipeline.stages.duplicates.verify import DOCUMENTS
 from pipeline.stages.edit import EDIT
 from pipeline.stages.extract import EXTRACT
@@ -27,7 +27,7 @@ STEPS = (
     EXTRACT, URLS,
     LANGUAGE, LANGUAGE_DECIDE,
     QUALITY, EDIT, SCORES, FIND, SHARES, QUALITY_DECIDE,
-    SIGNATURES, CANDIDATES_STEP, DOCUMENTS, LINES, SENTENCES, NGRAMS, SUBSTRINGS, CUT, DUPLICATES,
+    SIGNATURES, CANDIDATES_STEP, DOCUMENTS, *SPANS, CUT, DUPLICATES,
     CLEAN,
     TOKENIZER,
     ENCODE, SHARDS,

@@ -51,7 +51,8 @@ class Options:
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     from pipeline.extract.pages.markup import EXTRACTORS
 
-    libraries = EXTRACTORS[config.extract.extractor].libraries
+    used = [EXTRACTORS[name] for name in _extractors(config.extract)]
+    libraries = dict.fromkeys(name for extractor in used for name in extractor.libraries)
     return Options(
         libraries=tuple(f"{name} {installed(name)}" for name in libraries),
         extract=config.extract,
@@ -144,10 +145,18 @@ def url_rules(lists: UrlLists | None, hashes: Path) -> Callable[[str], list[str]
     ).reasons
 
 
+def _extractors(options: ExtractOptions) -> tuple[str, ...]:
+    """The extractor that is named, and the one that takes over with main_content = false."""
+    from pipeline.extract.pages.markup import EXTRACTORS
+
+    everything = EXTRACTORS[options.extractor].everything
+    return (options.extractor, everything) if everything else (options.extractor,)
+
+
 def _kernels(options: Options) -> None:
     from pipeline.extract.pages.markup import EXTRACTORS
 
-    for name in dict.fromkeys((options.extract.extractor, *(("native",) if options.prescreen else ()))):
+    for name in dict.fromkeys((*_extractors(options.extract), *(("native",) if options.prescreen else ()))):
         if warm_up := EXTRACTORS[name].warm_up:
             warm_up()
 

@@ -1,4 +1,4 @@
-"""docs/reference: every signal, reason, config key and column, as Markdown, from the docstrings and schemas in the code.
+"""docs/reference: every signal, reason, config key, column, extractor and export format, as Markdown, from the code.
 
     python -m pipeline.tools.reference docs/reference
 
@@ -22,9 +22,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pipeline.config import SIZES, Config
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.pages.markup import EXTRACTORS
 from pipeline.files import write_text
 from pipeline.filters.signals import Signal, all_signals
 from pipeline.run.steps import STEPS, stage_of
+from pipeline.tokenize.exports import FORMATS
 from pipeline.tools.mix import MixConfig
 
 COMMAND = "python -m pipeline.tools.reference docs/reference"
@@ -40,6 +42,7 @@ Generated from the code, so that it says what the code does.
 - [reasons.md](reasons.md): every reason that a record can be dropped for.
 - [config.md](config.md): every key of a config file, and of a mixture's.
 - [columns.md](columns.md): every column of the ledger and of the products.
+- [extractors-and-exports.md](extractors-and-exports.md): what extracts a page's text, and formats of tokens.
 """
 SIGNALS = """# Signals
 
@@ -69,12 +72,22 @@ A config is a TOML file. `base = "other.toml"` lays it over another one, `--set 
 A key that is absent has its default; a feature that is absent is off. NAME stands for a name of your choice, in
 `quality` and `edited` for a signal's. [configs/quickstart.toml](../../configs/quickstart.toml) is a whole file.
 """
+EXTRACTORS_AND_EXPORTS = """# Extractors and export formats
+
+`[extract] extractor = "NAME"` names an extractor. Beside it: whether it offers `format = "markdown"`, and a choice
+of `tables` and `captions`.
+
+{}
+`python -m pipeline export RUN FORMAT OUT` writes the tokens of a run, or of a directory of shards. {{file}} is the path of
+a file that it has written, {{stem}} the same without its suffix, {{dtype}} the type of a token.
+
+{}"""
 
 
 def render() -> dict[str, str]:
     """File name -> its Markdown."""
     pages = {"signals.md": signals(), "reasons.md": reasons(), "config.md": config(), "columns.md": columns()}
-    pages = {"README.md": INDEX} | pages
+    pages = {"README.md": INDEX} | pages | {"extractors-and-exports.md": extractors_and_exports()}
     return {name: NOTE + text for name, text in pages.items()}
 
 
@@ -355,6 +368,22 @@ def _own_field_docs(source: str) -> dict[str, str]:
                 lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
                 docs[node.target.id] = " ".join(comments[line] for line in lines if line in comments)
     return docs
+
+
+# --- Extractors and export formats
+
+
+def extractors_and_exports() -> str:
+    """Every extractor and every format to export to, as their entries describe themselves."""
+    extractors = [
+        (code(name), entry.help, ", ".join(sorted(entry.offers)), code(entry.everything or name))
+        for name, entry in EXTRACTORS.items()
+    ]
+    formats = [(code(name), entry.help, code(entry.reader)) for name, entry in FORMATS.items()]
+    return EXTRACTORS_AND_EXPORTS.format(
+        table(("extractor", "what it is", "offers", "with main_content = false"), extractors),
+        table(("format", "what it is", "how its files are read"), formats),
+    )
 
 
 def main(arguments: list[str], say: Callable[[str], object] = sys.stderr.write) -> int:

@@ -122,8 +122,7 @@ def _run(root: Path, which: str) -> Iterator[pa.Array]:
     run = open_run(root)
     needed = {"raw": "extract", "kept": "clean", "dropped": "duplicates"}[which]
     for part in run.parts:
-        if not run.is_done(needed, part):
-            raise UserError(f"{root}: has not finished its {needed} stage; run it again first")
+        run.require(needed, part)
         if which == "kept":
             for table in row_groups(run.file("clean", part), ["text"]):
                 yield table["text"].combine_chunks()

@@ -56,7 +56,7 @@ class Extractor:
     offers: frozenset[str] = frozenset()
     """Of "markdown", "tables" (whether they are kept) and "captions": the choices that it has."""
     everything: str | None = None
-    """The extractor that takes over with main_content = false; None where it does that itself."""
+    """The extractor that takes its place with main_content = false; None where it does that itself."""
     libraries: tuple[str, ...] = ()
     """Distributions whose versions decide what it gives."""
     warm_up: Callable[[], None] | None = None
@@ -104,7 +104,10 @@ def extract_page(html: str | bytes, options: TextOptions, url: str | None = None
     they take has no bound, and one that ran out of it would make the result depend on the machine.
     """
     check_offer(options)
-    return EXTRACTORS[options.extractor].page(html, options, url)
+    extractor = EXTRACTORS[options.extractor]
+    if not options.main_content and extractor.everything is not None:
+        extractor = EXTRACTORS[extractor.everything]
+    return extractor.page(html, options, url)
 
 
 def extractor_named(name: str) -> Extractor:
@@ -218,9 +221,6 @@ def _quiet() -> None:
 
 
 def _trafilatura(html: str, options: TextOptions, url: str | None) -> str:
-    # Every word of a page is no matter of taste: resiliparse gives them, trafilatura leaves footers and asides out.
-    if not options.main_content:
-        return _resiliparse(html, options, url)
     import trafilatura
 
     _quiet()
@@ -270,8 +270,8 @@ EXTRACTORS: dict[str, Extractor] = {
             help="rules of long standing, best on articles",
             page=bounded(_trafilatura),
             offers=frozenset({"markdown", "tables"}),
-            everything="resiliparse",
-            libraries=("trafilatura", "lxml", "resiliparse"),
+            everything="resiliparse",  # it gives every word of a page; trafilatura leaves footers and asides out
+            libraries=("trafilatura", "lxml"),
         ),
         Extractor(
             name="resiliparse",

@@ -18,7 +18,7 @@ from pipeline.core.step import Failing, Step, columns
 from pipeline.filters.decisions import failing_rules
 from pipeline.stages.decontaminate import CUT, fate
 from pipeline.stages.duplicates.signatures import SIGNATURES
-from pipeline.stages.duplicates.spans import CUTS, CUTS_MEAN, LINES, NGRAMS, SENTENCES, SUBSTRINGS
+from pipeline.stages.duplicates.spans import CUTS, CUTS_MEAN, SPANS
 from pipeline.stages.duplicates.verify import CLUSTERS, DOCUMENTS
 
 SCHEMA = pa.schema(
@@ -30,14 +30,18 @@ SCHEMA = pa.schema(
         ("dropped", DROPPED),
     ]
 )
+
+
+def cut_reason(step: str) -> str:
+    """The reason of a document that the cuts of a step leave with too little."""
+    return "contamination" if step == CUT.name else step.partition(".")[2]
+
+
 COLUMNS = CLUSTERS | {"cuts": CUTS_MEAN}
 REASONS = {
     "exact": "an exact copy of the document in `cluster`",
     "minhash": "a near copy of the document in `cluster`",
-    "lines": "too little is left once lines that repeat are cut out (`duplicates.lines`)",
-    "sentences": "the same of sentences (`duplicates.sentences`)",
-    "ngrams": "the same of paragraphs whose n-grams have been seen (`duplicates.ngrams`)",
-    "substrings": "the same of passages that repeat (`duplicates.substrings`)",
+    **{cut_reason(step.name): f"too little is left once `{step.name}` has cut out what repeats" for step in SPANS},
     "contamination": 'the same of evaluation texts, or too many pieces (`decontaminate`, with action = "cut")',
     **MEASURING_CRASHED,
 }
@@ -57,11 +61,6 @@ class Options:
     def hashed(self) -> object:
         """What keys see: the words to explain things with decide nothing."""
         return [self.min_words, self.min_sentences]
-
-
-def cut_reason(step: str) -> str:
-    """The reason of a document that the cuts of a step leave with too little."""
-    return "contamination" if step == CUT.name else step.partition(".")[2]
 
 
 def decide(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
@@ -131,7 +130,7 @@ DUPLICATES = Step(
     version=3,
     run=decide,
     options=_options,
-    reads=(DOCUMENTS, SIGNATURES, LINES, SENTENCES, NGRAMS, SUBSTRINGS, CUT),
+    reads=(DOCUMENTS, SIGNATURES, *SPANS, CUT),
     quick=True,
     text=True,
     libraries=("regex",),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,8 @@ def kept_texts(files: RunFiles, parts: Iterable[Part] | None = None) -> Iterator
 class Options:
     """What repeats, and the memory of the step."""
 
-    wanted: LineOptions | NgramOptions | SentenceOptions | SubstringOptions
+    wanted: Any
+    """The table of the config that the step is named after."""
     memory: int = unhashed()
 
 
@@ -90,8 +91,7 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
     from pipeline.filters.dedup.substrings import text_bytes
     from pipeline.filters.lines import cut_lines, find_lines
 
-    options = given.wanted
-    assert isinstance(options, LineOptions)
+    options: LineOptions = given.wanted
     find = partial(find_lines, normalize=options.normalize, lower=options.lower)
 
     def hashes(first: int, last: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
@@ -145,8 +145,7 @@ def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
     from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
     from pipeline.filters.dedup.substrings import text_bytes
 
-    options = given.wanted
-    assert isinstance(options, SentenceOptions)
+    options: SentenceOptions = given.wanted
     with TemporaryFile(dir=files.root / "ledger") as file:
         marks = Marks(file)
         mark_repeats(
@@ -170,8 +169,7 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
     """Paragraphs and documents whose n-grams have been seen."""
     from pipeline.filters.dedup.bloom import NgramFilter, count_ngrams, filter_bits
 
-    options = given.wanted
-    assert isinstance(options, NgramOptions)
+    options: NgramOptions = given.wanted
     min_tokens = options.min_tokens or options.size
     count = sum(
         count_ngrams(texts, ngram=options.size, min_tokens=min_tokens, remove=options.remove)
@@ -198,8 +196,7 @@ def substrings(files: RunFiles, given: Options, tick: Tick) -> int:
     """Passages that stand in the corpus more than once."""
     from pipeline.filters.dedup.substrings import repeats_of
 
-    options = given.wanted
-    assert isinstance(options, SubstringOptions)
+    options: SubstringOptions = given.wanted
     found = repeats_of(
         lambda: kept_texts(files), options.min_tokens, options.keep, table_memory(given), files.root / "ledger"
     )
@@ -230,7 +227,10 @@ def _repeats(name: str, title: str, run: Callable[..., int], libraries: tuple[st
     )
 
 
-LINES = _repeats("lines", "find lines that repeat", lines, ("unicode", "regex"))
-SENTENCES = _repeats("sentences", "find sentences that repeat", sentences, ("regex",))
-NGRAMS = _repeats("ngrams", "find n-grams seen before", ngrams, ("regex",))
-SUBSTRINGS = _repeats("substrings", "find passages that repeat", substrings, ("regex",))
+SPANS = (
+    _repeats("lines", "find lines that repeat", lines, ("unicode", "regex")),
+    _repeats("sentences", "find sentences that repeat", sentences, ("regex",)),
+    _repeats("ngrams", "find n-grams seen before", ngrams, ("regex",)),
+    _repeats("substrings", "find passages that repeat", substrings, ("regex",)),
+)
+"""Each named by its table in [duplicates], which switches it on."""
