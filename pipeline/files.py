@@ -78,9 +78,10 @@ def digest(path: Path) -> str:
 
 def kernel_folder() -> Path:
     """Where compiled kernels are kept: in the user's cache folder, or in a temporary one where that cannot be written."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = home
+    kept = Path("corpus-pipeline", "kernels")
+    folder = place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / kept
     while not place.exists():
         place = place.parent
-    root = home if os.access(place, os.W_OK) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
-    return root / "corpus-pipeline" / "kernels"
+    return (
+        folder if os.access(place, os.W_OK | os.X_OK) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}" / kept
+    )

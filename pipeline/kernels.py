@@ -7,7 +7,7 @@ a kernel only Python's: a fifth of the time to compile.
 **Keeping.** A compiled kernel is kept under a stamp of everything that it is made of: its own instructions, those of the
 functions that it calls, and the constants that they read. So a change of a comment, of a docstring or of any other function
 compiles nothing again; a change of a constant in another module does. The folder is the user's cache folder, or
-`NUMBA_CACHE_DIR` where that is set, whoever imports the kernel.
+`NUMBA_CACHE_DIR` where that is set, whoever imports the kernel. What cannot be read or written there is compiled, no more.
 """
 
 import dis
@@ -17,7 +17,7 @@ import multiprocessing
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,7 @@ class _State:
     on_compile: OnCompile | None = None
     compiled = 0  # kernels that this process has compiled
     announced = False
+    unkept = False  # whether it has said that it cannot keep them
 
 
 def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
@@ -296,17 +297,26 @@ class _Cache:
         return str(self._open().cache_path)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
+        cache = self._open()
         try:
-            loaded = self._open().load_overload(signature, target)
-        except Exception:  # what a broken file raises, or one that names a class that is no more, could be anything
-            self._open().flush()
+            loaded = cache.load_overload(signature, target)
+        except OSError:
             loaded = None
+        except Exception:  # what a broken file raises, or one that names a class that is no more, could be anything
+            loaded = None
+            with suppress(OSError):
+                cache.flush()
+        if loaded is not None and tuple(loaded.signature.args) != tuple(getattr(signature, "args", signature)):
+            loaded = None  # two processes, with a signature each, have written one file at a time
         if loaded is None:
             _announce(f"{self._function.__module__}.{self._function.__qualname__}")
         return loaded
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        self._open().save_overload(signature, data)
+        try:
+            self._open().save_overload(signature, data)
+        except OSError as error:
+            _not_kept(error)
 
     def enable(self) -> None:
         self._open().enable()
@@ -377,6 +387,13 @@ def _announce(name: str) -> None:
         _State.announced = True
         text = f"compiling kernels for the first use of this version, up to a minute; kept in {cache_folder()}"
         print(text, file=sys.stderr)  # noqa: T201 (a library has no progress bar)
+
+
+def _not_kept(error: OSError) -> None:
+    if not _State.unkept and multiprocessing.parent_process() is None:
+        _State.unkept = True
+        text = f"compiled kernels cannot be kept in {cache_folder()} ({error.strerror}): each process compiles its own"
+        print(text, file=sys.stderr)  # noqa: T201 (as above)
 
 
 def _describe(thing: Any, parts: list[str], seen: set[int]) -> None:

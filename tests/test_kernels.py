@@ -13,6 +13,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 from pipeline.core.step import Step
+from pipeline.files import kernel_folder
 from pipeline.kernels import compiling, inner, kernel, stamp
 from pipeline.run.warmup import WarmUp
 
@@ -150,6 +151,42 @@ def test_a_broken_cache_is_made_anew(fresh: Callable[[], Any], tmp_path: Path) -
     with compiling(lambda *event: counted.append(event)):
         assert fresh()(1) == 2
     assert counted == []
+
+
+def test_a_file_with_another_signatures_code_is_not_used(
+    fresh: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two processes leave that compile one kernel for two types at a time: each begins with the first file name."""
+    fresh()(1)
+    [kept] = tmp_path.rglob("*.nbc")
+    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(tmp_path / "other"))
+    fresh()(1.5)
+    [other] = (tmp_path / "other").rglob("*.nbc")
+    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(tmp_path))
+    kept.write_bytes(other.read_bytes())
+    assert repr(fresh()(1)) == "2"
+
+
+def test_kernels_work_where_they_cannot_be_kept(
+    fresh: Callable[[], Any], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a file"
+    folder.touch()
+    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(folder))
+    monkeypatch.setattr("pipeline.kernels._State.unkept", False)
+    assert (fresh()(1), fresh()(1)) == (2, 2)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"compiled kernels cannot be kept in {folder} (Not a directory): each process compiles its own"
+    ]
+
+
+def test_a_cache_folder_of_someone_else_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpus-pipeline").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != tmp_path / "corpus-pipeline")
+    assert tmp_path not in kernel_folder().parents
+    monkeypatch.setattr("os.access", lambda place, mode: True)
+    assert kernel_folder() == tmp_path / "corpus-pipeline" / "kernels"
 
 
 def test_stages_compile_nothing() -> None:
