@@ -20,6 +20,7 @@ from pipeline.core.ledger import DROPPED, read, row_groups, writer
 from pipeline.core.part import PartFiles
 from pipeline.core.step import Failing, Step, fingerprint, plain
 from pipeline.errors import UserError
+from pipeline.files import write_text
 from pipeline.filters.decisions import failing_rules
 from pipeline.filters.options import EditOptions
 from pipeline.report.diff import diff
@@ -224,6 +225,57 @@ def test_a_product_that_was_deleted_is_made_again(tmp_path: Path, go: Go, name: 
     _, worked = go(tmp_path / "run", until="shards")
     assert worked == [name.partition("/")[0]]
     assert (done.root / name).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"), [("model.safetensors", "edited"), ("metrics.jsonl", "gone"), ("loss.png", "gone")]
+)
+def test_a_model_that_was_harmed_is_trained_again(tmp_path: Path, go: Go, name: str, harm: str) -> None:
+    done, _ = go(tmp_path / "run", until="train")
+    file = done.root / "train" / name
+    whole = file.read_bytes()
+    if harm == "edited":
+        file.write_bytes(bytes([*whole[:-9], whole[-9] ^ 1, *whole[-8:]]))
+    else:
+        file.unlink()
+    again, worked = go(tmp_path / "run", until="train")
+    assert worked == ["train"]
+    assert file.read_bytes() == whole
+    assert again.is_done("train")
+
+
+def test_a_line_of_the_journal_that_was_cut_short_costs_no_other(tmp_path: Path, go: Go) -> None:
+    done, _ = go(tmp_path / "run")
+    lines = done.journal.path.read_bytes().splitlines(keepends=True)
+    done.journal.path.write_bytes(b"".join(lines[:-2]) + lines[-2][:-20])
+    assert go(tmp_path / "run")[1] == ["clean"]
+    assert go(tmp_path / "run")[1] == []
+
+
+def test_lines_of_the_journal_that_are_none_are_passed_over(tmp_path: Path, go: Go) -> None:
+    done, _ = go(tmp_path / "run", until="language")
+    strange = b'\xff\x00\n7\n{}\n{"step": "clean", "part": null, "files": [1]}\n'
+    done.journal.path.write_bytes(strange + done.journal.path.read_bytes())
+    assert go(tmp_path / "run", until="language")[1] == []
+
+
+@pytest.mark.parametrize("last", ["parts.json", "config.json"])
+def test_a_run_killed_while_it_was_planned_goes_on(
+    tmp_path: Path, go: Go, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, text: str) -> None:
+        if path.name == last:
+            path.with_name(f".{last}.1.tmp").write_text(text[:9])
+            raise KeyboardInterrupt
+        write_text(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.run.runner.write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "run", until="language")
+    done, _ = go(tmp_path / "run", until="language")
+    assert done.is_done("language")
+    assert not list(done.root.glob(".*.tmp"))
 
 
 def test_shards_of_another_tokenizer_are_refused(tmp_path: Path, go: Go) -> None:

@@ -9,6 +9,7 @@ edited is made again. A line that a kill cut short, or that was never written, o
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,10 +82,9 @@ class Journal:
             return
         if self._state == (state.st_size, state.st_mtime_ns):
             return
-        self._entries = {
-            (line["step"], line["part"]): Entry(
-                line["key"], line["seconds"], {name: (size, sum_) for name, (size, sum_) in line["files"].items()}
-            )
-            for line in read_json_lines(self.path)
-        }
+        self._entries = {}
+        for line in read_json_lines(self.path):
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # a line that is none of ours
+                made = {name: (size, sum_) for name, (size, sum_) in line["files"].items()}
+                self._entries[line["step"], line["part"]] = Entry(line["key"], line["seconds"], made)
         self._state = (state.st_size, state.st_mtime_ns)

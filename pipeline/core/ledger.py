@@ -154,16 +154,19 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line to a log (the journal)."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Add one line to a log (the journal); behind a line that a kill cut short, one of its own."""
+    with open(path, "ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        torn = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * torn + json.dumps(record).encode() + b"\n")
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of such a log; a line cut short by a kill is left out."""
     records: list[dict[str, Any]] = []
     with suppress(FileNotFoundError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(json.JSONDecodeError):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):
                 records.append(json.loads(line))
     return records

@@ -67,15 +67,17 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
 
     planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
     _ = planned.keys  # a file that an option names, and that is missing, is found here: before anything is written
-    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
+    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it makes the directory a run's
     return planned
 
 
 def claim(root: Path, config: Config) -> None:
     """Make sure that `root` is new, or holds a run over the same input."""
     if not (root / "config.json").is_file():
-        strangers = [path.name for path in root.iterdir() if path.name != ".lock"] if root.is_dir() else []
+        own = (".lock", "parts.json")  # and temporary files: a run that was killed before it began
+        names = [path.name for path in root.iterdir()] if root.is_dir() else []
+        strangers = [name for name in names if name not in own and not name.endswith(".tmp")]
         if strangers:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
         return
@@ -191,6 +193,8 @@ def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Re
     source = next((other for other in step.reads if not other.makes_folder), EXTRACT)
     reporter.begin(step, step.passes * files.rows(source), len(run.parts), len(run.parts))
     warm_up(step)
+    if step.makes_folder and run.changed(step):
+        _discard(run, step)
     began, cpu = time.perf_counter(), time.process_time()
     rows = step.run(files, options, reporter.advance)
     if step.makes_folder:
@@ -199,3 +203,11 @@ def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Re
         _clear(run, step)
     run.journal.record(step.name, None, files.key, time.process_time() - cpu, run.made(step))
     reporter.end(step, rows, time.perf_counter() - began)
+
+
+def _discard(run: Run, step: Step) -> None:
+    """Remove what is left of a product that is no longer as it was: the step may take it for its own finished work."""
+    entry = run.entry(step)
+    for name in entry.files if entry else ():
+        (run.root / name).unlink(missing_ok=True)
+    run.journal.record(step.name, None, "", 0.0, ())  # else it would be removed again, half made, after a kill
