@@ -13,6 +13,21 @@ Normalization = Literal["whitespace", "lowercase", "words"]
 """What is done to a text before a model sees it (filters/kernels/normalize.py)."""
 
 
+TAKEN = (
+    *("id", "url", "date", "title", "published", "text", "language", "language_score", "cluster", "cluster_size"),
+    *("file", "offset", "length", "row", "cuts", "similarity", "dropped"),
+    *("contamination", "contamination_ngrams", "contaminated_by"),
+)
+"""Columns of a run's files beside signals and scores, which have no such names, …"""
+TAKEN_PREFIXES = ("edited_", "masked_")
+"""… nor names that begin so."""
+
+
+def is_taken(name: str) -> bool:
+    """Whether a column that is no signal and no score may be called so."""
+    return name in TAKEN or name.startswith(TAKEN_PREFIXES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlOptions:
     """Pages dropped for their URL: by rules before they are extracted (RefinedWeb, appendix G.1), repeated ones after."""

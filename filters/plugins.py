@@ -30,13 +30,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.options import is_taken
 
 if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
 
 EditFunction = Callable[[str], str]
-
-_RESERVED = ("text", "dropped", "contamination", "contaminated_by")  # columns beside those of signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def load(files: Sequence[PluginFile]) -> Plugins:
     from pipeline.filters.edits import MEASURES, REASONS
     from pipeline.filters.signals import all_signals, signals_in
 
-    taken = {**dict.fromkeys((*all_signals(), *MEASURES), "built in"), **dict.fromkeys(_RESERVED, "a column's name")}
+    taken = dict.fromkeys((*all_signals(), *MEASURES), "built in")
     taken_edits = dict.fromkeys(REASONS, "built in")
     signals: dict[str, Signal] = {}
     edits: dict[str, EditFunction] = {}
@@ -89,6 +88,7 @@ def load(files: Sequence[PluginFile]) -> Plugins:
             _claim(function, "edit", taken_edits, file.path)
             edits[function.__name__] = function
         if hasattr(module, "SIGNALS"):
+            _check_languages(module, file.path)
             signals |= {signal.name: signal for signal in signals_in(module, None, file.digest)}
     return Plugins(signals=signals, edits=edits)
 
@@ -102,11 +102,18 @@ def _functions(module: ModuleType, name: str, path: str) -> tuple[Callable[..., 
     return functions
 
 
+def _check_languages(module: ModuleType, path: str) -> None:
+    labels = getattr(module, "LANGUAGES", ())
+    if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"plugins: {path}: LANGUAGES: a tuple of labels is needed, not {labels!r}")
+
+
 def _claim(function: Callable[..., Any], kind: str, taken: dict[str, str], path: str) -> None:
     """Enter a function's name into the names that are taken."""
     name = function.__name__
-    if name in taken:
-        raise UserError(f"plugins: {path}: the {kind} {name} has a name that is {taken[name]}; give it another one")
+    owner = "a column's name" if kind == "signal" and is_taken(name) else taken.get(name)
+    if owner:
+        raise UserError(f"plugins: {path}: the {kind} {name} has a name that is {owner}; give it another one")
     if not name.isidentifier():
         article = "an" if kind == "edit" else "a"
         raise UserError(f"plugins: {path}: {name!r}: the name of {article} {kind} is made of letters, digits and _")
@@ -175,9 +182,12 @@ def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Appli
                     kept[place] *= 1 - removed[name][place] / before if before else 1
                 text = edited
         rows[place] = text
-    return Applied(
-        texts=pa.array(rows, texts.type), lines=lines, words=words, kept_lines=kept_lines, kept_words=kept_words
-    )
+    try:
+        edited_texts = pa.array(rows, texts.type)
+    except UnicodeEncodeError as error:  # which pyarrow raises without a name
+        names = ", ".join(functions)
+        raise TypeError(f"one of the edits {names} returned a text that UTF-8 does not have: {error}") from None
+    return Applied(texts=edited_texts, lines=lines, words=words, kept_lines=kept_lines, kept_words=kept_words)
 
 
 def _lines(text: str) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.batch import Batch
+from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.discovery import common_modules, family_names
 from pipeline.filters.signal_code import code_of
 from pipeline.filters.verdicts import SignalFunction
@@ -133,7 +133,18 @@ def measure(
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array, languages)
     null = np.asarray(batch.array.is_null()) if array.null_count else None
-    return {name: pa.array(signals[name].function(batch), mask=null) for name in names}
+    return {name: pa.array(_values(signals[name], batch), mask=null) for name in names}
+
+
+def _values(signal: Signal, batch: Batch) -> FloatArray:
+    """What a signal gives, as float64; TypeError where it is not a number a document."""
+    values = np.asarray(signal.function(batch))
+    if values.shape != (len(batch),) or values.dtype.kind not in "biuf":
+        kind = f"an array of {values.dtype} with shape {values.shape}"
+        raise TypeError(
+            f"the signal {signal.name} returned {kind}; a number for each of {len(batch):,} texts is needed"
+        )
+    return values.astype(np.float64, copy=False)
 
 
 def warm_up(families: Sequence[str] = ()) -> None:

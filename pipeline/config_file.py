@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pipeline.config import Config, Section
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.discovery import family_names
-from pipeline.filters.options import ScoreOptions
+from pipeline.filters.options import ScoreOptions, is_taken
 from pipeline.filters.rules import EDITED, Rule, check_signals
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ def check_families(families: Sequence[str]) -> None:
 def check_names(scores: Mapping[str, ScoreOptions], signals: Mapping[str, Any]) -> None:
     """A score has a name that no signal has, and that can be a column's."""
     for name in scores:
-        if name in (*signals, "contamination", "contaminated_by"):
-            raise UserError(f"{name}: a signal is called so already; give [scores.{name}] another name")
+        if name in signals or is_taken(name):
+            owner = "signal" if name in signals else "column"
+            raise UserError(f"{name}: a {owner} is called so already; give [scores.{name}] another name")
         if not name.isidentifier():
             raise UserError(f"{name}: the name of a score is made of letters, digits and _")
 

@@ -12,10 +12,12 @@ from pipeline.cli.main import app as main
 from pipeline.config_file import load as load_config
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
+from pipeline.filters.options import is_taken
 from pipeline.filters.plugins import PluginFile, apply_edits, load, locate
 from pipeline.filters.signals import all_signals, measure, signals_key, stored_signals
 from pipeline.run.run import Run
 from pipeline.run.runner import run
+from pipeline.stages.clean import clean_schema
 
 Go = Callable[..., tuple[Run, list[str]]]
 
@@ -87,6 +89,8 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
     assert found.kept_words.tolist() == [pytest.approx(4 / 7), 1, 1, 0, 1]
     with pytest.raises(TypeError, match="the edit broken returned NoneType; a string is needed"):
         apply_edits(texts, {"broken": lambda text: None})  # type: ignore[dict-item, return-value]
+    with pytest.raises(TypeError, match="one of the edits lone returned a text that UTF-8 does not have"):
+        apply_edits(texts, {"lone": lambda text: text + "\ud800"})
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,11 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
             PLUGIN.replace("shout", "phrases"),
             "mine.py: the edit phrases has a name that is built in; give it another one",
         ),
+        (
+            PLUGIN.replace("harbours(docs", "url(docs").replace("SIGNALS = (harbours,)", "SIGNALS = (url,)"),
+            "mine.py: the signal url has a name that is a column's name; give it another one",
+        ),
+        (f"{PLUGIN}\nLANGUAGES = 'en'", "mine.py: LANGUAGES: a tuple of labels is needed, not 'en'"),
         ("EDITS = (lambda text: text,)", "mine.py: '<lambda>': the name of an edit is made of letters, digits and _"),
     ],
 )
@@ -113,6 +122,27 @@ def test_what_is_wrong_with_a_plugin_is_one_line(tmp_path: Path, config_file: Pa
         load_config(config_file, [f'plugins=["{path}"]'])
     assert str(caught.value).replace(f"{tmp_path}/", "").startswith(f"{config_file}: plugins: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_every_column_beside_signals_has_its_name_for_itself() -> None:
+    assert all(is_taken(name) for name in clean_schema(["edited_words"], ("email",), contamination=True).names)
+    assert not [name for name in all_signals() if is_taken(name)]
+
+
+@pytest.mark.parametrize(
+    ("value", "returned"),
+    [
+        ("1.0", r"an array of float64 with shape \(\)"),
+        ("None", r"an array of object with shape \(\)"),
+        ('["x"] * len(docs)', r"an array of <U1 with shape \(2,\)"),
+        ("[0.0]", r"an array of float64 with shape \(1,\)"),
+    ],
+)
+def test_a_signal_that_gives_no_number_a_text_is_named(tmp_path: Path, value: str, returned: str) -> None:
+    source = f"def odd(docs):\n    return {value}\n\nSIGNALS = (odd,)\n"
+    signals = load(locate([write(tmp_path, source)])).signals
+    with pytest.raises(TypeError, match=f"the signal odd returned {returned}; a number for each of 2 texts is needed"):
+        measure(pa.array(["a", "b"]), ["odd"], plugins=signals)
 
 
 def test_names_that_no_plugin_has(tmp_path: Path, config_file: Path) -> None:

@@ -233,6 +233,7 @@ def test_evaluation_texts(
         ("[quality]\ngood = { top = 2 }", "good.top: a share between 0 and 1"),
         ("[quality]\ngood = {}", "good: a bound is needed"),
         ('[scores.words]\nkind = "words"\nmodel = "x"', "scores.words: a signal is called so already"),
+        ('[scores.url]\nkind = "words"\nmodel = "x"', "scores.url: a column is called so already"),
         ('[scores.x]\nkind = "fastext"\nmodel = "x"', "scores.x.kind: input should be 'fasttext'"),
         ('[scores.x]\nkind = "fasttext"\nmodell = "x"', "scores.x.modell?: (unknown key|missing)"),
         ('[decontaminate]\nagainst = ["x"]\nngrams = 8', "decontaminate.ngrams: unknown key .did you mean ngram"),
