@@ -43,6 +43,8 @@ from pipeline.stages.quality import QUALITY
 
 SUFFIXES = (".parquet", ".tokens")
 """Endings of the files that a step may have for a part."""
+AGAINST = "against-"
+"""How the names of a whole step's files for parts of earlier runs begin."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ class Run:
             return [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".")]
         parts = self.parts if part is None else (part,)
         files = [folder / f"{p.name}{suffix}" for p in parts for suffix in SUFFIXES]
-        return [file for file in files if file.is_file()]
+        beside = [] if part else sorted(folder.glob(f"{AGAINST}*"))
+        return [file for file in (*files, *beside) if file.is_file()]
 
     def done_parts(self, step: Step | str) -> tuple[Part, ...]:
         """The parts whose file of this step is there and current."""

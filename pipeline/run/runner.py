@@ -16,7 +16,7 @@ from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
-from pipeline.run.run import SUFFIXES, Run, input_of, part_from
+from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, part_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
@@ -183,7 +183,7 @@ def _clear(run: Run, step: Step) -> None:
     owned = {f"{part.name}{suffix}" for part in run.parts for suffix in SUFFIXES} | set(step.shared)
     folder = step.folder(run.root)
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if file.name not in owned and file.is_file() and not file.name.startswith("against-"):
+        if file.name not in owned and file.is_file() and not file.name.startswith(AGAINST):
             file.unlink()
 
 

@@ -162,7 +162,8 @@ def decide(files: RunFiles, options: Options, tick: Tick) -> int:
     work = Work(files)
     store = Store(files, options.signed, everything, candidates.compared) if options.verify != "none" else None
     old = sum(rows_in(source.file(EXTRACT)) for source in everything if source.earlier)
-    decided = [work.folder / f"batch-{number:05d}.parquet" for number in range(len(batches))]
+    # By its range: a killed run may go on with another budget, and so with other batches.
+    decided = [work.folder / f"batch-{low}-{high}.parquet" for low, high in batches]
     for file, (low, high) in zip(decided, batches, strict=True):
         if not file.is_file():
             _decide_batch(files, options, everything, candidates, store, candidates.members(low, high), old, file)
