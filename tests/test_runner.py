@@ -223,6 +223,16 @@ def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:
         go(tmp_path / "run", load(config_file))
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.warc"])
+def test_an_input_without_a_record_is_counted_as_such(tmp_path: Path, config_file: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    sets = [f'input.paths=["{tmp_path / name}"]', 'url.duplicates="latest"', "duplicates.lines={}"]
+    done, _ = go(tmp_path / "run", load(config_file, sets), until="clean")
+    assert (stats(done).kept, done.is_done("clean")) == (0, True)
+    with pytest.raises(UserError, match="no document is left to go on with"):
+        go(tmp_path / "run", load(config_file, sets), until="tokenizer")
+
+
 def test_missing_input_is_named_before_any_work(tmp_path: Path, config_file: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         go(tmp_path / "run", load(config_file, ['input.paths=["nowhere/*.warc.gz"]']))

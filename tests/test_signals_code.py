@@ -98,6 +98,17 @@ def test_a_function_that_holds_what_has_no_stable_form_is_refused(tmp_path: Path
         codes(tmp_path, MODULE.replace('table=("x",)', "table=(object(),)"), "module_unstable")
 
 
+def test_a_value_held_by_keyword_counts(tmp_path: Path) -> None:
+    source = MODULE.replace("def share(docs):", "def share(docs, *, held=n):").replace("docs * n", "docs * held")
+    made = codes(tmp_path, source, f"keywords_{tmp_path.name}")
+    assert made["one"] != made["two"]
+
+
+def test_a_function_that_no_statement_defines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="defines no <lambda> at its top; give it a def there"):
+        codes(tmp_path, f"{MODULE}\n\nsignal = lambda docs: docs\n", f"lambda_{tmp_path.name}")
+
+
 def test_the_key_of_stored_signals_names_each_with_its_code() -> None:
     signals = all_signals()
     assert len({signal.code for signal in signals.values()}) == len(signals)

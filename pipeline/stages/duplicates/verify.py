@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Tick
-from pipeline.core.ledger import row_groups, rows_in, writer
+from pipeline.core.ledger import read, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Step, columns, unhashed
 from pipeline.errors import UserError
@@ -270,7 +270,9 @@ def of_documents(files: list[Path], name: str, wanted: Places) -> pa.ChunkedArra
             if low < high:
                 chunks.append(group[name].combine_chunks().take(pa.array(wanted[low:high] - start)))
             start += len(group)
-    return pa.chunked_array(chunks, type=kind or pa.null())
+    if kind is None:  # no file has a row, and so none a row group
+        kind = read(files[0], [name])[name].type
+    return pa.chunked_array(chunks, type=kind)
 
 
 def files_of(everything: tuple[Source, ...], wanted: Places) -> pa.Array:
