@@ -33,6 +33,8 @@ def _parts(function: Callable[..., Any]) -> Iterator[str]:
         raise TypeError(f"{function!r}: only a Python function has a code to hash")
     outermost, *inner = code.co_qualname.split(".")
     definitions = _definitions(function.__module__)
+    if not inner and outermost not in definitions:
+        raise TypeError(f"{function!r}: {function.__module__} defines no {outermost} at its top; give it a def there")
     for name in sorted(_reachable(outermost, definitions)):
         yield from (text for text, _ in definitions[name])
     if inner:
@@ -42,6 +44,8 @@ def _parts(function: Callable[..., Any]) -> Iterator[str]:
             if cell.cell_contents is not function:
                 yield f"{name}={_stable(cell.cell_contents)}"
         yield _stable(function.__defaults__)
+        if function.__kwdefaults__:
+            yield _stable(tuple(sorted(function.__kwdefaults__.items())))
 
 
 def _stable(value: Any) -> str:
