@@ -17,7 +17,7 @@ from pipeline import stages
 from pipeline.core.deciding import write_decision
 from pipeline.core.engines import Care, Tick
 from pipeline.core.ledger import DROPPED, read, row_groups, writer
-from pipeline.core.part import PartFiles
+from pipeline.core.part import PartFiles, RunFiles
 from pipeline.core.step import Failing, Step, fingerprint, plain
 from pipeline.errors import UserError
 from pipeline.files import write_text
@@ -118,8 +118,22 @@ def drop_all(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
     return 0
 
 
-def test_a_stage_that_breaks_the_ledger_is_a_bug(tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Step(name="broken", title="break", version=1, run=drop_all, drops=explain)
+def drop_all_at_once(files: RunFiles, options: None, tick: Tick) -> int:
+    """The same, by a step that sees all parts."""
+    schema = pa.schema([("dropped", DROPPED)])
+    for part in files.parts:
+        with writer(files.out(part), schema, files.part_key(part)) as out:
+            for group in row_groups(files.file(files.gates[0], part), ["dropped"]):
+                out.write_table(pa.table([pa.array([["all"]] * len(group), DROPPED)], schema=schema))
+    return 0
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_stage_that_breaks_the_ledger_is_a_bug(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    work = drop_all_at_once if whole else drop_all
+    broken = Step(name="broken", title="break", version=1, run=work, drops=explain, whole=whole)
     place = steps.STEPS.index(QUALITY)
     monkeypatch.setattr(steps, "STEPS", (*steps.STEPS[:place], broken, *steps.STEPS[place:]))
     with pytest.raises(RuntimeError, match="must be a list for the rows that came in and null for the others"):

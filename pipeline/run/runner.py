@@ -138,12 +138,14 @@ def work_on_part(
     """
     function(files, options, tick, care)
     if decides and files.gates:
-        alive, decided = alive_rows(files.gate), ~dropped_nulls(files.out)
-        if len(alive) != len(decided) or (alive != decided).any():
-            raise RuntimeError(
-                f"{files.step}: {files.out}: `dropped` must be a list for the rows that came in and null for the others"
-            )
+        _check_dropped(files.step, files.gate, files.out)
     return rows_in(files.out)
+
+
+def _check_dropped(step: str, gate: Path, out: Path) -> None:
+    alive, decided = alive_rows(gate), ~dropped_nulls(out)
+    if len(alive) != len(decided) or (alive != decided).any():
+        raise RuntimeError(f"{step}: {out}: `dropped` must be a list for the rows that came in and null for the others")
 
 
 def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: Reporter) -> None:
@@ -197,6 +199,9 @@ def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Re
         _discard(run, step)
     began, cpu = time.perf_counter(), time.process_time()
     rows = step.run(files, options, reporter.advance)
+    if step.drops is not None and files.gates:
+        for part in files.parts:
+            _check_dropped(step.name, files.file(files.gates[0], part), files.out(part))
     if step.makes_folder:
         write_text(step.folder(run.root) / ".key", files.key)
     else:
