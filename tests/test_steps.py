@@ -266,6 +266,16 @@ def test_a_line_of_the_journal_that_was_cut_short_costs_no_other(tmp_path: Path,
     assert go(tmp_path / "run")[1] == []
 
 
+@pytest.mark.parametrize("harmed", ["", '[{"path": "a'])
+def test_a_list_of_parts_that_was_harmed_is_made_again(tmp_path: Path, go: Go, harmed: str) -> None:
+    done, _ = go(tmp_path / "run", until="language")
+    file = done.root / "parts.json"
+    whole = file.read_text()
+    file.write_text(harmed)
+    assert go(tmp_path / "run", until="language")[1] == []
+    assert file.read_text() == whole
+
+
 def test_lines_of_the_journal_that_are_none_are_passed_over(tmp_path: Path, go: Go) -> None:
     done, _ = go(tmp_path / "run", until="language")
     strange = b'\xff\x00\n7\n{}\n{"step": "clean", "part": null, "files": [1]}\n'

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,7 +60,9 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
         )
     if ignored:
         note(f"{len(ignored)} other files are left out, {ignored[0]} first")
-    known = json.loads((root / "parts.json").read_text()) if (root / "parts.json").is_file() else []
+    known: list[dict[str, Any]] = []
+    with suppress(FileNotFoundError, ValueError):  # what was harmed is found out again
+        known = json.loads((root / "parts.json").read_bytes())
     entries = list_parts(files, config.input.part_bytes, known)
     if config.input.dataset:
         entries = list_shards(config.input)
