@@ -1,4 +1,4 @@
-"""Plain measures of a text that belong to no paper: useful in a histogram, and to write a rule of your own with."""
+"""Plain measures of a text, not from any paper: useful in histograms and in rules of your own."""
 
 import numpy as np
 

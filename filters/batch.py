@@ -1,4 +1,4 @@
-"""A batch of documents, as every signal sees it: Arrow's own bytes, and what the kernels found in them, once."""
+"""A batch of documents as every signal sees it: Arrow's own bytes, and what the kernels find in them, computed once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,28 +19,28 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Documents, some perhaps null. `words` and `layout` are counted on first use and shared by all signals.
+    """Documents; some may be null. `words` and `layout` are counted on first use and shared by all signals.
 
-    A null document counts as an empty text here; `pipeline.filters.signals.measure` gives null for it.
+    A null document counts as an empty text here; `pipeline.filters.signals.measure` returns null for it.
     """
 
     array: pa.Array  # of string or large_string: for signals written with pyarrow.compute
     data: npt.NDArray[np.uint8]  # the UTF-8 of all texts, not copied
     starts: npt.NDArray[np.int64]  # document i is data[starts[i]:ends[i]]
     ends: npt.NDArray[np.int64]
-    shared: dict[str, Any] = field(default_factory=dict)  # what a module has found in them, for its several signals
-    languages: pa.Array | None = None  # a label a document, where they are known
+    shared: dict[str, Any] = field(default_factory=dict)  # results that several signals of one module share
+    languages: pa.Array | None = None  # one label per document, if known
 
     @classmethod
     def from_arrow(cls, array: pa.Array | pa.ChunkedArray, languages: pa.Array | None = None) -> "Batch":
-        """A batch over a string or large_string array, sliced or with nulls if you like. Only chunks cost a copy.
+        """A batch over a string or large_string array, which may be a slice and may have nulls. Only chunks cost a copy.
 
-        languages: a label a document.
+        languages: one label per document.
         """
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-            raise TypeError(f"a batch is made of a string or large_string array, not {array.type}")
+            raise TypeError(f"a batch needs a string or large_string array, not {array.type}")
         return cls(array, *text_buffers(array), languages=languages)
 
     def __len__(self) -> int:
@@ -48,17 +48,17 @@ class Batch:
 
     @cached_property
     def words(self) -> WordStatistics:
-        """Tokens, words, characters, sentences and repeated n-grams: `pipeline.filters.kernels.words` says what they are."""
+        """Tokens, words, characters, sentences and repeated n-grams, as defined in `pipeline.filters.kernels.words`."""
         return word_statistics(self.data, self.starts, self.ends)
 
     @cached_property
     def layout(self) -> LayoutStatistics:
-        """Lines and paragraphs: `pipeline.filters.kernels.layout` says what they are."""
+        """Lines and paragraphs, as defined in `pipeline.filters.kernels.layout`."""
         return layout_statistics(self.data, self.starts, self.ends)
 
     @cached_property
     def pieces(self) -> Statistics:
-        """Pieces between white space, their n-grams, raw and stripped lines: `pipeline.filters.kernels.whitespace_words`."""
+        """Pieces between white space, their n-grams, raw and stripped lines (`pipeline.filters.kernels.whitespace_words`)."""
         return piece_statistics(self.data, self.starts, self.ends)
 
     @cached_property
@@ -69,11 +69,11 @@ class Batch:
 
     @cached_property
     def word_ngrams(self) -> WordNgrams:
-        """n-grams of words, symbols left out, and how often tokens follow themselves."""
+        """n-grams of words without symbols, and how often tokens follow themselves."""
         return word_ngrams(self.data, self.starts, self.ends)
 
     def count(self, *phrases: str) -> FloatArray:
-        """Occurrences of ASCII phrases, whatever their letters' case, in one pass; those of one phrase do not overlap."""
+        """Occurrences of ASCII phrases, in any case, in one pass. Occurrences of the same phrase do not overlap."""
         lowered = [phrase.lower().encode("ascii") for phrase in phrases]
         begins = np.zeros(256, np.bool_)
         for phrase in lowered:
@@ -83,8 +83,8 @@ class Batch:
         return counts
 
 
-def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
-    """`part / whole`, NaN where `whole` is 0."""
-    result = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=result, where=whole != 0)
+def ratio(part: npt.NDArray[Any], total: npt.NDArray[Any]) -> FloatArray:
+    """`part / total`, NaN where `total` is 0."""
+    result = np.full(len(total), np.nan)
+    np.divide(part, total, out=result, where=total != 0)
     return result

@@ -1,15 +1,15 @@
 """C4's rules for whole pages: Raffel et al. 2020 (JMLR 21:140), section 2.2.
 
-C4 first drops lines (those without a terminal punctuation mark, of few words, with "javascript", …) and then judges
-the page by what is left. The rules here judge the text they are given; C4's line edits are not among them. `sentences`
-counts only text that ends in a terminal, so that menus and headings, which those edits would drop, do not count.
+C4 first drops lines (those without a terminal punctuation mark, with few words, with "javascript", …) and then judges
+the rest of the page. The rules here judge the text they are given; they do not include C4's line edits. `sentences`
+counts only text that ends in a terminal, so menus and headings, which those edits would drop, do not count.
 
-How many sentences? "Fewer than 3", with at least 5 words a line, in the journal's text and in the code that made C4
+How many sentences? "Fewer than 3", with at least 5 words per line, in the journal's text and in the code that made C4
 (tensorflow_datasets, c4_utils.py: _MIN_NUM_SENTENCES = 3, _MIN_WORDS_PER_LINE = 5). The first arXiv version has the two
-swapped, fewer than 5 sentences and 3 words, and datatrove's defaults follow it. We follow the code.
+swapped (5 sentences, 3 words), and datatrove's defaults follow it. We follow the code.
 
-Curly brackets are "{" alone, as in that code. A brace or a "lorem ipsum" anywhere on the page drops it, as the paper
-says; the code looks only into lines that it has not dropped already.
+Only "{" counts as a curly bracket, as in that code. A brace or a "lorem ipsum" anywhere on the page drops it, as the
+paper says; the code looks only at lines it has not already dropped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ def curly_brackets(docs: Batch) -> FloatArray:
 
 
 def sentences(docs: Batch) -> FloatArray:
-    """Sentences: text with a letter in it, up to a sentence terminal (see `pipeline.filters.kernels.words`)."""
+    """Sentences: text that contains a letter and ends in a sentence terminal (see `pipeline.filters.kernels.words`)."""
     return docs.words.sentences.astype(np.float64)
 
 

@@ -5,8 +5,8 @@
     QualityClassifier.load("quality.bin").predict(["Some text"])    # the probability of being good, 0 to 1
 
 `predict` works with any fastText model file; one of ours has a JSON file beside it (quality.bin.json) that says how texts are
-normalized for it, what it was trained on, and how it did on texts held out from the training.
-One thread and a fixed seed: the same texts give the same bytes.
+normalized for it, what it was trained on, and how it did on held-out texts.
+Training uses one thread and a fixed seed, so the same texts give the same bytes.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ _BINS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """fastText's parameters. 16 dimensions are what lid.176 has (Joulin et al. 2016), 2-grams are DCLM's, 5 epochs fastText's
-    default. Buckets: 200,000 keep a model at 13 MB; fastText's 2,000,000 are for large data. Learning rate: its default, 0.1,
-    learns too little from 2,400 passages of our reference and web sample (held-out precision 0.58, against 0.99 at 0.5)."""
+    """fastText's parameters. lid.176 has 16 dimensions (Joulin et al. 2016), DCLM uses 2-grams, fastText's default is 5 epochs.
+    Buckets: 200,000 keep a model at 13 MB; fastText's 2,000,000 are for large data. Learning rate: its default, 0.1, learns
+    too little from 2,400 passages of our reference and web sample (held-out precision 0.58, against 0.99 at 0.5)."""
 
     normalization: str = "words"
     dimensions: int = 16
@@ -46,15 +46,15 @@ class Options:
     epochs: int = 5
     learning_rate: float = 0.5
     held_out: float = 0.1
-    """The share of the texts that the figures are from, chosen by a hash of the text."""
+    """The share of texts held out for the report's figures, chosen by a hash of the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How a model does on texts it has not seen; good is what it looks for, at a probability of one half."""
+    """How a model does on texts it has not seen. A text counts as classified good from a probability of 0.5 on."""
 
     training: int
-    """Texts trained on, half of them good."""
+    """Number of training texts, half of them good."""
     held_out: int
     precision: float
     recall: float
@@ -62,7 +62,7 @@ class Report:
     """Held-out good texts by score: 20 bins of equal width from 0 to 1."""
     bad: tuple[int, ...]
     data: str
-    """Hash of the texts: BLAKE2b over the sorted hashes of each side's."""
+    """Hash of the texts: BLAKE2b over the sorted text hashes of each side."""
 
 
 class QualityClassifier:
@@ -76,8 +76,11 @@ class QualityClassifier:
         if label not in self._labels and f"__label__{label}" in self._labels:
             label = f"__label__{label}"
         if label not in self._labels:
-            asked, known = (label.removeprefix("__label__"), [name.removeprefix("__label__") for name in self._labels])
-            raise UserError(f"the model has no label {asked}{did_you_mean(asked, known)}; it has: {', '.join(known)}")
+            short_label = label.removeprefix("__label__")
+            known = [name.removeprefix("__label__") for name in self._labels]
+            raise UserError(
+                f"the model has no label {short_label}{did_you_mean(short_label, known)}; it has: {', '.join(known)}"
+            )
         self.label = label
         self.normalization = normalization
         self.about = about or {}
@@ -90,10 +93,10 @@ class QualityClassifier:
         seed: int = 0,
         options: Options = Options(),
     ) -> "QualityClassifier":
-        """Train on texts (strings, or Arrow arrays of them), as many good ones as bad; `.report` says how it went.
+        """Train on texts (strings, or Arrow arrays of them), as many good as bad; `.report` has the figures.
 
-        Of the larger side those with the lowest hashes are taken. Memory: 24 bytes a text, and the model; the texts lie
-        in a temporary file. Raises UserError where a side has fewer than two texts.
+        The larger side is reduced to the texts with the lowest hashes. Memory: 24 bytes per text, and the model; the texts
+        go to a temporary file. Raises UserError if a side has fewer than two texts.
         """
         with tempfile.TemporaryDirectory(prefix="classifier-") as name:
             folder = Path(name)
@@ -103,14 +106,14 @@ class QualityClassifier:
             ]
             for side, word in zip(sides, ("positive", "negative"), strict=True):
                 if len(side.hashes) < 2:
-                    raise UserError(f"{len(side.hashes)} {word} texts with a word in them; two or more are needed")
+                    raise UserError(f"only {len(side.hashes)} {word} texts contain a word; at least 2 are needed")
             count = min(len(side.hashes) for side in sides)
-            held = max(1, round(count * options.held_out))
-            _write(folder / "train.txt", sides, held, count)
+            held_out = max(1, round(count * options.held_out))
+            _write(folder / "train.txt", sides, held_out, count)
             model = _train(folder / "train.txt", seed, options)
             trained = cls(model, normalization=options.normalization)
-            scores = [trained._scores(side.lines(range(held))) for side in sides]
-            report = _report(scores, 2 * (count - held), sides)
+            scores = [trained._scores(side.lines(range(held_out))) for side in sides]
+            report = _report(scores, 2 * (count - held_out), sides)
             trained.about = {
                 "options": asdict(options),
                 "seed": seed,
@@ -121,21 +124,21 @@ class QualityClassifier:
 
     @property
     def report(self) -> Report:
-        """The figures of the training; UserError for a model that came without."""
+        """The figures of the training; UserError for a model without a report."""
         if "report" not in self.about:
-            raise UserError("this model has no report beside it")
-        found = self.about["report"]
-        return Report(**found | {side: tuple(found[side]) for side in ("good", "bad")})
+            raise UserError("this model has no report")
+        report = self.about["report"]
+        return Report(**report | {side: tuple(report[side]) for side in ("good", "bad")})
 
     @classmethod
     def load(
         cls, path: Path | str, *, label: str | None = None, normalization: str | None = None
     ) -> "QualityClassifier":
-        """A model file, and what lies beside it. A model of others needs `label`, and `normalization` if not "whitespace"."""
+        """Load a model file and its JSON. A foreign model needs `label`, and `normalization` if not "whitespace"."""
         about = read_about(path)
         options = about.get("options", {})
-        if "spelling" in options:  # its name before 0.2
-            raise UserError(f"{path}: was trained by an earlier version; train it again")
+        if "spelling" in options:  # the name of `normalization` before 0.2
+            raise UserError(f"{path}: trained by an earlier version; train it again")
         return cls(
             load_fasttext(Path(path)),
             label=label or str(about.get("label", GOOD)),
@@ -158,13 +161,13 @@ class QualityClassifier:
         return scores
 
     def _scores(self, lines: Iterable[str | None]) -> npt.NDArray[np.float64]:
-        predict, wanted, labels = self._model.f.predict, self.label, len(self._labels)
+        predict, target, labels = self._model.f.predict, self.label, len(self._labels)
         scores = []
         for line in lines:
-            found = predict(line + "\n", labels, 0.0, "strict") if line else ()
-            # its softmax sums to a little over 1, and a label it thinks nothing of is left out
-            score = next((min(score, 1.0) for score, label in found if label == wanted), 0.0 if found else np.nan)
-            scores.append(score)
+            predictions = predict(line + "\n", labels, 0.0, "strict") if line else ()
+            # fastText's softmax sums to a little over 1, and it leaves out labels with no probability
+            missing = 0.0 if predictions else np.nan
+            scores.append(next((min(score, 1.0) for score, label in predictions if label == target), missing))
         return np.array(scores, np.float64)
 
 
@@ -174,7 +177,7 @@ def beside(path: Path | str) -> Path:
 
 
 def read_about(path: Path | str) -> dict[str, Any]:
-    """What a model's JSON says; nothing where there is none. UserError where it is broken."""
+    """The contents of a model's JSON; empty if there is no such file. UserError if it is broken."""
     try:
         about = json.loads(beside(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -182,12 +185,12 @@ def read_about(path: Path | str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{beside(path)}: cannot be read ({error}); it describes the model beside it") from None
     if not isinstance(about, dict):
-        raise UserError(f"{beside(path)}: not a description of a model")
+        raise UserError(f"{beside(path)}: does not describe a model")
     return about
 
 
 class _Side:
-    """One side's texts, a line each in a file, in the order of the hashes of text and seed."""
+    """The texts of one side, one per line in a file, ordered by a hash of text and seed."""
 
     def __init__(self, path: Path, texts: Iterable[str] | Iterable[pa.Array], seed: int, normalization: str) -> None:
         self.path = path
@@ -197,37 +200,37 @@ class _Side:
         with open(path, "wb") as file:
             for array in arrays(texts):
                 for text in normalize(array, normalization).to_pylist():
-                    # a word that looks like a label would be taken for one
+                    # fastText would read a word that looks like a label as a label
                     line = (text or "").replace("__label__", "label").encode()
                     if line:
                         file.write(line + b"\n")
                         starts.append(starts[-1] + len(line) + 1)
                         hashes.append(int.from_bytes(hashlib.blake2b(line, digest_size=8, key=salt).digest(), "big"))
         self._starts = np.array(starts, np.int64)
-        # each text once, so that none is both trained on and held out
+        # each text once, so that no text is both trained on and held out
         self.hashes, self._order = np.unique(np.array(hashes, np.uint64), return_index=True)
 
-    def lines(self, places: range) -> Iterable[str]:
-        """The texts at these places of the order."""
+    def lines(self, ranks: range) -> Iterable[str]:
+        """The texts at these ranks in the order of hashes."""
         with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            for place in places:
-                row = self._order[place]
+            for rank in ranks:
+                row = self._order[rank]
                 yield content[self._starts[row] : self._starts[row + 1] - 1].decode()
 
 
 def arrays(texts: Iterable[str] | Iterable[pa.Array]) -> Iterable[pa.Array]:
-    """Strings as Arrow arrays of some; arrays as they are."""
-    rest = iter(texts)
-    while chunk := list(islice(rest, _BATCH)):
+    """Strings in batches as Arrow arrays; arrays as they are."""
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, _BATCH)):
         if isinstance(chunk[0], pa.Array):
             yield from chunk
-            yield from rest
+            yield from remaining
             return
         yield pa.array(chunk, pa.large_string())
 
 
 def _write(path: Path, sides: list[_Side], first: int, last: int) -> None:
-    """The training file: good and bad by turns, in the order of hashes, which is no order."""
+    """Write the training file: good and bad texts in turn, in the order of their hashes, which is random."""
     with open(path, "wb") as file:
         for good, bad in zip(*(side.lines(range(first, last)) for side in sides), strict=True):
             _line(file, GOOD, good)
@@ -256,7 +259,8 @@ def _train(path: Path, seed: int, options: Options) -> Any:
 
 def _report(scores: list[npt.NDArray[np.float64]], training: int, sides: list[_Side]) -> Report:
     good, bad = scores
-    found, false = int((good >= 0.5).sum()), int((bad >= 0.5).sum())
+    true_positives = int((good >= 0.5).sum())
+    positives = true_positives + int((bad >= 0.5).sum())
     counts = [tuple(int(n) for n in np.histogram(side, _BINS, (0.0, 1.0))[0]) for side in scores]
     digest = hashlib.blake2b(digest_size=16)
     for side in sides:
@@ -264,8 +268,8 @@ def _report(scores: list[npt.NDArray[np.float64]], training: int, sides: list[_S
     return Report(
         training=training,
         held_out=len(good) + len(bad),
-        precision=found / (found + false) if found + false else float("nan"),
-        recall=found / len(good),
+        precision=true_positives / positives if positives else float("nan"),
+        recall=true_positives / len(good),
         good=counts[0],
         bad=counts[1],
         data=digest.hexdigest(),

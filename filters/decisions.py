@@ -20,32 +20,32 @@ def decide(
     languages: pa.Array | None = None,
     others: Mapping[str, Mask] | None = None,
 ) -> pa.ListArray:
-    """For each document the names of all fixed bounds it fails, in the rules' order: list<string>, an empty list for kept.
+    """For each document, the names of all fixed bounds it fails, in the rules' order: list<string>, empty if it is kept.
 
-    signals: a float64 array for each rule's signal, all of one length. languages: a label a document (null: unknown, so
-    no rule with languages applies). others: further reasons, and which documents they hold for.
-    A document whose signals are null gets a null list. UserError: unknown signal.
+    signals: a float64 array for each rule's signal, all of one length. languages: one label per document (null: unknown, so
+    rules with languages do not apply). others: further reasons, and which documents they apply to.
+    A document whose signals are null gets a null list. UserError for an unknown signal.
     """
     check_signals(rules, signals)
     if not signals:
-        raise ValueError("the number of documents is not known without any signal")
+        raise ValueError("without any signal the number of documents is unknown")
     documents = len(next(iter(signals.values())))
-    null = np.zeros(documents, bool)
+    is_null = np.zeros(documents, bool)
     masks: dict[str, Mask] = {}
     for rule in rules:
         column = signals[rule.signal]
-        null |= np.asarray(column.is_null())
+        is_null |= np.asarray(column.is_null())
         values = column.fill_null(math.nan).to_numpy(zero_copy_only=False)
         applies = labelled(languages, rule.languages)
         for bound, limit in rule.bounds():
             name = f"{rule.signal}.{bound}"
             masks[name] = masks.get(name, False) | (_FAILS[bound](values, limit) & applies)
     reasons = failing_rules(masks | dict(others or {}), documents)
-    return pc.if_else(pa.array(null), pa.scalar(None, reasons.type), reasons) if null.any() else reasons
+    return pc.if_else(pa.array(is_null), pa.scalar(None, reasons.type), reasons) if is_null.any() else reasons
 
 
 def failing_rules(masks: Mapping[str, Mask], documents: int) -> pa.ListArray:
-    """For each document the names whose mask is true, in their order: list<string>."""
+    """For each document, the names whose mask is true, in their order: list<string>."""
     failed = np.array(list(masks.values()), bool).reshape(len(masks), documents).T
     offsets = np.zeros(documents + 1, np.int32)
     np.cumsum(failed.sum(axis=1), out=offsets[1:])
@@ -53,9 +53,9 @@ def failing_rules(masks: Mapping[str, Mask], documents: int) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), names)
 
 
-def labelled(languages: pa.Array | None, wanted: tuple[str, ...] | None) -> Mask | np.bool_:
-    """The documents in one of the wanted languages; all of them where no languages are wanted, or none are known."""
-    if languages is None or wanted is None:
+def labelled(languages: pa.Array | None, kept_languages: tuple[str, ...] | None) -> Mask | np.bool_:
+    """Mask of the documents in one of these languages; all documents if `languages` or `kept_languages` is None."""
+    if languages is None or kept_languages is None:
         return np.True_
     labels = np.asarray(languages.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-    return np.isin(labels, np.array(wanted, dtype=object)) if len(labels) else np.zeros(0, bool)
+    return np.isin(labels, np.array(kept_languages, dtype=object)) if len(labels) else np.zeros(0, bool)

@@ -1,7 +1,7 @@
-"""Which modules define signals: a folder is its own list, so that a new file needs no entry anywhere else.
+"""Which modules define signals. A folder is its own list: a new file needs no entry anywhere else.
 
-Common signals are those of the modules in `pipeline/filters/` with a `SIGNALS`. A family is a module in
-`pipeline/filters/families/`, and its name is the file's. This module is light: it reads names and imports no signal.
+The common signals are those of modules in `pipeline/filters/` that define `SIGNALS`. A family is a module in
+`pipeline/filters/families/`, named as its file. This module is light: it reads names and imports no signals.
 """
 
 import pkgutil
@@ -16,9 +16,9 @@ _DEFINES_SIGNALS = re.compile(r"^SIGNALS\b", re.MULTILINE)
 
 
 def family_names() -> tuple[str, ...]:
-    """The families there are, sorted: measured only where a rule or `measure.families` asks for them.
+    """The names of all families, sorted. They are measured only where a rule or `measure.families` asks for them.
 
-    Each goes over the text again, and together they take longer than all other signals.
+    Each reads the text again, and together they take longer than all other signals.
     """
     return tuple(sorted(module.name for module in pkgutil.iter_modules(pipeline.filters.families.__path__)))
 

@@ -1,13 +1,13 @@
-"""Edits of lines: what C4 and RefinedWeb take out of a page before, or after, they judge it.
+"""Edits of lines: what C4 and RefinedWeb remove from a page before or after judging it.
 
-C4 (Raffel et al. 2020, section 2.2, and the code that made it, tensorflow_datasets' c4_utils.py): lines without a terminal
-mark, of few words, with a very long word, with "javascript" or a policy notice go; so do Wikipedia's "[1]" and "[edit]".
-RefinedWeb (Penedo et al. 2023, appendix G.2; DCLM's configuration of it has the numbers): lines mainly in upper case, of
-digits alone, counters ("3 likes"), of a single word go; "sign-in", "read more..." and "items in cart" go out of short lines.
+C4 (Raffel et al. 2020, section 2.2, and the code that made it, tensorflow_datasets' c4_utils.py) removes lines without a
+terminal mark, with few words, with a very long word, with "javascript" or a policy notice; and Wikipedia's "[1]" and "[edit]".
+RefinedWeb (Penedo et al. 2023, appendix G.2; DCLM's configuration of it has the numbers) removes lines mainly in upper case,
+of digits alone, counters ("3 likes") and single words; and "sign-in", "read more..." and "items in cart" from short lines.
 
-A line ends at a line break of any kind, and lines are joined again with line feeds. Blank lines at either end of the text
-go. A *word* is what stands between white space; where shares of words are measured, only words that begin with a letter
-or digit count (as in DCLM). A line that breaks several rules is counted under the first of REASONS.
+A line ends at a line break of any kind; lines are joined again with line feeds. Blank lines at either end of the text are
+removed. A *word* is a run of characters between white space; in shares of words, only words that begin with a letter or
+digit count (as in DCLM). A line that breaks several rules is counted under the first of REASONS.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ from pipeline.filters.kernels.unicode import character_classes
 from pipeline.filters.options import LineRules
 
 REASONS = RULES
-"""Why a line goes, in the order in which the rules look; "citations" and "boilerplate" also count what goes out of a line."""
+"""Why a line is removed, in the order the rules are checked; "citations" and "boilerplate" also count cuts within a line."""
 
 MEASURES = ("removed_line_ratio", "removed_word_ratio")
-"""What an edit measures of itself, beside the signals of the text it leaves: shares of lines that are not blank, of words."""
+"""Measures of the edit itself, beside the signals of the edited text: the removed shares of non-blank lines and of words."""
 
 _COUNTED = (
     *("likes", "shares", "comments", "retweets", "reposts", "quotes"),
@@ -38,20 +38,20 @@ _COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The outcome of an edit: arrays of one entry a document."""
+    """The outcome of an edit: arrays with one entry per document."""
 
     texts: pa.Array
-    """The edited text; null where the edit changes nothing (and for a null document)."""
+    """The edited text; null if the edit changes nothing, and for a null document."""
     lines: dict[str, npt.NDArray[np.int32]]
     """Lines removed by each rule that is on."""
     words: dict[str, npt.NDArray[np.int32]]
     """Words removed by each rule that is on."""
     measures: dict[str, FloatArray]
-    """MEASURES; NaN without lines, or words."""
+    """MEASURES; NaN without lines or words."""
 
 
 def edit_lines(array: pa.Array | pa.ChunkedArray, rules: LineRules) -> Edited:
-    """Apply line rules to documents, a string or large_string array. Memory: the bytes of the texts once more."""
+    """Apply line rules to documents, a string or large_string array. Memory: a copy of the texts' bytes."""
     batch = Batch.from_arrow(array)
     n = len(batch)
     buffer, offsets, lines, words, totals, _ = _run(batch, rules, np.zeros((0, 3), np.int64))
@@ -78,7 +78,7 @@ def edit_lines(array: pa.Array | pa.ChunkedArray, rules: LineRules) -> Edited:
 
 
 def removed_lines(text: str, rules: LineRules) -> Iterator[tuple[str, str]]:
-    """(rule, line as it stood) for every line of a text that an edit removes or changes, blank ones left out."""
+    """(rule, original line) for every line of a text that an edit removes or changes, except blank lines."""
     batch = Batch.from_arrow(pa.array([text], pa.large_string()))
     log = np.full((int(batch.ends[0] - batch.starts[0]) + 1, 3), KEPT, np.int64)
     _run(batch, rules, log)
@@ -118,5 +118,5 @@ def _run(batch: Batch, rules: LineRules, log: npt.NDArray[np.int64]) -> Outcome:
 
 
 def warm_up() -> None:
-    """Compile every kernel, or load it from Numba's cache; workers started afterwards need not compile."""
+    """Compile every kernel, or load it from Numba's cache, so that workers started afterwards need not compile."""
     edit_lines(pa.array(["Warm up."]), LineRules(end_marks=(".",), phrases=("x",)))

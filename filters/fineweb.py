@@ -1,9 +1,9 @@
 """FineWeb's own three rules: Penedo et al. 2024 (arXiv:2406.17557), section 3.6.
 
-The paper: remove documents whose fraction of lines ending with punctuation is ≤ 0.12 (10.14 % of tokens), whose
+The paper removes documents whose fraction of lines ending with punctuation is ≤ 0.12 (10.14 % of tokens), whose
 fraction of characters in duplicated lines is ≥ 0.1 (12.47 %), or whose fraction of lines shorter than 30 characters is
-≥ 0.67 (3.73 %). RULES are the paper's. datatrove's FineWebQualityFilter, which FineWeb was made with, has
-char_duplicates_ratio = 0.01 and counts lines of 30 characters as short too; DATATROVE_RULES are its numbers.
+≥ 0.67 (3.73 %). RULES has the paper's numbers. datatrove's FineWebQualityFilter, which made FineWeb, has
+char_duplicates_ratio = 0.01 and also counts lines of exactly 30 characters as short; DATATROVE_RULES has its numbers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ def line_punct_ratio(docs: Batch) -> FloatArray:
 
 
 def short_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines of fewer than 30 characters; NaN without lines."""
+    """Share of lines with fewer than 30 characters; NaN without lines."""
     return ratio(docs.layout.short_lines, docs.layout.lines)
 
 
 def fineweb_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
-    """Share of characters, line breaks not counted, that lie in copies of an earlier line; NaN without any."""
+    """Share of characters in copies of an earlier line, line breaks not counted; NaN without characters."""
     return ratio(docs.layout.duplicate_line_characters, docs.words.characters - docs.words.breaks)
 
 

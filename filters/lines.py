@@ -1,16 +1,16 @@
-"""Lines that repeat across a corpus: navigation, notices, boilerplate that every page of a site has.
+"""Lines that repeat across a corpus: navigation, notices, the boilerplate on every page of a site.
 
     CCNet      (Wenzek et al. 2020, section 3.1) drops a line whose normalized form occurred before: `max_count=1, keep="first"`
     Llama 3    (Grattafiori et al. 2024, section 3.1.1) drops the lines that occur more than 6 times in a bucket of 30
                million documents: `max_count=6, keep="none"`
-    C4         (its code, tensorflow_datasets' c4_utils.py) keeps a line in one page, once: `max_count=1, keep="first"`, and
-               spares neither case nor white space at the ends, of ASCII both: `normalize=False, lower=True`
-    CS336      (Stanford, assignment 4) keeps the lines that occur once: `max_count=1, keep="none"`, over files
+    C4         (its code, tensorflow_datasets' c4_utils.py) keeps a line in one page only: `max_count=1, keep="first"`, and
+               ignores case and white space at the ends, for ASCII only: `normalize=False, lower=True`
+    CS336      (Stanford, assignment 4) keeps the lines that occur once: `max_count=1, keep="none"`, across files
 
-A line ends at "\\n"; it goes with its line break. A line's hash is the first 8 bytes of the SHA-1 of its UTF-8, as CCNet
-has it. Normalized as CCNet's `normalize_for_dedup`: white space at the ends stripped, lower case, each decimal digit 0,
-control characters and the marks of its list of Unicode punctuation removed. One difference: a capital sigma always
-becomes σ, never ς. Blank lines are no lines to us; CCNet drops all but the first.
+A line ends at "\\n" and is removed with its line break. A line's hash is the first 8 bytes of the SHA-1 of its UTF-8, as
+in CCNet. It is normalized as by CCNet's `normalize_for_dedup`: white space at the ends stripped, lower case, each decimal
+digit 0, control characters and the marks in its list of Unicode punctuation removed. One difference: a capital sigma
+always becomes σ, never ς. Blank lines do not count as lines here; CCNet drops all but the first.
 """
 
 import os
@@ -31,17 +31,17 @@ from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.line_hashes import BLANK, REMOVED, STRIPPED
 from pipeline.filters.kernels.spans import Ranges, cuts_of_marks, join
 
-LIBRARIES = ("unicode",)  # Python's tables decide what a line is compared by
+LIBRARIES = ("unicode",)  # Python's tables decide the normal form of a line
 
-# cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which has become 0 before
+# cc_net/text_normalizer.py, UNICODE_PUNCT without the full-width digit, which is 0 by then
 _PUNCTUATION = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 _AS_THEY_ARE = np.zeros(0, np.uint32)
 _AS_THEY_ARE.flags.writeable = False
-_BLOCK = 1 << 24  # bytes of a file looked at together
+_BLOCK = 1 << 24  # bytes of a file read together
 
 
 class Lines(NamedTuple):
-    """The lines of n texts: those of text i are offsets[i]:offsets[i + 1]; places in bytes from the text's start."""
+    """The lines of n texts: those of text i are offsets[i]:offsets[i + 1]; starts and ends in bytes from the text's start."""
 
     offsets: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
@@ -72,7 +72,7 @@ def _normal_forms() -> npt.NDArray[np.uint32]:
 
 @lru_cache(1)
 def _lower_forms() -> npt.NDArray[np.uint32]:
-    """The same where only ASCII's letters and white space change, as in Python's bytes.strip().lower()."""
+    """The same table with changes to ASCII letters and white space only, as in Python's bytes.strip().lower()."""
     table = np.arange(0x110000, dtype=np.uint32)
     table[ord("A") : ord("Z") + 1] += 32
     table[[*b" \t\n\r\v\f"]] |= BLANK
@@ -81,9 +81,9 @@ def _lower_forms() -> npt.NDArray[np.uint32]:
 
 
 def find_lines(texts: pa.Array, *, normalize: bool = True, lower: bool = False) -> Lines:
-    """The lines of each text of a string array; a null has none.
+    """The lines of each text of a string array; none for a null.
 
-    `normalize`: hashed as CCNet does; else with `lower` as C4's code does; else as they are.
+    Lines are hashed as CCNet does with `normalize`, else as C4's code does with `lower`, else as they are.
     """
     table = _normal_forms() if normalize else _lower_forms() if lower else _AS_THEY_ARE
     return _lines(*text_buffers(texts), table, blanks_count=False)
@@ -94,15 +94,17 @@ def _lines(data: Any, begins: Any, lasts: Any, table: npt.NDArray[np.uint32], *,
     offsets = np.zeros(begins.size + 1, np.int64)
     starts, ends, hashes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint64)
     longest = int((lasts - begins).max(initial=0))
-    form = np.empty(longest * 3 // 2 + 8 + line_hashes.PADDING, np.uint8)  # Ⱥ (2 bytes) becomes ⱥ (3)
+    normalized = np.empty(longest * 3 // 2 + 8 + line_hashes.PADDING, np.uint8)  # Ⱥ (2 bytes) becomes ⱥ (3)
     words = np.empty(80, np.uint32)
-    n = line_hashes.find_lines(data, begins, lasts, table, blanks_count, form, words, offsets, starts, ends, hashes)
+    n = line_hashes.find_lines(
+        data, begins, lasts, table, blanks_count, normalized, words, offsets, starts, ends, hashes
+    )
     return Lines(offsets, starts[:n], ends[:n], hashes[:n])
 
 
 def cut_lines(lines: Lines, marks: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]) -> Ranges:
-    """The ranges that take out the marked lines of texts of so many bytes, each with the line break after it; what is cut
-    at the end of a text that has no break there takes the one before it."""
+    """The ranges that remove the marked lines, each with the line break after it. Where the text's last line has no break,
+    the break before it is removed instead. sizes: bytes of each text."""
     text = np.repeat(np.arange(sizes.size), np.diff(lines.offsets))
     open_end = lines.ends == sizes[text]  # the last line, without a break
     ranges = cuts_of_marks(marks, lines.offsets, lines.starts, lines.ends + ~open_end)
@@ -116,11 +118,11 @@ def cut_lines(lines: Lines, marks: npt.NDArray[np.bool_], sizes: npt.NDArray[np.
 def dedup_lines(
     paths: Sequence[str | Path], out_dir: str | Path, keep: Keep = "none", *, memory: int = 1 << 30
 ) -> dict[str, int]:
-    """Rewrite text files without the lines that occur more than once in all of them together, byte for byte.
+    """Rewrite text files without the lines that occur more than once in all files together, compared byte for byte.
 
-    `keep`: of such a line the first occurrence stays, in the order of `paths`, or none. Files of the same names appear in
-    `out_dir`. Returns {"lines", "kept"}. `memory` bounds the tables, in bytes; the files may be of any size, a line
-    must fit in memory. A missing "\\n" at the end of a file changes nothing; blank lines are lines.
+    `keep`: the first occurrence of such a line stays, in the order of `paths`, or none. The results have the same file
+    names in `out_dir`. Returns {"lines", "kept"}. `memory` bounds the tables, in bytes; files may be of any size, but a
+    line must fit in memory. A missing "\\n" at the end of a file makes no difference; blank lines count as lines.
     """
     if keep not in ("first", "none"):
         raise UserError(f"keep must be first or none, not {keep!r}{did_you_mean(keep, ('first', 'none'))}")
@@ -128,11 +130,11 @@ def dedup_lines(
     names = [file.name for file in files]
     for file in files:
         if names.count(file.name) > 1:
-            raise UserError(f"{file}: another file has its name; their copies would lie in one place")
+            raise UserError(f"{file}: another file has the same name; their copies would overwrite each other")
         if not file.is_file():
             raise UserError(f"{file}: no such file")
         if file.parent.resolve() == Path(out_dir).resolve():
-            raise UserError(f"{file}: lies in {out_dir}, where its copy would be written")
+            raise UserError(f"{file}: is in {out_dir}, where its copy would be written")
     Path(out_dir).mkdir(parents=True, exist_ok=True)
 
     def blocks() -> Iterator[tuple[int, Path, npt.NDArray[np.uint8], Lines]]:
@@ -154,30 +156,30 @@ def dedup_lines(
             memory=memory,
             keep=keep,
         )
-        outcome = {"lines": 0, "kept": 0}
-        done: set[Path] = set()
+        counts = {"lines": 0, "kept": 0}
+        started: set[Path] = set()
         for number, file, data, lines in blocks():
-            goes = marks.of(number, lines.hashes.size)
-            outcome["lines"] += goes.size
-            outcome["kept"] += int(goes.size - goes.sum())
-            with open(_waiting(file, out_dir), "ab" if file in done else "wb") as out:
-                done.add(file)
-                edges = np.append(lines.starts, data.size)
-                for start, end in _runs(~goes):
-                    out.write(data[edges[start] : edges[end]].data)
+            removed = marks.of(number, lines.hashes.size)
+            counts["lines"] += removed.size
+            counts["kept"] += int(removed.size - removed.sum())
+            with open(_temporary(file, out_dir), "ab" if file in started else "wb") as out:
+                started.add(file)
+                bounds = np.append(lines.starts, data.size)
+                for start, end in _runs(~removed):
+                    out.write(data[bounds[start] : bounds[end]].data)
         for file in files:
-            if file not in done:
-                _waiting(file, out_dir).touch()
-            os.replace(_waiting(file, out_dir), Path(out_dir) / file.name)
-    return outcome
+            if file not in started:
+                _temporary(file, out_dir).touch()
+            os.replace(_temporary(file, out_dir), Path(out_dir) / file.name)
+    return counts
 
 
-def _waiting(file: Path, out_dir: str | Path) -> Path:
+def _temporary(file: Path, out_dir: str | Path) -> Path:
     return Path(out_dir) / f".{file.name}.tmp"
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    """The file in blocks of whole lines."""
+    """Read the file in blocks of complete lines."""
     with open(file, "rb") as stream:
         while block := stream.read(_BLOCK):
             if not block.endswith(b"\n"):

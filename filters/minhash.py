@@ -1,16 +1,16 @@
-"""MinHash signatures and locality-sensitive hashing: near copies among texts.
+"""MinHash signatures and locality-sensitive hashing: finding near copies among texts.
 
 A. Broder, "On the resemblance and containment of documents", 1997: the share of equal minima under random permutations
-of two sets estimates their Jaccard similarity. Cut into bands of rows, documents that agree in a whole band become
-candidates (Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4). Our default, 14 bands of 8 rows
-over word 5-grams, is FineWeb's (Penedo et al., 2024, section 3.4). Words and shingles: `shingles.py`.
+of two sets estimates their Jaccard similarity. Signatures are cut into bands of rows; documents that agree in a whole band
+become candidates (Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4). Our default, 14 bands of 8
+rows over word 5-grams, is FineWeb's (Penedo et al., 2024, section 3.4). Words and shingles: `dedup/shingles.py`.
 
 The permutations are those of datasketch 2.0 ("affine64" and "affine32"; same generator, same seed): a shingle's hash is
-mixed once by MurmurHash3's finalizer and then becomes a * x + b modulo 2**64 or 2**32, a odd, which is a bijection. The
-same shingle hashes give the same signature there and here. The choice was measured, one step on one core: 157 ps; the
-Mersenne prime 2**61 - 1 as datatrove and datasketch before 2.0 have it 287 ps, and it is not the universal family it is
-taken for, since a * x overflows 64 bits before the remainder is taken; the true remainder 1,359 ps. The price is that
-no theorem covers it; `tests/benchmarks/minhash.py` finds no bias and the binomial variance on 13,000 pairs of texts.
+mixed once by MurmurHash3's finalizer and then becomes a * x + b modulo 2**64 or 2**32 with odd a, which is a bijection.
+Equal shingle hashes give equal signatures there and here. Measured on one core, one step takes 157 ps. The Mersenne prime
+2**61 - 1, as in datatrove and datasketch before 2.0, takes 287 ps, and is not the universal family it is taken for, since
+a * x overflows 64 bits before the remainder is taken; the true remainder takes 1,359 ps. The price is that no theorem
+covers it; `tests/benchmarks/minhash.py` finds no bias and the binomial variance on 13,000 pairs of texts.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
 class MinHasher:
     """Makes signatures of `num_hashes` permutations over `ngram`s of words, or of characters.
 
-    `hash_bits` 64 (default) or 32: 32-bit signatures are half the size and take 0.7 of the time; their estimates are as
-    good up to some 100 million shingles a document (datasketch's documentation). `seed` as in datasketch.
+    `hash_bits` is 64 or 32: 32-bit signatures are half the size and take 0.7 of the time; their estimates are as good up
+    to about 100 million shingles per document (datasketch's documentation). `seed` is as in datasketch.
     """
 
     num_hashes: int = 112
@@ -49,7 +49,7 @@ class MinHasher:
     unit: str = "words"
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Refuse invalid values."""
         if self.num_hashes < 1 or self.ngram < 1:
             raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
         if self.hash_bits not in (32, 64):
@@ -64,7 +64,7 @@ class MinHasher:
         return a, generator.randint(0, 1 << self.hash_bits, self.num_hashes, dtype=dtype)
 
     def signatures(self, texts: Texts) -> npt.NDArray[Any]:
-        """Signatures (n, num_hashes) in uint64 or uint32. A null or a text without words: all ones, no signature."""
+        """Signatures (n, num_hashes), uint64 or uint32. A null or a text without words has no signature: all bits are ones."""
         array = as_text_array(texts)
         out, rows = self._sign(array, is_nfc=False)
         if rows.size:
@@ -86,10 +86,10 @@ class MinHasher:
 
 
 def band_keys(signatures: npt.NDArray[Any], bands: int, rows: int) -> npt.NDArray[np.uint64]:
-    """One 64-bit hash (n, bands) of each band of `rows` values; `NO_KEY` throughout for a row without signature.
+    """A 64-bit hash of each band of `rows` values, (n, bands); `NO_KEY` throughout for a row without a signature.
 
-    Each band starts from a number of its own, so that equal rows in two bands have different keys. Two different bands
-    get one key by chance once in 2**64 pairs.
+    Each band is hashed from its own starting value, so that equal rows in two bands have different keys. Two different
+    bands get the same key by chance once in 2**64 pairs.
     """
     if bands < 1 or rows < 1 or bands * rows > signatures.shape[1]:
         raise UserError(f"{bands} bands of {rows} rows do not fit a signature of {signatures.shape[1]} values")
@@ -99,15 +99,15 @@ def band_keys(signatures: npt.NDArray[Any], bands: int, rows: int) -> npt.NDArra
 
 
 def band_columns(keys: npt.NDArray[np.uint64]) -> dict[str, pa.Array]:
-    """The keys as the ledger's columns band_00, band_01, …: uint64, null where there is no signature."""
+    """The keys as the ledger's columns band_00, band_01, …: uint64, null without a signature."""
     missing = keys[:, 0] == NO_KEY if keys.shape[1] else None
     return {f"band_{j:02d}": pa.array(keys[:, j], pa.uint64(), mask=missing) for j in range(keys.shape[1])}
 
 
 def value_columns(signatures: npt.NDArray[Any], bands: int, rows: int) -> dict[str, pa.Array]:
-    """The bands' own values as columns band_00, band_01, …: fixed-size binary, null where there is no signature.
+    """The values of the bands themselves as columns band_00, band_01, …: fixed-size binary, null without a signature.
 
-    They serve as keys and, read together, are the signature again.
+    They serve as keys; read together, they are the signature.
     """
     missing = ~(signatures != np.iinfo(signatures.dtype).max).any(axis=1)
     valid = pa.array(~missing).buffers()[1] if missing.any() else None
@@ -122,7 +122,7 @@ def value_columns(signatures: npt.NDArray[Any], bands: int, rows: int) -> dict[s
 
 
 def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
-    """The estimated Jaccard similarity: the share of equal values along the last axis; 0 where there is no signature.
+    """The estimated Jaccard similarity: the share of equal values along the last axis; 0 without a signature.
 
     Its standard error is sqrt(J * (1 - J) / num_hashes).
     """
@@ -131,14 +131,14 @@ def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
 
 
 def candidate_probability(similarity: Any, bands: int, rows: int) -> Any:
-    """How probably two documents of a Jaccard similarity agree in at least one band: 1 - (1 - s**rows)**bands."""
+    """The probability that two documents of Jaccard similarity s agree in at least one band: 1 - (1 - s**rows)**bands."""
     return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
 
 
 def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
-    """The exact Jaccard similarity of two texts' sets of shingles; 0 where a text has no word.
+    """The exact Jaccard similarity of two texts' sets of shingles; 0 if a text has no words.
 
-    "Exact" on the 64-bit hashes: two shingles of one pair are confused once in 10**11 pairs of 10,000 shingles each.
+    It is exact up to 64-bit hashes: two shingles of a pair collide once in 10**11 pairs of 10,000 shingles each.
     """
     first, second = (np.unique(hashes) for hashes in shingle_hashes([a, b], ngram, unit))
     return float(jaccard_of_sorted(first, second))
@@ -148,9 +148,9 @@ def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
 class Duplicates:
     """What `dedup_documents` found among n texts.
 
-    `kept`: the indices of the texts to keep, ascending. `clusters`: (n,) the smallest index of each text's cluster.
-    `pairs`: one (kept, removed, similarity) a removed text, by removed; the exact Jaccard similarity of the two. With
-    `verify="none"` a text may have joined its cluster through a third, and be little like the kept one.
+    `kept`: the indices of the texts to keep, ascending. `clusters`: (n,) the smallest index in each text's cluster.
+    `pairs`: (kept, removed, exact Jaccard similarity) for each removed text, sorted by removed. With `verify="none"` a
+    text may have joined its cluster through a third one, and resemble the kept one little.
     """
 
     kept: npt.NDArray[np.int64]
@@ -172,10 +172,10 @@ def dedup_documents(
 ) -> Duplicates:
     """Exact and near copies among texts in memory, by the same code as a run's duplicates stage.
 
-    `verify`: candidates are compared by the true Jaccard similarity of their shingles ("exact"), by the estimate of their
-    signatures ("signature"), or believed ("none"); a text goes only for a kept one of `threshold` or more.
-    `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is no document: it is
-    neither kept nor a copy.
+    `verify`: candidates are compared by the true Jaccard similarity of their shingles ("exact"), by the estimate from
+    their signatures ("signature"), or not at all ("none"). A text is removed only if a kept one has a similarity of at
+    least `threshold` to it. `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is
+    neither kept nor counted as a copy.
     """
     if keep not in ("longest", "shortest", "first"):
         raise UserError(
@@ -196,8 +196,8 @@ def dedup_documents(
     order = best_first(members, parse_keep([keep], ()), lambda name: np.array(lengths, np.int64))
     shared = contenders(order, roots, texts_of)
     if verify == "exact":
-        found = shingle_hashes(array.take(pa.array(shared)), ngram, unit)
-        sets = {int(row): np.unique(hashes) for row, hashes in zip(shared, found, strict=True)}
+        hashes_of = shingle_hashes(array.take(pa.array(shared)), ngram, unit)
+        sets = {int(row): np.unique(hashes) for row, hashes in zip(shared, hashes_of, strict=True)}
         choice = choose_verified(order, roots, texts_of, lambda i: (keys[i], sets[i]), jaccard_of_sorted, threshold)
     elif verify == "signature":
         choice = choose_verified(order, roots, texts_of, lambda i: (keys[i], signatures[i]), share_of_equal, threshold)
@@ -224,9 +224,9 @@ def _pairs(
     ngram: int,
     unit: str,
 ) -> list[tuple[int, int, float]]:
-    rows, places = np.unique(np.concatenate([kept, removed]), return_inverse=True)
+    rows, indices = np.unique(np.concatenate([kept, removed]), return_inverse=True)
     sets = [np.unique(hashes) for hashes in shingle_hashes(texts.take(pa.array(rows)), ngram, unit)]
-    first, second = places[: kept.size], places[kept.size :]
+    first, second = indices[: kept.size], indices[kept.size :]
     return [
         (int(i), int(j), 1.0 if same else float(jaccard_of_sorted(sets[a], sets[b])))
         for i, j, same, a, b in zip(kept, removed, same_text, first, second, strict=True)

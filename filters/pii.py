@@ -1,8 +1,8 @@
-"""Personal data that has a form: e-mail addresses, phone numbers, IP addresses; found in one pass over the bytes, and masked.
+"""Personal data with a fixed form: e-mail addresses, phone numbers and IP addresses, found in one pass over the bytes.
 
 `pipeline.filters.kernels.pii_patterns` says what counts.
 
-dolma (python/dolma/taggers/pii.py) takes the three kinds by looser patterns, masks up to five and drops the document beyond;
+dolma (python/dolma/taggers/pii.py) finds the three kinds by looser patterns, masks up to five and drops documents with more.
 FineWeb (datatrove's PIIFormatter) masks e-mail addresses and public IPv4 addresses. MASKS are dolma's.
 """
 
@@ -35,7 +35,7 @@ MASKS = MaskOptions().placeholders
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A text with its personal data masked, and how many of each kind were."""
+    """A text with its personal data masked, and how many spans of each kind were masked."""
 
     text: str
     counts: dict[str, int]
@@ -50,8 +50,8 @@ def mask(
 ) -> Masked:
     """Replace e-mail addresses, phone numbers and IP addresses by placeholders (default: MASKS).
 
-    public_ips_only leaves addresses of private, local and documentation networks alone, as FineWeb does. UserError names
-    an unknown kind and those there are.
+    public_ips_only leaves addresses of private, local and documentation networks as they are, as FineWeb does. UserError
+    for an unknown kind.
     """
     texts, counts = mask_texts(pa.array([text]), kinds, placeholders, public_ips_only=public_ips_only)
     return Masked(texts[0].as_py(), {kind: int(values[0]) for kind, values in counts.items()})
@@ -64,35 +64,35 @@ def mask_texts(
     *,
     public_ips_only: bool = False,
 ) -> tuple[pa.Array, dict[str, npt.NDArray[np.int32]]]:
-    """`mask` for documents, a string or large_string array: the texts, and counts a document for each kind."""
+    """`mask` for documents, a string or large_string array: the texts, and for each kind the counts per document."""
     for kind in (*kinds, *(placeholders or {})):
         if kind not in KINDS:
             raise UserError(
                 f"{kind}: unknown kind of personal data{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}"
             )
     batch = Batch.from_arrow(array)
-    found = find_spans(batch, public_ips_only)
-    wanted = np.isin(found.kind, [KINDS.index(kind) for kind in kinds])
-    found = Spans(found.document[wanted], found.kind[wanted], found.start[wanted], found.end[wanted])
+    spans = find_spans(batch, public_ips_only)
+    selected = np.isin(spans.kind, [KINDS.index(kind) for kind in kinds])
+    spans = Spans(spans.document[selected], spans.kind[selected], spans.start[selected], spans.end[selected])
     masks = MASKS | dict(placeholders or {})
     pieces = [masks[kind].encode() for kind in KINDS]
     sizes = np.array([len(piece) for piece in pieces], np.int64)
     bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    growth = sizes[found.kind] - (found.end - found.start)
-    lengths = batch.ends - batch.starts + np.bincount(found.document, growth, len(batch)).astype(np.int64)
+    growth = sizes[spans.kind] - (spans.end - spans.start)
+    lengths = batch.ends - batch.starts + np.bincount(spans.document, growth, len(batch)).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     buffer = np.empty(int(offsets[-1]), np.uint8)
-    replace(batch.data, batch.starts, batch.ends, found, np.frombuffer(b"".join(pieces), np.uint8), bounds, buffer)
+    replace(batch.data, batch.starts, batch.ends, spans, np.frombuffer(b"".join(pieces), np.uint8), bounds, buffer)
     large = pa.types.is_large_string(batch.array.type)
     stored = pa.py_buffer(offsets.astype(np.int64 if large else np.int32))
     texts = pa.Array.from_buffers(batch.array.type, len(batch), [None, stored, pa.py_buffer(buffer)])
     if batch.array.null_count:
         texts = pc.if_else(batch.array.is_null(), pa.scalar(None, texts.type), texts)
-    return texts, {kind: count_kind(found, KINDS.index(kind), len(batch)) for kind in kinds}
+    return texts, {kind: count_kind(spans, KINDS.index(kind), len(batch)) for kind in kinds}
 
 
 class Spans(NamedTuple):
-    """Where personal data is: byte ranges of a batch's data, in order, none over another."""
+    """Spans of personal data: byte ranges of a batch's data, in order, without overlaps."""
 
     document: npt.NDArray[np.int64]
     kind: npt.NDArray[np.int64]
@@ -110,14 +110,14 @@ def find_spans(batch: Batch, public_ips_only: bool = False) -> Spans:
             batch.data, batch.starts, batch.ends, public_ips_only, BEFORE_PHONE, BEFORE_NUMBER, FILES, groups, rows
         )
         if count <= room:
-            found = rows[:count].T.copy()
-            return Spans(*found)
+            fields = rows[:count].T.copy()
+            return Spans(*fields)
         room = count
 
 
-def count_kind(found: Spans, kind: int, documents: int) -> npt.NDArray[np.int32]:
-    """How many of a kind each document has."""
-    return np.bincount(found.document[found.kind == kind], minlength=documents).astype(np.int32)
+def count_kind(spans: Spans, kind: int, documents: int) -> npt.NDArray[np.int32]:
+    """How many spans of a kind each document has."""
+    return np.bincount(spans.document[spans.kind == kind], minlength=documents).astype(np.int32)
 
 
 def pii_emails(docs: Batch) -> FloatArray:
@@ -141,11 +141,11 @@ def pii_count(docs: Batch) -> FloatArray:
 
 
 def _spans(docs: Batch) -> Spans:
-    """What is found in a batch, once for all signals."""
+    """The spans of a batch, computed once for all signals."""
     if "pii" not in docs.shared:
         docs.shared["pii"] = find_spans(docs)
-    found: Spans = docs.shared["pii"]
-    return found
+    spans: Spans = docs.shared["pii"]
+    return spans
 
 
 SIGNALS = (pii_emails, pii_phones, pii_ips, pii_count)

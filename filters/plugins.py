@@ -1,4 +1,4 @@
-"""Signals and edits from files of one's own: `plugins = ["my_filters.py"]` at the top of a config.
+"""Signals and edits from a user's own files: `plugins = ["my_filters.py"]` at the top of a config.
 
 A plugin is a Python file that defines `SIGNALS`, exactly as pipeline/filters/basic.py does, or `EDITS`, or both:
 
@@ -8,12 +8,12 @@ A plugin is a Python file that defines `SIGNALS`, exactly as pipeline/filters/ba
 
     EDITS = (strip_footer,)
 
-A run measures all signals of its plugins. Edits are switched on by name and work in this order, after the line edits:
-`[edit] functions = ["strip_footer"]`.
+A run measures all signals of its plugins. Edits are switched on by name, and are applied in that order, after the line
+edits: `[edit] functions = ["strip_footer"]`.
 
-A plugin is known by its path and the digest of its content. Only the content counts for the result: another path changes
-nothing, another content redoes the steps that store signals or edit. What the file imports is not looked at. Each
-process loads a plugin once, so that it works the same in workers that are started afresh. This module is light.
+A plugin is identified by its path and the digest of its content. Only the content is part of the keys: a new path changes
+nothing, new content reruns the steps that measure signals or edit. Files that the plugin imports are not checked. Each
+process loads a plugin once, so it works in spawned workers too. This module is light.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ EditFunction = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFile:
-    """A plugin: where it lies, and the BLAKE2b of its content in hex."""
+    """A plugin: its path, and the BLAKE2b of its content in hex."""
 
     path: str
     digest: str
@@ -57,7 +57,7 @@ class Plugins:
         """The edits of these names, in this order. UserError for an unknown or repeated name."""
         for name in names:
             if name not in self.edits:
-                known = f"there are: {', '.join(self.edits)}" if self.edits else "no plugin defines EDITS"
+                known = f"known: {', '.join(self.edits)}" if self.edits else "no plugin defines EDITS"
                 raise UserError(f"functions: no edit {name!r}{did_you_mean(name, self.edits)}; {known}")
             if names.count(name) > 1:
                 raise UserError(f"functions: {name!r} is named twice")
@@ -70,7 +70,7 @@ def locate(paths: Sequence[str]) -> tuple[PluginFile, ...]:
 
 
 def load(files: Sequence[PluginFile]) -> Plugins:
-    """What plugins define. UserError, naming the file, for one that fails, has changed, or takes a name that is in use."""
+    """Load plugins. UserError, naming the file, for one that fails, has changed, or uses a name that is taken."""
     if not files:
         return Plugins()
     from pipeline.filters.edits import MEASURES, REASONS
@@ -109,14 +109,14 @@ def _check_languages(module: ModuleType, path: str) -> None:
 
 
 def _claim(function: Callable[..., Any], kind: str, taken: dict[str, str], path: str) -> None:
-    """Enter a function's name into the names that are taken."""
+    """Add a function's name to the names that are taken."""
     name = function.__name__
     owner = "a column's name" if kind == "signal" and is_taken(name) else taken.get(name)
     if owner:
-        raise UserError(f"plugins: {path}: the {kind} {name} has a name that is {owner}; give it another one")
+        raise UserError(f"plugins: {path}: the name of the {kind} {name} is {owner}; choose another one")
     if not name.isidentifier():
         article = "an" if kind == "edit" else "a"
-        raise UserError(f"plugins: {path}: {name!r}: the name of {article} {kind} is made of letters, digits and _")
+        raise UserError(f"plugins: {path}: {name!r}: the name of {article} {kind} may only have letters, digits and _")
     taken[name] = f"in use in {path}"
 
 
@@ -135,7 +135,7 @@ def _digest(content: bytes) -> str:
 def _module(path: str, digest: str) -> ModuleType:
     content = _content(path)
     if _digest(content) != digest:
-        raise UserError(f"plugins: {path}: has changed while the run was at work; run it again")
+        raise UserError(f"plugins: {path}: changed during the run; run it again")
     module = ModuleType(f"plugin_{digest}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses and pickle look a class's module up by name
@@ -149,26 +149,26 @@ def _module(path: str, digest: str) -> ModuleType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What edit functions did to documents: arrays of one entry a document."""
+    """What edit functions did to documents: arrays with one entry per document."""
 
     texts: pa.Array
-    """The edited texts; null where the given text is."""
+    """The edited texts; null for a null text."""
     lines: dict[str, npt.NDArray[np.int32]]
-    """By function: how many fewer lines that are not blank the text has after it."""
+    """By function: how many non-blank lines it removed."""
     words: dict[str, npt.NDArray[np.int32]]
-    """By function: how many fewer words, of those that begin with a letter or digit, the text has after it."""
+    """By function: how many words that begin with a letter or digit it removed."""
     kept_lines: npt.NDArray[np.float64]
-    """Share of the given text's lines that all functions together left; 1 for a text without any."""
+    """Share of the text's lines that are left after all functions; 1 for a text without lines."""
     kept_words: npt.NDArray[np.float64]
 
 
 def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Applied:
-    """Apply edit functions, one after another, to each document. TypeError where one returns anything but a string."""
-    rows = texts.to_pylist()
-    lines = {name: np.zeros(len(rows), np.int32) for name in functions}
-    words = {name: np.zeros(len(rows), np.int32) for name in functions}
-    kept_lines, kept_words = np.ones(len(rows)), np.ones(len(rows))
-    for place, text in enumerate(rows):
+    """Apply edit functions, one after another, to each document. TypeError if one does not return a string."""
+    edited_texts = texts.to_pylist()
+    lines = {name: np.zeros(len(edited_texts), np.int32) for name in functions}
+    words = {name: np.zeros(len(edited_texts), np.int32) for name in functions}
+    kept_lines, kept_words = np.ones(len(edited_texts)), np.ones(len(edited_texts))
+    for row, text in enumerate(edited_texts):
         if text is None:
             continue
         for name, function in functions.items():
@@ -178,16 +178,16 @@ def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Appli
             if edited != text:
                 for count, removed, kept in ((_lines, lines, kept_lines), (_words, words, kept_words)):
                     before = count(text)
-                    removed[name][place] = max(0, before - count(edited))
-                    kept[place] *= 1 - removed[name][place] / before if before else 1
+                    removed[name][row] = max(0, before - count(edited))
+                    kept[row] *= 1 - removed[name][row] / before if before else 1
                 text = edited
-        rows[place] = text
+        edited_texts[row] = text
     try:
-        edited_texts = pa.array(rows, texts.type)
-    except UnicodeEncodeError as error:  # which pyarrow raises without a name
+        array = pa.array(edited_texts, texts.type)
+    except UnicodeEncodeError as error:  # pyarrow raises it without naming an edit
         names = ", ".join(functions)
-        raise TypeError(f"one of the edits {names} returned a text that UTF-8 does not have: {error}") from None
-    return Applied(texts=edited_texts, lines=lines, words=words, kept_lines=kept_lines, kept_words=kept_words)
+        raise TypeError(f"one of the edits {names} returned a text that UTF-8 cannot represent: {error}") from None
+    return Applied(texts=array, lines=lines, words=words, kept_lines=kept_lines, kept_words=kept_words)
 
 
 def _lines(text: str) -> int:

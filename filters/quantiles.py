@@ -1,14 +1,14 @@
-"""Decisions that a fixed bound cannot make: a share of the run's documents, and chance with the odds of a score.
+"""Decisions beyond fixed bounds: a share of the run's documents, and sampling by a score.
 
     quality_score = { top = 0.1 }                      # the best tenth (DCLM, Li et al. 2024, section 4.4)
     perplexity    = { bottom = 0.3, by = "language" }  # CCNet's head; 0.6: head and middle (Wenzek et al. 2020, section 3.3)
     quality_score = { pareto = 9 }                     # GPT-3's sampling (Brown et al. 2020, appendix A)
 
-Of n documents `top` keeps the ceil(share * n) highest, `bottom` the floor(share * n) lowest but one at least, so that bottom
-0.3 and top 0.7 divide them; and both keep all that are equal to the last of theirs. Documents are those that come to the
-quality stage and have a value there. The bound is exact: it is found digit by digit of the 64-bit numbers,
-eleven bits at a time, in six passes over the columns, whatever their size.
-A document whose value is undefined (NaN) is kept, as by every rule.
+Of n documents, `top` keeps the ceil(share * n) highest and `bottom` the floor(share * n) lowest, but at least one; so bottom
+0.3 and top 0.7 divide the documents. Both also keep all documents that tie with the last one kept. Only documents that reach
+the quality stage and have a value count. The bound is exact: it is found by radix selection on the 64-bit numbers, eleven
+bits at a time, in six passes over the columns, whatever their size. A document whose value is undefined (NaN) is kept, as
+by every rule.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _DIGITS = ((53, 11), (42, 11), (31, 11), (20, 11), (9, 11), (0, 9))  # (shift, b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a share comes to: the value of the last document that is kept."""
+    """The bound that a share amounts to: the value of the last document kept."""
 
     rule: str
     """Such as "quality_score.top"."""
@@ -41,49 +41,49 @@ class Bound:
 
 @dataclass(slots=True)
 class _Search:
-    """One number looked for: the documents it is among, its rank (0: the smallest), and its bits so far."""
+    """The search for one bound: the number of documents, the bound's rank among them (0: the smallest), its bits so far."""
 
     documents: int = 0
     rank: int = -1
-    found: int = 0
+    prefix: int = 0
     counts: Any = field(default_factory=lambda: np.zeros(2048, np.int64))
 
 
 Columns = tuple[Mapping[str, FloatArray], pa.Array]
-"""A signal's values (NaN: none), and each document's language."""
+"""Values by signal (NaN: undefined), and each document's language."""
 
 
 def find_bounds(rules: Sequence[Rule], read: Callable[[], Iterable[Columns]]) -> list[Bound]:
-    """The bounds of all shares, in the order of the rules and of languages; `read` goes through the run, six times."""
-    wanted = [(rule, side, share) for rule in rules for side, share in rule.shares()]
-    searches: list[dict[str | None, _Search]] = [{} for _ in wanted]
-    for place, (shift, bits) in enumerate(_DIGITS):
+    """The bounds of all shares, in the order of rules and languages. `read` reads the run's columns; it is called six times."""
+    shares = [(rule, side, share) for rule in rules for side, share in rule.shares()]
+    searches: list[dict[str | None, _Search]] = [{} for _ in shares]
+    for pass_number, (shift, bits) in enumerate(_DIGITS):
         for values, labels in read():
-            for (rule, _, _), groups in zip(wanted, searches, strict=True):
+            for (rule, _, _), groups in zip(shares, searches, strict=True):
                 for language, numbers in _groups(rule, values[rule.signal], labels):
                     search = groups.setdefault(language, _Search())
-                    if place:
-                        numbers = numbers[numbers >> np.uint64(shift + bits) == np.uint64(search.found)]
+                    if pass_number:
+                        numbers = numbers[numbers >> np.uint64(shift + bits) == np.uint64(search.prefix)]
                     digits = (numbers >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
                     search.counts += np.bincount(digits.astype(np.int64), minlength=2048)
-        for (_, side, share), groups in zip(wanted, searches, strict=True):
+        for (_, side, share), groups in zip(shares, searches, strict=True):
             for search in groups.values():
                 _next_digit(search, side, share, bits)
     return [
         Bound(
             rule=f"{rule.signal}.{side}",
             language=language,
-            value=_from_ordered(search.found),
+            value=_from_ordered(search.prefix),
             documents=search.documents,
         )
-        for (rule, side, _), groups in zip(wanted, searches, strict=True)
+        for (rule, side, _), groups in zip(shares, searches, strict=True)
         for language, search in sorted(groups.items(), key=lambda entry: str(entry[0]))
         if search.documents
     ]
 
 
 def _groups(rule: Rule, values: FloatArray, labels: pa.Array) -> Iterator[tuple[str | None, npt.NDArray[np.uint64]]]:
-    """The values a rule's shares are of, by language where they are so, as numbers in the same order."""
+    """The values that a rule's shares are taken of, by language if the rule says so, as integers in the same order."""
     usable = ~np.isnan(values) & labelled(labels, rule.languages)
     if rule.by is None:
         yield None, _ordered(values[usable])
@@ -91,12 +91,12 @@ def _groups(rule: Rule, values: FloatArray, labels: pa.Array) -> Iterator[tuple[
     coded = labels.cast(pa.string()).dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     for code, name in enumerate(coded.dictionary.to_pylist()):
-        if (mine := usable & (codes == code)).any():
-            yield name, _ordered(values[mine])
+        if (members := usable & (codes == code)).any():
+            yield name, _ordered(values[members])
 
 
 def _ordered(values: FloatArray) -> npt.NDArray[np.uint64]:
-    """Numbers whose order is that of the values."""
+    """Integers in the same order as the values."""
     bits = (values + 0.0).view(np.uint64)  # -0.0 is 0.0
     return np.asarray(np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63)))
 
@@ -114,7 +114,7 @@ def _next_digit(search: _Search, side: str, share: float, bits: int) -> None:
     below = np.cumsum(search.counts)
     digit = int(np.searchsorted(below, search.rank, side="right"))
     search.rank -= int(below[digit - 1]) if digit else 0
-    search.found = search.found << bits | digit
+    search.prefix = search.prefix << bits | digit
     search.counts = np.zeros(2048, np.int64)
 
 
@@ -142,16 +142,16 @@ def failures(
 
 
 def _limits(bounds: Sequence[Bound], labels: pa.Array) -> FloatArray:
-    """Each document's bound; NaN where it has none."""
+    """Each document's bound; NaN without one."""
     limits = np.full(len(labels), np.nan)
     for bound in bounds:
-        mine = np.True_ if bound.language is None else labelled(labels, (bound.language,))
-        limits[mine if bound.language is not None else slice(None)] = bound.value
+        members = np.True_ if bound.language is None else labelled(labels, (bound.language,))
+        limits[members if bound.language is not None else slice(None)] = bound.value
     return limits
 
 
 def pareto_draws(ids: pa.Array, alpha: float, seed: int) -> FloatArray:
-    """A document's draw from numpy.random.pareto's distribution: a function of its id and the seed."""
+    """One draw per document from the distribution of numpy.random.pareto: a function of its id and the seed."""
     salt = str(seed).encode()
     hashes = [hashlib.blake2b((name or "").encode(), digest_size=8, key=salt).digest() for name in ids.to_pylist()]
     numbers = np.frombuffer(b"".join(hashes), "<u8").astype(np.float64)

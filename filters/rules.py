@@ -1,11 +1,11 @@
-"""Rules: a signal and what of it is kept. Deciding is comparing columns, so a new threshold measures nothing.
+"""Rules: a signal and the range of it that is kept. Deciding compares columns, so a new threshold measures nothing again.
 
     words = { min = 50, max = 100_000 }          # both bounds are kept
     line_punct_ratio = { above = 0.12 }          # 0.12 itself is dropped
-    stop_words = { min = 2, languages = ["en"] } # leaves documents in other languages alone
+    stop_words = { min = 2, languages = ["en"] } # does not apply to documents in other languages
     quality_score = { top = 0.1 }                # a share of the run's documents (quantiles.py)
 
-A failed bound is named `signal.bound` ("words.min"). NaN, a signal that is undefined for a document, fails no bound.
+A failed bound is named `signal.bound` ("words.min"). NaN (the signal is undefined for a document) fails no bound.
 Signals of the edited text have names that begin with EDITED ("edited.words").
 This module is light: it loads neither Numba nor Arrow.
 """
@@ -26,13 +26,13 @@ LIMITS = (*BOUNDS, *SHARES, "pareto")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Keep a document whose `signal` lies in a range, or among the highest or lowest; a bound that is None is off.
+    """Keep a document whose `signal` is in a range, or among the highest or lowest; a bound that is None is off.
 
-    Raises ValueError, naming the signal, where the bounds make no sense.
+    Raises ValueError, naming the signal, for invalid bounds.
     """
 
     signal: str
-    """A signal's name, with EDITED before it where the edited text is meant."""
+    """The signal's name, prefixed with EDITED for the edited text."""
     min: float | None = None
     """The lowest value that is kept."""
     max: float | None = None
@@ -42,17 +42,17 @@ class Rule:
     below: float | None = None
     """The lowest value that is dropped."""
     top: float | None = None
-    """Instead, or too: this share of the run's documents, those with the highest values (filters/quantiles.py)."""
+    """Keep this share of the run's documents, those with the highest values; also beside a range (filters/quantiles.py)."""
     bottom: float | None = None
-    """The same, of those with the lowest values."""
+    """Keep this share of the run's documents, those with the lowest values."""
     by: Literal["language"] | None = None
-    """Shares of each language's documents."""
+    """Take `top` and `bottom` as shares of each language's documents."""
     pareto: float | None = None
-    """Keep by chance, with the odds of GPT-3's sampling: 9."""
+    """Keep documents at random, the likelier the higher the signal: the exponent of GPT-3's sampling (GPT-3: 9)."""
     seed: int = 0
-    """Of that chance."""
+    """The seed of that sampling."""
     languages: tuple[str, ...] | None = None
-    """The languages the rule is for; without it, all. Where documents carry no labels at all, it is for all of them."""
+    """The languages the rule applies to; absent: all. If documents have no language labels, it applies to all of them."""
 
     def __post_init__(self) -> None:
         for name, value in self.limits():
@@ -64,9 +64,9 @@ class Rule:
             )
         if not self.limits():
             raise ValueError(f"{self.signal}: a bound is needed: {', '.join(LIMITS)}")
-        for one, other in (("min", "above"), ("max", "below")):
-            if getattr(self, one) is not None and getattr(self, other) is not None:
-                raise ValueError(f"{self.signal}: give {one} or {other}, not both")
+        for bound, alternative in (("min", "above"), ("max", "below")):
+            if getattr(self, bound) is not None and getattr(self, alternative) is not None:
+                raise ValueError(f"{self.signal}: give {bound} or {alternative}, not both")
         low = self.min if self.above is None else self.above
         high = self.max if self.below is None else self.below
         open_ended = self.above is not None or self.below is not None
@@ -78,7 +78,7 @@ class Rule:
         if self.pareto is not None and not 0 < self.pareto < math.inf:
             raise ValueError(f"{self.signal}.pareto: a number above 0 is needed (GPT-3: 9), not {self.pareto:g}")
         if self.by and not self.shares():
-            raise ValueError(f"{self.signal}.by: says whose share `top` or `bottom` is; there is none")
+            raise ValueError(f"{self.signal}.by: needs `top` or `bottom`")
 
     def bounds(self) -> tuple[tuple[str, float], ...]:
         """The fixed bounds that are on: (("min", 50.0), ("max", 100000.0))."""
@@ -89,7 +89,7 @@ class Rule:
         return tuple(limit for limit in self.limits() if limit[0] in SHARES)
 
     def limits(self) -> tuple[tuple[str, float], ...]:
-        """Everything that can drop a document: bounds, shares and chance."""
+        """Everything that can drop a document: bounds, shares and sampling."""
         return tuple((name, float(value)) for name in LIMITS if (value := getattr(self, name)) is not None)
 
     @property
@@ -99,15 +99,15 @@ class Rule:
 
     @property
     def measured(self) -> str:
-        """The signal's own name, whichever text it is measured of."""
+        """The signal's own name, without the prefix for the edited text."""
         return self.signal.removeprefix(EDITED)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a document goes: "quality.words.min" is a stage and one of its rules, a signal and the bound that it fails.
+    """Why a document is dropped: "quality.words.min" is a stage, a signal and the bound that the document fails.
 
-    A rule on no signal has its name there, and no bound: "extract.http_status", "language.keep".
+    A rule without a signal has its own name there, and no bound: "extract.http_status", "language.keep".
     """
 
     stage: str
@@ -116,7 +116,7 @@ class Reason:
 
     @classmethod
     def of(cls, stage: str, rule: str) -> Self:
-        """The reason for which a stage's `dropped` has the name `rule` ("words.min")."""
+        """The reason for the name `rule` ("words.min") in a stage's column `dropped`."""
         signal, _, bound = rule.rpartition(".")
         return cls(stage, signal, bound) if signal else cls(stage, rule, None)
 
@@ -131,7 +131,7 @@ class Reason:
 
 
 def check_signals(rules: Iterable[Rule], known: Iterable[str]) -> None:
-    """UserError for the first rule on a signal that does not exist: such a rule would never fire."""
+    """UserError for the first rule on an unknown signal: such a rule would never fire."""
     names = sorted(known)
     for rule in rules:
         if rule.signal not in names:

@@ -1,8 +1,8 @@
-"""A short hash of what a signal computes: a changed body is measured again, and a changed comment is not.
+"""A short hash of what a signal computes: a change of its code measures it again, a change of a comment does not.
 
 The hash covers the signal's function and every function, class, constant and import of its own module that the function
-names, directly or through another. Docstrings, comments and layout do not count. What other modules define is not followed:
-the version of a step stands for its kernels.
+uses, directly or indirectly. Docstrings, comments and layout do not count. Other modules are not followed: the version of
+a step stands for its kernels.
 """
 
 import ast
@@ -15,14 +15,14 @@ from types import CodeType, FunctionType
 from typing import Any
 
 _Definitions = Mapping[str, tuple[tuple[str, frozenset[str]], ...]]
-"""For each name of a module the statements that define or change it: their text without docstrings, and the names in it."""
+"""For each name of a module, the statements that define or change it: their text without docstrings, and the names in it."""
 
 
 def code_of(function: Callable[..., Any]) -> str:
-    """The hash, 16 hex digits, of a function that a module defines at its top or within another function.
+    """The hash, 16 hex digits, of a function that a module defines at its top level or within another function.
 
-    A function made by another function also depends on the values it holds: numbers, strings, functions and tuples of them.
-    Raises TypeError where it holds anything else, OSError where the source of its module cannot be read.
+    A closure also depends on the values it captures: numbers, strings, functions and tuples of them. Raises TypeError if it
+    captures anything else, OSError if the source of its module cannot be read.
     """
     return hashlib.blake2b("\0".join(_parts(function)).encode(), digest_size=8).hexdigest()
 
@@ -30,7 +30,7 @@ def code_of(function: Callable[..., Any]) -> str:
 def _parts(function: Callable[..., Any]) -> Iterator[str]:
     code: CodeType | None = getattr(function, "__code__", None)
     if code is None:
-        raise TypeError(f"{function!r}: only a Python function has a code to hash")
+        raise TypeError(f"{function!r}: only the code of a Python function can be hashed")
     outermost, *inner = code.co_qualname.split(".")
     definitions = _definitions(function.__module__)
     if not inner and outermost not in definitions:
@@ -49,7 +49,7 @@ def _parts(function: Callable[..., Any]) -> Iterator[str]:
 
 
 def _stable(value: Any) -> str:
-    """A value in words that are the same in every process."""
+    """A text for a value that is the same in every process."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return repr(value)
     if isinstance(value, tuple):
@@ -57,12 +57,12 @@ def _stable(value: Any) -> str:
     if isinstance(value, FunctionType):
         return code_of(value)
     raise TypeError(
-        f"a signal's function holds {value!r}; only numbers, strings, functions and tuples of them can be hashed"
+        f"a signal's function captures {value!r}; only numbers, strings, functions and tuples of them can be hashed"
     )
 
 
 def _reachable(name: str, definitions: _Definitions) -> set[str]:
-    """The names of a module that `name` depends on, with itself."""
+    """The names of a module that `name` depends on, including itself."""
     reached: set[str] = set()
     waiting = [name]
     while waiting:
@@ -84,7 +84,7 @@ def parse_definitions(source: str) -> _Definitions:
     definitions: dict[str, list[tuple[str, frozenset[str]]]] = {}
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            # each name alone: another name imported by the same statement changes nothing
+            # each name separately, so that other names imported by the same statement do not matter
             source_module = (
                 f"{'.' * statement.level}{statement.module or ''}." if isinstance(statement, ast.ImportFrom) else ""
             )
@@ -103,7 +103,7 @@ def parse_definitions(source: str) -> _Definitions:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names of the module that a statement defines, or may change: `TABLE["a"] = 1`, `TABLE.update(...)`."""
+    """The module-level names that a statement defines or may change: `TABLE["a"] = 1`, `TABLE.update(...)`."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     if isinstance(statement, ast.Assign):
@@ -118,14 +118,14 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _is_documentation(node: ast.AST) -> bool:
-    """A string that stands alone, or `function.__doc__ = ...`."""
+    """A string as a statement of its own, or `function.__doc__ = ...`."""
     if isinstance(node, ast.Assign):
         return all(isinstance(target, ast.Attribute) and target.attr == "__doc__" for target in node.targets)
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 class _Undocumented(ast.NodeTransformer):
-    """Takes documentation out of every body; a body of nothing else becomes `pass`."""
+    """Removes documentation from every body; a body of nothing else becomes `pass`."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)

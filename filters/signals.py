@@ -6,11 +6,12 @@ To add one, write a function in the module it belongs to:
         \"\"\"Question marks per sentence; NaN without sentences.\"\"\"
         return ratio(docs.count("?"), docs.words.sentences)
 
-put its name into that module's SIGNALS, and use it in a configuration: `question_ratio = { max = 0.5 }`. The function's
-name is the signal's name everywhere; its docstring says what it counts, and its first line is shown to users.
+add its name to that module's SIGNALS, and use it in a config: `question_ratio = { max = 0.5 }`. The function's name is the
+signal's name everywhere; its docstring says what it counts, and the first line of it is shown to users.
 
-To add a family, write a module with SIGNALS into filters/families/. Signals that exist for some languages only say so by
-LANGUAGES, the labels, in the same module: they see the documents' labels, and a rule drops a document in another language.
+To add a family, write a module with SIGNALS in filters/families/. If its signals exist for some languages only, the module
+lists their labels in LANGUAGES. Its signals then see the documents' labels, and a rule on one drops documents in other
+languages.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,20 +39,20 @@ class Signal:
     doc: str
     """One line."""
     code: str
-    """A hash of what it computes (pipeline.filters.signal_code)."""
+    """A hash of its code (pipeline.filters.signal_code)."""
     family: str | None
     """The family it belongs to; None for a signal that is always measured."""
     languages: tuple[str, ...] | None = None
-    """The labels it is defined for; None where it needs no language."""
+    """The labels it is defined for; None if it does not depend on the language."""
 
 
 NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
 
 
 def all_signals(plugins: Mapping[str, Signal] = NO_SIGNALS) -> dict[str, Signal]:
-    """Every signal there is: the common ones, those of each family, in the order of modules and places there, and plugins'.
+    """All signals: the common ones, then those of each family, in the order of their modules' SIGNALS, then the plugins'.
 
-    plugins: those that a config's plugins define (pipeline.filters.plugins), here and in the functions below.
+    plugins: signals that a config's plugins define (pipeline.filters.plugins), here and in the functions below.
     """
     return {**_signals(family_names()), **plugins}
 
@@ -72,7 +73,7 @@ def _signals(families: tuple[str, ...]) -> dict[str, Signal]:
 
 
 def signals_in(module: ModuleType, family: str | None, code: str | None = None) -> list[Signal]:
-    """The signals that a module defines; `code`: a hash of the whole module, instead of one of each function."""
+    """The signals that a module defines. `code`: a hash of the whole module, used in place of a hash of each function."""
     return [
         Signal(
             name=function.__name__,
@@ -87,28 +88,28 @@ def signals_in(module: ModuleType, family: str | None, code: str | None = None) 
 
 
 def families_of(names: Iterable[str]) -> tuple[str, ...]:
-    """The families, sorted, that signals of these names belong to; a name that no signal has counts for nothing."""
+    """The families, sorted, of the signals with these names; unknown names are ignored."""
     signals = all_signals()
     return tuple(sorted({family for name in names if name in signals and (family := signals[name].family)}))
 
 
 def stored_signals(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> tuple[str, ...]:
-    """The names of the signals that a run measures: all that belong to no family, and those of `families`."""
+    """The names of the signals that a run measures: all without a family, and those of `families`."""
     return tuple(
         name for name, signal in all_signals(plugins).items() if signal.family is None or signal.family in families
     )
 
 
 def need_languages(names: Iterable[str], plugins: Mapping[str, Signal] = NO_SIGNALS) -> bool:
-    """Whether one of these signals depends on a document's language."""
+    """Whether any of these signals depends on a document's language."""
     signals = all_signals(plugins)
     return any(signals[name].languages is not None for name in names)
 
 
 def signals_key(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO_SIGNALS) -> list[list[str]]:
-    """What a step that stores these signals depends on: [name, code] of each, in the order of its columns.
+    """The part of a step's key for these signals: [name, code] of each, in the order of its columns.
 
-    A signal that is added, renamed, moved or changed gives another key; a changed docstring does not.
+    Adding, renaming, moving or changing a signal gives a new key; changing a docstring does not.
     """
     signals = all_signals(plugins)
     return [[name, signals[name].code] for name in stored_signals(families, plugins)]
@@ -120,10 +121,10 @@ def measure(
     languages: pa.Array | None = None,
     plugins: Mapping[str, Signal] = NO_SIGNALS,
 ) -> dict[str, pa.Array]:
-    """Measure documents: a float64 array for each of `names` (default: `stored_signals()`), as long as `array`.
+    """Measure documents: for each of `names` (default: `stored_signals()`) a float64 array as long as `array`.
 
-    array: string or large_string. languages: a label a document, for the signals that look at it.
-    Null where the document is null; NaN where the signal is undefined for it.
+    array: string or large_string. languages: one label per document, for signals that depend on it.
+    A value is null if the document is null, NaN if the signal is undefined for it. UserError for an unknown name.
     """
     signals = all_signals(plugins)
     if names is None:
@@ -132,12 +133,12 @@ def measure(
         if name not in signals:
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array, languages)
-    null = np.asarray(batch.array.is_null()) if array.null_count else None
-    return {name: pa.array(_values(signals[name], batch), mask=null) for name in names}
+    is_null = np.asarray(batch.array.is_null()) if array.null_count else None
+    return {name: pa.array(_values(signals[name], batch), mask=is_null) for name in names}
 
 
 def _values(signal: Signal, batch: Batch) -> FloatArray:
-    """What a signal gives, as float64; TypeError where it is not a number a document."""
+    """The values of a signal, as float64; TypeError if they are not one number per document."""
     values = np.asarray(signal.function(batch))
     if values.shape != (len(batch),) or values.dtype.kind not in "biuf":
         kind = f"an array of {values.dtype} with shape {values.shape}"
@@ -148,5 +149,5 @@ def _values(signal: Signal, batch: Batch) -> FloatArray:
 
 
 def warm_up(families: Sequence[str] = ()) -> None:
-    """Compile every kernel that these signals need, or load it from Numba's cache; workers need not compile it then."""
+    """Compile every kernel that these signals need, or load it from Numba's cache, so that workers need not compile."""
     measure(pa.array(["Warm up. " * 8]), stored_signals(families))

@@ -16,28 +16,28 @@ SignalFunction = Callable[[Batch], FloatArray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
-    """One entry a document, in the texts' order."""
+    """One entry per document, in the order of the texts."""
 
     kept: npt.NDArray[np.bool_]  # a null text is not kept
-    reasons: list[list[str]]  # every bound it fails ("words.min"); empty when kept
-    signals: dict[str, FloatArray]  # what the rules looked at; NaN: undefined for this text, or null
+    reasons: list[list[str]]  # every bound it fails ("words.min"); empty if kept
+    signals: dict[str, FloatArray]  # the values the rules used; NaN if undefined for the text, or if it is null
 
 
 def judge(
     texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule], functions: Iterable[SignalFunction]
 ) -> Verdicts:
-    """Measure the rules' signals, found among `functions` by name, and decide. UserError: a signal not among them."""
+    """Measure the rules' signals, looked up in `functions` by name, and decide. UserError for a signal not among them."""
     known = {function.__name__: function for function in functions}
     check_signals(rules, known)
-    arrow = isinstance(texts, pa.Array | pa.ChunkedArray)
-    batch = Batch.from_arrow(texts if arrow else pa.array(texts, pa.large_string()))
-    null = np.asarray(batch.array.is_null())
+    is_arrow = isinstance(texts, pa.Array | pa.ChunkedArray)
+    batch = Batch.from_arrow(texts if is_arrow else pa.array(texts, pa.large_string()))
+    is_null = np.asarray(batch.array.is_null())
     signals = {rule.signal: known[rule.signal](batch) for rule in rules}
     if not rules:
-        return Verdicts(kept=~null, reasons=[[] for _ in range(len(batch))], signals={})
+        return Verdicts(kept=~is_null, reasons=[[] for _ in range(len(batch))], signals={})
     for values in signals.values():
-        values[null] = np.nan
-    columns = {name: pa.array(values, mask=null) for name, values in signals.items()}
+        values[is_null] = np.nan
+    columns = {name: pa.array(values, mask=is_null) for name, values in signals.items()}
     reasons = [failed or [] for failed in decide(rules, columns).to_pylist()]
-    kept = ~null & np.array([not failed for failed in reasons], dtype=bool)
+    kept = ~is_null & np.array([not failed for failed in reasons], dtype=bool)
     return Verdicts(kept=kept, reasons=reasons, signals=signals)

@@ -103,7 +103,7 @@ def test_loaded_again(tmp_path: Path, model: QualityClassifier) -> None:
         QualityClassifier.load(tmp_path / "m.bin", label="better")
     described = tmp_path / "m.bin.json"
     described.write_text(described.read_text().replace('"normalization": "words"', '"spelling": "words"'))
-    with pytest.raises(UserError, match="m.bin: was trained by an earlier version; train it again"):
+    with pytest.raises(UserError, match="m.bin: trained by an earlier version; train it again"):
         QualityClassifier.load(tmp_path / "m.bin")
     described.unlink()
     plain = QualityClassifier.load(tmp_path / "m.bin")

@@ -167,7 +167,7 @@ def test_a_model_is_saved_and_mapped(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
         NgramModel.load(tmp_path / "m")
     (tmp_path / "m").write_bytes(b"something else")
-    with pytest.raises(UserError, match="no n-gram model"):
+    with pytest.raises(UserError, match="not an n-gram model"):
         NgramModel.load(tmp_path / "m")
 
 
@@ -227,9 +227,9 @@ def test_backoff_by_hand(tmp_path: Path, text: str, expected: list[float]) -> No
     ("change", "message"),
     [
         (("\\data\\", "data"), "not an ARPA file"),
-        (("ngram 2=2", "ngram 2=3"), "2-gram 3 is no line"),
+        (("ngram 2=2", "ngram 2=3"), "2-gram 3 is not a valid line"),
         (("\\3-grams:", "\\4-grams:"), "3-grams: is missing"),
-        (("-0.2\ta b", "zero\ta b"), "2-gram 2 is no line"),
+        (("-0.2\ta b", "zero\ta b"), "2-gram 2 is not a valid line"),
         (("-0.2\ta b", "-0.2\t<s> a"), "twice"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_broken_arpa_file_is_refused(tmp_path: Path, change: tuple[str, str], 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"order": 0}, "order 0"), ({"prune": (0, 2, 1)}, "cannot be kept"), ({"prune": (1,)}, "begins with 0")],
+    [({"order": 0}, "order 0"), ({"prune": (0, 2, 1)}, "must not decrease"), ({"prune": (1,)}, "must begin with 0")],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -58,7 +58,7 @@ def test_a_plugin_is_known_by_its_content(tmp_path: Path) -> None:
     assert signals_key((), one) == signals_key((), other)
     [changed] = locate([write(tmp_path / "a", PLUGIN.replace("count(", "count(2 * "))])
     assert signals_key((), load([changed]).signals) != signals_key((), one)
-    with pytest.raises(UserError, match=r"mine.py: has changed while the run was at work"):
+    with pytest.raises(UserError, match=r"mine.py: changed during the run"):
         load([PluginFile(path=changed.path, digest="0" * 32)])
 
 
@@ -89,7 +89,7 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
     assert found.kept_words.tolist() == [pytest.approx(4 / 7), 1, 1, 0, 1]
     with pytest.raises(TypeError, match="the edit broken returned NoneType; a string is needed"):
         apply_edits(texts, {"broken": lambda text: None})  # type: ignore[dict-item, return-value]
-    with pytest.raises(TypeError, match="one of the edits lone returned a text that UTF-8 does not have"):
+    with pytest.raises(TypeError, match="one of the edits lone returned a text that UTF-8 cannot represent"):
         apply_edits(texts, {"lone": lambda text: text + "\ud800"})
 
 
@@ -102,18 +102,21 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
         ("SIGNALS = 3", "mine.py: SIGNALS: a tuple of functions is needed, not 3"),
         (
             PLUGIN.replace("harbours(docs", "words(docs").replace("SIGNALS = (harbours,)", "SIGNALS = (words,)"),
-            "mine.py: the signal words has a name that is built in; give it another one",
+            "mine.py: the name of the signal words is built in; choose another one",
         ),
         (
             PLUGIN.replace("shout", "phrases"),
-            "mine.py: the edit phrases has a name that is built in; give it another one",
+            "mine.py: the name of the edit phrases is built in; choose another one",
+        ),
+        (
+            "EDITS = (lambda text: text,)",
+            "mine.py: '<lambda>': the name of an edit may only have letters, digits and _",
         ),
         (
             PLUGIN.replace("harbours(docs", "url(docs").replace("SIGNALS = (harbours,)", "SIGNALS = (url,)"),
-            "mine.py: the signal url has a name that is a column's name; give it another one",
+            "mine.py: the name of the signal url is a column's name; choose another one",
         ),
         (f"{PLUGIN}\nLANGUAGES = 'en'", "mine.py: LANGUAGES: a tuple of labels is needed, not 'en'"),
-        ("EDITS = (lambda text: text,)", "mine.py: '<lambda>': the name of an edit is made of letters, digits and _"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_one_line(tmp_path: Path, config_file: Path, source: str, message: str) -> None:
@@ -152,7 +155,7 @@ def test_names_that_no_plugin_has(tmp_path: Path, config_file: Path) -> None:
         (['edit.functions=["shout"]'], r"edit.functions: no edit 'shout'; no plugin defines EDITS"),
         (
             [plugins, 'edit.functions=["shuot"]'],
-            r"edit.functions: no edit 'shuot' \(did you mean shout\?\); there are: strip_",
+            r"edit.functions: no edit 'shuot' \(did you mean shout\?\); known: strip_",
         ),
         ([plugins, 'edit.functions=["shout", "shout"]'], r"edit.functions: 'shout' is named twice"),
         ([plugins, "quality.harbour.min=1"], r"quality.harbour: unknown signal \(did you mean harbours\?\)"),

@@ -108,7 +108,7 @@ def test_pareto_keeps_with_gpt3s_odds() -> None:
         ({"top": 0}, "s.top: a share between 0 and 1"),
         ({"bottom": 1}, "s.bottom: a share between 0 and 1"),
         ({"pareto": 0}, "s.pareto: a number above 0"),
-        ({"pareto": 9, "by": "language"}, "s.by: says whose share"),
+        ({"pareto": 9, "by": "language"}, "s.by: needs"),
     ],
 )
 def test_rules_that_make_no_sense(options: dict[str, float], message: str) -> None:

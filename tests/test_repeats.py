@@ -162,7 +162,7 @@ def test_files_that_would_be_lost_are_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "a").write_text("y")
-    with pytest.raises(UserError, match="another file has its name"):
+    with pytest.raises(UserError, match="another file has the same name"):
         lines.dedup_lines([tmp_path / "a", tmp_path / "b" / "a"], tmp_path / "out")
     with pytest.raises(UserError, match="where its copy would be written"):
         lines.dedup_lines([tmp_path / "a"], tmp_path)

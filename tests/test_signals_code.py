@@ -94,7 +94,7 @@ def test_a_code_changes_with_what_the_function_reaches(tmp_path: Path, old: str,
 
 
 def test_a_function_that_holds_what_has_no_stable_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="holds <object object"):
+    with pytest.raises(TypeError, match="captures <object object"):
         codes(tmp_path, MODULE.replace('table=("x",)', "table=(object(),)"), "module_unstable")
 
 

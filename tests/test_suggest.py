@@ -51,7 +51,7 @@ def test_a_cut_drops_no_more_good_than_it_may() -> None:
     assert free is not None
     assert (free.good, free.bad, free.separation) == (0.0, 0.5, 0.5)
     good, bad = np.arange(100.0), np.full(100, 80.5)
-    free, bound = best_cut(good, bad, "max"), best_cut(good, bad, "max", most=0.1)
+    free, bound = best_cut(good, bad, "max"), best_cut(good, bad, "max", max_good_dropped=0.1)
     assert free is not None
     assert (free.bound, free.good, free.bad) == (80, 0.19, 1.0)
     assert bound is None

@@ -10,7 +10,7 @@ import pytest
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.filters.url import UrlRules, curated, hash_entries, places, read_blocklists, read_words
+from pipeline.filters.url import UrlRules, curated, domains_and_pages, hash_entries, read_blocklists, read_words
 from pipeline.run.run import Run
 from pipeline.run.runner import run
 
@@ -102,12 +102,12 @@ def test_words_and_curated_sites() -> None:
     assert UrlRules().reasons("http://casino.example/") == []
 
 
-def test_places() -> None:
-    assert places("http://www.a.b.example/x//y/?q") == (
+def test_domains_and_pages() -> None:
+    assert domains_and_pages("http://www.a.b.example/x//y/?q") == (
         ["a.b.example", "b.example"],
         ["a.b.example/x", "a.b.example/x/", "a.b.example/x//y", "a.b.example/x//y/?q"],
     )
-    assert places("http://[::1]:80/x") == (["[::1]"], ["[::1]/x"])
+    assert domains_and_pages("http://[::1]:80/x") == (["[::1]"], ["[::1]/x"])
 
 
 def test_bad_lists_are_user_errors(tmp_path: Path) -> None:

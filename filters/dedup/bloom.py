@@ -1,16 +1,16 @@
-"""Paragraphs and documents whose n-grams have been seen: DCLM's `bff` (Li et al. 2024, section 4.2 and appendix K).
+"""Paragraphs and documents whose n-grams occurred before: DCLM's `bff` (Li et al. 2024, section 4.2 and appendix K).
 
 A text is divided at its line breaks (a break belongs to the paragraph after it). A paragraph's n-grams are looked up in
-a Bloom filter; it goes if more than `threshold` of them are there, otherwise they are put in. A paragraph of fewer than
-`ngram` tokens, but at least `min_tokens`, is one n-gram; a shorter one always stays. `remove`:
+a Bloom filter. If more than the share `threshold` of them are in it, the paragraph is removed; otherwise they are added. A
+paragraph of fewer than `ngram` tokens, but at least `min_tokens`, is one n-gram; a shorter one always stays. `remove`:
 
     paragraph   as above
-    document    the same with the whole text for a paragraph
-    old-both    paragraphs; and the whole text if more than `threshold` of all its n-grams were there (DCLM-Baseline)
+    document    the same, with the whole text as one paragraph
+    old-both    paragraphs; and the whole text if more than `threshold` of all its n-grams were known (DCLM-Baseline)
 
-There, threads race for the filter, so that no two runs agree. Here "seen" means "earlier in the corpus", so that the
-outcome is the same with any number of workers. Differences: tokens are those of `words.py` (`bff` has UAX #29's; both
-leave out white space); the filter's two hash functions are combined to as many as it needs (Kirsch and Mitzenmacher 2006).
+In `bff`, threads race for the filter, so no two runs agree. Here "seen" means "earlier in the corpus", so the outcome is
+the same with any number of workers. Differences: tokens are those of `words.py` (`bff` uses UAX #29; both leave out white
+space); the filter's hash functions are combinations of two (Kirsch and Mitzenmacher 2006).
 """
 
 import math
@@ -33,12 +33,12 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def filter_bits(ngrams: int, false_positives: float) -> int:
-    """The bits of a Bloom filter for so many n-grams: -n ln p / (ln 2)**2 (Bloom 1970)."""
+    """The bits of a Bloom filter for n n-grams: -n ln p / (ln 2)**2, p the false positive rate (Bloom 1970)."""
     return max(64, math.ceil(-ngrams * math.log(false_positives) / math.log(2) ** 2))
 
 
 def filter_hashes(ngrams: int, bits: int) -> int:
-    """As many hash functions as `bff` takes: bits / n * ln 2, rounded up."""
+    """The number of hash functions, as in `bff`: bits / n * ln 2, rounded up."""
     return max(1, math.ceil(bits / max(1, ngrams) * math.log(2)))
 
 
@@ -48,8 +48,8 @@ def _in_filter(bits: Any, hashes: Any, value: Any) -> Any:
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
     for _ in range(hashes):
-        place = value % size
-        if not bits[place >> np.uint64(6)] >> (place & np.uint64(63)) & np.uint64(1):
+        bit = value % size
+        if not bits[bit >> np.uint64(6)] >> (bit & np.uint64(63)) & np.uint64(1):
             return False
         value += step
     return True
@@ -61,14 +61,14 @@ def _put(bits: Any, hashes: Any, value: Any) -> None:
     step = mix(value ^ _FACTOR) | np.uint64(1)
     size = np.uint64(bits.size * 64)
     for _ in range(hashes):
-        place = value % size
-        bits[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
+        bit = value % size
+        bits[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
         value += step
 
 
 @inner
 def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: Any) -> Any:
-    """Write the hashes of the n-grams of values[first:last]; their number."""
+    """Write the hashes of the n-grams of values[first:last] to `out`; returns their number."""
     count = last - first
     if count < shortest or count == 0:
         return 0
@@ -85,50 +85,50 @@ def _ngrams(values: Any, first: Any, last: Any, ngram: Any, shortest: Any, out: 
 @kernel(allocates=True)
 def _dedup(
     data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, values: Any, ngram: Any, shortest: Any,
-    threshold: Any, whole: Any, also_whole: Any, bits: Any, hashes: Any, counts: Any, froms: Any, tos: Any,
+    threshold: Any, per_document: Any, also_documents: Any, bits: Any, hashes: Any, counts: Any, cut_starts: Any, cut_ends: Any,
 ) -> Any:  # fmt: skip
-    """Ranges to take out of each text; with an empty filter only their n-grams are counted. Returns that count."""
-    grams = np.empty(values.size + 1, np.uint64)
-    k = 0
-    every = 0
+    """Write the ranges to remove from each text; returns the number of n-grams. With empty `bits` it only counts them."""
+    ngrams = np.empty(values.size + 1, np.uint64)
+    cut = 0
+    all_ngrams = 0
     for text in range(begins.size):
         size = lasts[text] - begins[text]
-        token, until = offsets[text], offsets[text + 1]
-        begin = k
+        token, last_token = offsets[text], offsets[text + 1]
+        first_cut = cut
         total = seen = 0
         start = 0
         while start < size:
             end = start + (data[begins[text] + start] == LINE_FEED)
-            while end < size and (whole or data[begins[text] + end] != LINE_FEED):
+            while end < size and (per_document or data[begins[text] + end] != LINE_FEED):
                 end += 1
             first = token
-            while token < until and starts[token] < end:
+            while token < last_token and starts[token] < end:
                 token += 1
-            n = _ngrams(values, first, token, ngram, shortest, grams)
+            n = _ngrams(values, first, token, ngram, shortest, ngrams)
             total += n
             if bits.size:
-                here = 0
+                known = 0
                 for g in range(n):
-                    here += _in_filter(bits, hashes, grams[g])
-                seen += here
-                if n and here / n > threshold:
-                    froms[k], tos[k] = start, end
-                    k += 1
+                    known += _in_filter(bits, hashes, ngrams[g])
+                seen += known
+                if n and known / n > threshold:
+                    cut_starts[cut], cut_ends[cut] = start, end
+                    cut += 1
                 else:
                     for g in range(n):
-                        _put(bits, hashes, grams[g])
+                        _put(bits, hashes, ngrams[g])
             start = end
-        if also_whole and total and seen / total > threshold:
-            k = begin
-            froms[k], tos[k] = 0, size
-            k += 1
-        counts[text + 1] = k
-        every += total
-    return every
+        if also_documents and total and seen / total > threshold:
+            cut = first_cut
+            cut_starts[cut], cut_ends[cut] = 0, size
+            cut += 1
+        counts[text + 1] = cut
+        all_ngrams += total
+    return all_ngrams
 
 
 class NgramFilter:
-    """The filter and what it has seen; chunks of texts come in the order of the corpus."""
+    """A Bloom filter of the n-grams seen so far. Call it with chunks of texts in the order of the corpus."""
 
     def __init__(
         self, ngrams: int, *, ngram: int, min_tokens: int, threshold: float, false_positives: float, remove: Remove
@@ -139,12 +139,12 @@ class NgramFilter:
         self._bits = np.zeros(-(-bits // 64), np.uint64)
 
     def __call__(self, texts: pa.Array) -> Ranges:
-        """The ranges to take out of each text."""
+        """The ranges to remove from each text."""
         return _run(texts, self._arguments, self._bits, self._hashes)[1]
 
 
 def count_ngrams(texts: pa.Array, *, ngram: int, min_tokens: int, remove: Remove) -> int:
-    """How many n-grams a filter for these texts must hold."""
+    """The number of n-grams a filter for these texts must hold."""
     return _run(texts, (ngram, min_tokens, 1.0, remove == "document", False), np.zeros(0, np.uint64), 0)[0]
 
 
@@ -153,11 +153,22 @@ def _run(texts: pa.Array, arguments: Any, bits: npt.NDArray[np.uint64], hashes: 
     tokens: Tokens = find_tokens(texts)
     counts = np.zeros(len(texts) + 1, np.int64)
     room = len(texts) + (int(np.count_nonzero(data == LINE_FEED)) if bits.size else 0)
-    froms, tos = np.zeros(room, np.int64), np.zeros(room, np.int64)
+    cut_starts, cut_ends = np.zeros(room, np.int64), np.zeros(room, np.int64)
     total = _dedup(
-        data, begins, lasts, tokens.offsets, tokens.starts, tokens.hashes, *arguments, bits, hashes, counts, froms, tos
+        data,
+        begins,
+        lasts,
+        tokens.offsets,
+        tokens.starts,
+        tokens.hashes,
+        *arguments,
+        bits,
+        hashes,
+        counts,
+        cut_starts,
+        cut_ends,
     )
-    return int(total), join(Ranges(counts, froms[: counts[-1]], tos[: counts[-1]]))
+    return int(total), join(Ranges(counts, cut_starts[: counts[-1]], cut_ends[: counts[-1]]))
 
 
 def dedup_ngrams(
@@ -169,7 +180,7 @@ def dedup_ngrams(
     false_positives: float = 0.01,
     remove: Remove = "old-both",
 ) -> Ranges:
-    """The ranges of texts in memory whose n-grams have been seen before; `pipeline.filters.kernels.spans.apply` takes them out.
+    """The ranges of texts in memory whose n-grams occurred before; `pipeline.filters.kernels.spans.apply` removes them.
 
     The defaults are DCLM-Baseline's (its dedup/README and Li et al. 2024, appendix K.4).
     """

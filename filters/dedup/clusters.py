@@ -1,13 +1,13 @@
 """Clusters of documents that share a key, within a memory budget.
 
-The data: per part one file with a column of content hashes and one column a band of MinHash keys. A document's index
+The data: one file per part, with a column of content hashes and one column of MinHash keys per band. A document's index
 is its running row number over all parts. `find_clusters` reads one column at a time, part by part, and joins documents
-with equal keys by union-find. It keeps the keys it has met in a hash table with the first document that had each; where
-the table for all documents is larger than the budget, the column is read several times, for one range of hashes each.
-A root is always the smallest index of its cluster, so that the order of columns, keys and ranges changes nothing.
+with equal keys by union-find. A hash table holds each key with the first document that had it. If the table for all
+documents is larger than the budget, the column is read several times, once for each range of hashes. A root is always the
+smallest index of its cluster, so the order of columns, keys and ranges makes no difference.
 
-`cluster` has two levels: equal content hashes first, then the bands among the first document of each exact group (equal
-texts have equal signatures, so that one speaks for all).
+`cluster` has two levels: first equal content hashes, then the bands, among the first documents of each exact group (equal
+texts have equal signatures, so the first stands for the group).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,15 +24,15 @@ from pipeline.kernels import inner, kernel
 ColumnReader = Callable[[str], Iterable[pa.Array | pa.ChunkedArray]]
 Roots = npt.NDArray[np.signedinteger[Any]]
 
-_LOAD = 0.5  # of a table, as planned: linear probing then looks at 1.5 slots to find a key, at 2.5 to miss one
-_FULL = 0.9  # of a table: the range was larger than its share, and is divided further
+_LOAD = 0.5  # planned load of a table: linear probing then looks at 1.5 slots to find a key, at 2.5 to miss one
+_FULL = 0.9  # load at which a table counts as full: its range has too many keys and is divided further
 _SMALLEST_TABLE = 1 << 8
-_STRIDE = 1 << 20  # documents looked at together where a whole array of temporaries would count
+_STRIDE = 1 << 20  # documents handled together, where temporaries for all of them would need too much memory
 
 
 @inner(forceinline=True)
 def find(parents: Any, i: Any) -> Any:
-    """The root of i; every other node on the way is hung one higher (path halving)."""
+    """The root of i; every other node on the way is pointed at its grandparent (path halving)."""
     while parents[i] != i:
         parents[i] = parents[parents[i]]
         i = parents[i]
@@ -51,7 +51,7 @@ def union(parents: Any, i: Any, j: Any) -> None:
 
 @kernel
 def settle(parents: Any) -> None:
-    """Point every node at its root. A parent is never larger than its child, so one pass upwards does."""
+    """Point every node at its root. A parent is never larger than its child, so one ascending pass is enough."""
     for i in range(parents.size):
         parents[i] = parents[parents[i]]
 
@@ -69,10 +69,10 @@ def _join_equal_keys(
     used: Any,
     parents: Any,
 ) -> Any:
-    """Join each document of a chunk with the first one that had its key; the slots used by now, -1 for a full table.
+    """Join each document of a chunk with the first one that had its key. Returns the slots used so far, -1 for a full table.
 
-    keys (n, words): the chunk's keys; `start`: the index of its first document; only keys whose hash is in the given
-    one of `parts` equal ranges count. The table: the owner of each slot, -1 where it is free, and its key in `slots`.
+    keys (n, words): the chunk's keys. start: the index of its first document. Only keys whose hash is in range `part` of
+    `parts` equal ranges count. The table: `owners` has the document of each slot, -1 if it is free; `slots` has its key.
     """
     words = keys.shape[1]
     limit = int64(owners.size * _FULL)
@@ -108,12 +108,12 @@ def _join_equal_keys(
 def find_clusters(
     read_column: ColumnReader, columns: Sequence[str], alive: npt.NDArray[np.bool_], memory: int
 ) -> Roots:
-    """The root of each document's cluster: the smallest index among the documents joined to it by equal keys.
+    """The root of each document's cluster, the smallest index of the documents joined by equal keys: int32 or int64, (n,).
 
-    `read_column(name)` gives a column's chunks in order, `len(alive)` rows in all: uint64, or fixed-size binary of a
-    multiple of 8 bytes; null is no key. It is called once a range of hashes, and once more to learn the type. Documents
-    that are not alive stay alone, whatever their keys. `memory` bounds the bytes of the hash table; the roots add 4
-    bytes a document (8 beyond 2**31 documents), and a chunk's keys are held while it is at work. int32 or int64, (n,).
+    `read_column(name)` returns a column's chunks in order, `len(alive)` rows in all: uint64, or fixed-size binary of a
+    multiple of 8 bytes; a null has no key. It is called once per range of hashes, and once more to find the type. Documents
+    that are not alive stay alone, whatever their keys. `memory` bounds the bytes of the hash table. In addition, the roots
+    take 4 bytes per document (8 beyond 2**31 documents), and the keys of one chunk are in memory.
     """
     parents: Roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     for column in columns:
@@ -125,7 +125,7 @@ def find_clusters(
 def cluster(
     read_column: ColumnReader, exact: str, bands: Sequence[str], alive: npt.NDArray[np.bool_], memory: int
 ) -> tuple[Roots, Roots]:
-    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands make of them."""
+    """Both levels: the roots of the exact groups, and the roots of the clusters that the bands join them into."""
     exact_roots = find_clusters(read_column, [exact], alive, memory)
     roots = exact_roots.copy()
     first = firsts(exact_roots, alive)
@@ -136,20 +136,20 @@ def cluster(
 
 
 def firsts(roots: Roots, alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The living documents that are the first of their group: one speaks for all that are equal."""
+    """Mask of the documents that are alive and the first of their group."""
     first = alive.copy()
     for start in range(0, roots.size, _STRIDE):
-        here = roots[start : start + _STRIDE]
-        first[start : start + here.size] &= here == np.arange(start, start + here.size, dtype=roots.dtype)
+        block = roots[start : start + _STRIDE]
+        first[start : start + block.size] &= block == np.arange(start, start + block.size, dtype=roots.dtype)
     return first
 
 
 def plan_ranges(n_keys: int, slot_bytes: int, memory: int) -> tuple[int, int]:
-    """In how many ranges of hashes to read a column of n_keys keys, and the slots of the table for one of them."""
-    wanted = max(int(n_keys / _LOAD), _SMALLEST_TABLE)
+    """The number of hash ranges in which to read a column of n_keys keys, and the slots of the table for one range."""
+    slots = max(int(n_keys / _LOAD), _SMALLEST_TABLE)
     affordable = max(memory // slot_bytes, _SMALLEST_TABLE)
-    ranges = -(-wanted // affordable)
-    return ranges, min(-(-wanted // ranges), 2**32 - 1)
+    ranges = -(-slots // affordable)
+    return ranges, min(-(-slots // ranges), 2**32 - 1)
 
 
 def join_column(
@@ -176,9 +176,8 @@ def join_column(
             if used < 0:
                 break
             start += len(chunk)
-        if (
-            used < 0
-        ):  # the range had more keys than its share: narrower ones from the start (joining twice does no harm)
+        # The range has too many keys: start again with narrower ones. Joining twice does no harm.
+        if used < 0:
             ranges, current = ranges * 2, 0
             continue
         if start != alive.size:
@@ -192,7 +191,7 @@ def _chunks(column: Iterable[pa.Array | pa.ChunkedArray]) -> Iterator[pa.Array]:
 
 
 def _key_words(column: str, chunk: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """The keys of a chunk as (n, words) of 64 bits, without a copy, and which rows have one."""
+    """The keys of a chunk as (n, words) of 64 bits, without a copy, and a mask of the rows that have a key."""
     kind = chunk.type
     binary = pa.types.is_fixed_size_binary(kind) and kind.byte_width > 0 and kind.byte_width % 8 == 0
     if not binary and not pa.types.is_uint64(kind):
@@ -202,25 +201,25 @@ def _key_words(column: str, chunk: pa.Array) -> tuple[npt.NDArray[np.uint64], np
     if len(chunk) == 0 or chunk.buffers()[1] is None:
         return np.zeros((len(chunk), words), np.uint64), valid
     keys = np.frombuffer(chunk.buffers()[1], np.uint64, len(chunk) * words, chunk.offset * words * 8)
-    keys.flags.writeable = False  # one compiled version of the kernel, whoever made the buffer
+    keys.flags.writeable = False  # so that the kernel is compiled once, whether or not the buffer is writeable
     return keys.reshape(len(chunk), words), valid
 
 
 def members_of(roots: Roots) -> npt.NDArray[np.int64]:
-    """The documents that share a cluster with another one, by ascending index."""
+    """The documents that share a cluster with another document, ascending."""
     shared = np.zeros(roots.size, np.bool_)
     for start in range(0, roots.size, _STRIDE):
-        here = roots[start : start + _STRIDE]
-        joined = here != np.arange(start, start + here.size, dtype=roots.dtype)
-        shared[start : start + here.size] |= joined
-        shared[here[joined]] = True
+        block = roots[start : start + _STRIDE]
+        joined = block != np.arange(start, start + block.size, dtype=roots.dtype)
+        shared[start : start + block.size] |= joined
+        shared[block[joined]] = True
     return np.flatnonzero(shared)
 
 
 def best_of(roots: Roots, order: npt.NDArray[np.int64]) -> Roots:
-    """For each document the first of `order` with its root. `order` holds every document that shares a root."""
+    """For each document, the first document in `order` with the same root. `order` has every document that shares a root."""
     best: Roots = np.arange(roots.size, dtype=roots.dtype)
-    best[roots[order[::-1]]] = order[::-1]  # of several assignments to one place the last stays
+    best[roots[order[::-1]]] = order[::-1]  # the last assignment to an index wins
     return best[roots]
 
 

@@ -1,13 +1,13 @@
 """Exact duplicates: a 128-bit hash of each document's normalized text.
 
 The normalization: Unicode NFC, then the simple lower case of each character (one code point to one), then every run of
-white space (`str.isspace`) as one space and none at either end. It is the part that published pipelines have in common:
-CCNet and datatrove's `simplify_text` lower-case and join white space too, and go on to drop punctuation, accents
-and numbers, which makes "9 %" a copy of "10 %"; NeMo Curator and duplodocus hash the text as it is. Ours never merges
-two texts that a reader would tell apart by more than letter case and layout; MinHash is there for the rest.
+white space (`str.isspace`) as one space, with none at either end. This is what published pipelines have in common: CCNet
+and datatrove's `simplify_text` also lower-case and join white space, and then drop punctuation, accents and numbers, which
+makes "9 %" a copy of "10 %"; NeMo Curator and duplodocus hash the text as it is. Ours merges only texts that differ in
+letter case and layout; MinHash is for the rest.
 
-The hash is BLAKE2b of the normalized UTF-8, 16 bytes: anyone's `hashlib` can compute it again, and no page can be made
-to collide with another one, so that nobody can have someone else's page dropped. A blank text has the hash of nothing.
+The hash is BLAKE2b of the normalized UTF-8, 16 bytes. Anyone can recompute it with `hashlib`, and nobody can construct a
+page that collides with someone else's to have it dropped. A blank text has the hash of the empty string.
 """
 
 from functools import lru_cache
@@ -29,7 +29,7 @@ _BLANK = 0x20
 
 @lru_cache(1)
 def _tables() -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
-    """`character_table`, and of the ASCII characters: what each becomes, and 1 for white space, else 0."""
+    """`character_table`; for each ASCII character, what it becomes; and 1 if it is white space, else 0."""
     table = character_table()
     spaces = (table[:128] >> np.uint32(21)) & np.uint32(7) == SPACE
     return table, np.where(spaces, _BLANK, table[:128] & np.uint32(0xFF)).astype(np.uint8), spaces.astype(np.uint64)
@@ -39,14 +39,14 @@ def _tables() -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.u
 def _normalize(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, out: Any, bounds: Any, flagged: Any
 ) -> None:
-    """Write the normalized texts one after another to `out`, their bounds to `bounds`; `flagged`: what must be put in
-    NFC first, and is left empty. As in `hash_words`, nothing branches on an ASCII byte."""
+    """Write the normalized texts one after another to `out`, and their bounds to `bounds`. Texts that must be converted to
+    NFC first are marked in `flagged` and left empty. As in `hash_words`, the ASCII path has no branches."""
     table, lower, spaces = tables
     k, one = uint64(0), uint64(1)
     for row in range(starts.size):
         i, end = uint64(starts[row]), uint64(ends[row])
         begin = k
-        after_space = one  # at the start too: a text begins without a space
+        after_space = one  # at the start too, since a text begins without a space
         last = uint32(0)
         while i < end:
             b = data[i]
@@ -90,9 +90,9 @@ def content_hashes(texts: Texts) -> pa.FixedSizeBinaryArray:
 
 
 def _digests(texts: pa.Array, *, is_nfc: bool) -> tuple[list[bytes], npt.NDArray[np.int64]]:
-    """The hash of each text, and the rows that must be put in NFC first (their hash is meaningless)."""
+    """The hash of each text, and the rows that must be converted to NFC first (their hashes are meaningless)."""
     data, starts, ends = text_buffers(texts)
-    # A lower-case letter takes at most half as many bytes again as its capital (Ⱥ and ⱥ: 2 and 3).
+    # A lower-case letter takes at most 1.5 times the bytes of its capital (Ⱥ and ⱥ: 2 and 3).
     out = np.empty(int((ends - starts).sum()) * 3 // 2 + 4, np.uint8)
     bounds, flagged = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.bool_)
     _normalize(data, starts, ends, is_nfc, _tables(), out, bounds, flagged)

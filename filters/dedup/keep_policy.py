@@ -1,17 +1,17 @@
-"""Which document of a group of copies is the best: an order, made of one preference after another.
+"""Which document of a group of copies to keep: an order by a list of preferences.
 
-A preference is written as people say it:
+Preferences:
 
     longest, shortest      by the bytes of the text
     earliest, latest       by the date of the capture
     highest X, lowest X    by a signal (`highest words`) or the language score
-    url PATTERN            a URL that matches comes before one that does not (`url *.edu/*`)
-    file PATTERN           so for the archive the document lies in (`file */curated/*`)
-    first                  by the place in the input
+    url PATTERN            documents with a matching URL first (`url *.edu/*`)
+    file PATTERN           documents from a matching input file first (`file */curated/*`)
+    first                  by the order of the input
 
-Where the first preference finds two documents equal the second one decides, and so on; ties go to the smaller id in byte
-order, then to the smaller index. A document without the value comes after those that have one. `none` stands alone:
-no document of a cluster is kept.
+If two documents tie by the first preference, the second decides, and so on; remaining ties go to the smaller id in byte
+order, then to the smaller index. A document without a value comes after those that have one. `none` is used alone: no
+document of a cluster is kept.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,37 +40,39 @@ _KNOWN = f"{', '.join(_WORDS)}, highest SIGNAL, lowest SIGNAL, url PATTERN, file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
-    """Order by a column, the largest value first if `descending`; or those whose value matches a glob pattern first."""
+    """Order by a column, the largest value first if `descending`; or values that match a glob pattern first."""
 
     column: str
     descending: bool = False
     pattern: str | None = None
 
 
-def parse_keep(wanted: Sequence[str], signals: Iterable[str]) -> tuple[Preference, ...]:
-    """The preferences that the words stand for, none for `none`. Raises UserError for a word or signal not known."""
-    if NONE in wanted:
-        if len(wanted) > 1:
-            raise UserError(f"{NONE} keeps no document of a cluster, so that nothing can stand beside it")
+def parse_keep(policies: Sequence[str], signals: Iterable[str]) -> tuple[Preference, ...]:
+    """Parse preferences; `none` gives an empty tuple. Raises UserError for an unknown word or signal."""
+    if NONE in policies:
+        if len(policies) > 1:
+            raise UserError(f"{NONE} keeps no document of a cluster, so it must be the only preference")
         return ()
-    if not wanted:
+    if not policies:
         raise UserError(f"say which document to keep; known: {_KNOWN}")
-    return tuple(_parse(text, signals) for text in wanted)
+    return tuple(_parse(text, signals) for text in policies)
 
 
 def _parse(text: str, signals: Iterable[str]) -> Preference:
     if text in _WORDS:
         column, descending = _WORDS[text]
         return Preference(column=column, descending=descending)
-    word, _, rest = text.partition(" ")
-    rest = rest.strip()
-    if word in ("highest", "lowest") and rest:
+    word, _, argument = text.partition(" ")
+    argument = argument.strip()
+    if word in ("highest", "lowest") and argument:
         known = [*signals, "language_score"]
-        if rest not in known:
-            raise UserError(f"{text!r}: unknown signal {rest}{did_you_mean(rest, known)}; known: {', '.join(known)}")
-        return Preference(column=rest, descending=word == "highest")
-    if word in ("url", "file") and rest:
-        return Preference(column=word, pattern=rest)
+        if argument not in known:
+            raise UserError(
+                f"{text!r}: unknown signal {argument}{did_you_mean(argument, known)}; known: {', '.join(known)}"
+            )
+        return Preference(column=argument, descending=word == "highest")
+    if word in ("url", "file") and argument:
+        return Preference(column=word, pattern=argument)
     near = did_you_mean(word, (*_WORDS, "highest", "lowest", "url", "file", NONE))
     raise UserError(f"unknown policy {text!r}{near} for the kept duplicate; known: {_KNOWN}")
 
@@ -81,11 +83,11 @@ def best_first(
     column: Callable[[str], Any],
     ids: Any = None,
 ) -> npt.NDArray[np.int64]:
-    """The documents (m,) of ascending index in the order of the preferences; `column(name)` gives their values (m,)."""
+    """Sort documents (m,), given by ascending index, by the preferences. `column(name)` returns their values (m,)."""
     keys: list[npt.NDArray[Any]] = []
     for preference in preferences:
         if preference.column == INDEX:
-            break  # no two have the same
+            break  # indices are unique
         keys.append(_rank(column(preference.column), preference))
     else:
         if ids is not None:
@@ -94,7 +96,7 @@ def best_first(
 
 
 def _rank(values: Any, preference: Preference) -> npt.NDArray[np.uint64]:
-    """The places of values in their order; equal values share a place, and no value is last."""
+    """The rank of each value; equal values share a rank, and nulls come last."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     if preference.pattern is not None:
         matches = pc.match_substring_regex(array.cast(pa.large_string()), to_regex(preference.pattern))
@@ -106,5 +108,5 @@ def _rank(values: Any, preference: Preference) -> npt.NDArray[np.uint64]:
 
 
 def to_regex(pattern: str) -> str:
-    """A glob pattern over a whole value as the regular expression that Arrow understands."""
+    """A glob pattern for a whole value, as a regular expression for Arrow."""
     return translate(pattern).replace("(?s:", "^(?s:").replace(r"\Z", "$").replace(r"\z", "$").replace("(?>", "(?:")

@@ -1,13 +1,13 @@
-"""Which of very many hashes repeat, exactly and in bounded memory: of lines, or of windows over tokens.
+"""Finds repeats among very many hashes (of lines, or of windows over tokens), exactly and in bounded memory.
 
-The hashes are read several times, chunk by chunk, in the order of the corpus. Most of a corpus occurs once; so a first
-pass over a sketch of two bits a cell (seen never, once, more often) tells which hashes may repeat at all: no repeat is
-missed, and a unique hash is taken for one only where it shares its cell. What is left is counted exactly in a hash table, for
-one range of hashes after another where the table is larger than its share. Which occurrences go is written to a file of
-marks, a bit each, so that memory holds the sketch, the table and a chunk, whatever the size of the corpus.
+The hashes are read several times, chunk by chunk, in the order of the corpus. Most hashes of a corpus occur once, so a first
+pass fills a sketch with two bits per cell (never seen, once, more often), which says which hashes may repeat. It misses no
+repeat; a unique hash passes only if it shares its cell. The rest is counted exactly in a hash table, in several ranges of
+hashes if the table would not fit. The occurrences to remove are written to a file of marks, one bit each, so memory holds
+only the sketch, the table and one chunk, whatever the size of the corpus.
 
-A sketch and a table have half of the budget each; without need there is no sketch. Hashes have 64 bits: among n different
-ones, n**2 / 2**65 pairs are confused (0.03 for a billion).
+Sketch and table take half of the budget each; if the table alone fits, there is no sketch. Hashes have 64 bits: among n
+different texts, n**2 / 2**65 pairs collide (0.03 for a billion).
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ from pipeline.kernels import kernel
 
 Hashes = npt.NDArray[np.uint64]
 Read = Callable[[], Iterable[tuple[int, Hashes]]]
-"""Gives the chunks in order, each with its number: uint64, 0 for what takes no part."""
+"""Returns the chunks in order, each with its number: uint64, 0 for entries to ignore."""
 Keep = Literal["first", "none"]
 
 SLOT = 8 + 4
@@ -32,11 +32,11 @@ _SMALLEST = 1 << 10
 
 
 class Marks:
-    """For each chunk a bit an entry, in a file; a chunk without marks takes no room."""
+    """A file with one bit per entry for each chunk; a chunk without marks takes no space."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._places: dict[int, tuple[int, int]] = {}
+        self._offsets: dict[int, tuple[int, int]] = {}
         self._end = 0
 
     def add(self, chunk: int, mask: npt.NDArray[np.bool_]) -> None:
@@ -44,23 +44,23 @@ class Marks:
         if not mask.any():
             return
         bits = np.packbits(mask)
-        if chunk in self._places:
+        if chunk in self._offsets:
             bits |= self._bits(chunk)
         else:
-            self._places[chunk] = (self._end, bits.size)
+            self._offsets[chunk] = (self._end, bits.size)
             self._end += bits.size
-        self._file.seek(self._places[chunk][0])
+        self._file.seek(self._offsets[chunk][0])
         self._file.write(bits.tobytes())
 
     def of(self, chunk: int, size: int) -> npt.NDArray[np.bool_]:
-        """The marks of a chunk of so many entries."""
-        if chunk not in self._places:
+        """The marks of a chunk of `size` entries."""
+        if chunk not in self._offsets:
             return np.zeros(size, np.bool_)
         return np.unpackbits(self._bits(chunk), count=size).astype(np.bool_)
 
     def _bits(self, chunk: int) -> npt.NDArray[np.uint8]:
-        place, size = self._places[chunk]
-        self._file.seek(place)
+        offset, size = self._offsets[chunk]
+        self._file.seek(offset)
         return np.frombuffer(self._file.read(size), np.uint8)
 
 
@@ -87,12 +87,15 @@ def _count(
     keys: Any,
     counts: Any,
     used: Any,
-    most: Any,
+    max_count: Any,
     marking: Any,
     marks: Any,
 ) -> Any:
-    """Count the hashes of a range; the slots used by now, -1 for a full table. `marking`: 0 marks nothing, 1 marks the
-    occurrences beyond the first `most`, 2 counts nothing and marks all of those that occur more often."""
+    """Count the hashes of a range; returns the slots used so far, -1 for a full table.
+
+    marking: 0 marks nothing; 1 marks the occurrences beyond the first `max_count`; 2 counts nothing and marks all
+    occurrences of hashes that occur more often.
+    """
     limit = int64(keys.size * _FULL)
     for i in range(hashes.size):
         h = hashes[i]
@@ -109,38 +112,38 @@ def _count(
         while keys[slot] != 0 and keys[slot] != h:
             slot = slot + 1 if slot + 1 < keys.size else 0
         if marking == 2:
-            marks[i] = counts[slot] > most
+            marks[i] = counts[slot] > max_count
             continue
         if keys[slot] == 0:
             if used >= limit:
                 return -1
             keys[slot] = h
             used += 1
-        if counts[slot] <= most:
+        if counts[slot] <= max_count:
             counts[slot] += 1
         if marking == 1:
-            marks[i] = counts[slot] > most
+            marks[i] = counts[slot] > max_count
     return used
 
 
 def mark_repeats(
     read: Read, marks: Marks, *, at_most: int, memory: int, max_count: int = 1, keep: Keep = "first"
 ) -> None:
-    """Mark the occurrences that go of each hash that occurs more than `max_count` times: those beyond it, or all.
+    """Mark the occurrences to remove of each hash that occurs more than `max_count` times: those beyond it, or all.
 
-    `at_most` bounds the number of hashes; `memory` the bytes of sketch and table.
+    `at_most` is an upper bound on the number of hashes; `memory` bounds the bytes of sketch and table.
     """
     cells, mask = np.zeros(0, np.uint8), np.uint64(0)
-    wanted = max(int(at_most / _LOAD), _SMALLEST)
-    ranges, slots = 1, wanted
-    if wanted * SLOT > memory:
-        size = _SMALLEST  # cells: a power of two, no more than eight a hash
-        while size * 2 <= min(memory * 2, 8 * at_most):  # two bits each, in half of the budget
+    ideal_slots = max(int(at_most / _LOAD), _SMALLEST)
+    ranges, slots = 1, ideal_slots
+    if ideal_slots * SLOT > memory:
+        size = _SMALLEST  # cells: a power of two, at most eight per hash
+        while size * 2 <= min(memory * 2, 8 * at_most):  # two bits per cell, in half of the budget
             size *= 2
         cells, mask = np.zeros(size // 4, np.uint8), np.uint64(size - 1)
         for _, hashes in read():
             _sketch(hashes, cells, mask)
-        slots = max(min(wanted, (memory - cells.size) // SLOT), _SMALLEST)
+        slots = max(min(ideal_slots, (memory - cells.size) // SLOT), _SMALLEST)
     slots = min(slots, 2**32 - 1)
     keys, counts = np.zeros(slots, np.uint64), np.zeros(slots, np.uint32)
     current = 0
@@ -150,16 +153,26 @@ def mark_repeats(
         used = 0
         for marking in (1,) if keep == "first" else (0, 2):
             for chunk, hashes in read():
-                found = np.zeros(hashes.size if marking else 0, np.bool_)
+                mask_of_chunk = np.zeros(hashes.size if marking else 0, np.bool_)
                 used = _count(
-                    hashes, cells, mask, current, ranges, keys, counts, used, np.uint32(max_count), marking, found
+                    hashes,
+                    cells,
+                    mask,
+                    current,
+                    ranges,
+                    keys,
+                    counts,
+                    used,
+                    np.uint32(max_count),
+                    marking,
+                    mask_of_chunk,
                 )
                 if used < 0:
                     break
-                marks.add(chunk, found)
+                marks.add(chunk, mask_of_chunk)
             if used < 0:
                 break
-        if used < 0:  # more hashes than its share: narrower ranges from the start (marking twice does no harm)
+        if used < 0:  # the range has too many hashes: start again with narrower ones (marking twice does no harm)
             ranges, current = ranges * 2, 0
         else:
             current += 1

@@ -6,13 +6,13 @@ The word rule, for every script:
     (one code point to one: İ becomes i);
   * in scripts written without spaces (Han, kana, Thai, ...: `UNSPACED`) each letter, with the marks that follow it,
     is a word of its own, so that n-grams work there too.
-A shingle is n consecutive words. A text of fewer than n words has one shingle, of all its words; a text without
+A shingle is n consecutive words. A text of fewer than n words has one shingle of all its words; a text without
 words has none.
 
-With `unit` "characters" a shingle is n consecutive characters instead, of the same NFC text in simple lower case, every run
-of white space (`str.isspace`) one space and none at either end; a text shorter than n has one shingle, of all it has.
+With `unit` "characters" a shingle is n consecutive characters of the same NFC text in simple lower case, with every run of
+white space (`str.isspace`) as one space and none at either end; a text shorter than n has one shingle of all its characters.
 
-Hashes, so that anyone can compute them again (all modulo 2**64, `fmix` is MurmurHash3's 64-bit finalizer):
+Hashes, so that anyone can recompute them (all modulo 2**64, `fmix` is MurmurHash3's 64-bit finalizer):
   character  t(c) = fmix(c + 0x9E3779B97F4A7C15)
   word       h = rotl(h, 7) + t(c) over its characters, from 0
   shingle    fmix(x), where x = x * 0x9E3779B97F4A7C15 + h over its words, or t(c) over its characters, from 0
@@ -45,32 +45,32 @@ from pipeline.kernels import inner, kernel
 UNITS = ("words", "characters")
 
 _BLANK = 0x20
-_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: a usual constant of multiplicative hashing
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: the usual constant of multiplicative hashing
 
 
 @inner(forceinline=True)
 def character_hash(code: Any) -> Any:
-    """t(c) of the module's docstring."""
+    """t(c) in the module's docstring."""
     return fmix64(uint64(code) + uint64(_GOLDEN))
 
 
 @inner(forceinline=True)
 def _join(h: Any, t: Any) -> Any:
-    """The hash of a word with one more character's."""
+    """The hash of a word with the hash of one more character."""
     return (h << uint64(7) | h >> uint64(57)) + t
 
 
 class Characters(NamedTuple):
-    """What the kernels look up of a character."""
+    """Tables of characters for the kernels."""
 
     table: npt.NDArray[np.uint32]  # `character_table`
-    hashes: npt.NDArray[np.uint64]  # of an ASCII character: t(lower case), or 0 for one outside of words
-    masks: npt.NDArray[np.uint64]  # of an ASCII character: all ones for one of words, else 0
+    hashes: npt.NDArray[np.uint64]  # for each ASCII character: t(lower case) if it is part of words, else 0
+    masks: npt.NDArray[np.uint64]  # for each ASCII character: all ones if it is part of words, else 0
 
 
 @lru_cache(1)
 def characters() -> Characters:
-    """The tables, once a process."""
+    """The tables, built once per process."""
     table = character_table()
     letters = (table[:128] >> np.uint32(21)) & np.uint32(7) == LETTER
     codes = (table[:128] & np.uint32(LOWER_BITS)).astype(np.uint64)
@@ -84,22 +84,22 @@ def characters() -> Characters:
 @inner
 def hash_words(data: Any, start: Any, end: Any, tables: Any, is_nfc: Any, words: Any, first: Any) -> Any:
     """Write the hashes of the words of data[start:end] to `words` from `first` on (room for bytes // 2 + 2) and return their
-    number; -1 where the text may not be in NFC (and `is_nfc` does not say it is).
+    number; -1 if the text may not be in NFC, unless `is_nfc`.
 
-    The ASCII path has no branch: the ends of words cannot be foretold, and a wrong guess costs more than the work.
+    The ASCII path has no branches: the ends of words are unpredictable, and a misprediction costs more than the work.
     """
     table, hashes, masks = tables
     i, end = uint64(start), uint64(end)
     n, one = uint64(first), uint64(1)
-    h = inside = uint64(0)  # the word so far; all ones while there is one
+    value = in_word = uint64(0)  # the hash of the open word; all ones while a word is open
     last = uint32(0)
     while i < end:
         b = data[i]
         if b < 0x80:
-            words[n] = h
-            n += inside & ~masks[b] & one
-            inside = masks[b]
-            h = _join(h, hashes[b]) & inside
+            words[n] = value
+            n += in_word & ~masks[b] & one
+            in_word = masks[b]
+            value = _join(value, hashes[b]) & in_word
             last = uint32(0)
             i += one
             continue
@@ -111,15 +111,15 @@ def hash_words(data: Any, start: Any, end: Any, tables: Any, is_nfc: Any, words:
         last = entry >> uint32(24)
         kind = (entry >> uint32(21)) & uint32(7)
         if kind in (LETTER, MARK):
-            h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
-            inside = ~uint64(0)
+            value = _join(value, character_hash(entry & uint32(LOWER_BITS)))
+            in_word = ~uint64(0)
             continue
-        words[n] = h
-        n += inside & one
-        h = inside = uint64(0)
+        words[n] = value
+        n += in_word & one
+        value = in_word = uint64(0)
         if kind != ALONE:
             continue
-        h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
+        value = _join(value, character_hash(entry & uint32(LOWER_BITS)))
         while i < end:
             code, length = decode(data, i, end)
             entry = table[code]
@@ -128,23 +128,23 @@ def hash_words(data: Any, start: Any, end: Any, tables: Any, is_nfc: Any, words:
             if not is_nfc and needs_nfc(entry >> uint32(24), last):
                 return -1
             last = entry >> uint32(24)
-            h = _join(h, character_hash(entry & uint32(LOWER_BITS)))
+            value = _join(value, character_hash(entry & uint32(LOWER_BITS)))
             i += length
-        words[n] = h
+        words[n] = value
         n += one
-        h = uint64(0)
-    words[n] = h
-    return int64(n + (inside & one)) - int64(first)
+        value = uint64(0)
+    words[n] = value
+    return int64(n + (in_word & one)) - int64(first)
 
 
 @inner
 def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, out: Any, first: Any) -> Any:
     """Write t(c) of the characters of data[start:end], white space joined, to `out` from `first` on (room for bytes + 2) and
-    return their number; -1 where the text may not be in NFC (and `is_nfc` does not say it is)."""
+    return their number; -1 if the text may not be in NFC, unless `is_nfc`."""
     i, end = uint64(start), uint64(end)
     n, one = uint64(first), uint64(1)
-    space = character_hash(uint32(_BLANK))
-    waiting = False  # white space, of which nobody knows yet whether it is at the end
+    space_hash = character_hash(uint32(_BLANK))
+    space_pending = False  # white space was read; it counts only if something follows
     last = uint32(0)
     while i < end:
         code, length = decode(data, i, end)
@@ -154,12 +154,12 @@ def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, ou
             return -1
         last = entry >> uint32(24)
         if (entry >> uint32(21)) & uint32(7) == SPACE:
-            waiting = n > uint64(first)
+            space_pending = n > uint64(first)
             continue
-        if waiting:
-            out[n] = space
+        if space_pending:
+            out[n] = space_hash
             n += one
-            waiting = False
+            space_pending = False
         out[n] = character_hash(entry & uint32(LOWER_BITS))
         n += one
     return int64(n) - int64(first)
@@ -167,7 +167,7 @@ def hash_characters(data: Any, start: Any, end: Any, table: Any, is_nfc: Any, ou
 
 @inner
 def hash_shingles(units: Any, first: Any, count: Any, ngram: Any) -> Any:
-    """Put the shingles of units[first:first + count] in their place, and return their number."""
+    """Replace units[first:first + count] by their shingles, and return the number of shingles."""
     if count == 0:
         return 0
     size = min(ngram, count)
@@ -184,8 +184,8 @@ def hash_shingles(units: Any, first: Any, count: Any, ngram: Any) -> Any:
 def hash_text(
     data: Any, start: Any, end: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, out: Any, first: Any
 ) -> Any:
-    """Write the shingles of data[start:end] to `out` from `first` on (room for bytes + 2) and return their number; -1 where
-    the text must be normalized first."""
+    """Write the shingles of data[start:end] to `out` from `first` on (room for bytes + 2) and return their number; -1 if the
+    text must be normalized first."""
     if by_character:
         count = hash_characters(data, start, end, tables.table, is_nfc, out, first)
     else:
@@ -198,7 +198,7 @@ def _shingle_batch(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, offsets: Any, out: Any,
     flagged: Any,
 ) -> None:  # fmt: skip
-    """Shingles of a batch, one text after another; `flagged`: what must be normalized first, and has none."""
+    """Write the shingles of a batch, one text after another. Texts that must be normalized first are marked in `flagged`."""
     n = 0
     for i in range(starts.size):
         count = hash_text(data, starts[i], ends[i], is_nfc, tables, ngram, by_character, out, n)
@@ -208,24 +208,24 @@ def _shingle_batch(
 
 
 def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.NDArray[np.uint64]]:
-    """For each text, the hashes of its shingles in the order of the text, repeats included; none for a null."""
+    """For each text, the hashes of its shingles in order, repeats included; none for a null."""
     array = as_text_array(texts)
-    found, rows = _shingles(array, ngram, unit, is_nfc=False)
+    shingles, rows = _shingles(array, ngram, unit, is_nfc=False)
     if rows.size:
         for row, hashes in zip(rows, _shingles(to_nfc(array, rows), ngram, unit, is_nfc=True)[0], strict=True):
-            found[row] = hashes
-    return found
+            shingles[row] = hashes
+    return shingles
 
 
 def word_hashes(texts: Texts) -> list[npt.NDArray[np.uint64]]:
-    """For each text the hashes of its words, in order; none for a null."""
+    """For each text, the hashes of its words in order; none for a null."""
     return shingle_hashes(texts, 1)
 
 
 def check_unit(unit: str) -> bool:
-    """Whether the unit is characters; raises UserError for one that is not known."""
+    """Whether the unit is characters. Raises UserError for an unknown unit."""
     if unit not in UNITS:
-        raise UserError(f"unknown unit {unit!r}{did_you_mean(unit, UNITS)} of the n-grams; known: {', '.join(UNITS)}")
+        raise UserError(f"unknown unit {unit!r} of n-grams{did_you_mean(unit, UNITS)}; known: {', '.join(UNITS)}")
     return unit == "characters"
 
 

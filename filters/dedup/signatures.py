@@ -1,4 +1,4 @@
-"""MinHash signatures and the keys of their bands: the loops behind `pipeline.filters.minhash`, which says what they are."""
+"""MinHash signatures and the keys of their bands: the loops of `pipeline.filters.minhash`, where they are defined."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ NO_KEY = np.uint64(2**64 - 1)  # the band key of a document without words; no ot
 
 @inner
 def minima(mixed: Any, n: Any, a: Any, b: Any, out: Any, row: Any) -> None:
-    """out[row, j] = the least a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones when n is 0.
+    """out[row, j] = the minimum of a[j] * x + b[j] over mixed[:n], in the arrays' own unsigned type; all ones if n is 0.
 
-    A permutation goes over all shingles before the next one does, so that its running minimum stays in registers, many
-    lanes wide; two at a time share the loads.
+    Each permutation runs over all shingles before the next, so that its running minimum stays in registers, many lanes
+    wide; two at a time share the loads.
     """
     cast = mixed.dtype.type
     for j in range(0, a.size, 2):
@@ -34,7 +34,7 @@ def minima(mixed: Any, n: Any, a: Any, b: Any, out: Any, row: Any) -> None:
 
 @inner
 def mix(shingles: Any, n: Any, mixed: Any) -> None:
-    """Datasketch's mixing of the first n shingle hashes before the permutations; 32 bits are a hash's upper half."""
+    """Mix the first n shingle hashes as datasketch does before the permutations; 32 bits are the upper half of a hash."""
     for i in range(n):
         if mixed.itemsize == 8:
             mixed[i] = fmix64(shingles[i])
@@ -47,9 +47,9 @@ def sign(
     data: Any, starts: Any, ends: Any, is_nfc: Any, tables: Any, ngram: Any, by_character: Any, a: Any, b: Any,
     shingles: Any, mixed: Any, flagged: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Signatures of a batch; `flagged`: what must be normalized first, whose signature is all ones.
+    """Sign a batch. Texts that must be normalized first are marked in `flagged`; their signatures are all ones.
 
-    `shingles` (uint64) and `mixed` (the signatures' type) have room for those of the longest text.
+    `shingles` (uint64) and `mixed` (the signatures' type) have room for the shingles of the longest text.
     """
     for i in range(starts.size):
         n = hash_text(data, starts[i], ends[i], is_nfc, tables, ngram, by_character, shingles, 0)
@@ -61,7 +61,7 @@ def sign(
 
 @kernel
 def fold_bands(signatures: Any, bands: Any, rows: Any, keys: Any) -> None:
-    """Write the key of each band of each signature; NO_KEY where all values are ones."""
+    """Write the key of each band of each signature; NO_KEY if all values are ones."""
     empty = signatures.dtype.type(~uint64(0))
     for i in range(signatures.shape[0]):
         signed = False

@@ -1,13 +1,13 @@
-"""Passages that stand in the corpus more than once: Lee et al. 2021 ("Deduplicating Training Data Makes Language Models
-Better", section 4.1, ExactSubstr), as RefinedWeb used it (Penedo et al. 2023, section 3.3): 50 tokens and more.
+"""Passages that occur in the corpus more than once: Lee et al. 2021 ("Deduplicating Training Data Makes Language Models
+Better", section 4.1, ExactSubstr), as used for RefinedWeb (Penedo et al. 2023, section 3.3): 50 tokens or more.
 
-They build a suffix array, 5 to 9 bytes a byte of text in memory. But every repeat of n tokens or more is made of windows of n
-tokens that repeat, and every such window is a repeat: to know the windows whose hashes occur again is to know all repeats,
-exactly (but for the 64 bits of the hash), in as little memory as one likes (`repeats.py`).
+They build a suffix array, which takes 5 to 9 bytes of memory per byte of text. But every repeat of n tokens or more consists
+of repeated windows of n tokens, and every such window is a repeat. So the windows whose hashes repeat give all repeats,
+exactly (up to collisions of 64 bits), in as little memory as desired (`repeats.py`).
 
-`keep="first"`: the windows' first occurrence in the order of the corpus stays, each later one goes. `keep="none"`: all
-occurrences go. Tokens are those of `words.py`, case and spelling as they are; white space between them does not count.
-Lee et al. and RefinedWeb count GPT-2 tokens, of which a text has a quarter to a half more.
+`keep="first"`: the first occurrence of a window in the order of the corpus stays; later ones are removed. `keep="none"`: all
+occurrences are removed. Tokens are those of `words.py`, compared with their case; white space between them does not count.
+Lee et al. and RefinedWeb count GPT-2 tokens; a text has a quarter to a half more of those.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,9 +28,9 @@ from pipeline.kernels import kernel
 
 @kernel
 def _covered(
-    marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, froms: Any, tos: Any
+    marks: Any, size: Any, offsets: Any, starts: Any, ends: Any, sizes: Any, counts: Any, cut_starts: Any, cut_ends: Any
 ) -> Any:
-    """The ranges of bytes that the marked windows of `size` tokens cover; returns how many there are."""
+    """Write the ranges of bytes that the marked windows of `size` tokens cover; returns the number of ranges."""
     k = 0
     for text in range(offsets.size - 1):
         first, last = offsets[text], offsets[text + 1]
@@ -39,32 +39,32 @@ def _covered(
             if not marks[i]:
                 i += 1
                 continue
-            begin, until = i, i + size
-            while i < until:  # windows that touch or overlap are one passage
+            first_token, end_token = i, i + size
+            while i < end_token:  # windows that touch or overlap are one passage
                 if marks[i]:
-                    until = i + size
+                    end_token = i + size
                 i += 1
-                if i == until and i < last and marks[i]:
-                    until = i + size
-            froms[k], tos[k] = starts[begin], sizes[text]
-            if until < last:  # of the white space on both sides one stays
-                apart = begin == first or starts[begin] > ends[begin - 1]
-                tos[k] = starts[until] if apart else ends[until - 1]
+                if i == end_token and i < last and marks[i]:
+                    end_token = i + size
+            cut_starts[k], cut_ends[k] = starts[first_token], sizes[text]
+            if end_token < last:  # the white space on one of the two sides stays
+                spaced = first_token == first or starts[first_token] > ends[first_token - 1]
+                cut_ends[k] = starts[end_token] if spaced else ends[end_token - 1]
             k += 1
         counts[text + 1] = k
     return k
 
 
 def cut_windows(tokens: Tokens, marks: npt.NDArray[np.bool_], size: int, sizes: npt.NDArray[np.int64]) -> Ranges:
-    """The ranges that take out the marked windows of texts of so many bytes, with the white space on one side."""
+    """The ranges that remove the marked windows, with the white space on one side. sizes: bytes of each text."""
     counts, n = np.zeros_like(tokens.offsets), int(marks.sum())
-    found = np.empty(n, np.int64), np.empty(n, np.int64)
-    k = _covered(marks, size, tokens.offsets, tokens.starts, tokens.ends, sizes, counts, *found)
-    return Ranges(counts, found[0][:k], found[1][:k])
+    bounds = np.empty(n, np.int64), np.empty(n, np.int64)
+    k = _covered(marks, size, tokens.offsets, tokens.starts, tokens.ends, sizes, counts, *bounds)
+    return Ranges(counts, bounds[0][:k], bounds[1][:k])
 
 
 def repeated_substrings(texts: Texts, tokens: int = 50, keep: Keep = "first", *, memory: int = 1 << 30) -> Ranges:
-    """The ranges of texts in memory that repeat a passage of `tokens` tokens; `spans.apply` takes them out."""
+    """The ranges of texts in memory that repeat a passage of `tokens` tokens or more; `spans.apply` removes them."""
     array = as_text_array(texts)
     return next(iter(repeats_of(lambda: [(0, array)], tokens, keep, memory)))[1]
 
@@ -72,9 +72,9 @@ def repeated_substrings(texts: Texts, tokens: int = 50, keep: Keep = "first", *,
 def repeats_of(
     read: Callable[[], Iterable[tuple[int, pa.Array]]], tokens: int, keep: Keep, memory: int, folder: Path | None = None
 ) -> Iterable[tuple[int, Ranges]]:
-    """(number, ranges) of each chunk of texts. `read` gives (number, texts) in order, as often as it is called.
+    """(number, ranges) of each chunk of texts. `read` returns (number, texts) in order; it is called several times.
 
-    Between two passes only a bit a token of what repeats is kept, in a temporary file in `folder`.
+    Between two passes only one bit per token is kept for chunks with repeats, in a temporary file in `folder`.
     """
     size = sum(text_bytes(texts) for _, texts in read())
     with TemporaryFile(dir=folder) as file:
@@ -87,12 +87,15 @@ def repeats_of(
             keep=keep,
         )
         for number, texts in read():
-            found = find_tokens(texts)
+            tokens_of_chunk = find_tokens(texts)
             _, begins, ends = text_buffers(texts)
-            yield number, cut_windows(found, marks.of(number, found.hashes.size), tokens, ends - begins)
+            yield (
+                number,
+                cut_windows(tokens_of_chunk, marks.of(number, tokens_of_chunk.hashes.size), tokens, ends - begins),
+            )
 
 
 def text_bytes(texts: pa.Array) -> int:
-    """Bytes of all texts together."""
+    """Total bytes of the texts."""
     _, begins, ends = text_buffers(texts)
     return int((ends - begins).sum())

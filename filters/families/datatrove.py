@@ -1,9 +1,8 @@
-"""Words, n-grams and lines as datatrove 0.10 counts them, where `gopher`, `c4` and `fineweb` count as the papers read.
+"""Words, n-grams and lines as datatrove 0.10 counts them; `gopher`, `c4` and `fineweb` count as the papers describe.
 
-Its words are spaCy's English tokens (`pipeline.filters.kernels.spacy_tokens`), symbols among them. GopherQualityFilter counts
-blank lines;
-GopherRepetitionFilter strips nothing; FineWebQualityFilter looks at the last character of a line, white space
-too, and takes lines of 30 characters for short; C4QualityFilter takes spaCy's sentences.
+Its words are spaCy's English tokens, symbols included (`pipeline.filters.kernels.spacy_tokens`). GopherQualityFilter counts
+blank lines. GopherRepetitionFilter strips nothing. FineWebQualityFilter looks at the last character of a line even if it is
+white space, and counts lines of 30 characters as short. C4QualityFilter uses spaCy's sentences.
 """
 
 from collections.abc import Callable
@@ -21,17 +20,17 @@ _Counts = npt.NDArray[np.int64]
 def _tokens(docs: Batch) -> TokenStatistics:
     if "spacy" not in docs.shared:
         docs.shared["spacy"] = token_statistics(docs.data, docs.starts, docs.ends)
-    found: TokenStatistics = docs.shared["spacy"]
-    return found
+    statistics: TokenStatistics = docs.shared["spacy"]
+    return statistics
 
 
 def datatrove_words(docs: Batch) -> FloatArray:
-    """Tokens that hold anything but punctuation."""
+    """Words: tokens that are not punctuation throughout."""
     return _tokens(docs).words.astype(np.float64)
 
 
 def datatrove_mean_word_length(docs: Batch) -> FloatArray:
-    """Mean length of these in characters; NaN without any."""
+    """Mean length of a word in characters; NaN without words."""
     return ratio(_tokens(docs).word_characters, _tokens(docs).words)
 
 
@@ -46,12 +45,12 @@ def datatrove_ellipsis_word_ratio(docs: Batch) -> FloatArray:
 
 
 def datatrove_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of tokens, symbols among them, that hold a letter; NaN without tokens."""
+    """Share of tokens, symbols included, that contain a letter; NaN without tokens."""
     return ratio(_tokens(docs).alphabetic, _tokens(docs).tokens)
 
 
 def datatrove_stop_words(docs: Batch) -> FloatArray:
-    """How many of the, be, to, of, and, that, have, with are a token, in lower case; each counts once."""
+    """How many of the words "the be to of and that have with" occur as tokens, in lower case; each counts once."""
     return _tokens(docs).stop_words.astype(np.float64)
 
 
@@ -61,7 +60,7 @@ def datatrove_line_break_word_ratio(docs: Batch) -> FloatArray:
 
 
 def datatrove_sentences(docs: Batch) -> FloatArray:
-    """Sentences of all lines; a line without a terminal mark is one."""
+    """Sentences, counted line by line; a line without a terminal mark is one sentence."""
     return _tokens(docs).sentences.astype(np.float64)
 
 
@@ -70,7 +69,7 @@ def _top(n: int) -> Callable[[Batch], FloatArray]:
         return ratio(_tokens(docs).top[:, TOP_NGRAMS.index(n)], docs.words.characters)
 
     share.__name__ = f"datatrove_top_{n}gram_char_ratio"
-    share.__doc__ = f"Share of all characters in the most frequent {n}-gram of tokens, spaces between them counted."
+    share.__doc__ = f"Share of all characters in the most frequent {n}-gram of tokens, spaces between them included."
     return share
 
 
@@ -80,53 +79,53 @@ def _duplicate(n: int) -> Callable[[Batch], FloatArray]:
 
     share.__name__ = f"datatrove_duplicate_{n}gram_char_ratio"
     share.__doc__ = (
-        f"Share of all characters in repeated {n}-grams of tokens, none counted twice, first occurrences not counted."
+        f"Share of all characters in repeated {n}-grams of tokens; none counts twice, first occurrences do not count."
     )
     return share
 
 
 def datatrove_bullet_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that begin with • or -; NaN for an empty text."""
+    """Share of lines, including blank ones, that begin with • or -; NaN for an empty text."""
     return ratio(docs.pieces.counts.few_bullets, _lines(docs))
 
 
 def datatrove_ellipsis_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that end with "..." or "…"; NaN for an empty text."""
+    """Share of lines, including blank ones, that end with "..." or "…"; NaN for an empty text."""
     return ratio(docs.pieces.counts.plain_ellipses, _lines(docs))
 
 
 def datatrove_duplicate_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, not stripped, that are copies of an earlier line; NaN without lines."""
+    """Share of unstripped lines that are copies of an earlier line; NaN without lines."""
     return ratio(docs.pieces.counts.filled_copies, docs.pieces.counts.filled_lines)
 
 
 def datatrove_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters that lie in lines, not stripped, which are copies of an earlier line; NaN for an empty text."""
+    """Share of all characters in unstripped lines that are copies of an earlier line; NaN for an empty text."""
     return ratio(docs.pieces.counts.filled_copy_characters, docs.words.characters)
 
 
 def datatrove_duplicate_paragraph_ratio(docs: Batch) -> FloatArray:
-    """Share of paragraphs, not stripped, that are copies of an earlier one; NaN without paragraphs."""
+    """Share of unstripped paragraphs that are copies of an earlier one; NaN without paragraphs."""
     return ratio(docs.pieces.counts.raw_paragraph_copies, docs.pieces.counts.raw_paragraphs)
 
 
 def datatrove_duplicate_paragraph_char_ratio(docs: Batch) -> FloatArray:
-    """Share of all characters in paragraphs, not stripped, which are copies of an earlier one; NaN for an empty text."""
+    """Share of all characters in unstripped paragraphs that are copies of an earlier one; NaN for an empty text."""
     return ratio(docs.pieces.counts.raw_paragraph_copy_characters, docs.words.characters)
 
 
 def datatrove_line_punct_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, not stripped, that end with a sentence terminal; NaN without lines."""
+    """Share of unstripped lines that end with a sentence terminal; NaN without lines."""
     return ratio(docs.pieces.counts.raw_terminals, docs.pieces.counts.lines)
 
 
 def datatrove_short_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, not stripped, of up to 30 characters; NaN without lines."""
+    """Share of unstripped lines with at most 30 characters; NaN without lines."""
     return ratio(docs.pieces.counts.raw_short, docs.pieces.counts.lines)
 
 
 def datatrove_duplicate_char_ratio(docs: Batch) -> FloatArray:
-    """Share of characters, line feeds left out, in lines, not stripped, that are copies of an earlier one (FineWeb's)."""
+    """Share of characters other than line feeds in unstripped lines that are copies of an earlier one (FineWeb's rule)."""
     counts = docs.pieces.counts
     return ratio(counts.visible_copy_characters, docs.words.characters - (counts.raw_lines - 1))
 

@@ -1,5 +1,5 @@
-"""Gopher's rules as DCLM counts (baselines/mappers/filters/content_filters.py): pieces between white space are its words, but
-n-grams run over words of UAX #29 without symbols; lines are stripped; of what repeats the first occurrence counts too, once.
+"""Gopher's rules as DCLM counts (baselines/mappers/filters/content_filters.py): words are pieces between white space, but
+n-grams run over words of UAX #29 without symbols; lines are stripped; the first occurrence of a repeat counts too, once.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def dclm_words(docs: Batch) -> FloatArray:
 
 
 def dclm_mean_word_length(docs: Batch) -> FloatArray:
-    """Mean length of a piece in characters, punctuation and all; NaN without pieces."""
+    """Mean length of a piece in characters, including punctuation; NaN without pieces."""
     return ratio(docs.pieces.counts.characters, docs.pieces.counts.pieces)
 
 
@@ -37,12 +37,12 @@ def dclm_ellipsis_line_ratio(docs: Batch) -> FloatArray:
 
 
 def dclm_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of pieces with a letter; NaN without pieces."""
+    """Share of pieces that contain a letter; NaN without pieces."""
     return ratio(docs.pieces.counts.alphabetic, docs.pieces.counts.pieces)
 
 
 def dclm_stop_words(docs: Batch) -> FloatArray:
-    """Pieces that are one of Gopher's eight words, in any case, each as often as it occurs."""
+    """Occurrences of Gopher's eight stop words as pieces, in any case."""
     return docs.pieces.counts.stop_words_any_case.astype(np.float64)
 
 
@@ -52,7 +52,7 @@ def dclm_duplicate_line_ratio(docs: Batch) -> FloatArray:
 
 
 def dclm_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
-    """Share of the characters of lines that lie in lines which occur more than once; NaN without lines."""
+    """Share of the characters of lines in lines that occur more than once; NaN without lines."""
     return ratio(docs.pieces.counts.copy_characters, docs.pieces.counts.line_characters)
 
 
@@ -62,7 +62,7 @@ def dclm_duplicate_paragraph_ratio(docs: Batch) -> FloatArray:
 
 
 def dclm_duplicate_paragraph_char_ratio(docs: Batch) -> FloatArray:
-    """Share of the characters of paragraphs that lie in those which occur more than once; NaN without paragraphs."""
+    """Share of the characters of paragraphs in paragraphs that occur more than once; NaN without paragraphs."""
     return ratio(docs.pieces.counts.paragraph_copy_characters, docs.pieces.counts.paragraph_characters)
 
 
@@ -72,7 +72,7 @@ def _top(n: int) -> Callable[[Batch], FloatArray]:
 
     share.__name__ = f"dclm_top_{n}gram_char_ratio"
     share.__doc__ = (
-        f"Share of the characters of words in the most frequent {n}-gram, of several the longest; 0 where none repeats."
+        f"Share of the characters of words in the most frequent {n}-gram, the longest of ties; 0 if none repeats."
     )
     return share
 
@@ -82,7 +82,7 @@ def _duplicate(n: int) -> Callable[[Batch], FloatArray]:
         return ratio(docs.word_ngrams.ngrams.covered[:, n - NGRAMS[0]], docs.word_ngrams.characters)
 
     share.__name__ = f"dclm_duplicate_{n}gram_char_ratio"
-    share.__doc__ = f"Share of the characters of words that some repeated {n}-gram covers, each once."
+    share.__doc__ = f"Share of the characters of words that repeated {n}-grams cover; none counts twice."
     return share
 
 

@@ -1,8 +1,8 @@
-"""Gopher's rules as dolma counts (python/dolma/taggers/gopher.py): words are pieces between white space, the word length is a
-median, of what repeats the first occurrence counts too, n-grams count as often as they overlap, lines are not stripped.
+"""Gopher's rules as dolma counts (python/dolma/taggers/gopher.py): words are pieces between white space; the word length is a
+median; the first occurrence of a repeat counts too; overlapping n-grams all count; lines are not stripped.
 
-dolma's word for "..." is "…" alone, and its symbols per word are words that hold one. The mixing configurations of Dolma 1.5
-and 1.6 name attributes for the most common n-grams that the tagger does not write, so that those three rules never fire.
+Only "…" counts as an ellipsis, and the symbol ratio counts words that contain a symbol. The mixing configurations of Dolma
+1.5 and 1.6 name attributes for the most common n-grams that the tagger does not write, so those three rules never fire.
 """
 
 from collections.abc import Callable
@@ -24,44 +24,44 @@ def dolma_median_word_length(docs: Batch) -> FloatArray:
 
 
 def dolma_symbol_word_ratio(docs: Batch) -> FloatArray:
-    """Share of pieces with "#" or "…" in them; 0 without pieces."""
+    """Share of pieces that contain "#" or "…"; 0 without pieces."""
     return _share(docs.pieces.counts.with_symbol, docs.pieces.counts.pieces)
 
 
 def dolma_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of pieces with a letter; 0 without pieces."""
+    """Share of pieces that contain a letter; 0 without pieces."""
     return _share(docs.pieces.counts.alphabetic, docs.pieces.counts.pieces)
 
 
 def dolma_stop_words(docs: Batch) -> FloatArray:
-    """Pieces that are one of Gopher's eight words, in lower case, each as often as it occurs."""
+    """Occurrences of Gopher's eight stop words as pieces, in lower case."""
     return docs.pieces.counts.stop_words.astype(np.float64)
 
 
 def dolma_bullet_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that begin with * or -, nothing before it."""
+    """Share of lines, including blank ones, whose first character is * or -."""
     return _share(docs.pieces.counts.raw_bullets, docs.pieces.counts.raw_lines)
 
 
 def dolma_ellipsis_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that end with "…"."""
+    """Share of lines, including blank ones, that end with "…"."""
     return _share(docs.pieces.counts.raw_ellipses, docs.pieces.counts.raw_lines)
 
 
 def dolma_duplicate_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that occur more than once."""
+    """Share of lines, including blank ones, that occur more than once."""
     return _share(docs.pieces.counts.raw_copies, docs.pieces.counts.raw_lines)
 
 
 def dolma_duplicate_line_char_ratio(docs: Batch) -> FloatArray:
-    """Characters of lines that occur more than once per character of a piece."""
+    """Characters in lines that occur more than once, per character in pieces; 0 without pieces."""
     return _share(docs.pieces.counts.raw_copy_characters, docs.pieces.counts.characters)
 
 
 def _share(
-    part: np.ndarray[tuple[int], np.dtype[np.int64]], whole: np.ndarray[tuple[int], np.dtype[np.int64]]
+    part: np.ndarray[tuple[int], np.dtype[np.int64]], total: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> FloatArray:
-    return part / np.maximum(whole, 1)
+    return part / np.maximum(total, 1)
 
 
 def _top(n: int) -> Callable[[Batch], FloatArray]:
@@ -69,7 +69,7 @@ def _top(n: int) -> Callable[[Batch], FloatArray]:
         return _share(docs.pieces.ngrams.top_first[:, n - NGRAMS[0]], docs.pieces.counts.characters)
 
     share.__name__ = f"dolma_top_{n}gram_char_ratio"
-    share.__doc__ = f"Share of the characters of pieces in the most frequent {n}-gram of them."
+    share.__doc__ = f"Share of the characters of pieces in the most frequent {n}-gram of pieces."
     return share
 
 
@@ -79,7 +79,7 @@ def _duplicate(n: int) -> Callable[[Batch], FloatArray]:
         return ratio(grams.repeated[:, n - NGRAMS[0]], grams.all[:, n - NGRAMS[0]])
 
     share.__name__ = f"dolma_duplicate_{n}gram_char_ratio"
-    share.__doc__ = f"Characters of repeated {n}-grams of pieces per character of all, each as often as it overlaps."
+    share.__doc__ = f"Characters in repeated {n}-grams of pieces per character in all {n}-grams; overlaps count again."
     return share
 
 

@@ -1,8 +1,8 @@
-"""RedPajama-Data v2's signals (Weber et al. 2024; app/src/core/quality_signals) that no other module has; v2 filters nothing.
+"""RedPajama-Data v2's signals (Weber et al. 2024; app/src/core/quality_signals) that no other module has.
 
-Its normalized words are pieces between white space in lower case without ASCII punctuation, of whose letters the marks count as
-characters of their own; its raw words are runs of letters, digits and _, and runs of other signs. Its models' scores (CCNet's
-perplexity, fastText, DSIR weights) come from model files.
+v2 publishes these signals and filters nothing. Its normalized words are pieces between white space in lower case without ASCII
+punctuation; the marks of their letters count as separate characters. Its raw words are runs of letters, digits and _, and runs
+of other signs. Its model scores (CCNet's perplexity, fastText, DSIR weights) come from model files.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def redpajama_mean_word_length(docs: Batch) -> FloatArray:
 
 
 def redpajama_unique_word_ratio(docs: Batch) -> FloatArray:
-    """Different normalized words per word (rps_doc_frac_unique_words); NaN without words."""
+    """Distinct normalized words per normalized word (rps_doc_frac_unique_words); NaN without words."""
     return ratio(docs.folded.counts.distinct, docs.folded.counts.pieces)
 
 
@@ -34,27 +34,27 @@ def redpajama_unigram_entropy(docs: Batch) -> FloatArray:
 
 
 def redpajama_sentences(docs: Batch) -> FloatArray:
-    """What stands between runs of . ! ? and has a letter or digit in it (rps_doc_num_sentences)."""
+    """Pieces of text between runs of . ! ? that contain a letter or digit (rps_doc_num_sentences)."""
     return docs.pieces.counts.clauses.astype(np.float64)
 
 
 def redpajama_symbol_word_ratio(docs: Batch) -> FloatArray:
-    """ "#", "..." and "…" per raw word (rps_doc_symbol_to_word_ratio); NaN without any."""
+    """ "#", "..." and "…" per raw word (rps_doc_symbol_to_word_ratio); NaN without words."""
     return ratio(docs.words.hashes + docs.words.ellipses, docs.pieces.counts.runs)
 
 
 def redpajama_capital_word_ratio(docs: Batch) -> FloatArray:
-    """Share of raw words in upper case (rps_doc_frac_all_caps_words); NaN without any."""
+    """Share of raw words in upper case (rps_doc_frac_all_caps_words); NaN without words."""
     return ratio(docs.pieces.counts.capital_runs, docs.pieces.counts.runs)
 
 
 def redpajama_no_alpha_word_ratio(docs: Batch) -> FloatArray:
-    """Share of raw words without a letter from A to Z (rps_doc_frac_no_alph_words); NaN without any."""
+    """Share of raw words without a letter from A to Z (rps_doc_frac_no_alph_words); NaN without words."""
     return ratio(docs.pieces.counts.runs - docs.pieces.counts.latin_runs, docs.pieces.counts.runs)
 
 
 def redpajama_ellipsis_line_ratio(docs: Batch) -> FloatArray:
-    """Share of lines, blank ones too, that end with "..." or "…" (rps_doc_frac_lines_end_with_ellipsis); NaN without text."""
+    """Share of lines, blank or not, that end with "..." or "…" (rps_doc_frac_lines_end_with_ellipsis); NaN without text."""
     counts = docs.pieces.counts
     return ratio(counts.plain_ellipses, counts.raw_lines - 1 + counts.unclosed * (docs.words.characters > 0))
 

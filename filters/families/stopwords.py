@@ -1,11 +1,11 @@
-"""Words that running text of a language cannot do without, and how many of them a document holds.
+"""Stop words of each language, and how many of them a document contains: running text cannot do without them.
 
 Gopher asks for two of eight English words (appendix A1.1); this asks the same of a document in its own language, as FineWeb-2
-does. The lists are ours: articles, pronouns, prepositions, conjunctions and forms of "to be", some fifteen to twenty of each
-language's closed classes. tests/benchmarks/stopwords.py counts how much good text they pass, and how much of other languages.
+does. The lists are ours: articles, pronouns, prepositions, conjunctions and forms of "to be", about fifteen to twenty words
+per language. tests/benchmarks/stopwords.py measures how much good text passes, and how much text in other languages.
 
-A word counts as `kernels.words` divides, in lower case. A language without a list has no value: the signals are NaN
-there, and a rule on one drops the document as "stopwords_distinct.language", unless its own `languages` leave it out.
+Words are divided as in `kernels.words`, in lower case. For a language without a list the signals are NaN, and a rule on one
+drops the document as "stopwords_distinct.language", unless the rule's `languages` exclude the language.
 """
 
 from typing import Any
@@ -89,29 +89,29 @@ LISTS = {
     "zh": "的 是 在 不 了 有 和 人 这 為 我 他 以 也 与 就 对 與 這 們 们 一",
     "zu": "ukuthi futhi noma ngoba kanye lo na uma le yini wonke kodwa ngi ku nge umuntu ukuba",
 }
-"""By fastText's label, each word once. Words may end in marks of their own; they are compared as they are written here."""
+"""By fastText's label. Words may end in combining marks; they are compared as written here."""
 LANGUAGES = tuple(LISTS)
-"""The labels of the languages that have a list; in others both signals are NaN."""
+"""The labels of the languages that have a list; for others both signals are NaN."""
 
 ATTACHED = frozenset(("ja", "ko", "th", "zh"))
-"""Languages written without spaces, or whose particles are joined to words: one counts wherever its letters stand."""
+"""Languages written without spaces, or with particles attached to words: a stop word counts wherever its letters occur."""
 
 
 def stopwords_distinct(docs: Batch) -> FloatArray:
-    """How many of the stop words of the document's language occur, once each (English's where none is known); NaN: no list."""
+    """How many stop words of the document's language (English if unknown) occur; each counts once. NaN without a list."""
     return _found(docs)[0]
 
 
 def stopwords_ratio(docs: Batch) -> FloatArray:
-    """Stop words of the document's language per word (per letter without spaces); NaN without a list, or words."""
+    """Stop words of the document's language per word (per letter in scripts without spaces); NaN without a list or words."""
     return _found(docs)[1]
 
 
 def _found(docs: Batch) -> tuple[FloatArray, FloatArray]:
     if "stopwords" not in docs.shared:
         docs.shared["stopwords"] = _count(docs)
-    found: tuple[FloatArray, FloatArray] = docs.shared["stopwords"]
-    return found
+    counts: tuple[FloatArray, FloatArray] = docs.shared["stopwords"]
+    return counts
 
 
 def _count(docs: Batch) -> tuple[FloatArray, FloatArray]:
@@ -127,14 +127,14 @@ def _count(docs: Batch) -> tuple[FloatArray, FloatArray]:
         if label in ATTACHED:
             counts = np.stack([pc.count_substring(texts, word).to_numpy(zero_copy_only=False) for word in words])
         else:
-            tokens, wanted = find_tokens(texts), find_tokens(pa.array(words))
-            whole = wanted.hashes[wanted.offsets[:-1]]
-            order = np.argsort(whole)
-            place = np.minimum(np.searchsorted(whole[order], tokens.hashes), len(words) - 1)
-            hit = whole[order][place] == tokens.hashes
-            owner = np.repeat(np.arange(len(rows)), np.diff(tokens.offsets))
+            tokens, word_tokens = find_tokens(texts), find_tokens(pa.array(words))
+            word_hashes = word_tokens.hashes[word_tokens.offsets[:-1]]
+            order = np.argsort(word_hashes)
+            word_index = np.minimum(np.searchsorted(word_hashes[order], tokens.hashes), len(words) - 1)
+            is_stop_word = word_hashes[order][word_index] == tokens.hashes
+            document = np.repeat(np.arange(len(rows)), np.diff(tokens.offsets))
             counts = np.zeros((len(words), len(rows)), np.int64)
-            np.add.at(counts, (place[hit], owner[hit]), 1)
+            np.add.at(counts, (word_index[is_stop_word], document[is_stop_word]), 1)
         distinct[rows] = (counts > 0).sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             share[rows] = np.where(lengths > 0, counts.sum(axis=0) / lengths, np.nan)

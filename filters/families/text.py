@@ -1,4 +1,4 @@
-"""How much information a text holds: what compression makes of it, the entropy of its bytes, and what models left in it."""
+"""How much information a text holds: its compression, the entropy of its bytes, and special tokens of language models."""
 
 import zlib
 
@@ -8,7 +8,7 @@ from pipeline.filters.batch import Batch, FloatArray, ratio
 
 
 def text_compression_ratio(docs: Batch) -> FloatArray:
-    """Bytes of the text per byte of it compressed by zlib at level 1; NaN for an empty text. Repetitive text has a high one."""
+    """Bytes of the text per byte of its zlib compression at level 1, high for repetitive text; NaN for an empty text."""
     sizes = docs.ends - docs.starts
     view = docs.data.data
     spans = zip(docs.starts.tolist(), docs.ends.tolist(), strict=True)
@@ -17,21 +17,21 @@ def text_compression_ratio(docs: Batch) -> FloatArray:
 
 
 def text_byte_entropy(docs: Batch) -> FloatArray:
-    """Entropy of the bytes in bits (Shannon 1948); NaN for an empty text."""
-    found = np.full(len(docs), np.nan)
-    for place, (start, end) in enumerate(zip(docs.starts.tolist(), docs.ends.tolist(), strict=True)):
+    """Entropy of the bytes, in bits per byte (Shannon 1948); NaN for an empty text."""
+    entropies = np.full(len(docs), np.nan)
+    for document, (start, end) in enumerate(zip(docs.starts.tolist(), docs.ends.tolist(), strict=True)):
         if end > start:
             counts = np.bincount(docs.data[start:end])
             shares = counts[counts > 0] / (end - start)
-            found[place] = -(shares * np.log2(shares)).sum()
-    return found
+            entropies[document] = -(shares * np.log2(shares)).sum()
+    return entropies
 
 
 SPECIAL_TOKENS = (
     "<|endoftext|> <|im_start|> <|im_end|> <|begin_of_text|> <|eot_id|> <s> </s> <unk> <pad> <mask> <bos> <eos> "
     "[CLS] [SEP] [MASK] [PAD] [UNK] [INST] [/INST]"
 )
-"""Of GPT-2, ChatML, Llama 1 to 3, T5 and BERT: a text that holds them was a model's input or output."""
+"""Of GPT-2, ChatML, Llama 1 to 3, T5 and BERT: a text that contains them was a model's input or output."""
 
 
 def text_special_token_ratio(docs: Batch) -> FloatArray:

@@ -12,7 +12,7 @@ LIBRARIES = ("unicode",)  # Python's tables decide what NFC is
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 Strings: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-"""A few byte strings, one after another, and the offsets of each."""
+"""Byte strings, one after another, and their offsets."""
 
 
 def packed(strings: Sequence[bytes]) -> Strings:
@@ -34,9 +34,9 @@ def as_text_array(texts: Texts) -> pa.Array:
 
 
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of an array of strings (which may be a slice), and where each text starts and ends in them.
+    """The UTF-8 bytes of an array of strings (which may be a slice), and the start and end of each text in them.
 
-    A null is an empty text, whatever bytes lie under it.
+    A null counts as an empty text, whatever its bytes.
     """
     validity, offsets, data = texts.buffers()
     width = np.dtype(np.int64 if pa.types.is_large_string(texts.type) else np.int32)
@@ -49,11 +49,11 @@ def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np
         missing = texts.is_null().to_numpy(zero_copy_only=False)
         ends[missing] = starts[missing]
     content = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    content.flags.writeable = False  # one compiled version of each kernel, whoever made the buffer
+    content.flags.writeable = False  # so that each kernel is compiled once, whether or not the buffer is writeable
     return content, starts, ends
 
 
 def to_nfc(texts: pa.Array, rows: npt.NDArray[np.int64]) -> pa.Array:
-    """The texts of some rows in Unicode NFC. In Python, a row at a time: the kernels ask for it only where needed."""
+    """The texts of some rows in Unicode NFC. This is slow, row by row in Python; kernels use it only for rows that need it."""
     chosen = texts.take(pa.array(rows)).to_pylist()
     return pa.array([unicodedata.normalize("NFC", text) for text in chosen], pa.large_string())

@@ -1,4 +1,4 @@
-"""ASCII characters by name, and what kind of byte one is."""
+"""Names of ASCII characters, and tests for kinds of bytes."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ OPEN_SQUARE, CLOSE_SQUARE, CARET, UNDERSCORE = 0x5B, 0x5D, 0x5E, 0x5F
 SMALL_A, SMALL_B, SMALL_E, SMALL_F, SMALL_K, SMALL_M, SMALL_S, SMALL_Z = 0x61, 0x62, 0x65, 0x66, 0x6B, 0x6D, 0x73, 0x7A
 TILDE = 0x7E
 CASE = 0x20  # the bit in which a small letter differs from its capital
-WIDE = 0x80  # from here on no ASCII
-CONTINUES, CONTINUATION = 0x80, 0xC0  # byte & CONTINUATION == CONTINUES: not the first of a character in UTF-8
+WIDE = 0x80  # the first byte beyond ASCII
+CONTINUES, CONTINUATION = 0x80, 0xC0  # byte & CONTINUATION == CONTINUES: not the first byte of a character in UTF-8
 
 
 @inner
 def lower(byte: Any) -> Any:
-    """The byte, a capital letter as the small one."""
+    """The byte in lower case."""
     return byte | CASE if CAPITAL_A <= byte <= CAPITAL_Z else byte
 
 
@@ -47,7 +47,7 @@ def is_letter(byte: Any) -> Any:
 
 @inner
 def is_alphanumeric(byte: Any) -> Any:
-    """Whether it is such a letter or a digit."""
+    """Whether it is a letter of the English alphabet or a digit."""
     return ZERO <= byte <= NINE or SMALL_A <= (byte | CASE) <= SMALL_Z
 
 

@@ -1,9 +1,9 @@
-"""Code points for whatever compares texts, out of Python's Unicode database: lower case, class, place in normalization; and
-UTF-8, read and written.
+"""A table of code points for comparing texts, from Python's Unicode database: lower case, class, combining class; and reading
+and writing UTF-8.
 
-Places in a text are uint64 here and in the kernels that use this: with signed ones Numba looks for negative (Python's "from the
-end") indices at every access, which doubles the time of the loops over bytes. (`unicode.py` has the signals' classes, out of
-the `regex` package's database, and a decoder for signed places.)
+Positions in a text are uint64 here and in the kernels that use this: for signed ones Numba checks for negative indices
+(Python's "from the end") at every access, which doubles the time of the loops over bytes. (`unicode.py` has the signals'
+classes, from the `regex` package's database, and a decoder for signed positions.)
 """
 
 import unicodedata
@@ -27,10 +27,10 @@ UNSPACED = (
     (0x11700, 0x1174F), (0x1AFF0, 0x1B16F), (0x20000, 0x3FFFF),
 )  # fmt: skip
 
-# One table of 32 bits a code point: simple lower case (21 bits), class (3 bits), place in normalization (8 bits).
+# One table with 32 bits per code point: simple lower case (21 bits), class (3 bits), canonical combining class (8 bits).
 OTHER, LETTER, MARK, ALONE, SPACE = 0, 1, 2, 3, 4
 LOWER_BITS = (1 << 21) - 1
-MAYBE = 255  # normalization may change this character, or it may join the one before it
+MAYBE = 255  # in place of the combining class: normalization may change this character or join it to the one before
 
 
 def _character_class(code: int, character: str) -> int:
@@ -47,9 +47,11 @@ def _character_class(code: int, character: str) -> int:
 
 @lru_cache(1)
 def character_table() -> npt.NDArray[np.uint32]:
-    """What the kernels need of each code point, uint32 (0x110000,); about 0.3 s, once a process."""
+    """The table of code points, uint32 (0x110000,); built once per process in about 0.3 s."""
     table = np.arange(0x110000, dtype=np.uint32)
-    joins = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # Hangul vowels and finals join what is before
+    joins = set(range(0x1161, 0x1176)) | set(
+        range(0x11A8, 0x11C3)
+    )  # Hangul vowels and finals join the character before
     assigned = [*range(0xD800), *range(0xE000, 0x33480), *range(0xE0000, 0xE01F0)]
     for code in assigned:
         parts = unicodedata.decomposition(chr(code))
@@ -67,22 +69,21 @@ def character_table() -> npt.NDArray[np.uint32]:
 
 @inner(forceinline=True)
 def decode(data: Any, i: Any, end: Any) -> Any:
-    """The code point at byte i of data and its length in bytes; bytes that are no UTF-8 count as U+FFFD each.
+    """The code point at byte i of data and its length in bytes; each invalid byte counts as U+FFFD.
 
-    Places in the text are uint64 in all kernels: with signed ones Numba looks for negative (Python's "from the end")
-    indices at every access, which doubles the time of the loops over bytes.
+    Positions are uint64; the module's docstring says why.
     """
     one, two, three = uint64(1), uint64(2), uint64(3)
     b = data[i]
-    left = end - i
+    remaining = end - i
     if b < 0x80:
         return uint32(b), one
-    if 0xC0 <= b < 0xE0 and left > one:
+    if 0xC0 <= b < 0xE0 and remaining > one:
         return uint32(b & 0x1F) << uint32(6) | uint32(data[i + one] & 0x3F), two
-    if 0xE0 <= b < 0xF0 and left > two:
+    if 0xE0 <= b < 0xF0 and remaining > two:
         high = uint32(b & 0x0F) << uint32(12) | uint32(data[i + one] & 0x3F) << uint32(6)
         return high | uint32(data[i + two] & 0x3F), three
-    if 0xF0 <= b < 0xF5 and left > three:
+    if 0xF0 <= b < 0xF5 and remaining > three:
         high = uint32(b & 0x07) << uint32(18) | uint32(data[i + one] & 0x3F) << uint32(12)
         code = high | uint32(data[i + two] & 0x3F) << uint32(6) | uint32(data[i + three] & 0x3F)
         if code < 0x110000:
@@ -116,5 +117,5 @@ def encode(code: Any, out: Any, k: Any) -> Any:
 
 @inner(forceinline=True)
 def needs_nfc(order: Any, last: Any) -> Any:
-    """Whether a character with this place in normalization, after one with place `last`, may not stand so in NFC."""
+    """Whether a character with this combining class, after one with the class `last`, may be out of NFC."""
     return order != 0 and (order == MAYBE or order < last)

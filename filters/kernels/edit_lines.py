@@ -1,4 +1,4 @@
-"""The rules on lines, applied: the loop behind `pipeline.filters.edits`."""
+"""Applies the rules on lines: the loop of `pipeline.filters.edits`."""
 
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from pipeline.filters.options import LineRules
 from pipeline.kernels import inner, kernel
 
 RULES = tuple(rule.name for rule in fields(LineRules))
-"""In the order in which they are looked at; a line goes for the first that it breaks."""
+"""In the order they are checked; a line is removed for the first one that it breaks."""
 # Columns of `Outcome.lines` and `Outcome.words`.
 _LONG_WORD = RULES.index("max_word_characters")
 _CITATION = RULES.index("citations")
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
 @kernel
 def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any, same: Any) -> None:
-    """Write for each document whether its edited text is the text itself."""
+    """Write for each document whether its edited text equals its text."""
     for document in range(starts.shape[0]):
         size = ends[document] - starts[document]
         if offsets[document + 1] - offsets[document] == size:
@@ -78,7 +78,7 @@ def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any,
 
 @inner
 def _note(log: Any, row: Any, start: Any, end: Any, rule: Any) -> Any:
-    """Write a line into the log, where one is kept; returns the next row."""
+    """Write a line into the log, if there is one; returns the next row."""
     if log.shape[0] == 0:
         return row
     log[row, 0], log[row, 1], log[row, 2] = start, end, rule
@@ -89,55 +89,55 @@ def _note(log: Any, row: Any, start: Any, end: Any, rule: Any) -> Any:
 def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any) -> None:
     """Edit the documents `data[starts[i]:ends[i]]` by `Checks` into `Outcome`.
 
-    A line is copied to where it would stand in the output and changed there; a line that goes is then overwritten by the next.
+    A line is copied to its position in the output and changed there; a removed line is overwritten by the next.
     """
     buffer, lines, words, log = out.buffer, out.lines, out.words, out.log
-    at = 0  # where the next byte of output goes
+    written = 0  # bytes of output
     for document in range(starts.shape[0]):
-        begin, content, noted = at, at, 0  # `content`: the end of the output's last line that is not blank
+        begin, content, log_row = written, written, 0  # `content`: the end of the last non-blank line in the output
         i, end = starts[document], ends[document]
         while i < end:
-            stop, after, total, worth, longest, upper, digits, length, first, last, bracket = scan(
+            stop, after, total, counted_words, longest, upper, digits, length, first, last, bracket = scan(
                 data, i, end, classes
             )
             out.totals[document, 0] += first < last
-            out.totals[document, 1] += worth
-            low, high = (first, last) if checks.blank_lines else (i, stop)
-            reason, left = KEPT, worth
-            target = at + (content > begin)  # where the line will stand, behind a line feed
-            size = high - low
+            out.totals[document, 1] += counted_words
+            text_start, text_end = (first, last) if checks.blank_lines else (i, stop)
+            reason, kept_words = KEPT, counted_words
+            line_start = written + (content > begin)  # after a line feed, except for the first line
+            size = text_end - text_start
             if longest > checks.max_word_characters:
                 reason = _LONG_WORD
             elif first == last:
                 reason = BLANK if checks.blank_lines else KEPT
             else:
                 for k in range(size):
-                    buffer[target + k] = data[low + k]
+                    buffer[line_start + k] = data[text_start + k]
 
-                # Citations go out of the line, which is then measured anew.
+                # Remove citations, then measure the line again.
                 if checks.citations and bracket:
-                    shorter = without_citations(buffer, target, target + size) - target
+                    shorter = without_citations(buffer, line_start, line_start + size) - line_start
                     if shorter < size:
                         size = shorter
-                        _, _, total, left, _, upper, digits, length, first, last, _ = scan(
-                            buffer, target, target + size, classes
+                        _, _, total, kept_words, _, upper, digits, length, first, last, _ = scan(
+                            buffer, line_start, line_start + size, classes
                         )
-                        words[document, _CITATION] += worth - left
+                        words[document, _CITATION] += counted_words - kept_words
                         if first == last:
                             reason = _CITATION
                         else:
-                            noted = _note(log, noted, i, stop, _CITATION)
+                            log_row = _note(log, log_row, i, stop, _CITATION)
 
-                # What is left is judged.
+                # Judge the rest of the line.
                 if (
                     reason == KEPT
                     and checks.end_marks.shape[0]
-                    and not ends_well(buffer, target, target + size, checks.end_marks)
+                    and not ends_well(buffer, line_start, line_start + size, checks.end_marks)
                 ):
                     reason = _NO_END_MARK
                 elif reason == KEPT and total < checks.min_line_words:
                     reason = _FEW_WORDS
-                elif reason == KEPT and holds(buffer, target, target + size, checks.phrases):
+                elif reason == KEPT and holds(buffer, line_start, line_start + size, checks.phrases):
                     reason = _PHRASE
                 elif reason == KEPT and upper > checks.max_uppercase_ratio * length:
                     reason = _CAPITALS
@@ -146,35 +146,37 @@ def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any)
                 elif (
                     reason == KEPT
                     and checks.counter_lines
-                    and is_counter(buffer, target, target + size, classes, checks.counted)
+                    and is_counter(buffer, line_start, line_start + size, classes, checks.counted)
                 ):
                     reason = _COUNTER
                 elif reason == KEPT and checks.boilerplate and total <= _SHORT:
-                    shorter = without_boilerplate(buffer, target, target + size, classes) - target
+                    shorter = without_boilerplate(buffer, line_start, line_start + size, classes) - line_start
                     if shorter < size:
                         size = shorter
-                        _, _, _, rest, _, _, _, _, first, last, _ = scan(buffer, target, target + size, classes)
+                        _, _, _, words_after, _, _, _, _, first, last, _ = scan(
+                            buffer, line_start, line_start + size, classes
+                        )
                         if first == last:
                             reason = _BOILERPLATE
                         else:
-                            words[document, _BOILERPLATE] += left - rest
-                            noted = _note(log, noted, i, stop, _BOILERPLATE)
+                            words[document, _BOILERPLATE] += kept_words - words_after
+                            log_row = _note(log, log_row, i, stop, _BOILERPLATE)
 
             if reason != KEPT:
                 lines[document, reason] += 1
-                words[document, reason] += left if reason != _CITATION else 0
-                noted = _note(log, noted, i, stop, reason)
-            elif first == last:  # a blank line that stays, unless it comes first
+                words[document, reason] += kept_words if reason != _CITATION else 0
+                log_row = _note(log, log_row, i, stop, reason)
+            elif first == last:  # a blank line stays, unless it comes first
                 if content > begin:
-                    buffer[at] = LINE_FEED
+                    buffer[written] = LINE_FEED
                     for k in range(size):
-                        buffer[at + 1 + k] = data[low + k]
-                    at += 1 + size
+                        buffer[written + 1 + k] = data[text_start + k]
+                    written += 1 + size
             else:
                 if content > begin:
-                    buffer[at] = LINE_FEED
-                at = target + size
-                content = at
+                    buffer[written] = LINE_FEED
+                written = line_start + size
+                content = written
             i = after
-        at = content  # blank lines at the end go
-        out.offsets[document + 1] = at
+        written = content  # drop blank lines at the end
+        out.offsets[document + 1] = written

@@ -1,4 +1,4 @@
-"""MurmurHash3's finalizers (Appleby): bijections after which every bit of input has moved every bit of output."""
+"""MurmurHash3's finalizers (Appleby): bijections in which every bit of the input affects every bit of the output."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from pipeline.kernels import inner
 
 @inner(forceinline=True)
 def fmix64(x: Any) -> Any:
-    """MurmurHash3's 64-bit finalizer (Appleby): a bijection in which every bit of input moves every bit of output."""
+    """MurmurHash3's 64-bit finalizer (Appleby)."""
     x = (x ^ (x >> uint64(33))) * uint64(0xFF51AFD7ED558CCD)
     x = (x ^ (x >> uint64(33))) * uint64(0xC4CEB9FE1A85EC53)
     return x ^ (x >> uint64(33))

@@ -1,8 +1,8 @@
-"""Lines and paragraphs: how a page is laid out, and which of its lines and paragraphs it repeats.
+"""Lines and paragraphs: the layout of a page, and which of its lines and paragraphs repeat.
 
 - A **line** ends at a line break (LF, CR, CR LF, VT, FF, NEL, LS, PS: the mandatory breaks of UAX #14) or at the end of
-  the text. Its white space at either end is stripped, and a line of nothing else is *blank* and is no line.
-- A **paragraph** is a run of lines between blank lines; its text is its lines with one line break between them.
+  the text. White space at its ends is stripped. A line of white space alone is *blank* and does not count as a line.
+- A **paragraph** is a run of lines between blank lines; its text is these lines with one line break between them.
 - Lengths are in code points, after stripping.
 
 datatrove divides at LF alone, strips nothing, and counts blank lines in Gopher's line ratios (not in FineWeb's).
@@ -27,14 +27,14 @@ from pipeline.filters.kernels.unicode import (
 )
 from pipeline.kernels import inner, kernel
 
-BULLETS = "•●*-"  # what datatrove (• -), dolma (* -) and DCLM (● • * -) take for a bullet point, together
+BULLETS = "•●*-"  # the bullet points of datatrove (• -), dolma (* -) and DCLM (● • * -) together
 SHORT_LINE = 30  # characters; FineWeb (Penedo et al. 2024, section 3.6): "lines shorter than 30 characters"
 
 _Counts = npt.NDArray[np.int64]
 
 
 class LayoutStatistics(NamedTuple):
-    """Counts of a batch: one value a document, int64."""
+    """Counts of a batch: one int64 per document."""
 
     lines: _Counts
     bullet_lines: _Counts  # that begin with one of BULLETS
@@ -51,7 +51,7 @@ class LayoutStatistics(NamedTuple):
 def layout_statistics(
     data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> LayoutStatistics:
-    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a line of the longest one."""
+    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: about 60 bytes per line of the longest document."""
     counts = np.zeros((len(LayoutStatistics._fields), len(starts)), np.int64)
     classes, bullets = character_classes(), np.array([ord(bullet) for bullet in BULLETS], dtype=np.int64)
 
@@ -83,7 +83,7 @@ def _count(
     lengths: Any,
     counts: Any,
 ) -> Any:
-    """Count from document `begin` on, in `room` for lines; `hashes` and `lengths` are as much room for paragraphs."""
+    """Count from document `begin` on. `room` holds lines; `hashes` and `lengths` have the same room for paragraphs."""
     for document in range(begin, starts.shape[0]):
         start, end = starts[document], ends[document]
         lines = _lines(data, start, end, classes, bullets, room, hashes, lengths, counts, document)
@@ -106,16 +106,16 @@ def _lines(
     data: Any, start: Any, end: Any, classes: Any, bullets: Any,
     room: Any, paragraph_hashes: Any, paragraph_lengths: Any, counts: Any, document: Any,
 ) -> Any:  # fmt: skip
-    """Fill a hash and a length for each line and paragraph, and the counts. Returns the number of lines.
+    """Write a hash and a length for each line and paragraph, and the counts. Returns the number of lines.
 
-    If that is more than there is room for, call again with more.
+    If there are more lines than `room` holds, call again with more room.
     """
     line_hashes, line_lengths = room.hashes, room.lengths
-    most = line_hashes.shape[0]
+    max_lines = line_hashes.shape[0]
     lines, paragraphs, bullet_lines, ellipsis_lines, terminal_lines, short_lines = 0, 0, 0, 0, 0, 0
-    paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; no length: none is open
+    paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; length 0: none is open
     value, length = HASH_SEED, 0  # the open line, from its first visible character to the last one read
-    seen_value, seen_length, seen_dots = HASH_SEED, 0, 0  # … and to its last visible character
+    visible_value, visible_length, visible_dots = HASH_SEED, 0, 0  # the same up to its last visible character
     first: Any = 0  # its first visible character
     last: Any = 0  # its last
     dots = 0  # full stops in a row
@@ -127,7 +127,7 @@ def _lines(
             if code >= 0x80:
                 code, size = decode(data, i, end)
         else:
-            code, size = _LINE_FEED, 1  # a last line break closes what is open
+            code, size = _LINE_FEED, 1  # a final line break closes the open line and paragraph
         cls = classes[code]
         if (cls & KIND) != SPACE:
             if length == 0:
@@ -135,7 +135,7 @@ def _lines(
             length += 1
             value = add_hash(value, code)
             dots = dots + 1 if code == _FULL_STOP else 0
-            seen_value, seen_length, seen_dots, last = value, length, dots, code
+            visible_value, visible_length, visible_dots, last = value, length, dots, code
         elif not cls & BREAK:
             dots = 0
             if length:
@@ -144,26 +144,26 @@ def _lines(
         else:
             if code == _CARRIAGE_RETURN and i + 1 < end and data[i + 1] == _LINE_FEED:
                 size = 2
-            if seen_length:
-                if lines < most:
-                    line_hashes[lines] = mix(seen_value)
-                    line_lengths[lines] = seen_length
+            if visible_length:
+                if lines < max_lines:
+                    line_hashes[lines] = mix(visible_value)
+                    line_lengths[lines] = visible_length
                 lines += 1
                 for k in range(bullets.shape[0]):
                     bullet_lines += first == bullets[k]
                 terminal_lines += (classes[last] & TERMINAL) != 0
-                ellipsis_lines += last == _ELLIPSIS or seen_dots >= 3
-                short_lines += seen_length < SHORT_LINE
-                paragraph_length += seen_length + (paragraph_length > 0)
-                paragraph_value = mix(add_hash(paragraph_value, mix(seen_value)))
-            if paragraph_length and (seen_length == 0 or i == end):
-                if paragraphs < most:
+                ellipsis_lines += last == _ELLIPSIS or visible_dots >= 3
+                short_lines += visible_length < SHORT_LINE
+                paragraph_length += visible_length + (paragraph_length > 0)
+                paragraph_value = mix(add_hash(paragraph_value, mix(visible_value)))
+            if paragraph_length and (visible_length == 0 or i == end):
+                if paragraphs < max_lines:
                     paragraph_hashes[paragraphs] = paragraph_value
                     paragraph_lengths[paragraphs] = paragraph_length
                 paragraphs += 1
                 paragraph_value, paragraph_length = HASH_SEED, 0
             value, length, dots = HASH_SEED, 0, 0
-            seen_value, seen_length, seen_dots = HASH_SEED, 0, 0
+            visible_value, visible_length, visible_dots = HASH_SEED, 0, 0
         i += size
     counts[_LINES, document] = lines
     counts[_PARAGRAPHS, document] = paragraphs

@@ -1,4 +1,4 @@
-"""Lines as hashes: the loops behind `pipeline.filters.lines` and behind the blocklists of `pipeline.filters.url`."""
+"""Hashes of lines: the loops of `pipeline.filters.lines` and of the blocklists of `pipeline.filters.url`."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from pipeline.filters.kernels.hashing import fmix64
 from pipeline.kernels import inner, kernel
 
 REMOVED = np.uint32(2**32 - 1)
-BLANK = np.uint32(1 << 31)  # this bit: white space
-STRIPPED = REMOVED & ~np.uint32(1)  # removed, and white space too
-PADDING = 72  # bytes that SHA-1 writes behind a line
+BLANK = np.uint32(1 << 31)  # the bit that marks white space
+STRIPPED = REMOVED & ~np.uint32(1)  # removed white space
+PADDING = 72  # bytes that SHA-1 writes after a line
 
 _SMALL_W = 0x77
 _CAPITAL_DOTTED_I, _DOT_ABOVE = 0x130, 0x307
@@ -22,19 +22,19 @@ _LONGEST_SCHEME = 12  # characters before "://"
 
 @inner(forceinline=True)
 def _rotate(x: Any, n: Any) -> Any:
-    """The 32 bits of x, n places to the left."""
+    """The 32 bits of x rotated left by n."""
     return uint32(x << uint32(n)) | uint32(x >> uint32(32 - n))
 
 
 @inner
 def _sha1_prefix(data: Any, size: Any, words: Any) -> Any:
-    """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as CCNet reads them. `data` has room for
-    PADDING bytes more; `words` is uint32 (80,)."""
-    # Padding: a one, zeros, and the number of bits, up to a whole block.
+    """The first 8 bytes of the SHA-1 (FIPS 180-4) of data[:size], little-endian as in CCNet. `data` has room for PADDING more
+    bytes; `words` is uint32 (80,)."""
+    # Padding to a whole block: a one bit, zeros, and the number of bits.
     end = (size + 8) // 64 * 64 + 64
     data[size] = 0x80
-    for at in range(size + 1, end):
-        data[at] = 0
+    for position in range(size + 1, end):
+        data[position] = 0
     for i in range(8):
         data[end - 1 - i] = (uint64(size) * uint64(8)) >> uint64(8 * i) & uint64(0xFF)
 
@@ -42,12 +42,12 @@ def _sha1_prefix(data: Any, size: Any, words: Any) -> Any:
     h3, h4 = uint32(0x10325476), uint32(0xC3D2E1F0)
     for block in range(0, end, 64):
         for t in range(16):
-            at = block + 4 * t
+            position = block + 4 * t
             words[t] = (
-                uint32(data[at]) << uint32(24)
-                | uint32(data[at + 1]) << uint32(16)
-                | uint32(data[at + 2]) << uint32(8)
-                | uint32(data[at + 3])
+                uint32(data[position]) << uint32(24)
+                | uint32(data[position + 1]) << uint32(16)
+                | uint32(data[position + 2]) << uint32(8)
+                | uint32(data[position + 3])
             )
         for t in range(16, 80):
             words[t] = _rotate(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 1)
@@ -76,57 +76,59 @@ def find_lines(
     data: Any, begins: Any, lasts: Any, table: Any, blanks_count: Any, out: Any, words: Any,
     offsets: Any, starts: Any, ends: Any, hashes: Any,
 ) -> Any:  # fmt: skip
-    """Write the lines of the texts data[begins[i]:lasts[i]] and their hashes; returns how many there are.
+    """Write the lines of the texts data[begins[i]:lasts[i]] and their hashes; returns the number of lines.
 
-    `table` gives the form of each code point; an empty one takes bytes as they are. `blanks_count`: blank lines have hashes
-    too. `out` has room for a line in its normal form and PADDING; `words` is uint32 (80,).
+    `table` has the normal form of each code point; if it is empty, bytes are taken as they are. `blanks_count`: hash blank
+    lines too. `out` has room for a line in its normal form and PADDING; `words` is uint32 (80,).
     """
     n = 0
     for text in range(begins.size):
         i, last = uint64(begins[text]), uint64(lasts[text])
-        more = i < last
-        while more:
-            # The line in its normal form, to `out`; white space at its end is written, and not kept.
+        in_text = i < last
+        while in_text:
+            # Write the normal form of the line to `out`; `kept` leaves out white space at its end.
             start = i
             k = kept = uint64(0)
-            seen = False
+            visible = False
             while i < last and data[i] != LINE_FEED:
                 if table.size == 0:
                     out[k] = data[i]
-                    seen |= data[i] > SPACE
+                    visible |= data[i] > SPACE
                     i += uint64(1)
                     k += uint64(1)
                     kept = k
                     continue
                 code, length = decode(data, i, last)
                 i += length
-                form = table[code]
-                blank = form == STRIPPED or (form & BLANK != 0 and form != REMOVED)
-                if blank and not seen:
+                normal_form = table[code]
+                blank = normal_form == STRIPPED or (normal_form & BLANK != 0 and normal_form != REMOVED)
+                if blank and not visible:
                     continue
-                if form < STRIPPED:
-                    k += encode(form & ~BLANK, out, k)
-                    if code == _CAPITAL_DOTTED_I and form != code:  # the only letter whose lower case is two characters
+                if normal_form < STRIPPED:
+                    k += encode(normal_form & ~BLANK, out, k)
+                    if (
+                        code == _CAPITAL_DOTTED_I and normal_form != code
+                    ):  # the only letter whose lower case is two characters
                         k += encode(uint32(_DOT_ABOVE), out, k)
                 if not blank:
-                    seen = True
+                    visible = True
                     kept = k
 
             starts[n], ends[n] = start - begins[text], i - begins[text]
             hashes[n] = uint64(0)
-            if seen or blanks_count:
+            if visible or blanks_count:
                 hashes[n] = max(_sha1_prefix(out, kept, words), uint64(1))
             n += 1
-            more = i < last
+            in_text = i < last
             i += uint64(1)
-            more = more and (i < last)
+            in_text = in_text and (i < last)
         offsets[text + 1] = n
     return n
 
 
 @kernel
 def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
-    """At most how many lines the texts have."""
+    """An upper bound on the number of lines."""
     n = 0
     for text in range(begins.size):
         n += 1
@@ -137,7 +139,7 @@ def count_lines(data: Any, begins: Any, lasts: Any) -> Any:
 
 @kernel
 def hash_entries(data: Any, out: Any) -> Any:
-    """FNV-1a over each line without its frame (blanks, scheme, www., closing slashes), mixed; returns how many."""
+    """Write a hash (FNV-1a, mixed) of each entry without blanks, scheme, www. and trailing slashes; returns their number."""
     count = 0
     start = 0
     size = data.size
@@ -148,7 +150,7 @@ def hash_entries(data: Any, out: Any) -> Any:
         first, last = start, stop
         start = stop + 1
 
-        # Blanks and closing slashes go; a comment is no entry.
+        # Strip blanks and trailing slashes; skip comments.
         while first < last and data[first] <= SPACE:
             first += 1
         while last > first and (data[last - 1] <= SPACE or data[last - 1] == SLASH):
@@ -156,7 +158,7 @@ def hash_entries(data: Any, out: Any) -> Any:
         if first == last or data[first] == HASH:
             continue
 
-        # So do "scheme://" and "www.".
+        # Strip "scheme://" and "www.".
         for k in range(first, min(last, first + _LONGEST_SCHEME)):
             if data[k] == COLON and k + 2 < last and data[k + 1] == SLASH and data[k + 2] == SLASH:
                 first = k + 3

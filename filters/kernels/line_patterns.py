@@ -1,4 +1,4 @@
-"""What a line holds, byte by byte: the checks behind the rules of `pipeline.filters.edits`; and phrases counted in texts."""
+"""Checks of lines, byte by byte, for the rules of `pipeline.filters.edits`; and counting phrases in texts."""
 
 from typing import Any
 
@@ -37,10 +37,11 @@ from pipeline.kernels import inner, kernel
 
 @inner
 def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
-    """One line from `start`: its end and the start of the next; words, words that begin with a letter or digit, characters
-    of the longest; characters in upper case, digits, all; where its visible text starts and ends; a "[" in it."""
-    total, worth, longest, upper, digits, length = 0, 0, 0, 0, 0, 0
-    first, last, run, bracket = start, start, 0, False
+    """Measure one line from `start`: its end and the start of the next; words, words that begin with a letter or digit,
+    characters of the longest word; characters in upper case, digits, all characters; start and end of its visible text;
+    whether it has a "["."""
+    words, counted_words, longest, upper, digits, length = 0, 0, 0, 0, 0, 0
+    first, last, word_length, has_bracket = start, start, 0, False
     i = start
     while i < end:
         code, size = np.int64(data[i]), 1
@@ -53,23 +54,23 @@ def scan(data: Any, start: Any, end: Any, classes: Any) -> Any:
                 after = i + size
                 if code == RETURN and after < end and data[after] == LINE_FEED:
                     after += 1
-                return i, after, total, worth, longest, upper, digits, length, first, last, bracket
-            run = 0
+                return i, after, words, counted_words, longest, upper, digits, length, first, last, has_bracket
+            word_length = 0
         else:
-            if run == 0:
-                total += 1
-                worth += kind in (LETTER, NUMBER, IDEOGRAPH)
+            if word_length == 0:
+                words += 1
+                counted_words += kind in (LETTER, NUMBER, IDEOGRAPH)
                 if first == last:
                     first = i
-            run += 1
-            longest = max(longest, run)
+            word_length += 1
+            longest = max(longest, word_length)
             last = i + size
-            bracket |= code == OPEN_SQUARE
+            has_bracket |= code == OPEN_SQUARE
             upper += (cls & UPPERCASE) != 0
             digits += (cls & DIGIT) != 0
         length += 1
         i += size
-    return end, end, total, worth, longest, upper, digits, length, first, last, bracket
+    return end, end, words, counted_words, longest, upper, digits, length, first, last, has_bracket
 
 
 @inner
@@ -88,19 +89,19 @@ def ends_well(data: Any, start: Any, end: Any, marks: Any) -> Any:
 
 
 @inner
-def _is_at(data: Any, place: Any, end: Any, pattern: Any, low: Any, high: Any) -> Any:
-    """Whether `pattern[low:high]`, in lower case, stands at `place`."""
-    if place + high - low > end:
+def _is_at(data: Any, position: Any, end: Any, pattern: Any, low: Any, high: Any) -> Any:
+    """Whether the text at `position`, in lower case, begins with `pattern[low:high]`."""
+    if position + high - low > end:
         return False
     for k in range(high - low):  # noqa: SIM110 (compiled)
-        if lower(data[place + k]) != pattern[low + k]:
+        if lower(data[position + k]) != pattern[low + k]:
             return False
     return True
 
 
 @inner
 def holds(data: Any, start: Any, end: Any, phrases: Any) -> Any:
-    """Whether one of the phrases is anywhere in the text."""
+    """Whether the text contains one of the phrases."""
     pattern, bounds = phrases
     for i in range(start, end if bounds.shape[0] > 1 else start):
         byte = lower(data[i])
@@ -118,19 +119,19 @@ _READ_MORE = np.frombuffer(b"read more...", np.uint8)
 
 
 @inner
-def _equals(data: Any, place: Any, end: Any, pattern: Any) -> Any:
-    """Whether the pattern stands at `place`, case and all."""
-    if place + pattern.shape[0] > end:
+def _equals(data: Any, position: Any, end: Any, pattern: Any) -> Any:
+    """Whether the text at `position` begins with the pattern, in the same case."""
+    if position + pattern.shape[0] > end:
         return False
     for k in range(pattern.shape[0]):  # noqa: SIM110 (compiled)
-        if data[place + k] != pattern[k]:
+        if data[position + k] != pattern[k]:
             return False
     return True
 
 
 @inner
 def without_citations(data: Any, start: Any, end: Any) -> Any:
-    """Take [digits], [edit] and [citation needed] out in place; the new end."""
+    """Remove [digits], [edit] and [citation needed] in place; returns the new end."""
     i, out = start, start
     while i < end:
         skip = 0
@@ -154,22 +155,22 @@ def without_citations(data: Any, start: Any, end: Any) -> Any:
 
 
 @inner
-def _space_before(data: Any, start: Any, place: Any, classes: Any) -> Any:
-    """Bytes of the white space character that ends at `place`; 0 where another one does."""
-    i = place - 1
+def _space_before(data: Any, start: Any, position: Any, classes: Any) -> Any:
+    """Bytes of the white space character that ends at `position`; 0 if the character before it is not white space."""
+    i = position - 1
     while i > start and (data[i] & CONTINUATION) == CONTINUES:
         i -= 1
     if i < start:
         return 0
-    code, _ = decode(data, i, place)
-    return place - i if classes[code] & KIND == SPACE else 0
+    code, _ = decode(data, i, position)
+    return position - i if classes[code] & KIND == SPACE else 0
 
 
 @inner
 def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
-    """Take the three patterns out in place, with a space before (or behind) them; the new end."""
+    """Remove the three patterns in place, each with a space before or after it; returns the new end."""
     i, out = start, start
-    while i < end:  # anywhere
+    while i < end:  # "items in cart" anywhere
         if _is_at(data, i, end, _CART, 0, _CART.shape[0]):
             i += _CART.shape[0]
             out -= _space_before(data, start, out, classes)
@@ -196,7 +197,7 @@ def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
-    """The place of the first letter, digit or underscore from `i` on; `end` without one."""
+    """The position of the first letter, digit or underscore from `i` on; `end` if there is none."""
     while i < end:
         code, size = np.int64(data[i]), 1
         if code >= WIDE:
@@ -209,7 +210,7 @@ def _after_signs(data: Any, i: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> Any:
-    r"""Whether the line is a number, perhaps with K, M or B, and one of the counted things: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
+    r"""Whether the line is a number, possibly with K, M or B, and a counted word: ^\W*\d[,.\d]*[kmb]?\s+likes\W*$."""
     i = _after_signs(data, start, end, classes)
     if i >= end or not is_digit(data[i]):
         return False
@@ -229,23 +230,23 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
         return False
     pattern, bounds = counted
     for k in range(bounds.shape[0] - 1):
-        found = _is_at(data, i, end, pattern, bounds[k], bounds[k + 1])
-        if found and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
+        matches = _is_at(data, i, end, pattern, bounds[k], bounds[k + 1])
+        if matches and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
             return True
     return False
 
 
 @kernel
 def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, free: Any, counts: Any) -> None:
-    """Add to `counts` how often phrases in lower case occur in each document; occurrences of one do not overlap.
+    """Add to `counts` how often lower-case phrases occur in each document; occurrences of one phrase do not overlap.
 
-    `begins` says of each byte whether a phrase begins with it; `free` has room for a number a phrase.
+    `begins` says for each byte whether a phrase begins with it; `free` has room for one number per phrase.
     """
     pattern, bounds = phrases
     for document in range(starts.shape[0]):
         end = ends[document]
         for k in range(free.shape[0]):
-            free[k] = starts[document]  # where the phrase may stand next
+            free[k] = starts[document]  # where the phrase may occur next
         i = starts[document]
         while i < end:
             if not begins[data[i]]:

@@ -1,14 +1,14 @@
-"""What is done to a text before a model sees it: the same in training and in scoring.
+"""Normalizes a text before a model sees it, in the same way for training and for scoring.
 
-    whitespace  every run of white space is one space, as fastText quality filters are fed (DCLM, Li et al. 2024, arXiv
+    whitespace  every run of white space becomes one space, as in fastText quality filters (DCLM, Li et al. 2024, arXiv
                 2406.11794, joins a text's lines before the classifier sees it)
-    lowercase   the same, each character in its simple lower case
-    words       lower-cased words alone, a space between them: what is no letter, mark or number separates, a decimal digit
-                is 0 (as CCNet's, Wenzek et al. 2020, section 3.2), and in scripts written without spaces each letter stands
-                alone. Whoever trains on a corpus that somebody tokenized wants this: else "word ," against "word," is all
-                that is learned.
+    lowercase   the same, with each character in its simple lower case
+    words       only lower-cased words, with a space between them: characters other than letters, marks and numbers
+                separate words, every decimal digit becomes 0 (as in CCNet, Wenzek et al. 2020, section 3.2), and in
+                scripts written without spaces each letter is a word. Use it to train on a corpus that has been
+                tokenized: otherwise a model learns little more than "word ," against "word,".
 
-`keep_lines` leaves one line break where there were any, for models of sentences. No text begins or ends with a space.
+`keep_lines` keeps one line break for a run with line breaks, for models of sentences. No text begins or ends with a space.
 """
 
 from typing import Any, get_args
@@ -41,7 +41,7 @@ NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 
 
 def normalize(texts: Texts, normalization: str, *, keep_lines: bool = False) -> pa.Array:
-    """The normalized texts, as large_string; nulls stay. UserError for a normalization that is not known."""
+    """The normalized texts, as large_string; nulls stay. UserError for an unknown normalization."""
     if normalization not in NORMALIZATIONS:
         raise UserError(
             f"unknown normalization {normalization!r}{did_you_mean(normalization, NORMALIZATIONS)}; "
@@ -71,12 +71,13 @@ def _normalize(
     out: Any,
     bounds: Any,
 ) -> None:
-    """Write the texts one after another to `out`, which has room for thrice the bytes (one that is no UTF-8: U+FFFD)."""
+    """Write the normalized texts one after another to `out`, which has room for three times the bytes: an invalid byte
+    becomes U+FFFD, three bytes."""
     k, one = uint64(0), uint64(1)
     for row in range(starts.size):
         first = k
-        waiting = uint8(0)  # what goes before the next character: 0, a space or a line break
-        alone = extends = False  # the last character was an ideograph; a mark would belong to what was written last
+        separator = uint8(0)  # to write before the next character: 0, a space or a line break
+        after_ideograph = takes_marks = False  # the last character was an ideograph; a mark would attach to it
         i, end = uint64(starts[row]), uint64(ends[row])
         while i < end:
             code, length = decode(data, i, end)
@@ -84,27 +85,27 @@ def _normalize(
             entry = classes[code]
             kind = entry & KIND
             if words:
-                content = kind in (LETTER, NUMBER, IDEOGRAPH) or (kind == EXTEND and extends)
+                is_content = kind in (LETTER, NUMBER, IDEOGRAPH) or (kind == EXTEND and takes_marks)
             else:
-                content = kind != SPACE and code != 0
-            if not content:
+                is_content = kind != SPACE and code != 0
+            if not is_content:
                 if keep_lines and entry & BREAK:
-                    waiting = uint8(LINE_FEED)
-                elif waiting == 0:
-                    waiting = uint8(_BLANK)
-                extends = False
+                    separator = uint8(LINE_FEED)
+                elif separator == 0:
+                    separator = uint8(_BLANK)
+                takes_marks = False
                 continue
             if words:
-                if waiting == 0 and (kind == IDEOGRAPH or (alone and kind != EXTEND)):
-                    waiting = uint8(_BLANK)
-                alone = kind == IDEOGRAPH or (kind == EXTEND and alone)
-                extends = True
+                if separator == 0 and (kind == IDEOGRAPH or (after_ideograph and kind != EXTEND)):
+                    separator = uint8(_BLANK)
+                after_ideograph = kind == IDEOGRAPH or (kind == EXTEND and after_ideograph)
+                takes_marks = True
                 if entry & DIGIT:
                     code = uint32(ZERO)
-            if waiting != 0 and k > first:
-                out[k] = waiting
+            if separator != 0 and k > first:
+                out[k] = separator
                 k += one
-            waiting = uint8(0)
+            separator = uint8(0)
             if lower:
                 code = table[code] & uint32(LOWER_BITS)
             k += encode(code, out, k)

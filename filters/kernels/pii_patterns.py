@@ -1,14 +1,14 @@
-"""Where e-mail addresses, phone numbers and IP addresses are: the kernel behind `pipeline.filters.pii`.
+"""Finds e-mail addresses, phone numbers and IP addresses: the kernel of `pipeline.filters.pii`.
 
-What counts, and what only looks like it:
+What counts, and what does not:
 
-- **email**: a local part and a domain with a dot, in ASCII. Not: `image@2x.png` and its like (file endings), `git@host:path`,
-  and what stands before the host of a URL (`ftp://name:word@host`).
+- **email**: a local part and a domain with a dot, in ASCII. Not: `image@2x.png` and other file names, `git@host:path`, and
+  the user in a URL (`ftp://name:word@host`).
 - **ip**: four numbers up to 255 without leading zeros, or an IPv6 address with a group of three or more digits. Not: five
-  numbers, what "version", "v", "section" and their like stand before, single digits, numbers below 20 at the start of a line.
+  numbers, numbers after "version", "v", "section" and the like, single digits, numbers below 20 at the start of a line.
 - **phone**: `+` and 8 to 15 digits in groups; `00` and 10 to 15; North American numbers, 3-3-4; numbers with a leading
   zero, 9 to 11 digits in groups (Europe, Asia); after "tel", "phone", "fax", … 7 to 15 digits. Not: dates, times, prices,
-  ISBNs, card numbers, identifiers (after # = / _ or a letter), and digits without groups, unless a word says "phone".
+  ISBNs, card numbers, identifiers (after # = / _ or a letter), and digits without groups, except after such a word.
 """
 
 from typing import Any
@@ -69,7 +69,7 @@ BEFORE_NUMBER = _words(
 )
 _LATIN_1, _POUND, _YEN, _NO_BREAK = 0xC2, 0xA3, 0xA5, 0xA0  # UTF-8: a first byte, and what may follow it
 _LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST_USER = 64, 255, 80  # bytes; the first two are RFC 5321's
-_EURO_1, _EURO_2 = 0xE2, 0x82  # the euro and its neighbours begin so
+_EURO_1, _EURO_2 = 0xE2, 0x82  # the first bytes of the euro sign and its neighbours
 FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html php")
 
 
@@ -77,22 +77,22 @@ FILES = _words("png jpg jpeg gif webp svg css js bmp ico pdf mp3 mp4 zip html ph
 def find(
     data: Any, starts: Any, ends: Any, public: Any, phones: Any, numbers: Any, files: Any, groups: Any, rows: Any
 ) -> Any:
-    """Fill (document, kind, start, end) of each span and return how many there are, whether `rows` holds them or not.
+    """Write (document, kind, start, end) of each span to `rows`; returns the number of spans, even if `rows` is too short.
 
-    `groups` is room for the groups of digits of a phone number: start, end, separator before.
+    `groups` is scratch for the groups of digits of a phone number: start, end, separator before.
     """
     count = 0
     for document in range(starts.shape[0]):
         begin, end = starts[document], ends[document]
-        i, free = begin, begin  # nothing before `free` may be used again
+        i, unused_from = begin, begin  # everything before `unused_from` is part of an earlier span
         while i < end:
             byte = data[i]
             kind, first, last = -1, i, i
             if byte == AT:
-                first, last = _email(data, free, i, end, files)
+                first, last = _email(data, unused_from, i, end, files)
                 kind = EMAIL if last > first else -1
             elif byte == COLON and i + 1 < end:
-                first, last = _ipv6(data, free, i, end, public)
+                first, last = _ipv6(data, unused_from, i, end, public)
                 kind = IP if last > first else -1
             elif is_digit(byte) or (byte in (PLUS, OPEN_BRACKET) and i + 1 < end and is_digit(data[i + 1])):
                 before = data[i - 1] if i > begin else SPACE
@@ -104,14 +104,14 @@ def find(
                         kind = PHONE
                     if last == i:
                         kind = -1
-                if kind < 0 and is_digit(byte):  # the rest of these digits begins nothing
+                if kind < 0 and is_digit(byte):  # no span begins within this run of digits
                     while i + 1 < end and is_digit(data[i + 1]):
                         i += 1
             if kind >= 0:
                 if count < rows.shape[0]:
                     rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3] = document, kind, first, last
                 count += 1
-                i = free = last
+                i = unused_from = last
             else:
                 i += 1
     return count
@@ -119,7 +119,7 @@ def find(
 
 @inner
 def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
-    """The address around the "@" at `at`; an empty range where there is none."""
+    """The address around the "@" at `at`; an empty range if there is none."""
     first = at
     while (
         first > begin
@@ -150,7 +150,8 @@ def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
         return at, at
     i, labels, label, last = at + 1, 0, at + 1, at
 
-    # The domain, label by label; `last` is behind the last one that may end it: two letters or more at its ends.
+    # The domain, label by label. `last` is the end of the last label that may end it: two characters or more, letters at both
+    # ends.
     while i <= end and i - at < _LONGEST_DOMAIN:
         if i < end and (is_alphanumeric(data[i]) or (data[i] == HYPHEN and i > label)):
             i += 1
@@ -163,14 +164,14 @@ def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
         labels += 1
         if labels > 1 and size > 1 and is_letter(data[label]) and is_letter(data[label + size - 1]):
             last = label + size
-            top = label
+            last_label = label
         if i >= end or data[i] != FULL_STOP or size < i - label:
             break
         i += 1
         label = i
 
-    # What only looks like an address: image@2x.png, git@host:path, scheme://name:word@host.
-    if last == at or _is_word(data, top, last, files):
+    # Not addresses: image@2x.png, git@host:path, scheme://name:word@host.
+    if last == at or _is_word(data, last_label, last, files):
         return at, at
     if last + 1 < end and data[last] == COLON and (is_letter(data[last + 1]) or data[last + 1] in (SLASH, TILDE)):
         return at, at
@@ -184,7 +185,7 @@ def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
 
 @inner
 def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
-    """Whether the text, in any case of ASCII, is one of the words."""
+    """Whether the text, ignoring the case of ASCII letters, is one of the words."""
     pattern, bounds = words
     for w in range(bounds.shape[0] - 1):
         size = bounds[w + 1] - bounds[w]
@@ -198,15 +199,15 @@ def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
 
 
 @inner
-def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> Any:
-    """Whether one of the words is among the `most` words before `place` on its line."""
+def _said_before(data: Any, begin: Any, position: Any, words: Any, max_words: Any) -> Any:
+    """Whether one of the words is among the last `max_words` words before `position` on its line."""
     _, bounds = words
-    i = place
-    for _ in range(most):
+    i = position
+    for _ in range(max_words):
         while (
             i > begin and data[i - 1] < WIDE and not is_letter(data[i - 1]) and data[i - 1] not in (LINE_FEED, RETURN)
         ):
-            if is_digit(data[i - 1]) and i < place and bounds.shape[0] > 25 and place - i > 24:
+            if is_digit(data[i - 1]) and i < position and bounds.shape[0] > 25 and position - i > 24:
                 return False
             i -= 1
         last = i
@@ -221,7 +222,7 @@ def _said_before(data: Any, begin: Any, place: Any, words: Any, most: Any) -> An
 
 @inner
 def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any) -> Any:
-    """The end of an IPv4 address at `start`; `start` where there is none."""
+    """The end of an IPv4 address at `start`; `start` if there is none."""
     if start > begin and data[start - 1] in (FULL_STOP, HYPHEN, UNDERSCORE):
         return start
     i, highest, lowest = start, 0, 256
@@ -246,7 +247,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
                 return start
             i += 1
 
-    # What follows, or stands before, makes it a version, a section or a longer number.
+    # The characters around it make it a version, a section or a longer number.
     if i < end and (is_alphanumeric(data[i]) or data[i] == UNDERSCORE or data[i] >= WIDE):
         return start
     if i + 1 < end and data[i] in (FULL_STOP, HYPHEN, COMMA) and is_digit(data[i + 1]):
@@ -255,7 +256,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
     while k > begin and data[k - 1] == SPACE:
         k -= 1
     if highest < 20 and (lowest < highest < 10 or k == begin or data[k - 1] == LINE_FEED):
-        return start  # 1.2.3.4, anywhere, and 12.1.3.4 at the start of a line are numbers of sections
+        return start  # section numbers: 1.2.3.4 anywhere, 12.1.3.4 at the start of a line
     if _said_before(data, begin, start, numbers, 1):
         return start
     if public and not _is_public(a, b, c):
@@ -265,7 +266,7 @@ def _ipv4(data: Any, begin: Any, start: Any, end: Any, numbers: Any, public: Any
 
 @inner
 def _is_public(a: Any, b: Any, c: Any) -> Any:
-    """Whether a.b.c.x is an address of the public net (IANA's special-purpose registry)."""
+    """Whether a.b.c.x is a public address (IANA's special-purpose registry)."""
     if a in (0, 10, 127) or a >= 224:
         return False
     if (
@@ -282,7 +283,7 @@ def _is_public(a: Any, b: Any, c: Any) -> Any:
 
 @inner
 def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
-    """The IPv6 address around its first colon; an empty range where there is none."""
+    """The IPv6 address around its first colon; an empty range if there is none."""
     first = colon
     while first > begin and is_hexadecimal(data[first - 1]):
         first -= 1
@@ -310,18 +311,18 @@ def _ipv6(data: Any, begin: Any, colon: Any, end: Any, public: Any) -> Any:
             break
     if i < end and (is_alphanumeric(data[i]) or data[i] in (UNDERSCORE, COLON) or data[i] >= WIDE):
         return colon, colon
-    whole = (groups == 8 and gaps == 0) or (gaps == 1 and 1 < groups < 8)
-    if not whole or not has_digit or longest < 3:
+    is_complete = (groups == 8 and gaps == 0) or (gaps == 1 and 1 < groups < 8)
+    if not is_complete or not has_digit or longest < 3:
         return colon, colon
-    if public and data[first] not in (TWO, THREE):  # 2000::/3 is what the public net uses
+    if public and data[first] not in (TWO, THREE):  # public addresses are in 2000::/3
         return colon, colon
     return first, i
 
 
 @inner
 def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: Any, groups: Any) -> Any:
-    """The end of a phone number at `start`; `start` where there is none."""
-    # What stands before a price, an identifier or a fraction stands before no phone number.
+    """The end of a phone number at `start`; `start` if there is none."""
+    # Characters that come before a price, an identifier or a fraction.
     if start > begin:
         before = data[start - 1]
         if before in (SLASH, EQUALS, UNDERSCORE, HYPHEN, HASH, DOLLAR, COMMA, AMPERSAND, PERCENT, PLUS, AT, CARET):
@@ -335,24 +336,24 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
         if before == SPACE and start - 2 >= begin and data[start - 2] in (DOLLAR, HASH):
             return start
 
-    # Groups of digits, with one separator, a bracket or both between two.
+    # Groups of digits, with a separator, a bracket or both between two groups.
     plus = data[start] == PLUS
     i = start + plus
-    count, separator, open_bracket = 0, 0, -1
-    while i < end and count < groups.shape[0]:
+    group_count, separator, open_bracket = 0, 0, -1
+    while i < end and group_count < groups.shape[0]:
         if data[i] == OPEN_BRACKET and open_bracket < 0:
-            open_bracket = count
+            open_bracket = group_count
             i += 1
         size = 0
         while i + size < end and is_digit(data[i + size]):
             size += 1
         if size == 0:
             break
-        groups[count, 0], groups[count, 1], groups[count, 2] = i, i + size, separator
-        count += 1
+        groups[group_count, 0], groups[group_count, 1], groups[group_count, 2] = i, i + size, separator
+        group_count += 1
         i += size
         closed = False
-        if i < end and data[i] == CLOSE_BRACKET and open_bracket == count - 1:
+        if i < end and data[i] == CLOSE_BRACKET and open_bracket == group_count - 1:
             i += 1
             closed = True
         separator = 0
@@ -366,24 +367,24 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
             separator = SPACE
         else:
             break
-    if count == 0 or _said_before(data, begin, start, numbers, 1):
+    if group_count == 0 or _said_before(data, begin, start, numbers, 1):
         return start
 
-    # The longest run of groups from the first on that is a number of some country, or of any where a word says so.
-    said = _said_before(data, begin, start, phones, 2)
+    # The longest run of groups from the first on that is a number of some country, or any number after a word such as "phone".
+    after_phone_word = _said_before(data, begin, start, phones, 2)
     best = start
     digits = 0
-    first = groups[0, 1] - groups[0, 0]
-    zero = data[groups[0, 0]] == ZERO
-    double = zero and first >= 2 and data[groups[0, 0] + 1] == ZERO
+    first_size = groups[0, 1] - groups[0, 0]
+    leading_zero = data[groups[0, 0]] == ZERO
+    double_zero = leading_zero and first_size >= 2 and data[groups[0, 0] + 1] == ZERO
     dashes = False
-    for k in range(count):
+    for k in range(group_count):
         size = groups[k, 1] - groups[k, 0]
         digits += size
         stop = groups[k, 1]
         dashes |= k > 0 and groups[k, 2] in (HYPHEN, FULL_STOP, SLASH)
-        if k + 1 < count and groups[k + 1, 2] != SPACE:
-            continue  # a hyphen or full stop goes on
+        if k + 1 < group_count and groups[k + 1, 2] != SPACE:
+            continue  # a number does not end before a hyphen, full stop or slash
         if stop < end and (is_letter(data[stop]) or data[stop] in (PERCENT, UNDERSCORE, DOLLAR, EQUALS)):
             continue
         if stop + 1 < end and data[stop] in (COMMA, COLON, FULL_STOP, HYPHEN, SLASH) and is_digit(data[stop + 1]):
@@ -391,25 +392,30 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
         if stop + 2 < end and data[stop] == _EURO_1 and data[stop + 1] == _EURO_2:
             continue
         if plus:
-            fits = 8 <= digits <= 15 and not zero
-        elif double:
+            fits = 8 <= digits <= 15 and not leading_zero
+        elif double_zero:
             fits = 10 <= digits <= 15 and k > 0
         elif _north_american(data, groups, k):
             fits = True
-        elif zero:
-            fits = 9 <= digits <= 11 and k > 0 and 2 <= first <= 5 and _even(groups, k)
+        elif leading_zero:
+            fits = 9 <= digits <= 11 and k > 0 and 2 <= first_size <= 5 and _even(groups, k)
         else:
             fits = False
-        if fits or (said and 7 <= digits <= 15 and (k > 0 or first <= 12) and not (k == 2 and digits == 8 and dashes)):
+        if fits or (
+            after_phone_word
+            and 7 <= digits <= 15
+            and (k > 0 or first_size <= 12)
+            and not (k == 2 and digits == 8 and dashes)
+        ):
             best = stop
-            if not said and not plus:
+            if not after_phone_word and not plus:
                 break
     return best
 
 
 @inner
 def _north_american(data: Any, groups: Any, k: Any) -> Any:
-    """Whether groups 0 … k are 3-3-4 digits, perhaps after a 1; area codes begin with 2 to 9."""
+    """Whether groups 0 … k are 3-3-4 digits, possibly after a 1; area codes begin with 2 to 9."""
     j = k - 2
     if j not in (0, 1) or (j == 1 and (groups[0, 1] - groups[0, 0] != 1 or data[groups[0, 0]] != ONE)):
         return False
@@ -422,7 +428,7 @@ def _north_american(data: Any, groups: Any, k: Any) -> Any:
 
 @inner
 def _even(groups: Any, k: Any) -> Any:
-    """Whether groups 0 … k are as national numbers write them: two to eight digits each, not a date nor a time."""
+    """Whether groups 0 … k look like a national number: two to eight digits each, neither a date nor a time."""
     for j in range(k + 1):
         size = groups[j, 1] - groups[j, 0]
         if size < 2 or size > 8 or (groups[j, 2] == FULL_STOP and groups[0, 1] - groups[0, 0] != 2):
@@ -432,25 +438,25 @@ def _even(groups: Any, k: Any) -> Any:
 
 @kernel
 def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: Any, buffer: Any) -> None:
-    """Write the documents to `buffer`, for each span the piece of its kind, `pieces[bounds[kind]:bounds[kind + 1]]`.
+    """Write the documents to `buffer` with each span replaced by the piece of its kind, pieces[bounds[kind]:bounds[kind + 1]].
 
     `spans`: document, kind, start and end of each, in order.
     """
-    at, span = 0, 0
+    written, span = 0, 0
     documents, kinds, firsts, lasts = spans
     for document in range(starts.shape[0]):
         i = starts[document]
         while span < documents.shape[0] and documents[span] == document:
             while i < firsts[span]:
-                buffer[at] = data[i]
-                at += 1
+                buffer[written] = data[i]
+                written += 1
                 i += 1
             for k in range(bounds[kinds[span]], bounds[kinds[span] + 1]):
-                buffer[at] = pieces[k]
-                at += 1
+                buffer[written] = pieces[k]
+                written += 1
             i = lasts[span]
             span += 1
         while i < ends[document]:
-            buffer[at] = data[i]
-            at += 1
+            buffer[written] = data[i]
+            written += 1
             i += 1

@@ -1,4 +1,4 @@
-"""Lines and paragraphs as they lie between line feeds, raw and stripped: the kernels behind `whitespace_words`."""
+"""Lines and paragraphs between line feeds, raw and stripped: kernels of `whitespace_words`."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from pipeline.filters.kernels.repetition import number
 from pipeline.filters.kernels.unicode import HASH_SEED, KIND, SPACE, TERMINAL, add_hash, decode, mix
 from pipeline.kernels import inner
 
-SHORT_LINE = 30  # characters; datatrove's FineWebQualityFilter counts lines of so many as short too
+SHORT_LINE = 30  # characters; datatrove's FineWebQualityFilter counts lines of exactly 30 as short too
 
 
 @inner
 def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: Any, document: Any) -> None:
     """Count raw lines, then stripped lines, then paragraphs."""
-    hashes, lengths, visibly, _, _, ids, counts, firsts = room
+    hashes, lengths, is_visible, _, _, ids, counts, firsts = room
     code: Any
     for unit in range(3):
         n, total = 0, 0
-        value, length, inner, inner_length, blank = HASH_SEED, 0, HASH_SEED, 0, True
-        bullets, few, ellipses, plain, first, last = 0, 0, 0, 0, 0, 0
+        value, length, stripped_value, stripped_length, blank = HASH_SEED, 0, HASH_SEED, 0, True
+        bullets, few_bullets, ellipses, plain_ellipses, first, last = 0, 0, 0, 0, 0, 0
         filled, terminals, short = 0, 0, 0
-        three, spaced, dots = 0, 0, 0
-        feeds = 0
+        dots_in_row, spaced_dots, spaces_since_dot = 0, 0, 0
+        line_feeds = 0
         i = start
         while i <= end:
             code, size = 0x0A, 1
@@ -32,8 +32,8 @@ def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: A
                     code, size = decode(data, i, end)
             closes = code == 0x0A
             if unit == 2 and i < end:
-                feeds = feeds + 1 if code == 0x0A else 0
-                closes = feeds >= 2
+                line_feeds = line_feeds + 1 if code == 0x0A else 0
+                closes = line_feeds >= 2
             if closes:
                 if unit == 0:
                     bullets += length > 0 and first in (0x2A, 0x2D)
@@ -43,17 +43,17 @@ def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: A
                     short += not blank and length <= SHORT_LINE
                 elif not blank:
                     bullets += first in (0x25CF, 0x2022, 0x2A, 0x2D)
-                    few += first in (0x2022, 0x2D)
-                    plain += last == 0x2026 or three >= 3
-                    ellipses += last == 0x2026 or three >= 3 or spaced >= 3
+                    few_bullets += first in (0x2022, 0x2D)
+                    plain_ellipses += last == 0x2026 or dots_in_row >= 3
+                    ellipses += last == 0x2026 or dots_in_row >= 3 or spaced_dots >= 3
                 if unit == 0 or not blank:
-                    hashes[n] = mix(value if unit == 0 else inner)
-                    lengths[n] = length if unit == 0 else inner_length
-                    visibly[n] = not blank
+                    hashes[n] = mix(value if unit == 0 else stripped_value)
+                    lengths[n] = length if unit == 0 else stripped_length
+                    is_visible[n] = not blank
                     total += lengths[n]
                     n += 1
-                value, length, inner, inner_length, blank = HASH_SEED, 0, HASH_SEED, 0, True
-                three, spaced, dots = 0, 0, 0
+                value, length, stripped_value, stripped_length, blank = HASH_SEED, 0, HASH_SEED, 0, True
+                dots_in_row, spaced_dots, spaces_since_dot = 0, 0, 0
             else:
                 space = classes[code] & KIND == SPACE
                 if length == 0 if unit == 0 else blank:
@@ -66,33 +66,35 @@ def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: A
                 if not space:
                     blank = False
                     last = code
-                    inner, inner_length = value, length  # … and ends at its last
-                    three = (three + 1 if dots == 0 else 1) if code == 0x2E else 0
-                    spaced = (spaced + 1 if dots == 1 or spaced == 0 else 1) if code == 0x2E else 0
-                    dots = 0
+                    stripped_value, stripped_length = value, length  # … and ends at its last visible character
+                    dots_in_row = (dots_in_row + 1 if spaces_since_dot == 0 else 1) if code == 0x2E else 0
+                    spaced_dots = (
+                        (spaced_dots + 1 if spaces_since_dot == 1 or spaced_dots == 0 else 1) if code == 0x2E else 0
+                    )
+                    spaces_since_dot = 0
                 else:
-                    dots = dots + 1 if code == 0x20 else 9
+                    spaces_since_dot = spaces_since_dot + 1 if code == 0x20 else 9
             i += size
         number(n, room)
-        copies, copied, later, later_characters, visible = 0, 0, 0, 0, 0
+        copies, copied_characters, later_copies, later_characters, visible_copies = 0, 0, 0, 0, 0
         for k in range(n):
             if counts[ids[k]] > 1:
                 copies += 1
-                copied += lengths[k]
+                copied_characters += lengths[k]
                 if firsts[ids[k]] != k and lengths[k] > 0:
-                    later += 1
+                    later_copies += 1
                     later_characters += lengths[k]
-                    visible += lengths[k] * visibly[k]
+                    visible_copies += lengths[k] * is_visible[k]
         if unit == 0:
             out.raw_lines[document] = n
             out.raw_bullets[document] = bullets
             out.raw_ellipses[document] = ellipses
             out.raw_copies[document] = copies
-            out.raw_copy_characters[document] = copied
+            out.raw_copy_characters[document] = copied_characters
             out.filled_lines[document] = filled
-            out.filled_copies[document] = later
+            out.filled_copies[document] = later_copies
             out.filled_copy_characters[document] = later_characters
-            out.visible_copy_characters[document] = visible
+            out.visible_copy_characters[document] = visible_copies
             out.raw_terminals[document] = terminals
             out.raw_short[document] = short
             out.unclosed[document] = end == start or data[end - 1] != 0x0A
@@ -100,25 +102,28 @@ def count_lines(data: Any, start: Any, end: Any, classes: Any, room: Any, out: A
             out.lines[document] = n
             out.line_characters[document] = total
             out.bullets[document] = bullets
-            out.few_bullets[document] = few
-            out.plain_ellipses[document] = plain
+            out.few_bullets[document] = few_bullets
+            out.plain_ellipses[document] = plain_ellipses
             out.ellipses[document] = ellipses
             out.copies[document] = copies
-            out.copy_characters[document] = copied
+            out.copy_characters[document] = copied_characters
         else:
             out.paragraphs[document] = n
             out.paragraph_characters[document] = total
             out.paragraph_copies[document] = copies
-            out.paragraph_copy_characters[document] = copied
+            out.paragraph_copy_characters[document] = copied_characters
 
 
 @inner
 def count_paragraphs(data: Any, start: Any, end: Any, classes: Any, room: Any, out: Any, document: Any) -> None:
-    """Count raw paragraphs: nothing is stripped but the text as a whole."""
+    """Count raw paragraphs: only the text as a whole is stripped."""
     hashes, lengths, _, _, _, ids, _, firsts = room
-    n, feeds, value, length = 0, 0, HASH_SEED, 0
-    gap, gap_value = 0, HASH_SEED  # white space at the end so far: it counts only if something visible follows
-    begun, last_length = False, 0
+    n, line_feeds, value, length = 0, 0, HASH_SEED, 0
+    visible_paragraphs, visible_value = (
+        0,
+        HASH_SEED,
+    )  # up to the last visible character: white space at the end does not count
+    begun, visible_length = False, 0
     code: Any
     i = start
     while i < end:
@@ -130,31 +135,31 @@ def count_paragraphs(data: Any, start: Any, end: Any, classes: Any, room: Any, o
             continue
         begun = True
         if code == 0x0A:
-            feeds += 1
+            line_feeds += 1
             continue
-        if feeds >= 2:
+        if line_feeds >= 2:
             hashes[n], lengths[n] = mix(value), length
             n += 1
             value, length = HASH_SEED, 0
-        elif feeds == 1:
+        elif line_feeds == 1:
             value = add_hash(value, 0x0A)
             length += 1
-        feeds = 0
+        line_feeds = 0
         value = add_hash(value, code)
         length += 1
         if classes[code] & KIND != SPACE:
-            gap, gap_value = n, value  # the text, stripped, ends here at the latest
-            last_length = length
+            visible_paragraphs, visible_value = n, value
+            visible_length = length
     if begun:
-        n = gap
-        hashes[n], lengths[n] = mix(gap_value), last_length
+        n = visible_paragraphs
+        hashes[n], lengths[n] = mix(visible_value), visible_length
         n += 1
     number(n, room)
-    copies, copied = 0, 0
+    copies, copied_characters = 0, 0
     for k in range(n):
         if firsts[ids[k]] != k:
             copies += 1
-            copied += lengths[k]
+            copied_characters += lengths[k]
     out.raw_paragraphs[document] = n
     out.raw_paragraph_copies[document] = copies
-    out.raw_paragraph_copy_characters[document] = copied
+    out.raw_paragraph_copy_characters[document] = copied_characters

@@ -1,10 +1,9 @@
-"""How much of a text repeats itself: n-grams of tokens, and lines and paragraphs, by Gopher's definitions.
+"""How much of a text repeats: n-grams of tokens, lines and paragraphs, by Gopher's definitions.
 
-Kernels over arrays of 64-bit hashes. Only the hash of a single token, line or paragraph stands for a string; an n-gram
-is then found exactly, since it is the pair of the (n-1)-grams that start at its first and its second token, each of
-which has a number. The same step makes it fast: an n-gram can only repeat where both of these do, so each n looks at
-the survivors of n-1, and an ordinary text has few of them after n = 3. The worst text (one word for ever) costs ten
-passes, each linear.
+Kernels over arrays of 64-bit hashes. Only single tokens, lines and paragraphs are represented by hashes. n-grams are then
+compared exactly: an n-gram is the pair of the (n-1)-grams that start at its first and its second token, each of which has a
+number. This is also fast: an n-gram can only repeat if both of these do, so each n looks only at the repeats of n-1, and
+ordinary text has few of them after n = 3. The worst text (one word over and over) takes ten linear passes.
 """
 
 from collections.abc import Callable
@@ -22,15 +21,15 @@ _TOP_FIRST, _TOP_LAST, _DUPLICATE_FIRST, _LAST = 2, 4, 5, 10
 
 
 class Room(NamedTuple):
-    """Working arrays of the kernels here, for texts of at most as many tokens, or lines, as `ids` is long."""
+    """Working arrays of the kernels here, for texts of at most len(ids) tokens or lines."""
 
     hashes: npt.NDArray[np.uint64]
     """A hash for each token."""
     lengths: npt.NDArray[np.int64]
-    """Its characters, or those of all tokens so far."""
+    """The characters of each token, or of all tokens up to it."""
     positions: npt.NDArray[np.int64]
     keys: npt.NDArray[np.uint64]
-    """`number`'s table, of table_size(len(ids)) slots: a value's hash, …"""
+    """The table of `number`, with table_size(len(ids)) slots: a value's hash, …"""
     slots: npt.NDArray[np.int32]
     """… and its number."""
     ids: npt.NDArray[np.int32]
@@ -38,11 +37,11 @@ class Room(NamedTuple):
     counts: npt.NDArray[np.int32]
     """How often each number occurs, …"""
     first: npt.NDArray[np.int32]
-    """… and where first."""
+    """… and the index of its first occurrence."""
 
 
 def room_for(tokens: int) -> Room:
-    """Some 40 bytes a token."""
+    """Working arrays for `tokens` tokens: about 40 bytes per token."""
     table = 64
     while table < 2 * tokens:
         table *= 2
@@ -59,8 +58,8 @@ def room_for(tokens: int) -> Room:
 
 
 def in_room(count: Callable[[int, Room], tuple[int, int]], documents: int, tokens: int = 4096) -> None:
-    """Call `count(document, room)` from document 0 on, until all are counted. It returns the next document to count, and
-    how many tokens that one has where it needs more room."""
+    """Call `count(document, room)` from document 0 on until all are counted. It returns the next document to count, and the
+    number of its tokens if it needs more room."""
     document, room = 0, room_for(tokens)
     while document < documents:
         document, needed = count(document, room)
@@ -70,7 +69,7 @@ def in_room(count: Callable[[int, Room], tuple[int, int]], documents: int, token
 
 @inner
 def number(n: Any, room: Any) -> Any:
-    """Number equal values of `hashes[:n]` (never 0) 0, 1, … by first appearance; returns how many there are.
+    """Number the distinct values of `hashes[:n]` (never 0) 0, 1, … by first appearance; returns how many there are.
 
     Writes `ids[:n]`, and for each number its `counts` and the index of its `first`.
     """
@@ -94,7 +93,7 @@ def number(n: Any, room: Any) -> Any:
 
 @inner
 def duplicates(n: Any, room: Any) -> Any:
-    """Of `n` lines or paragraphs: how many are copies of an earlier one, and the sum of these copies' lengths."""
+    """How many of `n` lines or paragraphs are copies of an earlier one, and the total length of these copies."""
     distinct = number(n, room)
     copied = 0
     for i in range(n):
@@ -107,12 +106,12 @@ def duplicates(n: Any, room: Any) -> Any:
 def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any) -> None:
     """Characters in the most frequent 2- to 4-grams and in repeated 5- to 10-grams of a document's `n` tokens.
 
-    `room.lengths[i]` is the number of characters in tokens 0 … i; `room.hashes` are overwritten.
+    `room.lengths[i]` is the number of characters in tokens 0 … i; `room.hashes` is overwritten.
 
-    top[document, k]: characters of the most frequent (2+k)-gram, a space between its tokens, times its occurrences; of equally
-    frequent ones the first; 0 when there are fewer tokens.
-    duplicate[document, k]: reading left to right, a (5+k)-gram already read counts its characters (no spaces) and reading goes
-    on after it; any other is remembered and reading goes on at the next token.
+    top[document, k]: characters of the most frequent (2+k)-gram, with a space between its tokens, times its occurrences; the
+    first of equally frequent ones; 0 if there are fewer tokens.
+    duplicate[document, k]: reading left to right, a (5+k)-gram that was read before counts its characters (without spaces),
+    and reading continues after it; any other is remembered, and reading continues at the next token.
     """
     hashes, ends, positions, _, _, ids, counts, first = room
     distinct = number(n, room)
@@ -121,7 +120,7 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
     # From here on ids[j], for j < m, numbers the (g-1)-gram at token positions[j]; positions ascend.
     m = n
     for g in range(_TOP_FIRST, _LAST + 1):
-        kept = 0  # only what repeats can begin or end a longer repeat
+        kept = 0  # only repeated n-grams can begin or end a longer repeat
         for j in range(m):
             if counts[ids[j]] > 1:
                 ids[kept] = ids[j]
@@ -135,13 +134,13 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
                 m += 1
         distinct = number(m, room)
         if g <= _TOP_LAST:
-            at, times = 0, 1
+            position, occurrences = 0, 1
             for k in range(distinct):
-                if counts[k] > times:
-                    at, times = positions[first[k]], counts[k]
-            top[document, g - _TOP_FIRST] = times * (span(ends, at, g) + g - 1) if n >= g else 0
+                if counts[k] > occurrences:
+                    position, occurrences = positions[first[k]], counts[k]
+            top[document, g - _TOP_FIRST] = occurrences * (span(ends, position, g) + g - 1) if n >= g else 0
         if g >= _DUPLICATE_FIRST:
-            # first[] has served: from here it says whether the walk has read this n-gram.
+            # first[] is no longer needed; now it says whether this n-gram was read before.
             for k in range(distinct):
                 first[k] = 0
             characters, free = 0, 0
@@ -157,5 +156,5 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
 
 @inner
 def span(ends: Any, start: Any, n: Any) -> Any:
-    """Characters of n tokens from `start` on, whose last characters are at `ends`."""
+    """Characters in n tokens from `start` on; ends[i] is the number of characters in tokens 0 … i."""
     return ends[start + n - 1] - (ends[start - 1] if start > 0 else 0)

@@ -17,14 +17,14 @@ _Counts = npt.NDArray[np.int64]
 
 
 class TokenStatistics(NamedTuple):
-    """Counts of a batch: one value a document, int64; `top` and `duplicate` have one column for each n."""
+    """Counts of a batch: one int64 per document; `top` and `duplicate` have one column for each n."""
 
     tokens: _Counts
     words: _Counts  # tokens that are not punctuation throughout
     word_characters: _Counts  # code points in words
     alphabetic: _Counts  # tokens with a letter
     stop_words: _Counts  # how many of STOP_WORDS are tokens
-    sentences: _Counts  # of lines, as the sentencizer divides them
+    sentences: _Counts  # per line, as the sentencizer divides it
     top: _Counts
     duplicate: _Counts
 
@@ -52,7 +52,7 @@ def token_statistics(
 def _count(
     data: Any, starts: Any, ends: Any, begin: Any, tables: Any, codes: Any, bounds: Any, tail: Any, room: Any, out: Any
 ) -> Any:
-    """Count from document `begin` on; `codes`, `bounds` and `tail` are room for the longest one."""
+    """Count from document `begin` on; `codes`, `bounds` and `tail` have room for the longest document."""
     for document in range(begin, starts.shape[0]):
         characters = 0
         i = starts[document]
@@ -71,43 +71,44 @@ def _count(
 def _tokens(
     codes: Any, characters: Any, tables: Any, bounds: Any, tail: Any, room: Any, out: Any, document: Any
 ) -> Any:
-    """Fill `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens."""
+    """Write `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the counts. Returns the number of tokens."""
     hashes, lengths = room.hashes, room.lengths
     classes = tables.classes
-    tokens, total, words, word_characters, alphabetic, found = 0, 0, 0, 0, 0, 0
+    tokens, total, words, word_characters, alphabetic, stop_word_bits = 0, 0, 0, 0, 0, 0
     sentences = 0
-    begun, seen = False, False  # a sentence is open in this line; one of its tokens was a terminal
+    in_sentence, after_terminal = False, False  # a sentence is open in this line; one of its tokens was a terminal
     i = 0
     while i < characters:
-        gap = i
+        gap_start = i
         while i < characters and classes[codes[i]] & SPACE:
             if codes[i] == _LINE_FEED:
-                sentences += begun
-                begun, seen = False, False
-                gap = i + 1
+                sentences += in_sentence
+                in_sentence, after_terminal = False, False
+                gap_start = i + 1
             i += 1
         if i == characters:
             break
-        if begun and seen and (i - gap > 1 or codes[gap] != _SPACE):  # more than a space is a token for the sentencizer
+        # For the sentencizer, white space of more than one space is a token.
+        if in_sentence and after_terminal and (i - gap_start > 1 or codes[gap_start] != _SPACE):
             sentences += 1
-            seen = False
+            after_terminal = False
         start = i
         while i < characters and not classes[codes[i]] & SPACE:
             i += 1
         n = divide(codes, start, i, tables, bounds, tail)
-        at = start
+        token_start = start
         for t in range(n):
             end = bounds[t]
             is_word, has_letter, is_punctuation = False, False, True
             value = HASH_SEED
-            for k in range(at, end):
+            for k in range(token_start, end):
                 cls = classes[codes[k]]
                 is_word |= cls & MARK == 0
                 has_letter |= cls & LETTER != 0
                 is_punctuation &= cls & PUNCTUATION != 0
                 value = add_hash(value, codes[k])
             value = mix(value)
-            length = end - at
+            length = end - token_start
             total += length
             if tokens < hashes.shape[0]:
                 hashes[tokens] = value
@@ -119,22 +120,22 @@ def _tokens(
             if length <= 4:
                 for k in range(tables.stops.shape[0]):
                     if tables.stops[k] == value:
-                        found |= 1 << k
-            terminal = length == 1 and classes[codes[at]] & TERMINAL != 0
+                        stop_word_bits |= 1 << k
+            terminal = length == 1 and classes[codes[token_start]] & TERMINAL != 0
             if terminal:
-                seen = True
-            elif seen and not is_punctuation:
+                after_terminal = True
+            elif after_terminal and not is_punctuation:
                 sentences += 1
-                seen = False
-            begun = True
-            at = end
+                after_terminal = False
+            in_sentence = True
+            token_start = end
     out.tokens[document] = tokens
     out.words[document] = words
     out.word_characters[document] = word_characters
     out.alphabetic[document] = alphabetic
     stop_words = 0
     for k in range(tables.stops.shape[0]):
-        stop_words += (found >> k) & 1
+        stop_words += (stop_word_bits >> k) & 1
     out.stop_words[document] = stop_words
-    out.sentences[document] = sentences + begun
+    out.sentences[document] = sentences + in_sentence
     return tokens

@@ -1,8 +1,8 @@
-"""English contractions and abbreviations that spaCy's tokenizer looks up whole, and where it divides them.
+"""English contractions and abbreviations that spaCy's tokenizer looks up as a whole, and how it divides them.
 
-Which these are is data of spaCy (MIT licence; spacy/lang/en/tokenizer_exceptions.py and spacy/lang/tokenizer_exceptions.py of
-version 3.8), written here by the rule that makes them: "don't" is do|n't and so is "dont"; "Mr." is one token.
-`tests/benchmarks/conformance/datatrove.py` holds the two tables against each other.
+They are data of spaCy (MIT licence; spacy/lang/en/tokenizer_exceptions.py and spacy/lang/tokenizer_exceptions.py of version
+3.8), generated here by its rules: "don't" is do|n't, and "dont" is do|nt; "Mr." is one token.
+`tests/benchmarks/conformance/datatrove.py` compares the two tables.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,10 +33,10 @@ _SMILEYS = r"""
 
 
 def special_cases() -> dict[str, tuple[int, ...]]:
-    """Each of them with the lengths of the tokens it is divided into."""
-    found = {"".join(parts): tuple(map(len, parts)) for parts in _parts()}
-    curly = {text.replace("'", "’"): lengths for text, lengths in found.items()}
-    return {text: lengths for text, lengths in (found | curly).items() if text.lower() not in _EXCLUDED}
+    """Each special case, with the lengths of the tokens it is divided into."""
+    straight = {"".join(parts): tuple(map(len, parts)) for parts in _parts()}
+    curly = {text.replace("'", "’"): lengths for text, lengths in straight.items()}
+    return {text: lengths for text, lengths in (straight | curly).items() if text.lower() not in _EXCLUDED}
 
 
 def _parts() -> Iterator[list[str]]:
@@ -68,11 +68,11 @@ def _parts() -> Iterator[list[str]]:
 
 
 def _contracted(word: str, endings: Iterable[str]) -> Iterator[list[str]]:
-    """The word with each ending, with an apostrophe and without: i|'d|'ve, i|d|ve; a lone "a" never has one."""
-    for one, ending in product(_both([word]), endings):
+    """The word with each ending, with and without apostrophes: i|'d|'ve, i|d|ve; a lone "a" never has one."""
+    for cased, ending in product(_both([word]), endings):
         parts = ending.split()
-        yield [one, *(part if part == "a" else f"'{part}" for part in parts)]
-        yield [one, *parts]
+        yield [cased, *(part if part == "a" else f"'{part}" for part in parts)]
+        yield [cased, *parts]
 
 
 def _both(words: Iterable[str]) -> Iterator[str]:

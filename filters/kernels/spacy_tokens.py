@@ -1,12 +1,12 @@
-"""Tokens as spaCy 3.8's English tokenizer finds them, over which datatrove counts words, n-grams and sentences.
+"""Tokens as spaCy 3.8's English tokenizer divides them; datatrove counts words, n-grams and sentences over these.
 
-Between white space spaCy strips signs from both ends of a piece, one by one (prefixes and suffixes), until what is left is
-a special case (`spacy_exceptions`) or holds still; that stays whole if it looks like an address on the web, and is
-divided at the signs within it otherwise (infixes). At last signs that lie side by side and make up a special case, such as a
-smiley, are joined again. The rules are those of spacy/tokenizer.pyx and spacy/lang/punctuation.py (MIT licence), in their
-order. Not followed: that an address of four numbers and a path is one token.
+spaCy takes the pieces between white space and strips signs from both ends, one by one (prefixes and suffixes), until the
+rest is a special case (`spacy_exceptions`) or nothing more can be stripped. The rest stays whole if it looks like a web
+address; otherwise it is divided at the signs within it (infixes). Finally, adjacent tokens that form a special case, such as
+a smiley, are joined again. The rules are those of spacy/tokenizer.pyx and spacy/lang/punctuation.py (MIT licence), in their
+order. One rule is not followed: that an address of four numbers and a path is one token.
 
-Whatever a document's language, this is the English tokenizer: datatrove's filters take it unless they are told a language.
+This is the English tokenizer for all languages, which is the default of datatrove's filters.
 """
 
 from functools import cache
@@ -68,23 +68,23 @@ _LONGEST_UNIT = 6
 _LONGEST_SPECIAL = 12
 _SEEN, _TAKEN = 16, 32
 _QUOTE_MARK, _ELLIPSIS, _EN_DASH, _EM_DASH, _DEGREE = 0x2019, 0x2026, 0x2013, 0x2014, 0xB0
-_TEMPERATURES = (0x46, 0x66, 0x43, 0x63, 0x4B, 0x6B)  # F f C c K k, behind a degree sign
+_TEMPERATURES = (0x46, 0x66, 0x43, 0x63, 0x4B, 0x6B)  # F f C c K k, after a degree sign
 
 
 class Tables(NamedTuple):
-    """What the kernel looks up; a special case is two numbers of 4 bits a token, the lengths of its tokens."""
+    """Lookup tables of the kernel. A special case has two numbers that pack lengths of tokens, 4 bits each."""
 
     classes: npt.NDArray[np.uint16]  # by code point
     keys: npt.NDArray[np.uint64]  # of special cases
-    divided: npt.NDArray[np.int64]  # … the tokens it is
-    unjoined: npt.NDArray[np.int64]  # … and the tokens that it would be otherwise; 0 where that is one
-    units: npt.NDArray[np.uint64]  # hashes, in an open-addressing table as the keys
+    divided: npt.NDArray[np.int64]  # … the tokens it is divided into
+    unjoined: npt.NDArray[np.int64]  # … and the tokens it would be without the special case; 0 if it would be one
+    units: npt.NDArray[np.uint64]  # hashes, in an open-addressing table like the keys
     stops: npt.NDArray[np.uint64]  # hashes
 
 
 @cache
 def lookup_tables() -> Tables:
-    """The tables, built once a process."""
+    """The tables, built once per process."""
     cases = special_cases()
     keys = np.zeros(table_size.py_func(len(cases)), np.uint64)
     divided, unjoined = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
@@ -92,7 +92,7 @@ def lookup_tables() -> Tables:
     hashes = np.array([_hashed(unit) for unit in UNITS.split()], np.uint64)
     _insert(units, hashes, np.empty(len(hashes), np.int64))
     stops = np.array([_hashed(word) for word in STOP_WORDS], np.uint64)
-    # What a case would be if it were none is asked of the kernel itself, by tables that are empty yet.
+    # The kernel itself, with empty tables, says how a case would be divided if it were not special.
     bare = _read_only(Tables(character_classes(), keys.copy(), divided.copy(), unjoined.copy(), units, stops))
     slots = np.empty(len(cases), np.int64)
     _insert(keys, np.array([_hashed(text) for text in cases], np.uint64), slots)
@@ -105,7 +105,7 @@ def lookup_tables() -> Tables:
 
 def _read_only(tables: Tables) -> Tables:
     for table in tables:
-        table.flags.writeable = False  # or the kernels would be compiled for both kinds
+        table.flags.writeable = False  # so that the kernels are compiled once
     return tables
 
 
@@ -115,7 +115,7 @@ def _hashed(text: str) -> np.uint64:
 
 
 def _pack(lengths: tuple[int, ...]) -> int:
-    return sum(length << 4 * place for place, length in enumerate(lengths))
+    return sum(length << 4 * index for index, length in enumerate(lengths))
 
 
 def _lengths(text: str, tables: Tables) -> tuple[int, ...]:
@@ -128,18 +128,18 @@ def _lengths(text: str, tables: Tables) -> tuple[int, ...]:
 def tokenize(text: str) -> list[str]:
     """The tokens of a text."""
     tables = lookup_tables()
-    found = []
+    tokens = []
     for piece in regex.findall(r"[^\p{White_Space}\x1C-\x1F]+", text):
         start = 0
         for length in _lengths(piece, tables):
-            found.append(piece[start : start + length])
+            tokens.append(piece[start : start + length])
             start += length
-    return found
+    return tokens
 
 
 @kernel
 def _hash(codes: Any, start: Any, end: Any) -> Any:
-    """The hash of some characters; never 0."""
+    """The hash of codes[start:end]; never 0."""
     value = HASH_SEED
     for i in range(start, end):
         value = add_hash(value, codes[i])
@@ -148,7 +148,7 @@ def _hash(codes: Any, start: Any, end: Any) -> Any:
 
 @kernel
 def _insert(keys: Any, hashes: Any, slots: Any) -> None:
-    """Put each hash into the table `keys`; `slots` says where it went."""
+    """Put each hash into the table `keys`; its slot is written to `slots`."""
     for i in range(hashes.size):
         slots[i] = find_slot(keys, keys.size - 1, hashes[i])
         keys[slots[i]] = hashes[i]
@@ -156,7 +156,7 @@ def _insert(keys: Any, hashes: Any, slots: Any) -> None:
 
 @inner
 def _special(codes: Any, start: Any, end: Any, tables: Any) -> Any:
-    """The slot of a special case; -1: it is none."""
+    """The slot of a special case; -1 if the text is not a special case."""
     if not 0 < end - start <= _LONGEST_SPECIAL:
         return -1
     slot = find_slot(tables.keys, tables.keys.size - 1, _hash(codes, start, end))
@@ -164,11 +164,11 @@ def _special(codes: Any, start: Any, end: Any, tables: Any) -> Any:
 
 
 @inner
-def _emit(packed: Any, at: Any, ends: Any, n: Any) -> Any:
-    """The tokens of a special case that begins at `at`."""
+def _emit(packed: Any, position: Any, ends: Any, n: Any) -> Any:
+    """Write the ends of the tokens of a special case that begins at `position`; returns the number of tokens so far."""
     while packed:
-        at += packed & 15
-        ends[n] = at
+        position += packed & 15
+        ends[n] = position
         n += 1
         packed >>= 4
     return n
@@ -176,7 +176,7 @@ def _emit(packed: Any, at: Any, ends: Any, n: Any) -> Any:
 
 @inner
 def _prefix(codes: Any, start: Any, end: Any, classes: Any) -> Any:
-    """How many characters the prefix has."""
+    """The number of characters of the prefix; 0 if there is none."""
     code = codes[start]
     if classes[code] & PREFIX:
         return 1
@@ -194,7 +194,7 @@ def _prefix(codes: Any, start: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
-    """How many characters the suffix has: of several the longest."""
+    """The number of characters of the longest suffix; 0 if there is none."""
     if start >= end:
         return 0
     classes = tables.classes
@@ -231,7 +231,7 @@ def _suffix(codes: Any, start: Any, end: Any, tables: Any) -> Any:
 
 @inner
 def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
-    """How many characters the sign has that divides the piece at `i`; 0: none does."""
+    """The number of characters of the sign at `i` that divides the piece; 0 if none does."""
     code = codes[i]
     if classes[code] & INFIX:
         return 1
@@ -262,7 +262,7 @@ def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
-    """Whether the piece is an address on the web or of mail: [scheme://][user@]host.name[:port][/path]."""
+    """Whether the piece is a web or e-mail address: [scheme://][user@]host.name[:port][/path]."""
     dots = False
     for i in range(start, end):
         dots |= codes[i] == FULL_STOP
@@ -292,7 +292,7 @@ def _is_address(codes: Any, start: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
-    """Whether there is a host with a full stop in it, whose last label is of small letters; then perhaps a port and a path."""
+    """Whether there is a host with a full stop and a last label in lower case, possibly followed by a port and a path."""
     label, labels, low = start, 0, True
     i = start
     while i < end and codes[i] not in (COLON, SLASH, QUESTION, HASH):
@@ -320,82 +320,82 @@ def _is_host(codes: Any, start: Any, end: Any, classes: Any) -> Any:
 
 @kernel
 def divide(codes: Any, start: Any, end: Any, tables: Any, ends: Any, tail: Any) -> Any:
-    """Divide the piece codes[start:end]: writes where its tokens end, and returns how many there are. `tail` is scratch."""
-    # Prefixes and suffixes go, a pair a round, until a special case is left, or nothing more goes.
-    n, tails, at, last = 0, 0, start, end
-    slot = _special(codes, at, last, tables)
-    while at < last and slot < 0:
-        before = last - at
-        size = _prefix(codes, at, last, tables.classes)
+    """Divide the piece codes[start:end]: write where its tokens end, and return their number. `tail` is scratch."""
+    # Strip a prefix and a suffix per round until a special case is left or nothing more can be stripped.
+    n, suffixes, left, right = 0, 0, start, end
+    slot = _special(codes, left, right, tables)
+    while left < right and slot < 0:
+        size_before = right - left
+        size = _prefix(codes, left, right, tables.classes)
         if size:
-            slot = _special(codes, at + size, last, tables)
+            slot = _special(codes, left + size, right, tables)
             if slot >= 0:
-                at += size
-                ends[n] = at
+                left += size
+                ends[n] = left
                 n += 1
                 break
-        tail_size = _suffix(codes, at + size, last, tables)
+        tail_size = _suffix(codes, left + size, right, tables)
         if tail_size:
-            slot = _special(codes, at, last - tail_size, tables)
+            slot = _special(codes, left, right - tail_size, tables)
             if slot >= 0:
-                tail[tails] = last
-                tails += 1
-                last -= tail_size
+                tail[suffixes] = right
+                suffixes += 1
+                right -= tail_size
                 break
-            tail[tails] = last
-            tails += 1
-            last -= tail_size
+            tail[suffixes] = right
+            suffixes += 1
+            right -= tail_size
         if size:
-            at += size
-            ends[n] = at
+            left += size
+            ends[n] = left
             n += 1
-        if last - at == before:
+        if right - left == size_before:
             break
-        slot = _special(codes, at, last, tables)
+        slot = _special(codes, left, right, tables)
 
-    # What is left: a special case, an address, or what the signs within divide.
+    # The rest: a special case, an address, or text that is divided at the signs within it.
     if slot >= 0:
-        n = _emit(tables.divided[slot], at, ends, n)
-    elif at < last:
-        if not _is_address(codes, at, last, tables.classes):
-            begun, i = at, at + 1  # a sign that begins the piece divides nothing
-            first_size = _infix(codes, at, at, last, tables.classes)
-            i = at + max(first_size, 1)
-            while i < last:
-                size = _infix(codes, i, at, last, tables.classes)
+        n = _emit(tables.divided[slot], left, ends, n)
+    elif left < right:
+        if not _is_address(codes, left, right, tables.classes):
+            sign_end, i = left, left + 1  # a sign at the start of the piece divides nothing
+            first_sign = _infix(codes, left, left, right, tables.classes)
+            i = left + max(first_sign, 1)
+            while i < right:
+                size = _infix(codes, i, left, right, tables.classes)
                 if size:
-                    if i > begun:
+                    if i > sign_end:
                         ends[n] = i
                         n += 1
                     ends[n] = i + size
                     n += 1
-                    begun = i + size
+                    sign_end = i + size
                 i += max(size, 1)
-            last_begun = begun
+            rest_start = sign_end
         else:
-            last_begun = at
-        if last_begun < last:
-            ends[n] = last
+            rest_start = left
+        if rest_start < right:
+            ends[n] = right
             n += 1
 
-    # The suffixes, the last that went first.
-    while tails:
-        tails -= 1
-        ends[n] = tail[tails]
+    # The suffixes, the last stripped first.
+    while suffixes:
+        suffixes -= 1
+        ends[n] = tail[suffixes]
         n += 1
     return _join(codes, start, tables, ends, n, tail) if n > 1 else n
 
 
 @inner
 def _join(codes: Any, start: Any, tables: Any, ends: Any, n: Any, tail: Any) -> Any:
-    """Tokens side by side that make up a special case become its tokens: of several the longest, then the first."""
+    """Replace adjacent tokens that form a special case by its tokens; the longest match first, then the leftmost."""
     longest = 0
     for i in range(n):
         tail[i] = _joined(codes, start if i == 0 else ends[i - 1], tables, ends, i, n)
         longest = max(longest, tail[i])
     if longest == 0:
         return n
-    # As spaCy has it: a match that is not taken, since another has one of its ends, keeps its tokens from others all the same.
+    # As in spaCy, a match that is not taken because another one covers one of its ends still blocks its tokens for others.
     for length in range(longest, 1, -1):
         for i in range(n - length + 1):
             if tail[i] & 15 == length:
@@ -419,19 +419,19 @@ def _join(codes: Any, start: Any, tables: Any, ends: Any, n: Any, tail: Any) -> 
 
 @inner
 def _joined(codes: Any, begin: Any, tables: Any, ends: Any, i: Any, n: Any) -> Any:
-    """How many tokens from `i` on, which begins at `begin`, make up a special case: the most that do, or 0."""
+    """The largest number of tokens from token `i` on, which begins at `begin`, that form a special case; 0 if none do."""
     packed: Any = 0
-    length, at, most = 0, begin, 0
+    length, token_start, longest = 0, begin, 0
     value = HASH_SEED
     while i + length < n and ends[i + length] - begin <= _LONGEST_SPECIAL:
         stop = ends[i + length]
-        packed |= np.int64(stop - at) << (4 * length)
-        for k in range(at, stop):
+        packed |= np.int64(stop - token_start) << (4 * length)
+        for k in range(token_start, stop):
             value = add_hash(value, codes[k])
-        at = stop
+        token_start = stop
         length += 1
         if length > 1:
             slot = find_slot(tables.keys, tables.keys.size - 1, mix(value))
             if tables.keys[slot] != 0 and tables.unjoined[slot] == packed:
-                most = length
-    return most
+                longest = length
+    return longest

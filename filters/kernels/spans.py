@@ -1,4 +1,4 @@
-"""Cuts: ranges of bytes to take out of texts, kept as a column beside them until clean text is made."""
+"""Cuts: spans to take out of texts, kept as a column beside them until clean text is made."""
 
 from typing import Any, NamedTuple
 
@@ -11,18 +11,18 @@ from pipeline.kernels import kernel
 
 Places = npt.NDArray[np.int64]
 CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
-"""Of each text its ranges [start, end) in bytes of UTF-8, ascending, none touching another; null where nobody looked."""
+"""For each text, ranges [start, end) in bytes of UTF-8, ascending, not touching each other; null if it was not examined."""
 
 
 class Ranges(NamedTuple):
-    """Ranges of n texts: those of text i are starts[offsets[i]:offsets[i + 1]] and ends likewise, from the text's start."""
+    """Ranges of n texts: text i has starts[offsets[i]:offsets[i + 1]] and ends likewise, in bytes from the text's start."""
 
     offsets: Places
     starts: Places
     ends: Places
 
     def column(self, looked_at: npt.NDArray[np.bool_] | None = None) -> pa.ListArray:
-        """As the ledger has them, null where `looked_at` is False (those texts must have none)."""
+        """As a column of the ledger, null where `looked_at` is False (those texts must have no ranges)."""
         values = pa.StructArray.from_arrays([pa.array(self.starts), pa.array(self.ends)], ["start", "end"])
         mask = None if looked_at is None else pa.array(~looked_at)
         return pa.ListArray.from_arrays(pa.array(self.offsets.astype(np.int32)), values, type=CUTS, mask=mask)
@@ -40,7 +40,7 @@ def ranges_of(column: pa.Array | pa.ChunkedArray) -> Ranges:
 
 @kernel
 def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: Any, out_ends: Any) -> Any:
-    """Join the ranges that touch or overlap; returns how many are left."""
+    """Join ranges that touch or overlap; returns how many are left."""
     k = 0
     for text in range(offsets.size - 1):
         first = k
@@ -55,36 +55,36 @@ def _join(offsets: Any, starts: Any, ends: Any, out_offsets: Any, out_starts: An
 
 
 def join(ranges: Ranges) -> Ranges:
-    """Ranges that touch or overlap become one; those of a text must ascend by their starts."""
+    """Join ranges that touch or overlap. The ranges of a text must ascend by their starts."""
     offsets, starts, ends = np.zeros_like(ranges.offsets), np.empty_like(ranges.starts), np.empty_like(ranges.ends)
     count = _join(*ranges, offsets, starts, ends)
     return Ranges(offsets, starts[:count], ends[:count])
 
 
-def union(several: list[Ranges]) -> Ranges:
-    """What any of them takes out."""
-    counts = [np.diff(ranges.offsets) for ranges in several]
+def union(cuts: list[Ranges]) -> Ranges:
+    """The union of several cuts of the same texts."""
+    counts = [np.diff(ranges.offsets) for ranges in cuts]
     texts = np.concatenate([np.repeat(np.arange(count.size), count) for count in counts])
-    starts = np.concatenate([ranges.starts for ranges in several])
-    ends = np.concatenate([ranges.ends for ranges in several])
+    starts = np.concatenate([ranges.starts for ranges in cuts])
+    ends = np.concatenate([ranges.ends for ranges in cuts])
     order = np.lexsort([starts, texts])
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.sum(counts, axis=0), dtype=np.int64)])
     return join(Ranges(offsets, starts[order], ends[order]))
 
 
-@kernel(allocates=True)  # a slice that is copied
+@kernel(allocates=True)  # copying a slice allocates
 def _apply(data: Any, begins: Any, lasts: Any, offsets: Any, starts: Any, ends: Any, out: Any, bounds: Any) -> Any:
     """Write the texts without the ranges, one after another, and their bounds; returns the bytes written."""
     k = 0
     for text in range(begins.size):
-        here = begins[text]
+        copied_to = begins[text]
         for i in range(offsets[text], offsets[text + 1]):
-            until = begins[text] + starts[i]
-            out[k : k + until - here] = data[here:until]
-            k += until - here
-            here = begins[text] + ends[i]
-        out[k : k + lasts[text] - here] = data[here : lasts[text]]
-        k += lasts[text] - here
+            cut_start = begins[text] + starts[i]
+            out[k : k + cut_start - copied_to] = data[copied_to:cut_start]
+            k += cut_start - copied_to
+            copied_to = begins[text] + ends[i]
+        out[k : k + lasts[text] - copied_to] = data[copied_to : lasts[text]]
+        k += lasts[text] - copied_to
         bounds[text + 1] = k
     return k
 
@@ -103,7 +103,7 @@ def apply(texts: pa.Array, ranges: Ranges) -> pa.LargeStringArray:
 def ranges_of_marks(
     marks: Any, offsets: Any, starts: Any, ends: Any, counts: Any, out_starts: Any, out_ends: Any
 ) -> Any:
-    """Ranges [starts[i], ends[i]) of the marked pieces i; the pieces of text t are offsets[t]:offsets[t + 1]."""
+    """Write the ranges [starts[i], ends[i]) of the marked pieces i; the pieces of text t are offsets[t]:offsets[t + 1]."""
     k = 0
     for text in range(offsets.size - 1):
         for i in range(offsets[text], offsets[text + 1]):
@@ -115,8 +115,8 @@ def ranges_of_marks(
 
 
 def cuts_of_marks(marks: npt.NDArray[np.bool_], offsets: Places, starts: Places, ends: Places) -> Ranges:
-    """The marked pieces of each text, those that touch as one."""
+    """The ranges of the marked pieces of each text; pieces that touch are joined."""
     counts, size = np.zeros_like(offsets), int(marks.sum())
-    found = np.empty(size, np.int64), np.empty(size, np.int64)
-    ranges_of_marks(marks, offsets, starts, ends, counts, *found)
-    return join(Ranges(counts, *found))
+    bounds = np.empty(size, np.int64), np.empty(size, np.int64)
+    ranges_of_marks(marks, offsets, starts, ends, counts, *bounds)
+    return join(Ranges(counts, *bounds))

@@ -1,4 +1,4 @@
-"""Where the tokens of a text lie, and their hashes: the tokens of `words.py`, after Unicode's UAX #29."""
+"""The positions and hashes of the tokens of a text: the tokens of `words.py`, after Unicode's UAX #29."""
 
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Tokens(NamedTuple):
-    """The tokens of n texts: those of text i are offsets[i]:offsets[i + 1]; places in bytes from the text's start."""
+    """The tokens of n texts: those of text i are offsets[i]:offsets[i + 1]; starts and ends in bytes from the text's start."""
 
     offsets: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class Tokens(NamedTuple):
 
 
 def find_tokens(texts: pa.Array) -> Tokens:
-    """The tokens of each text of a string array; a null has none."""
+    """The tokens of each text of a string array; none for a null."""
     data, begins, lasts = text_buffers(texts)
     size = int((lasts - begins).sum())
     offsets = np.zeros(len(texts) + 1, np.int64)
@@ -48,7 +48,7 @@ def find_tokens(texts: pa.Array) -> Tokens:
 
 @kernel
 def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts: Any, ends: Any, hashes: Any) -> Any:
-    """Write where tokens start and end, and their hashes; returns how many there are. The rule is that of `words.py`."""
+    """Write where tokens start and end, and their hashes; returns their number. Tokens are divided as in `words.py`."""
     n = 0
     code: Any
     symbol: Any = 0
@@ -56,7 +56,7 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
     for text in range(begins.size):
         begin, end = begins[text], lasts[text]
         value = HASH_SEED
-        is_open = is_word = is_mark = False  # a token; one that letters may follow; a symbol
+        is_open = is_word = is_mark = False  # a token is open; letters may continue it; it is a symbol
         i = begin
         while i < end:
             code, size = np.int64(data[i]), 1
@@ -93,7 +93,7 @@ def _find(data: Any, begins: Any, lasts: Any, classes: Any, offsets: Any, starts
 
 @kernel
 def _windows(offsets: Any, hashes: Any, size: Any, out: Any) -> None:
-    """Write the hashes of windows of `size` tokens to `out`, each at its first token; 0 where the text ends before."""
+    """Write the hashes of windows of `size` tokens to `out`, each at its first token; 0 if the text ends before."""
     power: Any = np.uint64(1)
     for _ in range(size):
         power *= _FACTOR
@@ -110,7 +110,7 @@ def _windows(offsets: Any, hashes: Any, size: Any, out: Any) -> None:
 
 
 def window_hashes(tokens: Tokens, size: int) -> npt.NDArray[np.uint64]:
-    """For each token the hash of the `size` tokens from it on; 0 where the text ends before. A polynomial, mixed."""
+    """For each token, the hash (a polynomial, mixed) of `size` tokens from it on; 0 if the text ends before."""
     out = np.zeros_like(tokens.hashes)
     _windows(tokens.offsets, tokens.hashes, size, out)
     return out

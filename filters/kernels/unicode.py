@@ -1,4 +1,4 @@
-"""What each Unicode character is to the text kernels, and the few steps they share: decoding, hashing, tables.
+"""Unicode character classes for the text kernels, and the steps they share: decoding, hashing, hash tables.
 
 Character classes come from the Unicode database of the `regex` package, not from Python's own, so that two Python
 versions with the same `regex` measure the same numbers.
@@ -13,16 +13,16 @@ import regex
 
 from pipeline.kernels import inner
 
-LIBRARIES = ("regex",)  # its tables decide what a character is
+LIBRARIES = ("regex",)  # its tables decide the classes
 
-# What a character is (the low three bits of its class).
+# The kind of a character: the low three bits of its class.
 SYMBOL = 0  # punctuation, symbols, private use, unassigned: a token of its own
 LETTER = 1  # \p{L} of a script that is written with spaces between words
 NUMBER = 2  # \p{N}
 IDEOGRAPH = 3  # \p{L} of a script written without spaces (Han, kana, Thai, Khmer, …): a word of its own
 EXTEND = 4  # combining marks and format characters: part of the token they follow
 SPACE = 5  # \p{White_Space}
-IGNORED = 6  # controls and the zero-width space: separate words and are not tokens
+IGNORED = 6  # controls and the zero-width space: they separate words and are not tokens
 KIND = 7  # the mask of the above
 
 # Further properties, one bit each.
@@ -49,17 +49,17 @@ _PROPERTIES = (
 
 
 def every_character() -> str:
-    """All code points in order, surrogates among them."""
+    """All code points in order, including surrogates."""
     return np.arange(0x110000, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 @cache
 def character_classes() -> npt.NDArray[np.uint8]:
-    """The class of every code point: 0x110000 bytes, read-only, built once a process in 0.06 s."""
+    """The class of every code point, uint8 (0x110000,), read-only; built once per process in 0.06 s."""
     classes = np.zeros(0x110000, dtype=np.uint8)
-    every = every_character()
+    all_characters = every_character()
     for pattern, value in _PROPERTIES:
-        for match in regex.finditer(f"(?V1)(?:{pattern})+", every):
+        for match in regex.finditer(f"(?V1)(?:{pattern})+", all_characters):
             run = classes[match.start() : match.end()]
             if value <= KIND:
                 run &= np.uint8(255 ^ KIND)
@@ -70,15 +70,15 @@ def character_classes() -> npt.NDArray[np.uint8]:
 
 @inner
 def decode(data: Any, i: Any, end: Any) -> Any:
-    """The character at byte `i`: its code point and its bytes. Broken UTF-8 is U+FFFD and never reads past `end`."""
+    """The code point at byte `i` and its number of bytes. Invalid UTF-8 gives U+FFFD; nothing is read beyond `end`."""
     packed = _decode(data, i, end)
     return packed >> 3, packed & 7
 
 
 @inner
 def _decode(data: Any, i: Any, end: Any) -> Any:
-    """Code point << 3 | bytes: one integer and one loop, not a pair and four branches, for Numba inlines that without
-    reference counting, which makes it five times as fast."""
+    """Code point << 3 | bytes. Numba inlines one integer and one loop without reference counting, which makes it five times
+    as fast as a pair and four branches."""
     byte = np.int64(data[i])
     size = 1 + (byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)
     if byte < 0x80:
@@ -98,13 +98,13 @@ HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 @inner
 def add_hash(value: Any, code: Any) -> Any:
-    """The hash of a string, from HASH_SEED on, with one more code point. `mix` it at the end, before it is used."""
+    """Add a code point to the hash of a string, which begins with HASH_SEED. `mix` the final value before use."""
     return (value ^ np.uint64(code)) * HASH_FACTOR
 
 
 @inner
 def mix(x: Any) -> Any:
-    """MurmurHash3's 64-bit finalizer, a bijection after which every bit depends on every bit; but never 0."""
+    """MurmurHash3's 64-bit finalizer, but never 0."""
     x ^= x >> np.uint64(33)
     x *= np.uint64(0xFF51AFD7ED558CCD)
     x ^= x >> np.uint64(33)
@@ -114,7 +114,7 @@ def mix(x: Any) -> Any:
 
 @inner
 def table_size(entries: Any) -> Any:
-    """Slots of an open-addressing table for so many keys: a power of two, at most half full."""
+    """The number of slots of an open-addressing table for `entries` keys: a power of two, at most half full."""
     size = 64
     while size < 2 * entries:
         size *= 2
@@ -123,7 +123,7 @@ def table_size(entries: Any) -> Any:
 
 @inner
 def find_slot(keys: Any, mask: Any, key: Any) -> Any:
-    """The slot that holds `key`, or the free one (0) where it belongs. Linear probing; keys are never 0."""
+    """The slot of `key`, or the free slot (0) for it. Linear probing; keys are never 0."""
     slot = np.int64(mix(key) & np.uint64(mask))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & mask

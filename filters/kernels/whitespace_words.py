@@ -1,12 +1,12 @@
-"""Words as dolma, DCLM and RedPajama count them, lines as they lie between line feeds, and n-grams in every variant.
+"""Words as dolma, DCLM and RedPajama count them, lines between line feeds, and n-grams in every variant.
 
 Published filters that share a name count different things (Gopher's "words" are tokens of spaCy, pieces between white
-space, or words of UAX #29). This module finds what `pipeline.filters.families.dolma`, `dclm` and `redpajama` need and the other
-kernels do not have. Nothing of it is counted unless one of their signals is asked for.
+space, or words of UAX #29). This module counts what `pipeline.filters.families.dolma`, `dclm` and `redpajama` need beyond the
+other kernels. It runs only if one of their signals is measured.
 
-- A **piece** is what stands between white space (Python's `str.split`).
-- A **raw line** is what stands between line feeds, as it is; blank ones count. **Stripped** lines and paragraphs (divided at
-  two line feeds) are without white space at their ends, and blank ones do not count.
+- A **piece** is a run of characters between white space (Python's `str.split`).
+- A **raw line** is the text between line feeds, as it is; blank ones count. **Stripped** lines and paragraphs (divided at
+  two line feeds) have no white space at their ends, and blank ones do not count.
 """
 
 import string
@@ -43,23 +43,23 @@ LIBRARIES = ("regex", "unicode")  # their tables decide the words
 NGRAMS = range(2, 11)
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 LONGEST_PERIOD = 13
-"""Tokens; dolma and OLMo 2 look for sequences of 1 to 13 tokens that repeat at once."""
+"""Tokens; dolma and OLMo 2 look for consecutive repetitions of sequences of 1 to 13 tokens."""
 
 _Counts = npt.NDArray[np.int64]
 
 
 class NgramStatistics(NamedTuple):
-    """Characters, one row a document and one column for each n in NGRAMS."""
+    """Characters, with one row per document and one column for each n in NGRAMS."""
 
-    top_first: _Counts  # of the most frequent n-gram (of equals the first), times its occurrences
-    top_longest: _Counts  # of equals the longest; 0 where none repeats
-    covered: _Counts  # of tokens that some repeated n-gram covers, each once
+    top_first: _Counts  # of the most frequent n-gram (the first of ties), times its occurrences
+    top_longest: _Counts  # the same, with the longest of ties; 0 if none repeats
+    covered: _Counts  # of tokens that repeated n-grams cover, each counted once
     repeated: _Counts  # of all occurrences of repeated n-grams, overlapping or not
     all: _Counts  # of all n-grams
 
 
 class PieceStatistics(NamedTuple):
-    """Counts of a batch of documents, one value each, of pieces, raw and stripped lines."""
+    """Counts of pieces, raw lines and stripped lines: one value per document."""
 
     pieces: _Counts
     characters: _Counts  # in pieces
@@ -72,19 +72,19 @@ class PieceStatistics(NamedTuple):
     runs: _Counts  # runs of letters, digits and _, and runs of other signs
     latin_runs: _Counts  # … with a letter from A to Z
     capital_runs: _Counts  # … in upper case: with such letters, and none in lower or title case
-    clauses: _Counts  # what stands between runs of . ! ? and has a letter, a digit or _ in it
+    clauses: _Counts  # texts between runs of . ! ? that contain a letter, a digit or _
     distinct: _Counts  # different pieces
     raw_lines: _Counts
     raw_bullets: _Counts  # raw lines that begin with * or -
     raw_ellipses: _Counts  # raw lines that end with …
-    raw_copies: _Counts  # raw lines that occur more than once, the first too
+    raw_copies: _Counts  # raw lines that occur more than once, including the first occurrence
     raw_copy_characters: _Counts
     filled_lines: _Counts  # raw lines that are not empty
     filled_copies: _Counts  # … that are copies of an earlier one
     filled_copy_characters: _Counts
-    visible_copy_characters: _Counts  # … of those that are not white space alone
+    visible_copy_characters: _Counts  # … of those that are not only white space
     raw_terminals: _Counts  # raw lines, not blank, that end in a sentence terminal
-    raw_short: _Counts  # raw lines, not blank, of up to SHORT_LINE characters
+    raw_short: _Counts  # raw lines, not blank, of at most SHORT_LINE characters
     unclosed: _Counts  # 1 where the text does not end in a line feed
     lines: _Counts  # stripped
     line_characters: _Counts
@@ -92,11 +92,11 @@ class PieceStatistics(NamedTuple):
     few_bullets: _Counts  # stripped lines that begin with • or -
     plain_ellipses: _Counts  # stripped lines that end with "..." or "…"
     ellipses: _Counts  # stripped lines that end with "...", ". . ." or "…"
-    copies: _Counts  # stripped lines that occur more than once, the first too
+    copies: _Counts  # stripped lines that occur more than once, including the first occurrence
     copy_characters: _Counts
     paragraphs: _Counts
     paragraph_characters: _Counts
-    raw_paragraphs: _Counts  # what stands between two or more line feeds, the text stripped as a whole
+    raw_paragraphs: _Counts  # texts between two or more line feeds, with the document stripped as a whole
     raw_paragraph_copies: _Counts  # … that are copies of an earlier one
     raw_paragraph_copy_characters: _Counts
     paragraph_copies: _Counts
@@ -104,7 +104,7 @@ class PieceStatistics(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """All of it."""
+    """All statistics of a batch."""
 
     counts: PieceStatistics
     ngrams: NgramStatistics
@@ -124,8 +124,8 @@ def _ngrams(n: int) -> NgramStatistics:
 def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> Statistics:
     """Count pieces, lines and the n-grams of pieces of the documents `data[starts[i]:ends[i]]`.
 
-    fold: as RedPajama does, in lower case and without ASCII punctuation, marks of letters counted apart; a piece of which
-    nothing is left is none. The texts must be as `spelt` gives them.
+    fold: count as RedPajama does, in lower case and without ASCII punctuation, with combining marks counted separately;
+    pieces that become empty do not count. The texts must come from `spelt`.
     """
     out = _statistics(len(starts))
     tables = character_classes(), _cases(), _decomposed_lengths() if fold else np.zeros(1, np.int64), words.STOP_CODES
@@ -139,12 +139,13 @@ def piece_statistics(data: Any, starts: Any, ends: Any, fold: bool = False) -> S
 
 
 def spelt(texts: pa.Array) -> pa.Array:
-    """Texts for `fold`: in Unicode's form C, so that equal words are equal, and in lower case already where that depends on the
-    letters around (Σ) or is two of them (İ). In Python, a text at a time, the few that need it.
+    """Prepare texts for `fold`: in Unicode NFC, so that equal words have equal code points; and lower-cased here if they have
+    letters whose lower case depends on their neighbours (Σ) or is two letters (İ). Only the few texts that need it are changed,
+    one at a time in Python.
     """
-    rare = np.flatnonzero(pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)).to_numpy(zero_copy_only=False))
+    non_ascii = np.flatnonzero(pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)).to_numpy(zero_copy_only=False))
     changed = {}
-    for row in rare.tolist():
+    for row in non_ascii.tolist():
         text = texts[row].as_py()
         if "Σ" in text or "İ" in text or not unicodedata.is_normalized("NFC", text):
             changed[row] = unicodedata.normalize("NFC", text.translate(_NO_PUNCTUATION).lower())
@@ -156,26 +157,26 @@ def spelt(texts: pa.Array) -> pa.Array:
 
 
 class WordNgrams(NamedTuple):
-    """Of words as `pipeline.filters.kernels.words` finds them."""
+    """Statistics of words as `pipeline.filters.kernels.words` defines them."""
 
     characters: _Counts  # in words
     ngrams: NgramStatistics  # of words, symbols left out
-    repeats: _Counts  # the most often that a sequence of 1 to LONGEST_PERIOD tokens (words and symbols) stands in a row
+    repeats: _Counts  # the most consecutive repetitions of a sequence of 1 to LONGEST_PERIOD tokens (words and symbols)
 
 
 def word_ngrams(data: Any, starts: Any, ends: Any) -> WordNgrams:
     """Count the n-grams of words of the documents `data[starts[i]:ends[i]]`."""
     n = len(starts)
-    characters, repeats, found = np.zeros(n, np.int64), np.zeros(n, np.int64), _ngrams(n)
+    characters, repeats, ngrams = np.zeros(n, np.int64), np.zeros(n, np.int64), _ngrams(n)
     counts, classes = np.zeros((words.COUNTS, 1), np.int64), character_classes()
 
     def count(document: int, room: Room) -> Any:
         return _count_words(
-            data, starts, ends, document, classes, words.STOP_CODES, room, counts, characters, repeats, found
+            data, starts, ends, document, classes, words.STOP_CODES, room, counts, characters, repeats, ngrams
         )
 
     in_room(count, n)
-    return WordNgrams(characters, found, repeats)
+    return WordNgrams(characters, ngrams, repeats)
 
 
 _UPPER, _SMALL, _CODE = 1 << 21, 1 << 22, (1 << 21) - 1
@@ -183,21 +184,21 @@ _UPPER, _SMALL, _CODE = 1 << 21, 1 << 22, (1 << 21) - 1
 
 @cache
 def _cases() -> npt.NDArray[np.int32]:
-    """The lower-case form of each code point (where it is one code point), and whether it is upper case, or lower or title."""
+    """The lower case of each code point (if it is one code point), and bits for upper case and for lower or title case."""
     table = np.arange(0x110000, dtype=np.int32)
-    every = every_character()
-    for letter in regex.findall(r"[\p{Uppercase}\p{Lt}]", every):
+    all_characters = every_character()
+    for letter in regex.findall(r"[\p{Uppercase}\p{Lt}]", all_characters):
         if len(letter.lower()) == 1:
             table[ord(letter)] = ord(letter.lower())
     for pattern, bit in ((r"\p{Uppercase}", _UPPER), (r"[\p{Lowercase}\p{Lt}]", _SMALL)):
-        table[[ord(letter) for letter in regex.findall(pattern, every)]] |= bit
+        table[[ord(letter) for letter in regex.findall(pattern, all_characters)]] |= bit
     table.flags.writeable = False
     return table
 
 
 @cache
 def _decomposed_lengths() -> npt.NDArray[np.int64]:
-    """How many code points each is in Unicode's form D."""
+    """The number of code points of each code point in Unicode NFD."""
     table = np.ones(0x110000, np.int64)
     for first, last in ((0xC0, 0x3100), (0xAC00, 0xD7A4), (0xFB00, 0xFE00), (0x11000, 0x12000), (0x1D100, 0x1D200)):
         table[first:last] = [len(unicodedata.normalize("NFD", chr(code))) for code in range(first, last)]
@@ -206,11 +207,11 @@ def _decomposed_lengths() -> npt.NDArray[np.int64]:
 
 @inner
 def _most(data: Any, start: Any, end: Any) -> Any:
-    """At most so many pieces, lines and paragraphs: one more than bytes that are, or may begin, white space."""
-    most = 2
+    """An upper bound on pieces, lines and paragraphs, from the number of bytes that are, or may begin, white space."""
+    bound = 2
     for i in range(start, end):
-        most += data[i] <= 0x20 or data[i] == 0xC2 or 0xE1 <= data[i] <= 0xE3
-    return most
+        bound += data[i] <= 0x20 or data[i] == 0xC2 or 0xE1 <= data[i] <= 0xE3
+    return bound
 
 
 @kernel
@@ -218,13 +219,13 @@ def _count(
     data: Any, starts: Any, ends: Any, begin: Any, tables: Any, fold: Any, room: Any, histogram: Any,
     out: Any, ngrams: Any, entropies: Any,
 ) -> Any:  # fmt: skip
-    """Count from document `begin` on. `tables`: classes, cases and lengths of characters, and the stop words."""
+    """Count from document `begin` on. `tables`: classes, cases and NFD lengths of characters, and the stop words."""
     classes, _, _, _ = tables
     for document in range(begin, starts.shape[0]):
         start, end = starts[document], ends[document]
-        most = _most(data, start, end)
-        if most > room.ids.shape[0]:
-            return document, most
+        bound = _most(data, start, end)
+        if bound > room.ids.shape[0]:
+            return document, bound
         n = _pieces(data, start, end, tables, fold, room, histogram, out, document)
         distinct = number(n, room)
         out.distinct[document] = distinct
@@ -244,13 +245,13 @@ def _count(
 def _pieces(
     data: Any, start: Any, end: Any, tables: Any, fold: Any, room: Any, histogram: Any, out: Any, document: Any
 ) -> Any:
-    """Fill a hash and the characters so far for each piece, and the counts."""
+    """Write a hash and the characters so far for each piece, and the counts; returns the number of pieces."""
     classes, lower, sizes, stops = tables
     hashes, lengths = room.hashes, room.lengths
     n, total, length, value = 0, 0, 0, HASH_SEED
-    symbol, alphabetic, worded = False, False, False
-    with_symbol, letters, begin_well, found, found_any = 0, 0, 0, 0, 0
-    run, latin, upper, small, clause = 0, False, False, False, False  # run: 1 of letters, 2 of signs
+    has_symbol, has_letter, is_worded = False, False, False
+    with_symbol, alphabetic_pieces, worded_pieces, stop_words, stop_words_any_case = 0, 0, 0, 0, 0
+    run_kind, has_latin, has_upper, has_small, clause = 0, False, False, False, False  # run: 1 of letters, 2 of signs
     runs, latin_runs, capital_runs, clauses = 0, 0, 0, 0
     code_raw, bytes_read = 0, 0
     longest = 0
@@ -269,14 +270,14 @@ def _pieces(
         folded = np.int64(lower[code] & _CODE)
         is_letter = kind in (LETTER, IDEOGRAPH)
         in_run = 0 if space else 1 if is_letter or kind == NUMBER or code == 0x5F else 2
-        if in_run != run:
-            runs += run != 0
-            latin_runs += latin
-            capital_runs += upper and not small
-            run, latin, upper, small = in_run, False, False, False
-        latin |= 0x61 <= (code | 0x20) <= 0x7A
-        upper |= lower[code] & _UPPER != 0
-        small |= lower[code] & _SMALL != 0
+        if in_run != run_kind:
+            runs += run_kind != 0
+            latin_runs += has_latin
+            capital_runs += has_upper and not has_small
+            run_kind, has_latin, has_upper, has_small = in_run, False, False, False
+        has_latin |= 0x61 <= (code | 0x20) <= 0x7A
+        has_upper |= lower[code] & _UPPER != 0
+        has_small |= lower[code] & _SMALL != 0
         clause |= in_run == 1
         if clause and (code in (0x21, 0x2E, 0x3F) or i == end):
             clauses += 1
@@ -289,40 +290,46 @@ def _pieces(
                 n += 1
                 histogram[min(length, histogram.shape[0] - 1)] += 1
                 longest = max(longest, min(length, histogram.shape[0] - 1))
-                with_symbol += symbol
-                letters += alphabetic
-                begin_well += worded
+                with_symbol += has_symbol
+                alphabetic_pieces += has_letter
+                worded_pieces += is_worded
                 if bytes_read <= 4:
                     for k in range(stops.shape[0]):
-                        found += stops[k] == code_raw
-                        found_any += stops[k] == code_any
+                        stop_words += stops[k] == code_raw
+                        stop_words_any_case += stops[k] == code_any
             length, value, code_any, code_raw, bytes_read = 0, HASH_SEED, 0, 0, 0
-            symbol, alphabetic, worded = False, False, False
+            has_symbol, has_letter, is_worded = False, False, False
         elif not (fold and code < 0x80 and kind == 0):
             if length == 0:
-                worded = is_letter or kind == NUMBER
-            symbol |= code in (0x23, 0x2026)
-            alphabetic |= is_letter
+                is_worded = is_letter or kind == NUMBER
+            has_symbol |= code in (0x23, 0x2026)
+            has_letter |= is_letter
             length += sizes[folded] if fold else 1
             bytes_read += size
             code_raw = (code_raw << 8 | code) & 0xFFFFFFFFFF
             code_any = (code_any << 8 | folded) & 0xFFFFFFFFFF
             value = add_hash(value, folded if fold else code)
         i += size
-    middle, seen, twice = n // 2, 0, 0  # the median: of n lengths in order those at (n - 1) // 2 and n // 2
+    middle, pieces_so_far, median_twice = (
+        n // 2,
+        0,
+        0,
+    )  # the median: of n lengths in order those at (n - 1) // 2 and n // 2
     for size in range(1, longest + 1):
-        before = seen
-        seen += histogram[size]
+        before = pieces_so_far
+        pieces_so_far += histogram[size]
         histogram[size] = 0
-        twice += size * ((before <= middle < seen) + (before <= (n - 1) // 2 < seen)) if n else 0
+        median_twice += (
+            size * ((before <= middle < pieces_so_far) + (before <= (n - 1) // 2 < pieces_so_far)) if n else 0
+        )
     out.pieces[document] = n
     out.characters[document] = total
-    out.median_twice[document] = twice
+    out.median_twice[document] = median_twice
     out.with_symbol[document] = with_symbol
-    out.alphabetic[document] = letters
-    out.worded[document] = begin_well
-    out.stop_words[document] = found
-    out.stop_words_any_case[document] = found_any
+    out.alphabetic[document] = alphabetic_pieces
+    out.worded[document] = worded_pieces
+    out.stop_words[document] = stop_words
+    out.stop_words_any_case[document] = stop_words_any_case
     out.runs[document] = runs
     out.latin_runs[document] = latin_runs
     out.capital_runs[document] = capital_runs
@@ -332,7 +339,7 @@ def _pieces(
 
 @inner
 def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
-    """Every variant of the shares of n-grams, n = 2 … 10; `room` numbers the tokens already. See `repetition`."""
+    """Write every variant of n-gram characters, n = 2 … 10; `room` has the tokens already numbered. See `repetition`."""
     hashes, ends, positions, _, _, ids, counts, first = room
     for i in range(n):
         positions[i] = i
@@ -352,28 +359,28 @@ def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
                 m += 1
         distinct = number(m, room)
         column = g - 2
-        at, times, longest = 0, 1, 0
+        position, occurrences, longest = 0, 1, 0
         for k in range(distinct):
-            if counts[k] > times:
-                at, times, longest = positions[first[k]], counts[k], 0
-            if counts[k] == times and times > 1:
+            if counts[k] > occurrences:
+                position, occurrences, longest = positions[first[k]], counts[k], 0
+            if counts[k] == occurrences and occurrences > 1:
                 longest = max(longest, span(ends, positions[first[k]], g))
-        out.top_first[document, column] = times * span(ends, at, g) if n >= g else 0
-        out.top_longest[document, column] = times * longest
+        out.top_first[document, column] = occurrences * span(ends, position, g) if n >= g else 0
+        out.top_longest[document, column] = occurrences * longest
         covered, free, repeated = 0, 0, 0
         for j in range(m):
             if counts[ids[j]] > 1:
-                place = positions[j]
-                repeated += span(ends, place, g)
-                begin = max(place, free)
-                covered += ends[place + g - 1] - (ends[begin - 1] if begin > 0 else 0)
-                free = place + g
+                start = positions[j]
+                repeated += span(ends, start, g)
+                begin = max(start, free)
+                covered += ends[start + g - 1] - (ends[begin - 1] if begin > 0 else 0)
+                free = start + g
         out.covered[document, column] = covered
         out.repeated[document, column] = repeated
-        whole = 0
+        all_characters = 0
         for i in range(n - g + 1):
-            whole += span(ends, i, g)
-        out.all[document, column] = whole
+            all_characters += span(ends, i, g)
+        out.all[document, column] = all_characters
 
 
 @kernel
@@ -381,7 +388,7 @@ def _count_words(
     data: Any, starts: Any, ends: Any, begin: Any, classes: Any, stops: Any, room: Any,
     counts: Any, characters: Any, repeats: Any, ngrams: Any,
 ) -> Any:  # fmt: skip
-    """Count from document `begin` on; `counts` is room for the statistics of one document."""
+    """Count from document `begin` on; `counts` has room for the statistics of one document."""
     hashes, lengths = room.hashes, room.lengths
     for document in range(begin, starts.shape[0]):
         tokens = words.count_tokens(data, starts[document], ends[document], classes, stops, room, counts, 0)
@@ -405,11 +412,11 @@ def _count_words(
 
 @inner
 def _most_repeats(hashes: Any, n: Any) -> Any:
-    """The most often that a sequence of 1 to LONGEST_PERIOD tokens stands in a row; 1 where nothing follows itself."""
-    most = min(n, 1)
+    """The most consecutive repetitions of a sequence of 1 to LONGEST_PERIOD tokens; 1 if nothing repeats."""
+    longest = min(n, 1)
     for period in range(1, LONGEST_PERIOD + 1):
         run = 0
         for i in range(period, n):
             run = run + 1 if hashes[i] == hashes[i - period] else 0
-            most = max(most, run // period + 1)
-    return most
+            longest = max(longest, run // period + 1)
+    return longest

@@ -1,8 +1,8 @@
-"""Words: one pass over the bytes finds the tokens of each document and counts what is in them.
+"""Words: one pass over the bytes that finds and counts the tokens of each document.
 
 What a token is (after Unicode's UAX #29, without a dictionary):
 
-- A **word** is a run of letters and digits ("mp3"), with what joins two of them into one word:
+- A **word** is a run of letters and digits ("mp3"). Some symbols join two of them into one word:
   `'` `’` `.` `·` between letters (don't, e.g, example.com, col·legi), `'` `’` `.` `,` between digits (1,000.5),
   `_` between either. A hyphen or a slash divides words.
 - In scripts written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar, …) each letter is a word.
@@ -10,14 +10,13 @@ What a token is (after Unicode's UAX #29, without a dictionary):
   of hyphens ("---") is one token.
 - Combining marks and format characters belong to the token they follow. Control characters are ignored.
 
-Tokens are words and symbols, in order; n-grams run over tokens. Case and spelling are kept as they are. Lengths are in
-code points. spaCy's English tokens, over which datatrove computes the same statistics, differ in a few ways: spaCy
-divides "don't" into "do" and "n't", keeps addresses ("https://…", "a@b.org") and unspaced Han in one piece, and knows
-a list of abbreviations.
+Tokens are words and symbols, in order; n-grams run over tokens. Case and spelling are kept. Lengths are in code points.
+datatrove computes the same statistics over spaCy's English tokens, which differ in a few ways: spaCy divides "don't" into
+"do" and "n't", keeps addresses ("https://…", "a@b.org") and unspaced Han in one piece, and has a list of abbreviations.
 
-A **sentence** is text within a line that has a letter in it and runs up to a sentence terminal (. ! ? and those of
-other scripts). After `.`, `!` and `?` white space must follow, or the end, if need be after closing quotes or brackets;
-the others need none. Text without a terminal at its end (a heading, a menu) is no sentence, nor is "1.2." before it.
+A **sentence** is text within a line that contains a letter and runs up to a sentence terminal (. ! ? and those of other
+scripts). `.`, `!` and `?` must be followed by white space or the end, possibly after closing quotes or brackets; other
+terminals need not. Text without a terminal (a heading, a menu) is not a sentence; nor is the "1.2." of a section number.
 """
 
 from typing import Any, NamedTuple
@@ -56,7 +55,7 @@ _Counts = npt.NDArray[np.int64]
 
 
 class WordStatistics(NamedTuple):
-    """Counts of a batch: one value a document, int64; `top` and `duplicate` have one column for each n."""
+    """Counts of a batch: one int64 per document; `top` and `duplicate` have one column for each n."""
 
     characters: _Counts  # code points
     spaces: _Counts  # white space characters, line breaks included
@@ -87,7 +86,7 @@ COUNTS = len(WordStatistics._fields) - 2
 def word_statistics(
     data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> WordStatistics:
-    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: some 60 bytes a token of the longest one."""
+    """Count the documents `data[starts[i]:ends[i]]`, UTF-8. Memory: about 60 bytes per token of the longest document."""
     n = len(starts)
     counts = np.zeros((COUNTS, n), np.int64)
     top, duplicate = np.zeros((n, len(TOP_NGRAMS)), np.int64), np.zeros((n, len(DUPLICATE_NGRAMS)), np.int64)
@@ -113,7 +112,7 @@ def _count(
     top: Any,
     duplicate: Any,
 ) -> Any:
-    """Count the documents from `begin` on, until one has more tokens than `room`; returns that one and how many."""
+    """Count from document `begin` on, until one has more tokens than `room`; returns that document and its tokens."""
     for document in range(begin, starts.shape[0]):
         tokens = count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)
         if tokens > room.ids.shape[0]:
@@ -143,14 +142,14 @@ _NONE, _WORD, _LONE, _MARK = 0, 1, 2, 3  # the open token: none, a word, a one-l
 def count_tokens(
     data: Any, start: Any, end: Any, classes: Any, stops: Any, room: Any, counts: Any, document: Any
 ) -> Any:
-    """Fill `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the document's column of `counts`.
+    """Write `room.hashes[t]`, `room.lengths[t]` (characters in tokens 0 … t) and the document's column of `counts`.
 
-    Returns the number of tokens. If that is more than there is room for, call again with more.
+    Returns the number of tokens. If there are more than `room` holds, call again with more room.
     """
     hashes, lengths = room.hashes, room.lengths
     tokens, total = 0, 0
     characters, spaces, breaks, letters, uppercase, digits = 0, 0, 0, 0, 0, 0
-    words, word_characters, alphabetic, found = 0, 0, 0, 0
+    words, word_characters, alphabetic, stop_word_bits = 0, 0, 0, 0
     hash_signs, ellipses, curly_brackets, sentences = 0, 0, 0, 0
     token = _NONE
     opened, has_letter = start, False
@@ -169,7 +168,7 @@ def count_tokens(
                 code, size = decode(data, i, end)
             characters += 1
         else:
-            code, size = 0x0A, 1  # a last line break closes what is open, and is not counted
+            code, size = 0x0A, 1  # a final line break, not counted, closes the open token
         cls = classes[code]
         kind = cls & KIND
         letters += kind in (LETTER, IDEOGRAPH)
@@ -202,7 +201,7 @@ def count_tokens(
                         word = word << 8 | np.int64(data[k])
                     for k in range(stops.shape[0]):
                         if stops[k] == word:
-                            found |= 1 << k
+                            stop_word_bits |= 1 << k
             token = _NONE
         if not joined and kind <= IDEOGRAPH:  # open the next
             token = _MARK if kind == SYMBOL else _LONE if kind == IDEOGRAPH else _WORD
@@ -249,7 +248,7 @@ def count_tokens(
 
     stop_words = 0
     for k in range(stops.shape[0]):
-        stop_words += (found >> k) & 1
+        stop_words += (stop_word_bits >> k) & 1
     counts[_CHARACTERS, document] = characters
     counts[_SPACES, document] = spaces
     counts[_BREAKS, document] = breaks

@@ -1,16 +1,16 @@
-"""How surprised a language model of n-grams is by a text: the perplexity by which CCNet sorts pages into head, middle and tail.
+"""The perplexity of a text under an n-gram language model, by which CCNet sorts pages into head, middle and tail.
 
-    model = NgramModel.load("reference.ngrams")       # of `pipeline perplexity train` (filters/ngrams.py)
-    model = read_arpa("wiki.arpa.gz", normalization="words")  # of KenLM, SRILM or whoever writes ARPA files
+    model = NgramModel.load("reference.ngrams")       # from `pipeline perplexity train` (filters/models/kneser_ney.py)
+    model = read_arpa("wiki.arpa.gz", normalization="words")  # from KenLM, SRILM or any tool that writes ARPA files
     model.perplexity(["Some text", ...])
 
 A line is a sentence, from <s> to </s>; perplexity is 10 ** (-log10 probability / (words + lines)), as CCNet computes it
-(Wenzek et al. 2020, section 3.3). Probabilities are KenLM's (Heafield 2011): the longest n-gram that is listed, and the
-backoff weights of the contexts that are longer. tests/benchmarks/perplexity.py compares them with the `kenlm` package.
+(Wenzek et al. 2020, section 3.3). Probabilities are KenLM's (Heafield 2011): that of the longest listed n-gram, times the
+backoff weights of the longer contexts. tests/benchmarks/perplexity.py compares them with the `kenlm` package.
 
-A model is one table of 64-bit n-gram keys with a probability and a weight each (16 bytes a row, three rows for two n-grams),
-in the order of the keys: a look-up is one place in memory. Two n-grams of a billion share a key with a chance of 3 %, and
-then a text is scored a little wrong. The file is mapped, not read, and shared by all workers; it carries a checksum.
+A model is one table of 64-bit n-gram keys, each with a probability and a weight (16 bytes per row, three rows for two n-grams),
+in the order of the keys, so a look-up touches one place in memory. Among a billion n-grams, the probability that any two share
+a key is 3 %; then some texts are scored slightly wrong. The file is memory-mapped and shared by all workers; it has a checksum.
 """
 
 import gzip
@@ -53,16 +53,16 @@ BEGIN, END, UNKNOWN = b"<s>", b"</s>", b"<unk>"
 MOST = 16
 """The highest order."""
 NO_PROBABILITY = -99.0
-"""What ARPA files say of <s>, which never follows anything."""
+"""The log10 probability of <s> in ARPA files; <s> never follows a word."""
 UNKNOWN_PROBABILITY = -100.0
-"""KenLM's for a word that is not listed, in a model without <unk>."""
+"""KenLM's log10 probability of an unlisted word in a model without <unk>."""
 
 Table = npt.NDArray[np.uint64]
 """(rows, 2): key (0: free), and log10 probability (low half) and weight as float32."""
 
 
 class Scores(NamedTuple):
-    """One value a text."""
+    """One value per text."""
 
     log10: npt.NDArray[np.float64]
     words: npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ class Scores(NamedTuple):
 
 
 class NgramModel:
-    """Probabilities of n-grams. `closed`: whatever is listed, its last n - 1 words are too."""
+    """An n-gram model. `closed`: for every listed n-gram, its last n - 1 words are listed too."""
 
     def __init__(self, table: Table, *, order: int, normalization: str, closed: bool = True, about: Any = None) -> None:
         self.table = table
@@ -81,7 +81,7 @@ class NgramModel:
         self.about: dict[str, Any] = about or {}
 
     def score(self, texts: Texts) -> Scores:
-        """Log10 probabilities of the texts, normalized as the model's were, by line; nothing of a null text."""
+        """Log10 probabilities of the texts, normalized as the model's were, line by line; all zero for a null text."""
         lines = normalize(as_text_array(texts), self.normalization, keep_lines=True)
         data, starts, ends = text_buffers(lines)
         out = Scores(np.zeros(len(lines)), *(np.zeros(len(lines), np.int64) for _ in range(3)))
@@ -97,10 +97,10 @@ class NgramModel:
         return np.asarray(10.0**rate)
 
     def divergence(self, texts: Texts) -> npt.NDArray[np.float64]:
-        """The Kullback-Leibler divergence of each text's distribution of words from the model's, which is of order 1.
+        """The Kullback-Leibler divergence of each text's word distribution from the model's; the model must be of order 1.
 
-        In nats a word or line end; NaN for a text without words. Llama 3 (2024, arXiv 2407.21783, section 3.1.1) drops
-        documents with too many tokens that are outliers in the corpus by it.
+        In nats per word or line end; NaN for a text without words. Llama 3 (2024, arXiv 2407.21783, section 3.1.1) uses it to
+        drop documents with too many outlier tokens.
         """
         scores = self.score(texts)
         tokens = scores.words + scores.lines
@@ -113,14 +113,14 @@ class NgramModel:
         # sum of -n log n over a text's different words and its line ends; its entropy is log(tokens) + that / tokens
         spread = np.bincount(pairs >> 32, -counts * np.log(counts), len(parts))
         spread -= scores.lines * np.log(np.maximum(scores.lines, 1))
-        found = np.full(len(tokens), np.nan)
-        there = scores.words > 0
-        cross = -scores.log10[there] * np.log(10) / tokens[there]
-        found[there] = cross - np.log(tokens[there]) - spread[there] / tokens[there]
-        return found
+        divergences = np.full(len(tokens), np.nan)
+        has_words = scores.words > 0
+        cross = -scores.log10[has_words] * np.log(10) / tokens[has_words]
+        divergences[has_words] = cross - np.log(tokens[has_words]) - spread[has_words] / tokens[has_words]
+        return divergences
 
     def save(self, path: Path) -> None:
-        """Write magic, length of the header, header (JSON) and, from a multiple of 64 bytes on, the table."""
+        """Write magic, length of the header, header (JSON) and, at a multiple of 64 bytes, the table."""
         fields: dict[str, Any] = {"order": self.order, "normalization": self.normalization, "closed": self.closed}
         fields |= {"rows": len(self.table), "about": self.about, "checksum": _checksum(self.table)}
         header = json.dumps(fields, sort_keys=True).encode()
@@ -131,12 +131,12 @@ class NgramModel:
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "NgramModel":
-        """Map a model file; UserError for another kind of file, or a damaged one (`verify` reads it whole)."""
+        """Memory-map a model file. UserError for another kind of file or a damaged one (`verify` reads the whole file)."""
         try:
             with open(path, "rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:
                     raise UserError(
-                        f"{path}: no n-gram model of this version; python -m pipeline perplexity train makes one"
+                        f"{path}: not an n-gram model of this version; python -m pipeline perplexity train makes one"
                     )
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(length))
@@ -144,9 +144,9 @@ class NgramModel:
             mapped = np.memmap(path, np.uint64, "r", start, (header["rows"], 2))
             table = np.frombuffer(mapped, np.uint64).reshape(-1, 2)  # a plain array, as the kernels are compiled for
         except (OSError, ValueError, KeyError, struct.error) as error:
-            raise UserError(f"{path}: cannot be read as a model of n-grams ({error})") from None
+            raise UserError(f"{path}: cannot be read as an n-gram model ({error})") from None
         if verify and _checksum(table) != header["checksum"]:
-            raise UserError(f"{path}: damaged (its checksum is another)")
+            raise UserError(f"{path}: damaged (the checksum does not match)")
         fields = {name: header[name] for name in ("order", "normalization", "closed", "about")}
         return cls(table, **fields)
 
@@ -175,7 +175,7 @@ def word_hash(data: Any, start: Any, end: Any) -> Any:
 
 @inner
 def _home(key: Any, size: Any) -> Any:
-    """The row where the search for a key begins: the hash as a share of all rows."""
+    """The row where the search for a key begins: the key scaled to the number of rows."""
     return np.int64((key >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
 
 
@@ -190,7 +190,7 @@ def _find(table: Any, size: Any, key: Any) -> Any:
 
 @kernel
 def _rows(keys: Any, size: Any, rows: Any) -> None:
-    """The row of each key: its home, or the first free one behind it. The keys ascend."""
+    """Write the row of each key: its home, or the first free one after it. The keys ascend."""
     free = 0
     for i in range(keys.shape[0]):
         free = max(free, _home(keys[i], size))
@@ -199,19 +199,19 @@ def _rows(keys: Any, size: Any, rows: Any) -> None:
 
 
 def make_table(keys: npt.NDArray[Any], log10: npt.NDArray[Any], backoff: npt.NDArray[Any]) -> Table:
-    """The table of n-grams, each key once: two thirds full, in the order of the keys; the size is its last row's."""
+    """The table of n-grams with distinct keys: two thirds full, in the order of the keys. Its last row holds the size."""
     order = np.argsort(keys)
     keys = keys[order]
     size = len(keys) * 3 // 2 + 1
     if size >= 2**32:
-        raise UserError(f"{len(keys):,} n-grams are more than a model can hold; prune it")
+        raise UserError(f"{len(keys):,} n-grams are more than a model can hold; prune them")
     rows = np.empty(len(keys), np.int64)
     _rows(keys, size, rows)
     table = np.zeros((max(size, int(rows[-1]) + 1 if len(rows) else 0) + 2, 2), np.uint64)
     table[rows, 0] = keys
     values = np.stack([log10[order], backoff[order]], axis=1).astype("<f4")
     table[rows, 1] = values.reshape(-1).view("<u8")
-    table[-1, 1] = size  # in a row that is free
+    table[-1, 1] = size  # the last row is free
     return table
 
 
@@ -224,7 +224,7 @@ def special() -> npt.NDArray[np.uint64]:
 
 @kernel(allocates=True)
 def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: Any, special: Any, out: Any) -> None:
-    """Add up each document's lines, words, unknown words and log probabilities, line by line, with a back-off model."""
+    """Add up each document's lines, words, unknown words and log probabilities, line by line, by a back-off model."""
     size = np.int64(table[table.shape[0] - 1, 1])
     floats = table.view(np.float32)  # columns 2 and 3: probability and weight
     begin, end_of_line, unknown = special[0], special[1], special[2]
@@ -236,7 +236,7 @@ def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: An
             words[0] = begin
             row = _find(table, size, begin)
             weights[0] = floats[row, 3] if row >= 0 else 0.0
-            context = 1 if order > 1 else 0  # how many of the last words are known to go together
+            context = 1 if order > 1 else 0  # how many of the last words form a listed context
             out.lines[document] += 1
             while True:
                 ended = i == last or data[i] == LINE_FEED
@@ -289,18 +289,18 @@ def _score(data: Any, starts: Any, ends: Any, table: Any, order: Any, closed: An
 
 
 def read_arpa(path: Path | str, normalization: str = "whitespace") -> NgramModel:
-    """A model in ARPA's format, which KenLM's lmplz and SRILM write (.arpa, .arpa.gz); KenLM's binary files are not read.
+    """A model in ARPA format, as written by KenLM's lmplz and SRILM (.arpa, .arpa.gz). KenLM's binary files are not read.
 
-    `normalization` is that of the texts it was trained on. UserError names the line that is wrong. Memory: 32 bytes an n-gram.
+    `normalization` is that of the texts it was trained on. UserError names an invalid line. Memory: 32 bytes per n-gram.
     """
     try:
         with cast(BinaryIO, gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")) as file:
             sizes = _arpa_sizes(path, file)
-            found = [_section(path, file, order, sizes) for order in range(1, len(sizes) + 1)]
+            sections = [_section(path, file, order, sizes) for order in range(1, len(sizes) + 1)]
     except (OSError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    closed = all(bool(np.isin(longer_ones[3], one[0]).all()) for one, longer_ones in pairwise(found))
-    keys, log10, backoff = (np.concatenate([section[k] for section in found]) for k in range(3))
+    closed = all(bool(np.isin(longer_section[3], shorter[0]).all()) for shorter, longer_section in pairwise(sections))
+    keys, log10, backoff = (np.concatenate([section[k] for section in sections]) for k in range(3))
     if len(np.unique(keys)) != len(keys):
         raise UserError(f"{path}: lists an n-gram twice")
     return NgramModel(make_table(keys, log10, backoff), order=len(sizes), normalization=normalization, closed=closed)
@@ -323,7 +323,7 @@ def _arpa_sizes(path: Path | str, file: BinaryIO) -> list[int]:
 
 
 def _section(path: Path | str, file: BinaryIO, order: int, sizes: list[int]) -> Any:
-    """Keys, log10 probabilities, backoff weights, and the keys without the first word, of one order."""
+    """The keys, log10 probabilities, backoff weights, and keys without the first word of one order."""
     line = b""
     while not (line := file.readline(1 << 16)).startswith(b"\\") and line:
         pass
@@ -337,7 +337,7 @@ def _section(path: Path | str, file: BinaryIO, order: int, sizes: list[int]) -> 
         data = np.frombuffer(block, np.uint8)
         new = _parse(data, order, keys[read:], log10[read:], backoff[read:], shorter[read:])
         if new < 0:
-            raise UserError(f"{path}: {order}-gram {read - new:,} is no line of an ARPA file")
+            raise UserError(f"{path}: {order}-gram {read - new:,} is not a valid line of an ARPA file")
         read += new
     if read != count:
         raise UserError(f"{path}: has {read:,} {order}-grams, not {count:,}")
@@ -345,18 +345,18 @@ def _section(path: Path | str, file: BinaryIO, order: int, sizes: list[int]) -> 
 
 
 def _blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
-    """So many lines, some at a time."""
+    """The next `lines` lines, in blocks."""
     while lines > 0:
-        some = [line for _ in range(min(lines, 100_000)) if (line := file.readline(1 << 16))]
-        if not some:
+        block = [line for _ in range(min(lines, 100_000)) if (line := file.readline(1 << 16))]
+        if not block:
             return
-        lines -= len(some)
-        yield b"".join(some)
+        lines -= len(block)
+        yield b"".join(block)
 
 
 @inner
 def _number(data: Any, i: Any, end: Any) -> Any:
-    """A decimal number at byte i, and where it ends (-1: there is none)."""
+    """The decimal number at byte i, and its end (-1 if there is no number)."""
     sign, value, scale, exponent, digits = 1.0, 0.0, 0, 0, 0
     if i < end and data[i] in (HYPHEN, PLUS):
         sign = -1.0 if data[i] == HYPHEN else 1.0
@@ -383,7 +383,7 @@ def _number(data: Any, i: Any, end: Any) -> Any:
 
 @kernel(allocates=True)
 def _parse(data: Any, order: Any, keys: Any, log10: Any, backoff: Any, shorter: Any) -> Any:
-    """Fill the arrays from whole lines; the number of lines, or minus the place of one that is none."""
+    """Fill the arrays from complete lines; returns the number of lines, or minus the number of an invalid line."""
     words = np.empty(MOST, np.uint64)
     count, i, end = 0, 0, data.shape[0]
     while i < end:

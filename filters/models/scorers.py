@@ -1,7 +1,7 @@
-"""Signals that come from a model file: one function a kind, behind one door.
+"""Signals that come from a model file: one function per kind of model.
 
-Nothing here is unpickled: a pickle runs whatever code its author liked. scikit-learn models are read in skops' format, and
-only where they are made of types that skops trusts.
+Nothing here is unpickled, since a pickle can run any code. scikit-learn models are read in skops' format, and only if they
+consist of types that skops trusts.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pipeline.filters.models.perplexity import NgramModel
 
 Scorer = Callable[[pa.Array, pa.Array], npt.NDArray[np.float64]]
-"""Texts and their languages to a number each; NaN where there is none."""
+"""From texts and their languages to one number per text; NaN if undefined."""
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 
 
 @lru_cache(8)
 def open_scorer(score: ScoreOptions) -> Scorer:
-    """The scorer of a model file; a worker opens each once. UserError where the file is none of its kind."""
+    """The scorer of a model file; a worker opens each file once. UserError for a file of another kind."""
     return _KINDS[score.kind](score)
 
 
@@ -63,7 +63,7 @@ def _divergence(score: ScoreOptions) -> Scorer:
     model = _model(score.model, score.normalization)
     if model.order != 1:
         raise UserError(
-            f"{score.model}: a model of single words is needed (perplexity train --order 1), not of order {model.order}"
+            f"{score.model}: a model of order 1 is needed (perplexity train --order 1), not of order {model.order}"
         )
     return lambda texts, languages: model.divergence(texts)
 
@@ -80,9 +80,7 @@ def _sklearn(score: ScoreOptions) -> Scorer:
 
     path = score.model
     if path.endswith(_PICKLES) or Path(path).read_bytes()[:1] == b"\x80":
-        raise UserError(
-            f"{path}: a pickle, which may run any code and is not opened; save the model with skops.io.dump"
-        )
+        raise UserError(f"{path}: a pickle may run any code and is not opened; save the model with skops.io.dump")
     try:
         import skops.io
     except ImportError:
@@ -95,21 +93,21 @@ def _sklearn(score: ScoreOptions) -> Scorer:
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UserError(f"{path}: not a model that skops saved ({error})") from None
     classes = [str(name) for name in getattr(model, "classes_", [])]
-    wanted = score.label if score.label is not None else classes[-1] if classes else ""
-    if not hasattr(model, "predict_proba") or wanted not in classes:
+    label = score.label if score.label is not None else classes[-1] if classes else ""
+    if not hasattr(model, "predict_proba") or label not in classes:
         raise UserError(
-            f"{path}: gives no probability of {wanted!r}{did_you_mean(wanted, classes)}; "
+            f"{path}: gives no probability of {label!r}{did_you_mean(label, classes)}; "
             f"its classes: {', '.join(classes) or 'none'}"
         )
-    column = classes.index(wanted)
+    column = classes.index(label)
 
     def probability(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
         normalized: list[str | None] = normalize(texts, score.normalization or "whitespace").to_pylist()
-        used = [row for row, text in enumerate(normalized) if text]
-        found = np.full(len(normalized), np.nan)
-        if used:
-            found[used] = model.predict_proba([normalized[row] for row in used])[:, column]
-        return found
+        with_words = [row for row, text in enumerate(normalized) if text]
+        probabilities = np.full(len(normalized), np.nan)
+        if with_words:
+            probabilities[with_words] = model.predict_proba([normalized[row] for row in with_words])[:, column]
+        return probabilities
 
     return probability
 
