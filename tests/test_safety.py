@@ -140,7 +140,7 @@ def spell(*lengths: int) -> str:
     ],
 )
 def test_gpt_3_cuts_what_lies_around(text: str, pieces: list[str]) -> None:
-    words, _ = EvaluationIndex([ITEM]).places(text)
+    words, _ = EvaluationIndex([ITEM]).occurrences(text)
     cuts = collision_cuts(text, words, ngram=13)
     data = text.encode()
     edges = [0, *(edge for cut in cuts for edge in cut), len(data)]

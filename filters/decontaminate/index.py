@@ -67,7 +67,7 @@ class EvaluationIndex:
         """The number of distinct n-grams."""
         return len(self._keys)
 
-    def places(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def occurrences(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The first word and the number of each n-gram of items in a text, in the order of the text."""
         hashes = shingle_hashes([text], self.ngram)[0]
         numbers = np.minimum(np.searchsorted(self._keys, hashes), max(self.grams - 1, 0))
@@ -80,14 +80,14 @@ class EvaluationIndex:
         share, ngrams = np.zeros(len(array)), np.zeros(len(array), np.int32)
         items: list[list[tuple[int, float]]] = []
         for row, hashes in enumerate(shingle_hashes(array, self.ngram)):
-            held = np.unique(_held(hashes, self._table, self._slots))
-            ngrams[row] = len(held)
-            items.append(self._items(held) if len(held) else [])
+            numbers = np.unique(_numbers_of(hashes, self._table, self._slots))
+            ngrams[row] = len(numbers)
+            items.append(self._items(numbers) if len(numbers) else [])
             share[row] = items[-1][0][1] if items[-1] else 0.0
         return Found(share, ngrams, items)
 
-    def _items(self, held: npt.NDArray[np.int64]) -> list[tuple[int, float]]:
-        owners = np.concatenate([self._owners[self._starts[gram] : self._starts[gram + 1]] for gram in held])
+    def _items(self, numbers: npt.NDArray[np.int64]) -> list[tuple[int, float]]:
+        owners = np.concatenate([self._owners[self._starts[gram] : self._starts[gram + 1]] for gram in numbers])
         items, counts = np.unique(owners, return_counts=True)
         shares = counts / self.sizes[items]
         order = np.lexsort((items, -shares))
@@ -114,7 +114,7 @@ def _fill(keys: Any, table: Any, slots: Any) -> None:
 
 
 @kernel(allocates=True)
-def _held(hashes: Any, table: Any, slots: Any) -> Any:
+def _numbers_of(hashes: Any, table: Any, slots: Any) -> Any:
     """The numbers of the hashes that are in the table."""
     numbers = np.empty(hashes.size, np.int64)
     count = 0

@@ -170,21 +170,21 @@ def _stars(
     links, centres_of = np.zeros(room, np.int32), np.zeros(room, np.int32)
     near_centres = np.zeros(NEIGHBOURS * bands, np.int32)
     entries = 0
-    held: dict[int, Words] = {}
+    centre_evidence: dict[int, Words] = {}
     free_bytes = HELD
     for rank, document in enumerate(documents.tolist()):
         keys, own = evidence(document)
         near_count = 0 if settled(document) else _near(table, heads, links, centres_of, keys, near_centres)
         for centre in near_centres[:near_count].tolist():
             centre_document = int(documents[centre])
-            value = similar(held[centre] if centre in held else evidence(centre_document)[1], own)
+            value = similar(centre_evidence[centre] if centre in centre_evidence else evidence(centre_document)[1], own)
             if value >= threshold:
                 yield document, centre_document, value
                 break
         else:
             entries = _remember(table, heads, links, centres_of, keys, rank, entries)
             if own.nbytes <= free_bytes:
-                held[rank] = own
+                centre_evidence[rank] = own
                 free_bytes -= own.nbytes
 
 

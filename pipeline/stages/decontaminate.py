@@ -205,13 +205,13 @@ def cut(files: RunFiles, given: Cutting, tick: Tick) -> int:
     documents = np.zeros(index.grams, np.int64)
     for _, texts in held():
         for text in filter(None, texts):
-            documents[np.unique(index.places(text)[1])] += 1
+            documents[np.unique(index.occurrences(text)[1])] += 1
     rare = documents <= options.max_documents
 
     def cuts(text: str | None) -> list[tuple[int, int]]:
         if text is None:
             return []
-        words, grams = index.places(text)
+        words, grams = index.occurrences(text)
         return collision_cuts(
             text,
             words[rare[grams]],
