@@ -222,17 +222,19 @@ def test_counts_on_disk_are_exact(pattern: str) -> None:
         assert spill.taken > 3
         fitted = spill.fit(last)
     # What does not fit are the rarest: one count more would not fit either, and the share says how much text is left.
-    kept = {word: count for word, count in expected.items() if count >= fitted.least}
+    kept = {word: count for word, count in expected.items() if count >= fitted.min_count}
     assert as_dict(fitted.pretokens) == kept
     assert sum(map(len, kept)) <= 60_000 // LEARNING_BYTES
-    assert sum(len(word) for word, count in expected.items() if count >= fitted.least - 1) > 60_000 // LEARNING_BYTES
+    assert (
+        sum(len(word) for word, count in expected.items() if count >= fitted.min_count - 1) > 60_000 // LEARNING_BYTES
+    )
     whole = sum(len(word) * count for word, count in expected.items())
     assert fitted.share == sum(len(word) * count for word, count in kept.items()) / whole
     with DiskSpill(60_000) as spill:
         spill.memory, spill._budget = 20_000, 10**9
         fitted = spill.fit(count_pretokens(texts, pattern, spill))
         assert spill.taken > 3
-    assert (fitted.least, fitted.share) == (1, 1.0)
+    assert (fitted.min_count, fitted.share) == (1, 1.0)
     assert as_dict(fitted.pretokens) == expected
 
 
@@ -262,7 +264,7 @@ def test_memory_that_suffices_changes_nothing() -> None:
     assert notes == []
     small = train_bpe(texts, 300, memory=20_000, note=notes.append)
     assert small.merges
-    assert "the rarer ones are not learned from" in notes[0]
+    assert "rarer ones are not learned from" in notes[0]
     with pytest.raises(UserError, match=r"tokenizer\.memory: 20 bytes hold too few pre-tokens"):
         train_bpe(texts, 300, memory=20)
 
@@ -493,7 +495,7 @@ def test_rank_files_that_are_none(tmp_path: Path) -> None:
         file.write_bytes(b"\n".join([*lines, more]))
         with pytest.raises(UserError, match=message):
             Tokenizer.from_file(file, pattern=GPT2_PATTERN)
-    with pytest.raises(UserError, match="does not say its pattern"):
+    with pytest.raises(UserError, match="does not name its pattern"):
         Tokenizer.from_file(file)
 
 

@@ -117,7 +117,7 @@ def test_epochs_and_caps_bound_the_total() -> None:
     assert told["train"]["b"]["tokens"] == 3000
     with pytest.raises(UserError, match=r"mix\.tokens is 5,000, but mix\.sources\.a with .* allows 4,000 in all"):
         choose(table, Mixture(sources=(capped, Source(name="b", files=(1,), weight=3)), tokens=5000))
-    with pytest.raises(UserError, match=r"mix\.sources\.c: holds no token"):
+    with pytest.raises(UserError, match=r"mix\.sources\.c: has no token"):
         choose(table, Mixture(sources=(capped, Source(name="c", files=(7,)))))
 
 
@@ -342,7 +342,7 @@ def test_a_mixture_grows_by_files_and_runs(files: Path, finished: Path, capsys: 
         ):
             texts.add(tokenizer.decode(opened.splits[split].read(row["start"], row["length"] - 1)))
     assert texts == {document["text"] for document in new}
-    assert "is in it already; append what is new only" in command(
+    assert "is already in it; append only new documents" in command(
         "append", str(out), str(files / "new.jsonl"), "--tokenizer", str(files / "tokenizer.json")
     )
     assert "name the shards' with --tokenizer" in command("append", str(out), str(files / "new.jsonl"))

@@ -343,7 +343,7 @@ def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp
     for name, seed in (("a", 0), ("b", 1)):
         shards.encode_part(tokenizer, batches(ROWS[:3]), file=0, out=tmp_path / f"{name}.parquet", seed=seed)
     files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-    with pytest.raises(UserError, match=r"b\.parquet: encoded with another seed than .*a\.parquet$"):
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with a different seed than .*a\.parquet$"):
         shards.merge_parts(files, tmp_path / "s", 10, 0)
     with pytest.raises(UserError, match="no encoded part"):
         shards.merge_parts([], tmp_path / "s", 10, 0)
@@ -404,7 +404,7 @@ def test_open_names_the_file_that_is_wrong(tokenizer: Tokenizer, tmp_path: Path)
     forged = manifest | {"documents": [manifest["documents"][0] | {"sha256": digest}]}
     (folder / "manifest.json").write_text(json.dumps(forged))
     shutil.copy(other / "documents.parquet", folder)
-    with pytest.raises(UserError, match="do not add up to the manifest's"):
+    with pytest.raises(UserError, match="do not match the manifest's"):
         shards.open(folder).verify()
 
 
@@ -414,7 +414,9 @@ def test_shards_of_another_tokenizer_are_refused(tokenizer: Tokenizer, tmp_path:
     assert other.sha256 != tokenizer.sha256
     folder = build(tokenizer, tmp_path / "run", [ROWS]).directory
     assert shards.open(folder, tokenizer).manifest["tokenizer"] == tokenizer.sha256
-    with pytest.raises(UserError, match=r"shards: of another tokenizer .*; python -m pipeline run … makes them anew$"):
+    with pytest.raises(
+        UserError, match=r"shards: encoded with another tokenizer .*; python -m pipeline run … makes them again$"
+    ):
         shards.open(folder, other)
     files = [
         encoded(tokenizer, tmp_path / "a.parquet", ROWS[:9], 0),
@@ -521,7 +523,7 @@ def test_a_failed_append_leaves_what_was(
 def test_what_cannot_be_appended(tokenizer: Tokenizer, tmp_path: Path) -> None:
     folder = build(tokenizer, tmp_path / "run", [ROWS[:20]]).directory
     before = contents(folder)
-    with pytest.raises(UserError, match="document doc-19 is in it already"):
+    with pytest.raises(UserError, match="document doc-19 is already in it"):
         shards.append(folder, [encoded(tokenizer, tmp_path / "double.parquet", ROWS[19:25], 1)])
     with pytest.raises(UserError, match=r"other\.parquet: encoded with seed 2, but .* has 1"):
         shards.append(folder, [encoded(tokenizer, tmp_path / "other.parquet", ROWS[20:], 1, seed=2)])

@@ -1,7 +1,7 @@
-"""Byte-level BPE: train a vocabulary on text, encode with it, read and write `tokenizer.json`.
+"""Byte-level BPE: training on text, encoding, reading and writing `tokenizer.json`.
 
-The engine that encodes is `fastokens` for the two published patterns and `tokenizers` for any other: fastokens' general
-regular expressions follow an older Unicode (U+180E is still white space to them), and ids must have no gaps for it.
+`fastokens` encodes with the two published patterns, `tokenizers` with any other: fastokens' general regular expressions
+follow an older Unicode (where U+180E is white space), and it needs ids without gaps.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ _PIECE_CHARACTERS = 1 << 20
 class Tokenizer:
     """A vocabulary with its merges, and the two directions: text to ids, ids to text.
 
-    `vocab` maps ids to byte strings and holds all 256 bytes and what every merge makes; a special token it lacks gets the
-    next free id. `merges` come in order of preference. Equal text gives equal ids in `tokenizers`, `transformers` and tiktoken.
+    `vocab` maps ids to byte strings, including all 256 bytes and the result of every merge; a special token not in it gets
+    the next free id. `merges` are in order of priority. The ids are the same as in `tokenizers`, `transformers` and tiktoken.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Tokenizer:
         special_tokens: Sequence[str] = (),
         pattern: str = GPT2_PATTERN,
     ) -> None:
-        """UserError if a byte or a merge's result is missing, an entry is doubled, or a special token is ordinary as well."""
+        """UserError if a byte or the result of a merge is missing, an entry is repeated, or a special token is ordinary too."""
         self.vocab = dict(vocab)
         self.merges = list(merges)
         self.pattern = pattern
@@ -52,7 +52,7 @@ class Tokenizer:
         for token in ordinary | {part for merge in self.merges for part in merge}:
             if token not in ids:
                 raise UserError(
-                    f"the vocabulary lacks {token!r}; it must hold all 256 bytes and what every merge makes"
+                    f"the vocabulary lacks {token!r}; it must have all 256 bytes and the result of every merge"
                 )
         self.special_tokens: dict[str, int] = {}
         for text in special_tokens:
@@ -87,7 +87,7 @@ class Tokenizer:
 
     @cached_property
     def token_bytes(self) -> np.ndarray:
-        """UTF-8 bytes that each id stands for, int64 (vocab_size,); 0 for special tokens, which are no text."""
+        """UTF-8 bytes of each id, int64 (vocab_size,); 0 for special tokens, which are not text."""
         sizes = np.zeros(self.vocab_size, np.int64)
         for number, token in self.vocab.items():
             sizes[number] = len(token)
@@ -97,9 +97,9 @@ class Tokenizer:
     # Text to ids
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
-        """Ids of a text. The letters `<|endoftext|>` in it are plain text unless special tokens are allowed.
+        """The ids of a text. `<|endoftext|>` in it is plain text unless `allow_special`.
 
-        Lone surrogates, which no UTF-8 can hold, become U+FFFD.
+        Lone surrogates, which UTF-8 cannot represent, become U+FFFD.
         """
         if allow_special and self.special_tokens:
             parts = self._special_pattern.split(text)
@@ -117,29 +117,30 @@ class Tokenizer:
     def encode_batch(
         self, texts: "pa.Array | Sequence[str | None]", pool: ThreadPoolExecutor | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of many texts, special tokens as plain text, null as empty: (uint32 ids, int64 offsets, one more than texts).
+        """The ids of many texts: uint32 ids, and int64 offsets, one more than texts.
 
-        With a pool its threads encode, a megabyte or so at a time; keep it, for each remembers what it has met. fastokens
-        has threads of its own too, as many as the environment's FASTOKENS_BPE_THREADS says: 1 is right beside a pool.
+        Special tokens are encoded as plain text, nulls as empty texts. With a pool, its threads encode about a megabyte at a
+        time; reuse the pool, since each thread caches what it has encoded. fastokens also has threads of its own; set their
+        number to 1 with FASTOKENS_BPE_THREADS when you use a pool.
         """
         listed: list[str | None] = texts.to_pylist() if isinstance(texts, (pa.Array, pa.ChunkedArray)) else list(texts)
         plain = [text or "" for text in listed]
         if self._has_fast_engine:
             run = map if pool is None else pool.map
-            found = list(run(partial(_encode_piece, self._engine), _pieces(plain)))
+            encoded = list(run(partial(_encode_piece, self._engine), _pieces(plain)))
         else:
-            each = [np.array(self.encode(text), np.uint32) for text in plain]
-            found = [(ids, np.array([len(ids)], np.int64)) for ids in each]
+            encoded_texts = [np.array(self.encode(text), np.uint32) for text in plain]
+            encoded = [(ids, np.array([len(ids)], np.int64)) for ids in encoded_texts]
         bounds = np.zeros(len(plain) + 1, np.int64)
-        if found:
-            np.cumsum(np.concatenate([sizes for _, sizes in found]), out=bounds[1:])
-        return np.concatenate([np.empty(0, np.uint32), *(ids for ids, _ in found)]), bounds
+        if encoded:
+            np.cumsum(np.concatenate([sizes for _, sizes in encoded]), out=bounds[1:])
+        return np.concatenate([np.empty(0, np.uint32), *(ids for ids, _ in encoded)]), bounds
 
     def encode_stream(self, chunks: Iterable[str], *, allow_special: bool = False) -> Iterator[int]:
-        """The ids of the chunks' whole text, however it is cut, a few tens of thousands of characters at a time.
+        """The ids of the chunks' text, however it is cut into chunks, a few tens of thousands of characters at a time.
 
-        A longer stretch without a letter or digit before ASCII white space or punctuation is held whole, and so is everything
-        under a pattern of one's own, whose boundaries nothing is known about.
+        A longer stretch without a letter or digit before ASCII white space or punctuation is held in memory as a whole. So is
+        all text if the pattern is not a published one, because safe places to cut are then unknown.
         """
         specials = list(self.special_tokens) if allow_special else []
         for text in recut(chunks, self.pattern, specials):
@@ -148,26 +149,26 @@ class Tokenizer:
     # Ids to text
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes that ids stand for; KeyError for an unknown id."""
+        """The bytes of the ids; KeyError for an unknown id."""
         return b"".join([self.vocab[int(number)] for number in ids])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text that ids stand for; bytes that are no UTF-8 become U+FFFD."""
+        """The text of the ids; invalid UTF-8 becomes U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     # On disk
 
     def to_json(self) -> str:
-        """The text of `tokenizer.json`: the same tokenizer, the same bytes."""
+        """The content of `tokenizer.json`; equal tokenizers give equal bytes."""
         return json.dumps(self._description(), ensure_ascii=False, separators=(",", ":")) + "\n"
 
     @cached_property
     def sha256(self) -> str:
-        """Of `tokenizer.json`."""
+        """The SHA-256 of `tokenizer.json`."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write `tokenizer.json` (to that name, or into a directory) and, beside it, the config that `transformers` wants."""
+        """Write `tokenizer.json` (to this path, or into a directory) and, beside it, the config that `transformers` needs."""
         file = _json_path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         config: dict[str, Any] = {"clean_up_tokenization_spaces": False, "tokenizer_class": "PreTrainedTokenizerFast"}
@@ -179,14 +180,14 @@ class Tokenizer:
 
     @staticmethod
     def from_file(path: str | Path, *, pattern: str | None = None, special_tokens: Sequence[str] = ()) -> "Tokenizer":
-        """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode otherwise here.
+        """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode differently here.
 
-        A file called `.tiktoken` is read as tiktoken's ranks, which name neither: `pattern` (CL100K_PATTERN for cl100k_base,
-        GPT2_PATTERN for gpt2 to p50k_base) and special tokens are given, the latter getting the next free ids.
+        A `.tiktoken` file has tiktoken's ranks, without pattern and special tokens: give `pattern` (CL100K_PATTERN for
+        cl100k_base, GPT2_PATTERN for gpt2 to p50k_base) and `special_tokens`, which get the next free ids.
         """
         if Path(path).suffix == ".tiktoken":
             if pattern is None:
-                raise UserError(f"{path}: a rank file does not say its pattern; give the one that belongs to it")
+                raise UserError(f"{path}: a rank file does not name its pattern; give its pattern")
             ranks = read_ranks(Path(path))
             return Tokenizer(ranks, merges_of(ranks), special_tokens, pattern)
         file = _json_path(path)
@@ -205,11 +206,11 @@ class Tokenizer:
         vocab |= {number: content.encode() for content, number in added.items()}
         return Tokenizer(vocab, pairs, list(added), pattern)
 
-    # Inside
+    # Internals
 
     @cached_property
     def _special_pattern(self) -> re.Pattern[str]:
-        """The longest special token wins where several start."""
+        """Matches special tokens, the longest first."""
         return re.compile("(" + "|".join(map(re.escape, sorted(self.special_tokens, key=lambda s: (-len(s), s)))) + ")")
 
     @property
@@ -218,12 +219,12 @@ class Tokenizer:
 
     @cached_property
     def _engine(self) -> Any:
-        """Knows no special tokens, so none can be forged by a document."""
+        """The encoder. It has no special tokens, so a document cannot forge one."""
         description = self._description() | {"added_tokens": []}
-        # Both engines read merges in this older form as well, and sooner.
+        # Both engines also read merges in this older form, and read it faster.
         description["model"]["merges"] = [" ".join(merge) for merge in description["model"]["merges"]]
         text = json.dumps(description, ensure_ascii=False)
-        # Here, because only encoding needs an engine.
+        # Imported here, because only encoding needs an engine.
         if self._has_fast_engine:
             import fastokens
 
@@ -274,23 +275,23 @@ def train_bpe(
     note: Callable[[str], None] | None = None,
     threads: int = 1,
 ) -> Tokenizer:
-    """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays, each item read once and then let go.
+    """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays; each item is read once.
 
-    Ids: the 256 bytes, the merges as learned, the special tokens; `vocab_size` in all, or fewer with nothing left to merge.
-    Each merge is the most frequent pair, and among equals the lexicographically greatest pair of byte strings, so neither the
-    order of the texts nor how files are read decides anything. A special token in the text is a border, as between documents
-    joined by `<|endoftext|>`, and is not learned from. UserError for a size too small or a file that cannot be read.
+    Ids: the 256 bytes, the merges as learned, the special tokens; `vocab_size` in all, or fewer if nothing is left to merge.
+    Each merge is the most frequent pair; ties go to the lexicographically greatest pair of byte strings, so the order of the
+    texts and the way files are read make no difference. A special token in the text is a border, as between documents joined
+    by `<|endoftext|>`, and is not learned from. UserError if `vocab_size` is too small or a file cannot be read.
 
-    `memory` (bytes) bounds the work beside the reading of one item: pre-tokens beyond it are counted on disk, and where
-    there are too many distinct ones to learn from, the rarest are left out, of which `note` hears. Else it changes nothing.
-    `threads` count at once, within the same memory and to the same end.
+    `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk. If there are too
+    many distinct ones to learn from, the rarest are left out, and `note` is called with a message; otherwise it makes no
+    difference. `threads` count in parallel, within the same memory and with the same result.
     """
     if isinstance(paths_or_texts, (str, Path)):
         raise TypeError("train_bpe takes a list of texts or paths, not one")
     limit = vocab_size - 256 - len(set(special_tokens))
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")
-    # Here, because only training needs Numba.
+    # Imported here, because only training needs Numba.
     from pipeline.tokenize.merges import learn_merges
     from pipeline.tokenize.pretokens import count_pretokens
     from pipeline.tokenize.spill import DiskSpill
@@ -301,10 +302,10 @@ def train_bpe(
     else:
         with DiskSpill(memory) as spill:
             fitted = spill.fit(count_pretokens(texts, pattern, spill, threads))
-        if fitted.least > 1 and note is not None:
+        if fitted.min_count > 1 and note is not None:
             note(
-                f"tokenizer.memory holds the pre-tokens that occur {fitted.least:,} times or more, {fitted.share:.3%} of the "
-                "text; the rarer ones are not learned from"
+                f"tokenizer.memory holds the pre-tokens that occur at least {fitted.min_count:,} times, {fitted.share:.3%} of "
+                "the text; rarer ones are not learned from"
             )
         merges = learn_merges(fitted.pretokens, limit)
     vocab = dict(enumerate([bytes([value]) for value in range(256)] + [left + right for left, right in merges]))
@@ -314,7 +315,7 @@ def train_bpe(
 def _training_texts(
     items: "Iterable[str | Path | pa.Array]", pattern: str, special_tokens: Sequence[str]
 ) -> "Iterator[str | pa.Array]":
-    """Plain text between special tokens; an array in which there is none as it is."""
+    """The text between special tokens; arrays without special tokens as they are."""
     longest_first = sorted(special_tokens, key=len, reverse=True)
     border = re.compile("|".join(map(re.escape, longest_first))) if special_tokens else None
     for item in items:
@@ -334,7 +335,7 @@ def _training_texts(
 
 
 def _occurs(special: str, texts: pa.Array) -> bool:
-    import pyarrow.compute as pc  # not for strings and files
+    import pyarrow.compute as pc  # strings and files do not need it
 
     return bool(pc.any(pc.match_substring(texts, special)).as_py())
 
@@ -349,19 +350,19 @@ def _read(path: Path) -> Iterator[str]:
 
 
 def _pieces(texts: list[str]) -> Iterator[list[str]]:
-    """Whole texts, a million characters together or more: of much more at once the engine holds three copies of the ids."""
-    first = size = 0
+    """Batches of texts of at least a million characters. Not much larger, since the engine holds three copies of the ids."""
+    start = size = 0
     for number, text in enumerate(texts, 1):
         size += len(text)
         if size >= _PIECE_CHARACTERS:
-            yield texts[first:number]
-            first, size = number, 0
-    if first < len(texts):
-        yield texts[first:]
+            yield texts[start:number]
+            start, size = number, 0
+    if start < len(texts):
+        yield texts[start:]
 
 
 def _encode_piece(engine: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """uint32 ids, and how many each text has."""
+    """The ids (uint32), and the number of ids of each text."""
     try:
         ids, offsets = engine.encode_batch_flat(texts)
     except UnicodeEncodeError:
@@ -370,12 +371,12 @@ def _encode_piece(engine: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray
 
 
 def _without_surrogates(text: str) -> str:
-    """Pairs become the character they stand for, lone ones U+FFFD, as in tiktoken."""
+    """Replace surrogate pairs by their character and lone surrogates by U+FFFD, as tiktoken does."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _pattern_of(description: dict[str, Any]) -> str:
-    """The pre-token pattern of a `tokenizer.json`; ValueError for anything that this module would encode differently."""
+    """The pre-token pattern of a `tokenizer.json`; ValueError for settings that this module would encode differently."""
     model = description["model"]
     unsupported = (
         "dropout",

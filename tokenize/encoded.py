@@ -19,10 +19,10 @@ from pipeline.files import atomic
 
 MEMORY = 1 << 28
 ROW_BYTES = 500
-"""Of memory for a row of the index: as it is read, sorted, divided and written. Measured with ids of 47 characters: 475."""
+"""Memory per row of the index while it is read, sorted, divided and written. Measured with ids of 47 characters: 475."""
 _BLOCK_TOKENS = 1 << 20
-_DOCUMENTS = 1 << 16  # that are read together
-_BUFFERS = 1024  # that one call may fill: IOV_MAX of Linux
+_DOCUMENTS = 1 << 16  # documents read together
+_BUFFERS = 1024  # buffers that one call may fill: IOV_MAX of Linux
 _GROUP_ROWS = 1 << 14
 
 PART_SCHEMA = pa.schema(
@@ -43,18 +43,18 @@ COLUMNS = {
     "split_key": "hash of seed and cluster: decides the split",
     "id": "the document's id",
     "file": "number of the input file",
-    "row": "place in that file",
+    "row": "number of the record in that file",
     "start": "where its tokens start in the part's `.tokens` file",
-    "length": "its tokens, end-of-text included",
-    "bytes": "bytes of its text in UTF-8",
-    "language": "its language; null where unknown",
+    "length": "number of its tokens, including end-of-text",
+    "bytes": "UTF-8 bytes of its text",
+    "language": "its language; null if unknown",
 }
-"""What the columns of a part's index mean."""
+"""The meaning of the columns of an encoded part's index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What all parts of one set of shards agree on."""
+    """What all encoded parts of one set of shards have in common."""
 
     vocab_size: int
     end_of_text: int
@@ -63,12 +63,12 @@ class Header:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the tokens: the smaller type that holds every id."""
+        """The type of the tokens: uint16 if it holds every id, else uint32."""
         return np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
 
 
 class PartWriter:
-    """Tokens of documents as they come in, put into shuffled order at the end; a failure leaves no file of that name."""
+    """Writes documents' tokens as they come, and shuffles them at the end; a failure leaves no file at `out`."""
 
     def __init__(self, out: Path, header: Header, metadata: dict[str, str] | None = None) -> None:
         self.tokens = 0
@@ -78,16 +78,16 @@ class PartWriter:
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, documents: pa.RecordBatch, tokens: np.ndarray, offsets: np.ndarray) -> None:
-        """Documents without their end-of-text: number i has `tokens[offsets[i]:offsets[i + 1]]`.
+        """Add documents without their end-of-text: document i has `tokens[offsets[i]:offsets[i + 1]]`.
 
-        `documents` has id, cluster, file, row, bytes and language of each. ValueError for a token that is none.
+        `documents` has the columns id, cluster, file, row, bytes and language. ValueError for an invalid token id.
         """
         header = self._header
         outside = (tokens < 0) | (tokens >= header.vocab_size)
         if outside.any():
-            at = int(outside.argmax())
-            name = documents["id"][int(np.searchsorted(offsets, at, side="right")) - 1]
-            raise ValueError(f"document {name}: token {tokens[at]} is not in 0 … {header.vocab_size - 1}")
+            index = int(outside.argmax())
+            name = documents["id"][int(np.searchsorted(offsets, index, side="right")) - 1]
+            raise ValueError(f"document {name}: token {tokens[index]} is not in 0 … {header.vocab_size - 1}")
         ended = np.insert(tokens.astype(header.dtype), offsets[1:], header.end_of_text)
         self._spool.write(ended.data)
         lengths = np.diff(offsets) + 1
@@ -116,9 +116,11 @@ class PartWriter:
     def _finish(self) -> None:
         index = pa.Table.from_batches(self._batches, PART_SCHEMA)
         index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
-        places = pa.table({"part": np.zeros(len(index), np.int32), "start": index["start"], "length": index["length"]})
+        locations = pa.table(
+            {"part": np.zeros(len(index), np.int32), "start": index["start"], "length": index["length"]}
+        )
         with atomic(tokens_path(self._out)) as temporary, temporary.open("wb") as file:
-            for block in gather([places], [self._spool_path], self._header.dtype, _BLOCK_TOKENS):
+            for block in gather([locations], [self._spool_path], self._header.dtype, _BLOCK_TOKENS):
                 file.write(block.data)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
@@ -130,7 +132,7 @@ class PartWriter:
 
 
 def _hashes(purpose: bytes, seed: int, texts: pa.Array) -> np.ndarray:
-    """8 bytes of BLAKE2b of the seed and each text, as integers."""
+    """An 8-byte BLAKE2b of the seed and each text, as uint64."""
     start = hashlib.blake2b(f"{seed}\n".encode(), digest_size=8, person=purpose)
     digests = []
     for text in texts.to_pylist():
@@ -141,33 +143,40 @@ def _hashes(purpose: bytes, seed: int, texts: pa.Array) -> np.ndarray:
 
 
 def tokens_path(index: Path) -> Path:
-    """The tokens that an index belongs to."""
+    """The file of the tokens that belong to an index."""
     return index.with_suffix(".tokens")
 
 
 def gather(
     tables: Iterable[pa.Table], files: Sequence[Path], dtype: np.dtype[Any], block_tokens: int
 ) -> Iterator[np.ndarray]:
-    """Documents' tokens in order, in blocks of `block_tokens`; a block is good until the next is asked for.
+    """The documents' tokens in order, in blocks of `block_tokens`; a block is valid until the next one is requested.
 
-    A table has for each document the number of its file of bare tokens (`part`), its `start` there and its `length`. The
-    files are read and not mapped, so that memory stays within the block.
+    A table has for each document the number of its token file (`part`), its `start` there and its `length`. The files are
+    read, not memory-mapped, so that memory stays within the block.
     """
     block = np.empty(block_tokens, dtype)
     used = 0
     for table in tables:
         part, start, length = (table[name].to_numpy() for name in ("part", "start", "length"))
-        ends = np.cumsum(length)  # in the documents of this table
-        begins = ends - length
-        taken, total = 0, int(length.sum())
-        while taken < total:
-            first = int(np.searchsorted(ends, taken, side="right"))
-            until = min(taken + block_tokens - used, int(ends[min(first + _DOCUMENTS, len(ends)) - 1]))
-            some = slice(first, np.searchsorted(begins, until))
-            low, high = np.maximum(begins[some], taken), np.minimum(ends[some], until)
-            _read(files, block, part[some], start[some] + low - begins[some], used + low - taken, high - low)
-            used += until - taken
-            taken = until
+        doc_ends = np.cumsum(length)  # in the documents of this table
+        doc_starts = doc_ends - length
+        position, total = 0, int(length.sum())
+        while position < total:
+            first = int(np.searchsorted(doc_ends, position, side="right"))
+            stop = min(position + block_tokens - used, int(doc_ends[min(first + _DOCUMENTS, len(doc_ends)) - 1]))
+            selected = slice(first, np.searchsorted(doc_starts, stop))
+            low, high = np.maximum(doc_starts[selected], position), np.minimum(doc_ends[selected], stop)
+            _read(
+                files,
+                block,
+                part[selected],
+                start[selected] + low - doc_starts[selected],
+                used + low - position,
+                high - low,
+            )
+            used += stop - position
+            position = stop
             if used == block_tokens:
                 yield block
                 used = 0
@@ -176,16 +185,23 @@ def gather(
 
 
 def _read(
-    files: Sequence[Path], block: np.ndarray, part: np.ndarray, start: np.ndarray, place: np.ndarray, length: np.ndarray
+    files: Sequence[Path],
+    block: np.ndarray,
+    part: np.ndarray,
+    start: np.ndarray,
+    position: np.ndarray,
+    length: np.ndarray,
 ) -> None:
-    """Read pieces of files to their places in a block: each file is opened once, and what lies together is read at once."""
+    """Read pieces of files to their positions in a block. Each file is opened once; adjacent pieces are read together."""
     order = np.lexsort((start, part))
-    part, start, place, length = part[order], start[order], place[order], length[order]
-    apart = (np.diff(part) != 0) | (start[1:] != start[:-1] + length[:-1])
-    runs = [0, *(np.flatnonzero(apart) + 1).tolist(), len(part)]
+    part, start, position, length = part[order], start[order], position[order], length[order]
+    is_new_run = (np.diff(part) != 0) | (start[1:] != start[:-1] + length[:-1])
+    runs = [0, *(np.flatnonzero(is_new_run) + 1).tolist(), len(part)]
     size = block.itemsize
-    room = block.data.cast("B")
-    pieces = [room[a:b] for a, b in zip((place * size).tolist(), ((place + length) * size).tolist(), strict=True)]
+    block_bytes = block.data.cast("B")
+    pieces = [
+        block_bytes[a:b] for a, b in zip((position * size).tolist(), ((position + length) * size).tolist(), strict=True)
+    ]
     opened, descriptor = -1, -1
     try:
         for first, last in pairwise(runs):
@@ -199,14 +215,14 @@ def _read(
                 high = min(last, low + _BUFFERS)
                 count = os.preadv(descriptor, pieces[low:high], int(start[low]) * size)
                 if count != int(length[low:high].sum()) * size:
-                    raise OSError(f"{files[part[first]]}: cut while it was read")
+                    raise OSError(f"{files[part[first]]}: truncated while being read")
     finally:
         if opened >= 0:
             os.close(descriptor)
 
 
 def read_header(path: Path) -> Header:
-    """What a part was encoded with; UserError for a file that is no part."""
+    """The header of an encoded part; UserError for any other file."""
     try:
         return Header(**json.loads(pq.read_schema(path).metadata[b"shards"]))
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -215,9 +231,9 @@ def read_header(path: Path) -> Header:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id), ties by id, file and row.
+    """Encoded parts of one tokenizer and seed, as one index in the order of hash(seed, id); ties by id, file and row.
 
-    It is read range of hashes by range, within `memory` bytes, whatever the number of documents and of parts.
+    It is read by ranges of hashes, within `memory` bytes, whatever the number of documents and parts.
     """
 
     files: tuple[Path, ...]
@@ -226,7 +242,7 @@ class Parts:
     memory: int
 
     def ranges(self) -> Iterator[pa.Table]:
-        """The index in tables of about `memory` / ROW_BYTES rows; `part` is which of `files` holds the document's tokens."""
+        """The index in tables of about `memory` / ROW_BYTES rows; `part` is the index in `files` of the document's tokens."""
         count = max(1, -(-self.documents * ROW_BYTES // max(ROW_BYTES, self.memory)))
         for number in range(count):
             yield self._range(number, count)
@@ -236,18 +252,18 @@ class Parts:
         low, high = (
             pa.scalar((bound << 64) // count - (bound == count), pa.uint64()) for bound in (number, number + 1)
         )
-        wanted = (key >= low) & (key <= high if number + 1 == count else key < high)
+        in_range = (key >= low) & (key <= high if number + 1 == count else key < high)
         tables = []
         for number, path in enumerate(self.files):
-            table = pq.read_table(path, filters=wanted, partitioning=None)
-            place = pa.repeat(pa.scalar(number, pa.int32()), len(table))
-            tables.append(table.cast(PART_SCHEMA).append_column("part", place))
+            table = pq.read_table(path, filters=in_range, partitioning=None)
+            part_numbers = pa.repeat(pa.scalar(number, pa.int32()), len(table))
+            tables.append(table.cast(PART_SCHEMA).append_column("part", part_numbers))
         table = pa.concat_tables(tables)
         return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "file", "row")]))
 
 
 def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
-    """UserError for a file that is no part or is cut, and for parts that do not belong together."""
+    """Open encoded parts. UserError for a file that is not one or is truncated, and for parts that do not belong together."""
     headers: dict[Header, Path] = {}
     documents = 0
     for path in part_files:
@@ -258,14 +274,16 @@ def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{path}: not an encoded part ({error!r})") from error
         if size != (pc.sum(lengths).as_py() or 0) * header.dtype.itemsize:
-            raise UserError(f"{tokens_path(path)}: its size is not the index's")
+            raise UserError(f"{tokens_path(path)}: its size does not match the index")
         headers.setdefault(header, path)
         documents += len(lengths)
     if not headers:
-        raise UserError("there is no encoded part to merge")
+        raise UserError("there are no encoded parts to merge")
     first, *others = headers
     if others:
-        fields = [name for name, value in asdict(first).items() if any(asdict(each)[name] != value for each in others)]
-        paths = [str(headers[each]) for each in others]
-        raise UserError(f"{', '.join(paths)}: encoded with another {' and '.join(fields)} than {headers[first]}")
+        fields = [
+            name for name, value in asdict(first).items() if any(asdict(other)[name] != value for other in others)
+        ]
+        paths = [str(headers[other]) for other in others]
+        raise UserError(f"{', '.join(paths)}: encoded with a different {' and '.join(fields)} than {headers[first]}")
     return Parts(tuple(part_files), first, documents, memory)

@@ -1,7 +1,7 @@
 """Token shards in the formats that other trainers read.
 
-A format is one entry of FORMATS: a function that fills an empty folder and returns the files it wrote, how such a file is
-read, and a line of help. `python -m pipeline export` knows every entry.
+A format is one entry of FORMATS: a function that fills an empty folder and returns the files it wrote, the code that reads
+such a file, and a line of help. `python -m pipeline export` offers every entry.
 """
 
 import struct
@@ -18,18 +18,18 @@ from pipeline.tokenize.shards import Shards, Split
 _BLOCK_TOKENS = 1 << 22
 _BLOCK_ROWS = 1 << 10
 
-# megatron/core/datasets/indexed_dataset.py (NVIDIA/Megatron-LM), class DType: unsigned 32-bit has no code there.
+# megatron/core/datasets/indexed_dataset.py (NVIDIA/Megatron-LM), class DType: it has no code for unsigned 32-bit.
 _MEGATRON_CODES = {"uint16": 8, "int32": 4}
 # dev/data/data_common.py (karpathy/llm.c), HEADERS_INFO: (magic, version) by the tokens' type.
 _LLMC_HEADERS = {"uint16": (20240520, 1), "uint32": (20240801, 7)}
 
 
 def megatron(shards: Shards, out: Path) -> list[Path]:
-    """`SPLIT.bin` and `SPLIT.idx` for Megatron-LM's IndexedDataset: a document is one sequence, its end-of-text included.
+    """`SPLIT.bin` and `SPLIT.idx` for Megatron-LM's IndexedDataset: each document is one sequence, including its end-of-text.
 
-    The index: `MMIDIDX\\0\\0`, version 1 (uint64), type code (uint8), number of sequences and of document bounds (uint64 each),
-    tokens of each sequence (int32), where each starts in bytes (int64), bounds of documents in sequences (int64). 32-bit
-    tokens become int32.
+    The index: `MMIDIDX\\0\\0`, version 1 (uint64), type code (uint8), number of sequences and of document bounds (uint64
+    each), tokens of each sequence (int32), start of each in bytes (int64), bounds of documents in sequences (int64). Tokens
+    of 32 bits become int32.
     """
     written = []
     for name, split in shards.splits.items():
@@ -60,7 +60,7 @@ def nanogpt(shards: Shards, out: Path) -> list[Path]:
 
 
 def llmc(shards: Shards, out: Path) -> list[Path]:
-    """A `.bin` a shard for llm.c: 256 int32 (magic, version, number of tokens, zeros), then the tokens.
+    """One `.bin` per shard for llm.c: 256 int32 (magic, version, number of tokens, zeros), then the tokens.
 
     Magic 20240520, version 1 for uint16; 20240801, version 7 for uint32. llm.c reads `train_*.bin` and `val_*.bin` by a glob.
     """
@@ -79,7 +79,7 @@ def llmc(shards: Shards, out: Path) -> list[Path]:
 
 
 def parquet(shards: Shards, out: Path) -> list[Path]:
-    """`SPLIT.parquet` for `datasets`, a document a row: input_ids with its end-of-text, id, file, row, bytes, language."""
+    """`SPLIT.parquet` for `datasets`, one row per document: input_ids (with end-of-text), id, file, row, bytes, language."""
     written = []
     columns = ("id", "file", "row", "bytes", "language")
     for name, split in shards.splits.items():
@@ -88,8 +88,8 @@ def parquet(shards: Shards, out: Path) -> list[Path]:
         schema = pa.schema([("input_ids", ids), *(documents.schema.field(column) for column in columns)])
         written.append(out / f"{name}.parquet")
         with pq.ParquetWriter(written[-1], schema, compression="zstd") as file:
-            for at in range(0, len(documents), _BLOCK_ROWS):
-                rows = documents.slice(at, _BLOCK_ROWS)
+            for first_row in range(0, len(documents), _BLOCK_ROWS):
+                rows = documents.slice(first_row, _BLOCK_ROWS)
                 bounds = np.append(0, np.cumsum(rows["length"].to_numpy()))
                 tokens = split.read(rows["start"][0].as_py(), int(bounds[-1]))
                 lists = pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pa.array(tokens), type=ids)
@@ -102,16 +102,16 @@ class Format:
     """A format to export to."""
 
     write: Callable[[Shards, Path], list[Path]]
-    """Fills the empty folder; returns the files it wrote there."""
+    """Fills an empty folder; returns the files it wrote there."""
     reader: str
-    """How a written file is read: a format string over `file` (its path), `stem` (without suffix) and `dtype`."""
+    """Code that reads a written file: a format string with `file` (its path), `stem` (without suffix) and `dtype`."""
     suffix: str = ""
-    """Only files of this suffix are given to the reader; empty: all."""
+    """Only files with this suffix are read; empty: all."""
     help: str
     """One line: what reads it."""
 
     def reader_lines(self, files: Sequence[Path], dtype: str) -> list[str]:
-        """How each of the written files is read, a line each."""
+        """The code that reads each of the written files, one line per file."""
         return [
             self.reader.format(file=file, stem=file.with_suffix(""), dtype=dtype)
             for file in files
@@ -122,23 +122,23 @@ class Format:
 FORMATS: dict[str, Format] = {
     "megatron": Format(write=megatron, reader="--data-path {stem}", suffix=".idx", help="Megatron-LM's IndexedDataset"),
     "nanogpt": Format(
-        write=nanogpt, reader="np.memmap('{file}', np.{dtype})", help="nanoGPT: bare tokens, a file a split"
+        write=nanogpt, reader="np.memmap('{file}', np.{dtype})", help="nanoGPT: bare tokens, one file per split"
     ),
     "llmc": Format(
         write=llmc,
         reader="np.memmap('{file}', np.{dtype}, offset=1024)",
-        help="llm.c: tokens behind a header of 1,024 bytes",
+        help="llm.c: tokens after a header of 1,024 bytes",
     ),
     "parquet": Format(
         write=parquet,
         reader="datasets.load_dataset('parquet', data_files='{file}')",
-        help="Parquet for datasets: a row a document",
+        help="Parquet for datasets: one row per document",
     ),
 }
 
 
 def _short(split: str) -> str:
-    """The name those trainers give the split."""
+    """The name of the split in nanoGPT and llm.c."""
     return "val" if split == "validation" else split
 
 

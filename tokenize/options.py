@@ -1,4 +1,4 @@
-"""What a run's config says of the tokenizer and of token shards. Light."""
+"""Options of a run's config for the tokenizer and for shards. This module is light: it loads neither Numba nor Arrow."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -8,27 +8,27 @@ from annotated_types import Ge, Lt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerOptions:
-    """Byte-level BPE, trained on the clean text or given."""
+    """Byte-level BPE, trained on the clean text or read from a file."""
 
     file: str | None = None
-    """A tokenizer.json, or tiktoken's ranks (.tiktoken) with their `pattern`, to encode with instead of training one."""
+    """Instead of training: a tokenizer.json, or tiktoken's ranks (.tiktoken) with their `pattern`."""
     vocab_size: Annotated[int, Ge(257)] = 8192
-    """Ids in all: 256 bytes, merges, and the end of text."""
+    """Number of ids: 256 bytes, the merges, and end-of-text."""
     pattern: Literal["gpt2", "cl100k"] = "gpt2"
-    """How text is cut before merging: as GPT-2 or as GPT-4 does."""
+    """How text is cut into pre-tokens: as in GPT-2 or as in GPT-4."""
     memory: int = 2_000_000_000
-    """What training and measuring may use, as one process: "2GB"; beyond it the rarest pre-tokens are not learned from."""
+    """Memory of the process that trains and measures: "2GB"; if it is too little, the rarest pre-tokens are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardOptions:
-    """Token arrays on disk."""
+    """Shards: token arrays on disk."""
 
     tokens: Annotated[int, Ge(1)] = 10_000_000
-    """Tokens a shard; the last of a split is shorter."""
+    """Tokens per shard; the last shard of a split is shorter."""
     validation: Annotated[float, Ge(0), Lt(1)] = 0.02
-    """The share of duplicate clusters held out."""
+    """The share of clusters held out for validation."""
     seed: int = 0
-    """Of the order of documents, and of which are held out."""
+    """The seed of the order of documents, and of which are held out."""
     memory: int = field(default=1_000_000_000, metadata={"hashed": False})
-    """What merging the parts may use, as one process: "1GB"; it changes nothing in what is written."""
+    """Memory of the process that merges the encoded parts: "1GB"; it makes no difference to the shards."""

@@ -1,16 +1,16 @@
-"""How text is cut into pre-tokens, across which BPE never merges."""
+"""How text is cut into pre-tokens. BPE never merges across them."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 import regex
 
-LIBRARIES = ("regex", "unicode")  # their tables decide where a text is cut
+LIBRARIES = ("regex", "unicode")  # their tables decide where text is cut
 
 # GPT-2's (openai/gpt-2, encoder.py).
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # cl100k_base's (openai/tiktoken, openai_public.py) without possessive quantifiers, which Oniguruma, the engine of
-# `tokenizers`, reads differently. It matches the same.
+# `tokenizers`, reads differently. The matches are the same.
 CL100K_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -20,7 +20,7 @@ _STREAM_CHARACTERS = 1 << 16
 
 
 def split(text: str, pattern: str) -> Iterator[str]:
-    """The pre-tokens of one text; what the pattern leaves unmatched is a pre-token too, so that no byte is lost."""
+    """The pre-tokens of one text. Unmatched text is a pre-token too, so that no byte is lost."""
     end = 0
     for match in regex.finditer(pattern, text):
         if match.start() > end:
@@ -33,33 +33,33 @@ def split(text: str, pattern: str) -> Iterator[str]:
 
 
 def recut(chunks: Iterable[str], pattern: str, special_tokens: Sequence[str]) -> Iterator[str]:
-    """The same text in pieces that are cut into pre-tokens, and at special tokens, as the whole would be."""
+    """The same text in pieces that give the same pre-tokens and special tokens as the whole text."""
     if pattern not in (GPT2_PATTERN, CL100K_PATTERN):
         yield "".join(chunks)
         return
-    # A special token that crosses a cut must lie in the buffer whole to be seen.
+    # A special token that crosses a cut is found only if the buffer holds all of it.
     reach = max(map(len, special_tokens), default=1) - 1
-    held: list[str] = []
-    size, wanted = 0, _STREAM_CHARACTERS
+    pending: list[str] = []
+    size, min_size = 0, _STREAM_CHARACTERS
     for chunk in chunks:
-        held.append(chunk)
+        pending.append(chunk)
         size += len(chunk)
-        if size < wanted:
+        if size < min_size:
             continue
-        text = "".join(held)
+        text = "".join(pending)
         cut = _safe_cut(text, len(text) - reach, special_tokens)
         if cut:
             yield text[:cut]
-        held, size = [text[cut:]], len(text) - cut
-        wanted = max(_STREAM_CHARACTERS, 2 * size)
-    yield "".join(held)
+        pending, size = [text[cut:]], len(text) - cut
+        min_size = max(_STREAM_CHARACTERS, 2 * size)
+    yield "".join(pending)
 
 
 def _safe_cut(text: str, end: int, special_tokens: Sequence[str]) -> int:
-    """The last position before `end` where a pre-token of both published patterns ends whatever the neighbourhood; 0 for none.
+    """The last position before `end` where a pre-token of both published patterns ends in any context; 0 if there is none.
 
-    That is between a letter or digit and ASCII white space or punctuation: no alternative of either pattern goes from one to
-    the other, nor looks back. A letter is what Unicode 3.2 and today's agree on, for engines differ about newer ones.
+    That is between a letter or digit and ASCII white space or punctuation: no alternative of either pattern crosses it or
+    looks back. Only letters and digits of Unicode 3.2 count, since engines differ about newer ones.
     """
     for cut in range(end - 1, 0, -1):
         after, before = text[cut], text[cut - 1]

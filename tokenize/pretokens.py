@@ -1,8 +1,8 @@
-"""Pre-tokens and how often each occurs: all that BPE training needs to know about a corpus.
+"""Pre-tokens and their counts: all that BPE training needs to know about a corpus.
 
-BPE never merges across pre-tokens, so a corpus is its distinct pre-tokens with their counts; memory grows with those and
-not with the text, and beyond a budget they go to disk (`pipeline.tokenize.spill`). The two published patterns are scanned by
-hand in Numba; any other goes through the `regex` module, which is also what the scanners are proven against.
+BPE never merges across pre-tokens, so distinct pre-tokens with their counts represent a corpus. Memory grows with these, not
+with the text; beyond a budget they go to disk (`pipeline.tokenize.spill`). The two published patterns have scanners written
+in Numba; other patterns use the `regex` module, against which the scanners are tested.
 """
 
 from collections import Counter, deque
@@ -21,7 +21,7 @@ import regex
 from pipeline.kernels import inner, kernel
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 
-LIBRARIES = ("regex",)  # its tables decide where a text is cut
+LIBRARIES = ("regex",)  # its tables decide where text is cut
 
 _OTHER, _LETTER, _NUMBER, _SPACE = 0, 1, 2, 3
 _SIZE = 7  # the mask of a character's bytes
@@ -34,7 +34,7 @@ _BLOCK_BYTES = 1 << 20
 _ENTRY_BYTES = (
     96  # 8 each for offset, count and hash, 16 to 32 in the table, 10 or so of text, and all that grown by halves
 )
-_COUNTER_BYTES = 200  # a str of a dozen characters, an int and their places in a dict
+_COUNTER_BYTES = 200  # a str of a dozen characters, an int and their entry in a dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,56 +47,56 @@ class PreTokens:
 
     @property
     def text_bytes(self) -> int:
-        """Bytes of all text that these pre-tokens make up."""
+        """Bytes of the text that these pre-tokens make up."""
         return int(np.diff(self.offsets) @ self.counts)
 
 
 class Spill(Protocol):
-    """Takes tables that have grown too large."""
+    """Takes over tables that have grown too large."""
 
     memory: int
-    """Bytes that a table may have."""
+    """The maximal bytes of a table."""
 
     def take(self, pretokens: PreTokens) -> None:
-        """Keep these elsewhere."""
+        """Store these elsewhere."""
         ...
 
 
 def count_pretokens(
     texts: "Iterable[str | pa.Array]", pattern: str, spill: Spill | None = None, threads: int = 1
 ) -> PreTokens:
-    """Cut each text (a string, or those of an Arrow array) into pre-tokens by `pattern` and count them.
+    """Cut texts (strings, or Arrow arrays of strings) into pre-tokens by `pattern` and count them.
 
-    What a spill has taken is not among them: it is told to take a table that has grown to its share of `memory`. With one
-    thread they come in order of first appearance.
+    A table that has grown to its share of the spill's `memory` is handed to the spill and is not part of the result. With one
+    thread, pre-tokens are in order of first appearance.
     """
     if pattern == GPT2_PATTERN:
         return _count_scanned(texts, spill, threads, _ends_gpt2)
     if pattern == CL100K_PATTERN:
         return _count_scanned(texts, spill, threads, _ends_cl100k)
-    found: Counter[str] = Counter()
+    counter: Counter[str] = Counter()
     for item in texts:
         for text in [item] if isinstance(item, str) else item.drop_null().to_pylist():
-            found.update(split(text, pattern))
-            if spill is not None and len(found) * _COUNTER_BYTES > spill.memory:
-                spill.take(_as_arrays(found))
-                found = Counter()
-    return _as_arrays(found)
+            counter.update(split(text, pattern))
+            if spill is not None and len(counter) * _COUNTER_BYTES > spill.memory:
+                spill.take(_as_arrays(counter))
+                counter = Counter()
+    return _as_arrays(counter)
 
 
-def _as_arrays(found: "Counter[str]") -> PreTokens:
-    encoded = [piece.encode() for piece in found]
+def _as_arrays(counter: "Counter[str]") -> PreTokens:
+    encoded = [piece.encode() for piece in counter]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(piece) for piece in encoded], out=offsets[1:])
-    counts = np.fromiter(found.values(), np.int64, len(found))
+    counts = np.fromiter(counter.values(), np.int64, len(counter))
     return PreTokens(data=np.frombuffer(b"".join(encoded), np.uint8), offsets=offsets, counts=counts)
 
 
 @cache
 def character_classes() -> np.ndarray:
-    """uint8 by code point: letter, number, white space or other, as the `regex` module's Unicode tables say."""
+    """The class of each code point, uint8: letter, number, white space or other, by the `regex` module's Unicode tables."""
     classes = np.zeros(0x110000, np.uint8)
-    width = 0x800  # few at a time, for little memory; surrogates, which are no characters, are 0x800 from 0xD800
+    width = 0x800  # few at a time, to save memory; it is also the number of surrogates, from 0xD800, which are skipped
     for start in range(0, len(classes), width):
         if start == 0xD800:
             continue
@@ -110,7 +110,7 @@ def character_classes() -> np.ndarray:
 def _count_scanned(
     texts: "Iterable[str | pa.Array]", spill: Spill | None, threads: int, scan: Callable[..., int]
 ) -> PreTokens:
-    """Each thread has a table of its own; in the end they become one."""
+    """Count with one table per thread; the tables are merged at the end."""
     classes = character_classes()
     tables = [Table() for _ in range(threads)]
     limit = None if spill is None else spill.memory // (_ENTRY_BYTES * threads)
@@ -120,21 +120,21 @@ def _count_scanned(
         free.put(table)
 
     def make_room(table: Table, entries: int, size: int) -> None:
-        if spill is not None and limit is not None and table.found and table.found + entries > limit:
+        if spill is not None and limit is not None and table.entries and table.entries + entries > limit:
             with spilling:
                 spill.take(table.contents())
             table.clear()
         table.make_room(entries, size, limit)
 
     def count(data: np.ndarray, ends: np.ndarray) -> None:
-        bounds = np.empty(len(data) + 1, np.int64)  # memory only where something is written
+        bounds = np.empty(len(data) + 1, np.int64)  # takes memory only where it is written
         bounds[0] = 0
-        data.flags.writeable = False  # one type, one compilation
-        found = scan(data, ends, classes, bounds)
+        data.flags.writeable = False  # so that the kernel is compiled once
+        pretokens = scan(data, ends, classes, bounds)
         table = free.get()
         try:
-            make_room(table, found, len(data))
-            table.add(data, bounds[: found + 1], np.ones(1, np.int64))
+            make_room(table, pretokens, len(data))
+            table.add(data, bounds[: pretokens + 1], np.ones(1, np.int64))
         finally:
             free.put(table)
 
@@ -153,9 +153,9 @@ def _count_scanned(
                 future.result()
     first, *others = tables
     for table in others:
-        some = table.contents()
-        make_room(first, len(some.counts), len(some.data))
-        first.add(some.data, some.offsets, some.counts)
+        contents = table.contents()
+        make_room(first, len(contents.counts), len(contents.data))
+        first.add(contents.data, contents.offsets, contents.counts)
     return first.contents()
 
 
@@ -163,66 +163,66 @@ class Table:
     """An open-addressing table of byte strings with counts, as arrays that a kernel fills."""
 
     def __init__(self) -> None:
-        self.found = 0
+        self.entries = 0
         self._table = np.full(1 << 16, -1, np.int32)
         self._arena, self._offsets = np.empty(0, np.uint8), np.zeros(1, np.int64)
         self._counts, self._hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
 
     def add(self, data: np.ndarray, bounds: np.ndarray, weights: np.ndarray) -> None:
-        """Count data[bounds[i]:bounds[i + 1]] weights[i] times more, or all of them weights[0] times; there must be room."""
+        """Count data[bounds[i]:bounds[i + 1]] weights[i] times, or each weights[0] times; there must be room for them."""
         data = data.view()
-        data.flags.writeable = False
+        data.flags.writeable = False  # as in `_count_scanned`
         arrays = self._table, self._arena, self._offsets, self._counts, self._hashes
-        self.found = int(_add(data, bounds, weights, int(len(weights) > 1), *arrays, self.found))
+        self.entries = int(_add(data, bounds, weights, int(len(weights) > 1), *arrays, self.entries))
 
     def make_room(self, entries: int, size: int, limit: int | None = None) -> None:
-        """Room for so many entries more, of `size` bytes together; twice that for the next, but within `limit` entries."""
-        room = self.found + entries
+        """Make room for `entries` more entries of `size` bytes in total, and as much again, within `limit` entries."""
+        room = self.entries + entries
         if len(self._counts) < room:
-            wanted = 2 * room if limit is None else max(room, min(2 * room, limit))
-            self._counts, self._hashes = grown(self._counts, wanted), grown(self._hashes, wanted)
-            self._offsets = grown(self._offsets, wanted + 1)
-        used = int(self._offsets[self.found])
+            capacity = 2 * room if limit is None else max(room, min(2 * room, limit))
+            self._counts, self._hashes = grown(self._counts, capacity), grown(self._hashes, capacity)
+            self._offsets = grown(self._offsets, capacity + 1)
+        used = int(self._offsets[self.entries])
         if len(self._arena) < used + size:
             self._arena = grown(self._arena, 2 * (used + size) if limit is None else used + max(size, used // 2))
         if len(self._table) < 2 * room:
             self._table = np.full(1 << (2 * room - 1).bit_length(), -1, np.int32)
-            _rehash(self._table, self._hashes[: self.found])
+            _rehash(self._table, self._hashes[: self.entries])
 
     def clear(self) -> None:
-        """Empty, with the room that there is."""
-        self.found = 0
+        """Remove all entries and keep the room."""
+        self.entries = 0
         self._table.fill(-1)
 
     def contents(self) -> PreTokens:
-        """A copy of what is in it, in order of first appearance."""
-        offsets = self._offsets[: self.found + 1].copy()
+        """A copy of the entries, in order of first appearance."""
+        offsets = self._offsets[: self.entries + 1].copy()
         return PreTokens(
-            data=self._arena[: offsets[-1]].copy(), offsets=offsets, counts=self._counts[: self.found].copy()
+            data=self._arena[: offsets[-1]].copy(), offsets=offsets, counts=self._counts[: self.entries].copy()
         )
 
 
-def _blocks(texts: "Iterable[str | pa.Array]", wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Whole texts, about `wanted` bytes of UTF-8 together: (bytes, end of each text)."""
+def _blocks(texts: "Iterable[str | pa.Array]", block_bytes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of whole texts, about `block_bytes` of UTF-8 each: (bytes, end of each text)."""
     block: list[bytes] = []
     size = 0
     for text in texts:
         if not isinstance(text, str):
-            yield from _array_blocks(text, wanted)
+            yield from _array_blocks(text, block_bytes)
             continue
         block.append(text.encode())
         size += len(block[-1])
-        if size >= wanted:
+        if size >= block_bytes:
             yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
             block, size = [], 0
     if size:
         yield np.frombuffer(b"".join(block), np.uint8), np.cumsum([len(piece) for piece in block])
 
 
-def _array_blocks(texts: pa.Array, wanted: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same of an array's own bytes, without a copy."""
+def _array_blocks(texts: pa.Array, block_bytes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same for an array, from its own bytes without a copy."""
     texts = texts.drop_null()
-    texts.validate(full=True)  # the scanners trust that it is UTF-8
+    texts.validate(full=True)  # the scanners need valid UTF-8
     if not len(texts):
         return
     _, offsets, data = texts.buffers()
@@ -230,14 +230,14 @@ def _array_blocks(texts: pa.Array, wanted: int) -> Iterator[tuple[np.ndarray, np
     bounds = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     first = 0
     while first < len(texts) and bounds[-1] > bounds[first]:
-        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + wanted, side="right")) - 1)
-        found = np.frombuffer(data, np.uint8)[bounds[first] : bounds[last]]
-        yield found, bounds[first + 1 : last + 1] - bounds[first]
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + block_bytes, side="right")) - 1)
+        content = np.frombuffer(data, np.uint8)[bounds[first] : bounds[last]]
+        yield content, bounds[first + 1 : last + 1] - bounds[first]
         first = last
 
 
 def grown(array: np.ndarray, size: int) -> np.ndarray:
-    """The array with room for more, zeros, which take no memory until they are written."""
+    """A copy of the array with `size` items; the new ones are zeros, which take no memory until they are written."""
     larger = np.zeros(size, array.dtype)
     larger[: len(array)] = array
     return larger
@@ -245,7 +245,7 @@ def grown(array: np.ndarray, size: int) -> np.ndarray:
 
 @kernel
 def _rehash(table: Any, hashes: Any) -> None:
-    """Enter the numbers of the entries with these hashes into an empty table."""
+    """Put the numbers of the entries with these hashes into an empty table."""
     mask = np.uint64(table.size - 1)
     for i in range(hashes.size):
         slot = hashes[i] & mask
@@ -267,10 +267,10 @@ def _add(
     hashes: Any,
     known: Any,
 ) -> Any:
-    """Count data[bounds[i]:bounds[i + 1]] weights[step * i] times more; returns how many entries there are then."""
+    """Count data[bounds[i]:bounds[i + 1]] weights[step * i] times; returns the number of entries after that."""
     mask = np.uint64(table.size - 1)
     for i in range(bounds.size - 1):
-        # Its bytes are written behind the last entry's while they are hashed; they stay if it is new.
+        # Its bytes are hashed and written after the last entry's; they stay if it is new.
         start, stop, end = bounds[i], bounds[i + 1], offsets[known]
         code = FNV_OFFSET
         for at in range(start, stop):
@@ -279,7 +279,7 @@ def _add(
             end += 1
         code ^= code >> _HALF  # the high bits folded down for the mask
 
-        # The entry that is this pre-token, or a free slot.
+        # Find the entry of this pre-token, or a free slot.
         slot = code & mask
         while table[slot] >= 0:
             entry = table[slot]
@@ -301,7 +301,7 @@ def _add(
 
 @kernel
 def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
-    """Write where each pre-token of the texts that end at `ends` ends, after a 0; returns how many there are."""
+    """Write the end of each pre-token of the texts that end at `ends`, after a 0; returns the number of pre-tokens."""
     at, count = np.int64(0), 0
     for text in range(ends.size):
         while at < ends[text]:
@@ -313,7 +313,7 @@ def _ends_gpt2(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
 
 @kernel
 def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
-    """As `_ends_gpt2`."""
+    """The same as `_ends_gpt2`, for CL100K_PATTERN."""
     at, count = np.int64(0), 0
     for text in range(ends.size):
         while at < ends[text]:
@@ -325,7 +325,7 @@ def _ends_cl100k(data: Any, ends: Any, classes: Any, bounds: Any) -> Any:
 
 @inner
 def _character(data: Any, at: Any) -> Any:
-    """Code point << 3 | bytes of the character at `at` of valid UTF-8: one number, for pairs compile slowly."""
+    """Code point << 3 | bytes of the character at `at` in valid UTF-8; one number, because pairs compile slowly."""
     first = np.int64(data[at])
     if first < 0x80:
         return first << 3 | 1
@@ -347,7 +347,7 @@ def _look(data: Any, at: Any, classes: Any) -> Any:
 
 @inner
 def _run(data: Any, at: Any, end: Any, classes: Any, kind: Any) -> Any:
-    """Where the run of characters of one class that starts at `at` ends."""
+    """The end of the run of characters of class `kind` that starts at `at`."""
     while at < end:
         look = _look(data, at, classes)
         if look >> 3 != kind:
@@ -358,7 +358,7 @@ def _run(data: Any, at: Any, end: Any, classes: Any, kind: Any) -> Any:
 
 @inner
 def _spaces(data: Any, at: Any, end: Any, classes: Any) -> Any:
-    r"""`\s+(?!\S)|\s+`: the run of white space, less its last character if a word follows and something is left."""
+    r"""`\s+(?!\S)|\s+`: the end of the run of white space, without its last character if a word follows a longer run."""
     last, stop = at, at
     while stop < end:
         look = _look(data, stop, classes)
@@ -370,20 +370,20 @@ def _spaces(data: Any, at: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _contraction(data: Any, at: Any, end: Any, case: Any) -> Any:
-    """Bytes of the s, t, m, d, re, ve or ll at `at`; 0 where none is. `case` 0x20: capitals too."""
-    one = data[at] | case
-    if one == _S or one == _T or one == _M or one == _D:  # noqa: SIM109 (a tuple compiles slowly)
+    """Bytes of the s, t, m, d, re, ve or ll at `at`; 0 if there is none. `case` 0x20: capitals too."""
+    first = data[at] | case
+    if first == _S or first == _T or first == _M or first == _D:  # noqa: SIM109 (a tuple compiles slowly)
         return 1
     if at + 1 < end:
-        two = data[at + 1] | case
-        if (two == _E and (one == _R or one == _V)) or (two == _L and one == _L):  # noqa: SIM109
+        second = data[at + 1] | case
+        if (second == _E and (first == _R or first == _V)) or (second == _L and first == _L):  # noqa: SIM109
             return 2
     return 0
 
 
 @inner
 def _scan_gpt2(data: Any, at: Any, end: Any, classes: Any) -> Any:
-    """Where the pre-token that starts at `at` ends, by GPT2_PATTERN."""
+    """The end of the pre-token that starts at `at`, by GPT2_PATTERN."""
     look = _look(data, at, classes)
     kind, after = look >> 3, at + (look & _SIZE)
     if after < end:
@@ -402,7 +402,7 @@ def _scan_gpt2(data: Any, at: Any, end: Any, classes: Any) -> Any:
 
 @inner
 def _scan_cl100k(data: Any, at: Any, end: Any, classes: Any) -> Any:
-    """Where the pre-token that starts at `at` ends, by CL100K_PATTERN."""
+    """The end of the pre-token that starts at `at`, by CL100K_PATTERN."""
     look = _look(data, at, classes)
     kind, after = look >> 3, at + (look & _SIZE)
     if data[at] == _APOSTROPHE and after < end:
@@ -410,17 +410,17 @@ def _scan_cl100k(data: Any, at: Any, end: Any, classes: Any) -> Any:
         if size:
             return after + size
         letter = _character(data, after)
-        if letter >> 3 == _LONG_S:  # an s when case is ignored
+        if letter >> 3 == _LONG_S:  # equals s if case is ignored
             return after + (letter & _SIZE)
 
-    # Letters, with any one character before them but a number or a line break.
+    # Letters, possibly after one character that is not a number or a line break.
     if kind == _LETTER:
         return _run(data, after, end, classes, _LETTER)
     following = _look(data, after, classes) >> 3 if after < end else -1
     if following == _LETTER and kind != _NUMBER and data[at] != _LINE_FEED and data[at] != _RETURN:
         return _run(data, after, end, classes, _LETTER)
 
-    # Up to three numbers.
+    # At most three numbers.
     if kind == _NUMBER:
         for _ in range(2):
             if after < end:
@@ -430,7 +430,7 @@ def _scan_cl100k(data: Any, at: Any, end: Any, classes: Any) -> Any:
                 after += look & _SIZE
         return after
 
-    # Other characters, with a blank before and line breaks behind them.
+    # Other characters, possibly with a blank before and line breaks after them.
     if kind == _OTHER or (data[at] == _BLANK and following == _OTHER):
         stop = _run(data, after, end, classes, _OTHER)
         while stop < end and (data[stop] == _LINE_FEED or data[stop] == _RETURN):

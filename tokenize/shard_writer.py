@@ -1,4 +1,4 @@
-"""Writing shards: the documents of encoded parts, in a given order, as token files and a table behind what is there."""
+"""Writes shards: the documents of encoded parts, in a given order, as token files and a table, after those that exist."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -29,26 +29,26 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 DOCUMENT_COLUMNS = {
     "split": "`train` or `validation`",
-    "start": "its first token's place among the tokens of the split",
-    "length": "its tokens, end-of-text included",
+    "start": "position of its first token in the split",
+    "length": "number of its tokens, including end-of-text",
     "id": "the document's id",
     "file": "number of the input file",
-    "row": "place in that file",
-    "bytes": "bytes of its text in UTF-8; 0 where unknown",
-    "language": "its language; null where unknown",
+    "row": "number of the record in that file",
+    "bytes": "UTF-8 bytes of its text; 0 if unknown",
+    "language": "its language; null if unknown",
 }
-"""What the columns of documents.parquet mean."""
+"""The meaning of the columns of documents.parquet."""
 
 Documents = Callable[[], Iterator[pa.Table]]
-"""Rows of an index in order, table by table; it is asked for them several times."""
+"""Returns the rows of an index in order, table by table; it is called several times."""
 
 
 def build(
     directory: Path, manifest: Mapping[str, Any], documents: Mapping[str, Documents], parts: Parts
 ) -> dict[str, Any]:
-    """Write the new files of one generation of documents, by split; the manifest with them, which is not written.
+    """Write the shards and the table of new documents, by split; returns the manifest with them, without writing it.
 
-    Nothing that the manifest knows is touched. A file that it does not know, of a writing that was cut off, is overwritten.
+    Files in the manifest are not changed. Other files, left by an interrupted write, are overwritten.
     """
     tables: list[dict[str, Any]] = list(manifest["documents"])
     name = "documents.parquet" if not tables else f"documents-{len(tables):05d}.parquet"
@@ -58,10 +58,10 @@ def build(
     with pq.ParquetWriter(directory / name, DOCUMENT_SCHEMA, compression="zstd") as table:
         for split, rows in documents.items():
             totals = dict.fromkeys(("documents", "tokens", "bytes"), 0)
-            for some in rows():
-                totals["documents"] += len(some)
-                totals["tokens"] += pc.sum(some["length"]).as_py() or 0
-                totals["bytes"] += pc.sum(some["bytes"]).as_py() or 0
+            for rows_table in rows():
+                totals["documents"] += len(rows_table)
+                totals["tokens"] += pc.sum(rows_table["length"]).as_py() or 0
+                totals["bytes"] += pc.sum(rows_table["bytes"]).as_py() or 0
             old = manifest["splits"][split]
             blocks = gather(rows(), files, parts.header.dtype, _BLOCK_TOKENS)
             size = manifest["shard_tokens"]
@@ -81,30 +81,30 @@ def _write_shards(
     split: str,
     first: int,
     blocks: Iterator[np.ndarray],
-    left: int,
+    remaining: int,
     shard_tokens: int,
     header: Header,
 ) -> list[dict[str, Any]]:
     block = np.empty(0, header.dtype)
     shards: list[dict[str, Any]] = []
-    while left:
-        name, size = f"{split}-{first + len(shards):05d}.npy", min(left, shard_tokens)
+    while remaining:
+        name, size = f"{split}-{first + len(shards):05d}.npy", min(remaining, shard_tokens)
         digest = hashlib.sha256()
         with (directory / name).open("w+b") as file:
             shape = {"descr": header.dtype.newbyteorder("<").str, "fortran_order": False, "shape": (size,)}
             np.lib.format.write_array_header_1_0(file, shape)
             file.seek(0)
             digest.update(file.read())
-            missing = size
-            while missing:
+            shard_remaining = size
+            while shard_remaining:
                 if not len(block):
                     block = next(blocks)
-                piece, block = block[:missing], block[missing:]
+                piece, block = block[:shard_remaining], block[shard_remaining:]
                 file.write(piece.data)
                 digest.update(piece.data)
-                missing -= len(piece)
+                shard_remaining -= len(piece)
         shards.append({"file": name, "tokens": size, "sha256": digest.hexdigest()})
-        left -= size
+        remaining -= size
     return shards
 
 
@@ -119,16 +119,16 @@ def _write_documents(table: pq.ParquetWriter, split: str, tables: Iterator[pa.Ta
 
 
 def _evenly(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `size` rows, the last of fewer, so that it does not show how they came."""
-    held: list[pa.Table] = []
+    """The same rows in tables of `size` rows, the last with fewer, so that the output does not depend on how they arrive."""
+    pending: list[pa.Table] = []
     count = 0
     for table in tables:
         while count + len(table) >= size:
-            yield pa.concat_tables([*held, table.slice(0, size - count)]).combine_chunks()
+            yield pa.concat_tables([*pending, table.slice(0, size - count)]).combine_chunks()
             table = table.slice(size - count)
-            held, count = [], 0
+            pending, count = [], 0
         if len(table):
-            held.append(table)
+            pending.append(table)
             count += len(table)
-    if held:
-        yield pa.concat_tables(held).combine_chunks()
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()

@@ -1,18 +1,18 @@
-"""Token shards: what training reads, and the way back from a token to the document it came from.
+"""Shards: what training reads, and how to get from a token back to its document.
 
-A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …: one-dimensional NumPy arrays of
-uint16 (uint32 above 65,536 ids), each exactly `shard_tokens` long but the last of a split; and `documents.parquet`, one row
-a document: split, start (in the tokens of the whole split), length (with its end-of-text), id, file (the number of the input
-file), row (its place in that file), bytes (UTF-8, of its text), language (null where unknown). What is appended lies in
-further shards and a table of its own, behind the rest; the manifest, which names every file with
-its checksum, is replaced last and at once.
+A directory holds `manifest.json`; `train-00000.npy`, … and `validation-00000.npy`, …, which are one-dimensional NumPy arrays of
+uint16 (uint32 above 65,536 ids) with exactly `shard_tokens` tokens, except for the last of a split; and `documents.parquet`,
+with one row per document: split, start (in the tokens of the split), length (including end-of-text), id, file (the number of
+the input file), row (of its record in that file), bytes (UTF-8 bytes of its text), language (null if unknown). Appended
+documents are in further shards and in a table of their own. The manifest, which names every file with its checksum, is replaced
+last, atomically.
 
-Each reader in one line: `np.load("train-00000.npy", mmap_mode="r")`, `torch.from_numpy(split.read(start, length))`,
+To read them: `np.load("train-00000.npy", mmap_mode="r")`, `torch.from_numpy(split.read(start, length))`,
 `jnp.asarray(np.load("train-00000.npy", mmap_mode="r"))`.
 
-They are made in two steps, so that parts can be encoded side by side. `encode_part` turns the documents of one part into
-tokens in shuffled order; `merge_parts` merges any number of those. A document's place depends on the seed and its id, and
-its split on the seed and its cluster, so the shards are the same bytes however the documents were spread over parts.
+They are made in two steps, so that parts can be encoded in parallel. `encode_part` turns the documents of one part into tokens
+in shuffled order; `merge_parts` merges any number of encoded parts. A document's position depends on the seed and its id, its
+split on the seed and its cluster, so the shards have the same bytes however the documents are divided into parts.
 """
 
 import fcntl
@@ -44,12 +44,12 @@ if TYPE_CHECKING:  # so that reading shards loads no encoder
 VERSION = 4
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 26  # 128 MiB of uint16
-_BLOCK_TOKENS, _BLOCK_ROWS = 1 << 20, 1 << 12  # documents that are put into a part together
+_BLOCK_TOKENS, _BLOCK_ROWS = 1 << 20, 1 << 12  # documents added to a part together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Where tokens come from: `length` tokens from position `start` of their split; `row` in input file number `file`."""
+    """A document: `length` tokens from position `start` of their split; its record is `row` of input file number `file`."""
 
     id: str
     file: int
@@ -60,7 +60,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """One split as one memory-mapped stream of `tokens` tokens; `bytes` are the UTF-8 bytes of its texts, 0 if unknown."""
+    """One split as a memory-mapped stream of `tokens` tokens; `bytes` are the UTF-8 bytes of its texts, 0 if unknown."""
 
     name: str
     tokens: int
@@ -69,24 +69,24 @@ class Split:
     dtype: np.dtype[Any]
     shards: tuple[np.ndarray, ...] = field(repr=False)
     ends: np.ndarray = field(repr=False)
-    """Where each shard ends in the stream, int64."""
+    """The end of each shard in the stream, int64."""
 
-    def place(self, position: int) -> tuple[int, int]:
-        """The shard that a token lies in, and its offset there."""
+    def shard_at(self, position: int) -> tuple[int, int]:
+        """The number of the shard that holds a token, and the token's offset in it."""
         number = int(np.searchsorted(self.ends, position, side="right"))
         return number, position - int(self.ends[number]) + len(self.shards[number])
 
     def read(self, start: int, length: int) -> np.ndarray:
-        """A copy of tokens start … start + length, in the shards' dtype; IndexError where the split has none."""
+        """A copy of tokens [start, start + length), in the shards' dtype; IndexError beyond the split."""
         if start < 0 or length < 0 or start + length > self.tokens:
             raise IndexError(f"tokens {start} to {start + length} of {self.name}, which has {self.tokens}")
         out = np.empty(length, self.dtype)
-        done = 0
-        while done < length:
-            number, offset = self.place(start + done)
-            piece = self.shards[number][offset : offset + length - done]
-            out[done : done + len(piece)] = piece
-            done += len(piece)
+        copied = 0
+        while copied < length:
+            number, offset = self.shard_at(start + copied)
+            piece = self.shards[number][offset : offset + length - copied]
+            out[copied : copied + len(piece)] = piece
+            copied += len(piece)
         return out
 
 
@@ -111,7 +111,7 @@ class Shards:
         return int(self.manifest["end_of_text"])
 
     def documents(self, split: str) -> pa.Table:
-        """The rows of the table of documents of one split, by start."""
+        """The rows of documents.parquet of one split, by start."""
         if split not in self._documents:
             tables = []
             for path in [self.directory / table["file"] for table in self.manifest["documents"]]:
@@ -123,7 +123,7 @@ class Shards:
         return self._documents[split]
 
     def locate(self, split: str, position: int) -> Document:
-        """The document that token `position` of a split belongs to; IndexError where the split has none."""
+        """The document of token `position` of a split; IndexError beyond the split."""
         if not 0 <= position < self.splits[split].tokens:
             raise IndexError(f"token {position} of {split}, which has {self.splits[split].tokens}")
         table = self.documents(split)
@@ -134,38 +134,38 @@ class Shards:
         return Document(**{name: table[name][row].as_py() for name in names})
 
     def verify(self) -> None:
-        """Read everything; UserError naming the first file whose checksum, order or totals are not the manifest's."""
+        """Read everything; UserError naming the first file whose checksum, order or totals do not match the manifest."""
         listed = [shard for split in self.manifest["splits"].values() for shard in split["shards"]]
         for entry in [*listed, *self.manifest["documents"]]:
             with (self.directory / entry["file"]).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                    raise UserError(f"{self.directory / entry['file']}: the checksum is not the manifest's")
+                    raise UserError(f"{self.directory / entry['file']}: the checksum does not match the manifest")
         for name, split in self.splits.items():
             table = self.documents(name)
             lengths = table["length"].to_numpy()
             ends = np.cumsum(lengths)
-            right = (
+            matches = (
                 len(table) == split.documents
                 and int(lengths.sum()) == split.tokens
                 and bool((table["start"].to_numpy() == ends - lengths).all())
                 and (pc.sum(table["bytes"]).as_py() or 0) == split.bytes
             )
-            if not right:
-                raise UserError(f"{self.directory}: the documents do not add up to the manifest's {name} split")
+            if not matches:
+                raise UserError(f"{self.directory}: the documents do not match the manifest's {name} split")
 
 
 def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
     """Open a directory of shards, memory-mapped.
 
-    UserError naming the file that is missing, corrupt or of the wrong size, and for shards that another tokenizer than
-    `tokenizer` encoded (those that `write` made without naming one pass). Checksums are left to `Shards.verify`.
+    UserError naming a file that is missing, corrupt or of the wrong size, and for shards that were not encoded with `tokenizer`
+    (except those that `write` made without naming a tokenizer). `Shards.verify` compares checksums.
     """
     directory = Path(path)
     file = directory / "manifest.json"
     try:
         manifest = json.loads(file.read_text("utf-8"))
         if manifest["version"] != VERSION:
-            raise UserError(f"{file}: version {manifest['version']}, this code reads {VERSION}")
+            raise UserError(f"{file}: version {manifest['version']}; this code reads version {VERSION}")
         dtype = np.dtype(manifest["dtype"])
         int(manifest["vocab_size"]), int(manifest["end_of_text"])
         encoder = str(manifest["tokenizer"])
@@ -185,18 +185,18 @@ def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
         raise UserError(f"{file}: not a manifest of shards ({error!r})") from error
     if tokenizer is not None and encoder not in ("", tokenizer.sha256):
         raise UserError(
-            f"{directory}: of another tokenizer (sha256 {encoder[:12]}…) than the one given ({tokenizer.sha256[:12]}…); "
-            "python -m pipeline run … makes them anew"
+            f"{directory}: encoded with another tokenizer (sha256 {encoder[:12]}…) than the given one "
+            f"({tokenizer.sha256[:12]}…); python -m pipeline run … makes them again"
         )
     return Shards(directory, manifest, splits)
 
 
 def _check_table(path: Path, documents: int) -> None:
-    """UserError unless the table of documents is there and whole, by its footer."""
+    """UserError unless the table of documents is there and complete, by its footer."""
     try:
         rows = pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: a missing, cut or corrupt table of documents ({error})".splitlines()[0]) from error
+        raise UserError(f"{path}: a missing, truncated or corrupt table ({error})".splitlines()[0]) from error
     if rows != documents:
         raise UserError(f"{path}: {rows:,} documents; the manifest says {documents:,}")
 
@@ -205,7 +205,7 @@ def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: a missing, cut or corrupt shard ({error})") from error
+        raise UserError(f"{path}: a missing, truncated or corrupt shard ({error})") from error
     if array.dtype != dtype or array.shape != (tokens,):
         raise UserError(f"{path}: {array.dtype} {array.shape}; the manifest says {dtype} ({tokens},)")
     size, expected = path.stat().st_size, array.offset + array.nbytes
@@ -226,9 +226,10 @@ def write(
     tokenizer: str = "",
     token_bytes: np.ndarray | None = None,
 ) -> Shards:
-    """Shards of (id, tokens) pairs, end-of-text appended to each: shuffled, split by id, row = place in the input, file 0.
+    """Write shards of (id, tokens) pairs, with end-of-text appended to each: shuffled, and split by id.
 
-    `tokenizer` is its sha256; `token_bytes`, the bytes of each id, fills the table's bytes, which are 0 (unknown) without.
+    In the table, row is the position in the input and file is 0. `tokenizer` is the tokenizer's sha256. `token_bytes`, the
+    bytes of each id, gives the table's bytes; without it they are 0 (unknown).
     """
     out = Path(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -256,7 +257,7 @@ def write(
 
 
 def _blocks(documents: Iterable[tuple[str, np.ndarray]]) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """The same documents, some at a time."""
+    """The same documents, in blocks."""
     block: list[tuple[str, np.ndarray]] = []
     size = 0
     for document in documents:
@@ -270,7 +271,7 @@ def _blocks(documents: Iterable[tuple[str, np.ndarray]]) -> Iterator[list[tuple[
 
 
 def _documents(names: Any, clusters: Any, file: int, rows: Any, sizes: Any, languages: Any = None) -> pa.RecordBatch:
-    """The columns that a PartWriter takes; one file, and perhaps no language, for all."""
+    """The columns for a PartWriter; one file for all documents, and null languages without `languages`."""
     files = pa.repeat(pa.scalar(file, pa.int32()), len(names))
     languages = pa.nulls(len(names), pa.string()) if languages is None else languages
     return pa.record_batch(
@@ -287,12 +288,12 @@ def encode_part(
     seed: int,
     metadata: dict[str, str] | None = None,
 ) -> int:
-    """Encode one part's documents; returns its tokens. Memory: a batch, the encoder, and 200 bytes a document.
+    """Encode one part's documents; returns the number of tokens. Memory: a batch, the encoder, and 200 bytes per document.
 
-    A batch has id, cluster and text (strings), row (int64) and perhaps language (string); rows whose text is null are
-    skipped, a null cluster is a cluster of its own. Two files appear, each whole or not at all: the tokens in the order of
-    hash(seed, id), ties by id and row (`out` with the suffix `.tokens`), and then their index `out` (Parquet, with
-    `metadata` in its schema), which thus stands for both.
+    A batch has id, cluster and text (strings), row (int64) and possibly language (string). Rows with a null text are skipped; a
+    null cluster is a cluster of its own. Two files are written, each complete or not at all: first the tokens in the order of
+    hash(seed, id), ties by id and row (`out` with the suffix `.tokens`), then their index `out` (Parquet, with `metadata` in
+    its schema). So if the index exists, both do.
     """
     header = Header(
         vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, seed=seed, tokenizer=tokenizer.sha256
@@ -317,22 +318,19 @@ def merge_parts(
     about: Mapping[str, Any] | None = None,
     memory: int = MEMORY,
 ) -> None:
-    """Merge encoded parts into a directory of shards, in the order of hash(seed, id), ties by id, file and row.
+    """Merge encoded parts into a directory of shards, in the order of hash(seed, id); ties by id, file and row.
 
-    A mixture chooses among the documents, repeats them and orders them anew; what went in goes into the manifest, with
-    what else there is to say `about` it.
+    A mixture selects, repeats and reorders the documents; its report goes into the manifest, with the entries of `about`.
 
-    A cluster goes whole into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is under `validation`. If that leaves
-    one of the splits empty although there are two clusters, the cluster nearest to the border changes sides: the one of the
-    smallest hash into validation, or of the largest into train. The index is read in pieces of `memory` bytes, which change
-    nothing in what is written; beside them there are blocks of some tens of megabytes. A mixture's documents are put in
-    order on disk, beside `out_dir`.
-    The directory appears whole under its name, in the place of an older one; UserError for parts that are missing, cut or of
-    different tokenizers or seeds.
+    A whole cluster goes into validation if hash(seed, cluster), as a fraction of 2⁶⁴, is below `validation`. If that leaves a
+    split empty although there are two clusters, the cluster nearest to the border changes sides: the one with the smallest hash
+    to validation, or the one with the largest to train. The index is read in pieces of `memory` bytes, which make no difference
+    to the shards; blocks of some tens of megabytes come on top. A mixture's documents are sorted on disk, beside `out_dir`.
+    The directory is replaced as a whole. UserError for parts that are missing, truncated or of different tokenizers or seeds.
     """
     if shard_tokens < 1 or not 0 <= validation <= 1:
         raise UserError(
-            f"shard_tokens is {shard_tokens} and validation {validation}; at least 1, and 0 to 1, are needed"
+            f"shard_tokens is {shard_tokens} and validation {validation}; they must be at least 1, and 0 to 1"
         )
     parts = open_parts(part_files, memory)
     header, border = parts.header, _border(parts, validation)
@@ -354,35 +352,36 @@ def merge_parts(
         with atomic_folder(out_dir) as building:
             if mixture is not None:
                 held_out = partial(_held_out, border=border)
-                documents, told = mixture.select(parts.ranges, held_out, validation, mixing, memory)
-                manifest["mixture"] = told | dict(about or {})
+                documents, report = mixture.select(parts.ranges, held_out, validation, mixing, memory)
+                manifest["mixture"] = report | dict(about or {})
             _write_manifest(building, build(building, manifest, documents, parts))
     finally:
         shutil.rmtree(mixing, ignore_errors=True)
 
 
 def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str, Any] | None = None) -> Shards:
-    """Add the documents of encoded parts behind those that are there; what there is is not written again.
+    """Add the documents of encoded parts after the existing ones; existing files are not rewritten.
 
-    The new documents come in the order that `merge_parts` would give them alone, into shards of the same size, and are
-    held out by the same border: a cluster of old and new documents is on one side. Readers that are open go on with what they
-    opened, later ones see all; after a failure or a kill there is what was before. What there is to say `about` it goes into
-    the manifest's `appended`. UserError for parts of another tokenizer or seed, an id that is there already, or where another
-    process is appending.
+    The new documents are in the order that `merge_parts` would give them alone, in shards of the same size, and are held out by
+    the same border, so a cluster of old and new documents is in one split. Open readers keep what they opened; later ones see
+    everything. After a failure or a kill the directory is as before. `about` goes into the manifest's `appended`. UserError
+    for parts of another tokenizer or seed, for an id that is already there, and if another process is appending.
     """
     directory = Path(directory)
     with _alone(directory):
         opened = open(directory)
         parts = open_parts(part_files)
         for name in ("vocab_size", "end_of_text", "seed", "tokenizer"):
-            theirs, ours = getattr(parts.header, name), opened.manifest[name]
-            if theirs != ours:
-                raise UserError(f"{part_files[0]}: encoded with {name} {theirs}, but {directory} has {ours}")
+            part_value, shards_value = getattr(parts.header, name), opened.manifest[name]
+            if part_value != shards_value:
+                raise UserError(
+                    f"{part_files[0]}: encoded with {name} {part_value}, but {directory} has {shards_value}"
+                )
         tokens = 0
-        for some in parts.ranges():
-            tokens += pc.sum(some["length"]).as_py() or 0
+        for index in parts.ranges():
+            tokens += pc.sum(index["length"]).as_py() or 0
             for table in opened.manifest["documents"]:
-                _refuse_doubles(directory / table["file"], some["id"])
+                _refuse_repeated(directory / table["file"], index["id"])
         entry = {"documents": parts.documents, "tokens": tokens} | dict(about or {})
         try:
             documents = _by_split(parts, opened.manifest["held_out_below"])
@@ -395,7 +394,7 @@ def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One process appends at a time; the lock goes with the process, however it ends."""
+    """Lock the directory, so that one process appends at a time; the lock ends with the process, however it ends."""
     try:
         lock = os.open(directory, os.O_RDONLY)
     except OSError as error:
@@ -423,25 +422,25 @@ def _write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
     write_text(directory / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
-def _refuse_doubles(table: Path, ids: pa.ChunkedArray) -> None:
+def _refuse_repeated(table: Path, ids: pa.ChunkedArray) -> None:
     with pq.ParquetFile(table) as file:
         for batch in file.iter_batches(columns=["id"]):
             known = batch["id"].cast(pa.large_string())
-            double = pc.is_in(known, ids)
-            if pc.any(double).as_py():
-                name = known.filter(double)[0].as_py()
-                raise UserError(f"{table.parent}: document {name} is in it already; append what is new only")
+            repeated = pc.is_in(known, ids)
+            if pc.any(repeated).as_py():
+                name = known.filter(repeated)[0].as_py()
+                raise UserError(f"{table.parent}: document {name} is already in it; append only new documents")
 
 
 def _border(parts: Parts, validation: float) -> int:
-    """The clusters of smaller keys are for validation."""
+    """The border between the splits: clusters with smaller keys are for validation."""
     border = int(validation * 2**64)
     if 0 < validation < 1:
-        ends = [pc.min_max(some["split_key"]).as_py() for some in parts.ranges() if len(some)]
-        least = min((end["min"] for end in ends), default=0)
-        most = max((end["max"] for end in ends), default=0)
-        if least < most:
-            border = min(max(border, least + 1), most)
+        key_ranges = [pc.min_max(table["split_key"]).as_py() for table in parts.ranges() if len(table)]
+        lowest = min((key_range["min"] for key_range in key_ranges), default=0)
+        highest = max((key_range["max"] for key_range in key_ranges), default=0)
+        if lowest < highest:
+            border = min(max(border, lowest + 1), highest)
     return border
 
 
@@ -457,6 +456,6 @@ def _by_split(parts: Parts, border: int) -> dict[str, Documents]:
         return index.filter(pa.array(_held_out(index, border) == held_out))
 
     def rows(held_out: bool) -> Iterator[pa.Table]:
-        return map(partial(chosen, held_out), parts.ranges())  # map holds no range while the next is read
+        return map(partial(chosen, held_out), parts.ranges())  # map does not hold a range while the next is read
 
     return {"train": partial(rows, False), "validation": partial(rows, True)}

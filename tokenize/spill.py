@@ -1,7 +1,7 @@
-"""Counting more distinct pre-tokens than memory holds: tables go to disk by hash, and come back merged, partition by partition.
+"""Counts more distinct pre-tokens than memory holds: tables go to disk by hash, and are merged partition by partition.
 
-The counts are exact. Learning the merges needs some tens of bytes of memory for each byte of distinct pre-tokens, so where they
-are too many the rarest are left out, all those under one count; how much of the text that is, is said.
+The counts are exact. Learning merges needs tens of bytes of memory for each byte of distinct pre-tokens, so if there are too
+many, the rarest are left out: all those below one count. The share of the text that remains is reported.
 """
 
 import tempfile
@@ -17,11 +17,11 @@ from pipeline.tokenize.pretokens import FNV_OFFSET, FNV_PRIME, PreTokens, Table
 
 PARTITIONS = 64
 LEARNING_BYTES = 32
-"""Of memory for a byte of distinct pre-tokens while merges are learned: 11 in arrays, and what the pairs take. With these
-17 were measured at 7 MB and 32,000 merges; at 2.6 MB and 100,000 it is 31, for fewer bytes have more pairs to each."""
+"""Memory for each byte of distinct pre-tokens while merges are learned: 11 bytes in arrays, and the pairs. Measured in total:
+17 for 7 MB and 32,000 merges, 31 for 2.6 MB and 100,000 merges, since fewer bytes have more pairs each."""
 
 _HIGH = np.uint64(40)
-_RARE = 1 << 16  # counts are told apart up to this
+_RARE = 1 << 16  # larger counts are not distinguished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,12 @@ class Fitted:
     """Pre-tokens that fit: those that occur at least `least` times, `share` of the text by bytes."""
 
     pretokens: PreTokens
-    least: int
+    min_count: int
     share: float
 
 
 class DiskSpill:
-    """A Spill into a folder of its own under `folder`, gone with the `with` block."""
+    """A Spill into a temporary folder in `folder`, which is deleted at the end of the `with` block."""
 
     def __init__(self, memory: int, folder: Path | None = None) -> None:
         self.memory = memory
@@ -54,13 +54,17 @@ class DiskSpill:
         partition = np.empty(len(pretokens.counts), np.int64)
         _partitions(pretokens.data, pretokens.offsets, PARTITIONS, partition)
         for number in range(PARTITIONS):
-            some = _chosen(pretokens, partition == number)
-            for name, array in (("data", some.data), ("sizes", np.diff(some.offsets)), ("counts", some.counts)):
+            selected = _chosen(pretokens, partition == number)
+            for name, array in (
+                ("data", selected.data),
+                ("sizes", np.diff(selected.offsets)),
+                ("counts", selected.counts),
+            ):
                 with self._path(number, name).open("ab") as file:
                     file.write(array.astype(array.dtype.newbyteorder("<")).tobytes())
 
     def fit(self, last: PreTokens) -> Fitted:
-        """Everything taken and `last`, merged; without the rarest if there is more than learning has memory for."""
+        """Everything taken and `last`, merged; without the rarest pre-tokens if learning has too little memory for all."""
         if self.taken:
             self.take(last)
             parts = [self._merge(number) for number in range(PARTITIONS)]
@@ -72,20 +76,20 @@ class DiskSpill:
             lengths = np.diff(part.offsets)
             sizes += np.bincount(np.minimum(part.counts, _RARE), lengths, _RARE + 1).astype(np.int64)
             total += part.text_bytes
-        room = self._budget // LEARNING_BYTES
-        held = np.cumsum(sizes[::-1])[::-1]  # with at least that count
-        least = max(1, int(np.argmax(held <= room)))
-        if total and (held[-1] > room or held[least] == 0):
-            raise UserError(f"tokenizer.memory: {self._budget:,} bytes hold too few pre-tokens to learn from")
-        kept = [_chosen(part, part.counts >= least) for part in parts]
+        budget = self._budget // LEARNING_BYTES
+        bytes_from_count = np.cumsum(sizes[::-1])[::-1]  # bytes of pre-tokens with at least each count
+        min_count = max(1, int(np.argmax(bytes_from_count <= budget)))
+        if total and (bytes_from_count[-1] > budget or bytes_from_count[min_count] == 0):
+            raise UserError(f"tokenizer.memory: {self._budget:,} bytes are too few to learn a vocabulary")
+        kept = [_chosen(part, part.counts >= min_count) for part in parts]
         data = np.concatenate([part.data for part in kept])
         lengths = np.concatenate([np.diff(part.offsets) for part in kept])
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        found = PreTokens(data=data, offsets=offsets, counts=np.concatenate([part.counts for part in kept]))
-        return Fitted(pretokens=found, least=least, share=found.text_bytes / total if total else 1.0)
+        pretokens = PreTokens(data=data, offsets=offsets, counts=np.concatenate([part.counts for part in kept]))
+        return Fitted(pretokens=pretokens, min_count=min_count, share=pretokens.text_bytes / total if total else 1.0)
 
     def _merge(self, number: int) -> PreTokens:
-        """A partition with each pre-token once, written back and memory-mapped."""
+        """A partition with distinct pre-tokens, written back and memory-mapped."""
         data = np.fromfile(self._path(number, "data"), np.uint8)
         sizes = np.fromfile(self._path(number, "sizes"), "<i8")
         counts = np.fromfile(self._path(number, "counts"), "<i8")
@@ -112,7 +116,7 @@ def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:
 
 @kernel
 def _partitions(data: Any, offsets: Any, count: Any, partition: Any) -> None:
-    """Write which partition each pre-token belongs to: FNV-1a, its high bits, which the tables do not use."""
+    """Write the partition of each pre-token, from the high bits of FNV-1a, which the tables do not use."""
     for i in range(partition.size):
         code = FNV_OFFSET
         for at in range(offsets[i], offsets[i + 1]):

@@ -1,4 +1,4 @@
-"""tiktoken's rank files: a line a token, its bytes in base64 and its rank, which is its id. They name no merges."""
+"""tiktoken's rank files: one line per token with its bytes in base64 and its rank, which is its id. They have no merges."""
 
 import base64
 import binascii
@@ -10,8 +10,8 @@ from pipeline.errors import UserError
 
 
 def read_ranks(path: Path) -> dict[int, bytes]:
-    """The vocabulary of a rank file; UserError naming the line that is none."""
-    found: dict[int, bytes] = {}
+    """The vocabulary of a rank file; UserError naming an invalid line."""
+    vocab: dict[int, bytes] = {}
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -21,16 +21,16 @@ def read_ranks(path: Path) -> dict[int, bytes]:
             continue
         try:
             token, rank = line.split()
-            found[int(rank)] = base64.b64decode(token, validate=True)
+            vocab[int(rank)] = base64.b64decode(token, validate=True)
         except (ValueError, binascii.Error):
             raise UserError(f"{path}: line {number} is not a token in base64 and its rank") from None
-    return found
+    return vocab
 
 
 def merges_of(vocab: Mapping[int, bytes]) -> list[tuple[bytes, bytes]]:
-    """The merge that makes each token of two bytes or more: what is left of it when all lower ranks have been merged.
+    """The merge that makes each token of two bytes or more: the pair it consists of after all merges of lower rank.
 
-    UserError for a token that lower ranks do not make of two, which tiktoken would take whole and BPE never makes.
+    UserError for a token that is not made of two tokens of lower ranks: tiktoken would use it, but BPE never makes it.
     """
     ranks = {token: rank for rank, token in vocab.items()}
     merges = []

@@ -1,4 +1,4 @@
-"""What a vocabulary does for a corpus: bytes a token, overall and by language; its longest tokens, and those never needed."""
+"""How a vocabulary fits a corpus: bytes per token, overall and by language; its longest tokens, and those never used."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +10,19 @@ import pyarrow.compute as pc
 
 from pipeline.tokenize.bpe import Tokenizer
 
-SHOWN = 20  # of the longest and of the unused tokens
+SHOWN = 20  # how many of the longest and of the unused tokens to list
 UNKNOWN = "unknown"
 
 
 def measure(
     tokenizer: Tokenizer, batches: Iterable[tuple[pa.Array, pa.Array]], pool: ThreadPoolExecutor | None = None
 ) -> dict[str, Any]:
-    """Encode batches of (texts, their languages, null where unknown) and count; nulls among the texts count as empty.
+    """Encode batches of (texts, languages) and count; null texts count as empty, null languages as unknown.
 
-    The pool is `encode_batch`'s.
+    `pool` is passed to `encode_batch`.
 
-    `{"vocab_size", "documents", "tokens", "bytes", "bytes_per_token", "languages": {code: the same four}, "longest",
-    "unused"}`; bytes are of UTF-8, languages come by tokens, and the last two are those of `vocabulary`.
+    Returns `{"vocab_size", "documents", "tokens", "bytes", "bytes_per_token", "languages": {code: the same four}, "longest",
+    "unused"}`. Bytes are UTF-8 bytes, languages are sorted by tokens, and the last two come from `vocabulary`.
     """
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     languages: dict[str, np.ndarray] = {}
@@ -31,15 +31,15 @@ def measure(
         counts += np.bincount(ids, minlength=len(counts))
         sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         names = pc.fill_null(codes, UNKNOWN).dictionary_encode()
-        figures = np.stack([np.ones(len(sizes), np.int64), np.diff(offsets), sizes])
+        document_figures = np.stack([np.ones(len(sizes), np.int64), np.diff(offsets), sizes])
         for number, name in enumerate(names.dictionary.to_pylist()):
-            mine = figures[:, names.indices.to_numpy() == number].sum(axis=1)
-            languages[name] = languages.get(name, np.zeros(3, np.int64)) + mine
+            language_totals = document_figures[:, names.indices.to_numpy() == number].sum(axis=1)
+            languages[name] = languages.get(name, np.zeros(3, np.int64)) + language_totals
     ranked = sorted(languages.items(), key=lambda item: (-int(item[1][1]), item[0]))
     return {
         "vocab_size": tokenizer.vocab_size,
         **_figures(sum(languages.values(), np.zeros(3, np.int64))),
-        "languages": {name: _figures(mine) for name, mine in ranked},
+        "languages": {name: _figures(language_totals) for name, language_totals in ranked},
         **vocabulary(tokenizer, counts),
     }
 
@@ -55,9 +55,9 @@ def density(size: int, tokens: int) -> dict[str, Any]:
 
 
 def vocabulary(tokenizer: Tokenizer, counts: np.ndarray) -> dict[str, Any]:
-    """`{"longest": [...], "unused": {"count", "first": [...]}}`, special tokens aside, from how often each id occurs.
+    """`{"longest": [...], "unused": {"count", "first": [...]}}` without special tokens, from the count of each id.
 
-    A token is `{"id", "token", "bytes", "count"}`: the text it stands for, with what is no UTF-8 as escapes, and how long.
+    A token is `{"id", "token", "bytes", "count"}`: `token` is its text, with invalid UTF-8 as escapes, `bytes` its length.
     """
     special = set(tokenizer.special_tokens.values())
     ordinary = [number for number in sorted(tokenizer.vocab) if number not in special]

@@ -183,7 +183,7 @@ def find_token(run: Run, split: str, position: int) -> TokenPlace:
     stream = opened.splits[split]
     if not 0 <= position < stream.tokens:
         raise UserError(f"--token {position}: the {split} split has tokens 0 to {stream.tokens - 1:,}")
-    number, offset = stream.place(position)
+    number, offset = stream.shard_at(position)
     document = opened.locate(split, position)
     ids = stream.read(document.start, document.length)
     index = position - document.start
