@@ -56,11 +56,11 @@ def test_a_difference_is_taken_seed_by_seed(one: list[float], other: list[float]
     found = compare(one, other)
     assert found.mean == pytest.approx(mean)
     assert (found.low, found.high) == pytest.approx((mean - reach, mean + reach))
-    assert found.seen == (reach < abs(mean))
+    assert found.significant == (reach < abs(mean))
 
 
 def test_one_seed_shows_nothing() -> None:
-    assert not compare([1.0], [9.0]).seen
+    assert not compare([1.0], [9.0]).significant
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def test_the_data_that_is_like_the_texts_wins(tmp_path: Path) -> None:
 
 def test_seeds_and_texts_are_checked(tmp_path: Path) -> None:
     arm = Arm(name="a", shards=tmp_path, held_out=Tokens(np.zeros(0, np.int64), bytes=0))
-    with pytest.raises(UserError, match="11 seeds; 1 to 10 are possible"):
+    with pytest.raises(UserError, match="11 seeds; the number must be 1 to 10"):
         train_all([arm], TINY, tmp_path, seeds=11, training=silent)
     with pytest.raises(UserError, match="the held-out texts are empty"):
         train_all([arm], TINY, tmp_path, seeds=1, training=silent)

@@ -171,7 +171,7 @@ def test_span_corruption_can_be_undone() -> None:
         taken += [len(span) for span in spans.values()]
     assert shapes == {(100 - 15 + 5 + 1, 15 + 5 + 1)}
     assert np.mean(taken) == 3
-    with pytest.raises(UserError, match="takes 5 sentinels; there are 4"):
+    with pytest.raises(UserError, match="needs 5 sentinels; there are 4"):
         span_corruption(range(4), END)(row_of([1] * 101), Draws(0))
 
 
@@ -283,7 +283,7 @@ def test_another_process_draws_the_same(opened: shards.Shards) -> None:
 
 def test_mistakes_are_one_line(opened: shards.Shards) -> None:
     rows = contiguous(opened, "train", 100_000)
-    with pytest.raises(UserError, match="holds no row of 100,000 tokens"):
+    with pytest.raises(UserError, match="has no row of 100,000 tokens"):
         batch(rows, causal, seed=0, step=0, batch_size=4)
     rows = contiguous(opened, "train", 10)
     with pytest.raises(UserError, match="4 rows cannot be split evenly among 3 ranks"):

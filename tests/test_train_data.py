@@ -77,7 +77,7 @@ def test_order_depends_on_the_seed_and_is_fixed_for_ever() -> None:
 
 def test_too_few_tokens_have_no_row() -> None:
     batch(contiguous_rows(Numbers(9), 8), causal, seed=0, step=0, batch_size=2)
-    with pytest.raises(UserError, match="holds no row of 8 tokens"):
+    with pytest.raises(UserError, match="has no row of 8 tokens"):
         batch(contiguous_rows(Numbers(8), 8), causal, seed=0, step=0, batch_size=2)
 
 

@@ -222,7 +222,7 @@ def test_other_settings_or_shards_start_afresh_and_say_so(corpus: Path, tmp_path
         notes: list[str] = []
         train(other, corpus, tmp_path / name, note=notes.append)
         assert [note.partition(": ")[2] for note in notes] == [
-            "holds a model of other settings or shards; training starts from the beginning"
+            "has a model of another config or other shards; training starts from the beginning"
         ]
         left = contents(tmp_path / name)
         assert left.pop("mine.txt")

@@ -228,8 +228,8 @@ def test_load_model_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     settings = (tmp_path / "config.json").read_text()
     for text, message in (
         ("{", "cannot be read as JSON"),
-        ("[]", "not a model that this trainer exported"),
-        (settings.replace('"llama"', '"gpt2"'), "not a model that this trainer exported"),
+        ("[]", "not a model exported by this trainer"),
+        (settings.replace('"llama"', '"gpt2"'), "not a model exported by this trainer"),
         (settings.replace('"hidden_size": 32', '"hidden_size": 64'), "does not fit"),
         (settings.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'), "lacks the tensor 'model.layers.2"),
         (settings.replace('"vocab_size"', '"words"'), "lacks 'vocab_size'"),

@@ -211,9 +211,9 @@ def test_validation_of_texts_in_memory_is_packed_too(corpus: Path, tmp_path: Pat
 def test_mistakes_are_found_before_any_work(corpus: Path, tmp_path: Path) -> None:
     short = Tokens(np.array([1, END]), bytes=1)
     for name in ("masked", "spans", "middle"):
-        with pytest.raises(UserError, match=r"the validation split holds .* lower train\.context or bring more text"):
+        with pytest.raises(UserError, match=r"the validation split has .* lower train\.context or add text"):
             train(replace(TINY, **TASKS[name]), corpus, tmp_path / "o", validation=short)
-    with pytest.raises(UserError, match="the validation split holds no document"):
+    with pytest.raises(UserError, match="the validation split has no document"):
         train(replace(TINY, packing="best-fit"), corpus, tmp_path / "o", validation=Tokens(np.array([END]), bytes=1))
     arms = [Arm(name="a", shards=corpus, held_out=short)]
     with pytest.raises(UserError, match="compares bits per byte"):

@@ -94,7 +94,7 @@ def test_too_few_runs_are_refused() -> None:
         fit_isoflop(one)
     with pytest.raises(UserError, match="two budgets"):
         fit_isoflop([])
-    with pytest.raises(UserError, match=r"6e\+18 FLOPs has 2 sizes of model; 3 are needed"):
+    with pytest.raises(UserError, match=r"6e\+18 FLOPs has 2 model sizes; at least 3 are needed"):
         fit_isoflop([*one, *profile(6e18)[:2]])
     with pytest.raises(UserError, match="train a smaller one"):
         fit_isoflop([*one, *profile(6e18)[6:]])

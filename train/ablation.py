@@ -1,8 +1,8 @@
-"""Which data makes the better model: the same model trained on each corpus from the same seeds, measured on the same texts.
+"""Which data gives the better model: the same model, trained on each corpus from the same seeds, measured on the same texts.
 
-As DCLM (Li et al. 2024, arXiv 2406.11794, section 3) and FineWeb (arXiv 2406.17557, section 3.1) compare their filters: all
-but the data is held fixed. Two corpora of one seed share first weights and order of windows, so that their difference is taken
-seed by seed. Losses are in bits a byte: of the same texts, whatever tokenizer a corpus has.
+DCLM (Li et al. 2024, arXiv 2406.11794, section 3) and FineWeb (arXiv 2406.17557, section 3.1) compare their filters this way:
+everything but the data is fixed. With the same seed, two corpora share initial weights and the order of windows, so differences
+are taken seed by seed. Losses are in bits per byte of the same texts, whatever tokenizer a corpus has.
 """
 
 import json
@@ -19,7 +19,7 @@ from pipeline.train.data import Tokens
 from pipeline.train.loop import Progress, TrainResult, train
 
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Student's t at 97.5 % for 1 to 9 degrees of freedom (Student 1908, Biometrika 6; any table of it)."""
+"""Student's t at 97.5 % for 1 to 9 degrees of freedom (Student 1908, Biometrika 6)."""
 MOST_SEEDS = len(T_975) + 1
 
 
@@ -29,32 +29,32 @@ class Arm:
 
     name: str
     shards: Path
-    held_out: Tokens  # the texts to measure on, by this corpus's tokenizer
+    held_out: Tokens  # the texts to measure on, encoded with this corpus's tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Bits a byte of one corpus less those of another: below 0 the one is better."""
+    """Bits per byte of one corpus minus those of another: below 0, the first is better."""
 
     mean: float
     low: float  # of the 95 % confidence interval, over seeds; -inf with one seed
     high: float
 
     @property
-    def seen(self) -> bool:
-        """Whether the interval leaves 0 out."""
+    def significant(self) -> bool:
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
-def compare(one: Sequence[float], other: Sequence[float]) -> Difference:
-    """The mean of one[k] - other[k] over seeds k, and its confidence interval by Student's t."""
-    differences = [a - b for a, b in zip(one, other, strict=True)]
+def compare(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """The mean of first[k] - second[k] over the seeds k, and its confidence interval by Student's t."""
+    differences = [a - b for a, b in zip(first, second, strict=True)]
     mean = statistics.fmean(differences)
     if len(differences) == 1:
         return Difference(mean=mean, low=-math.inf, high=math.inf)
     error = statistics.stdev(differences) / math.sqrt(len(differences))
-    reach = T_975[len(differences) - 2] * error
-    return Difference(mean=mean, low=mean - reach, high=mean + reach)
+    half_width = T_975[len(differences) - 2] * error
+    return Difference(mean=mean, low=mean - half_width, high=mean + half_width)
 
 
 def train_all(
@@ -66,14 +66,13 @@ def train_all(
     training: Callable[[str], AbstractContextManager[None]],
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, list[TrainResult]]:
-    """Train each arm `seeds` times, from config.seed on, into out/NAME/seed-N; what is finished is left as it is.
+    """Train each arm `seeds` times, from config.seed on, into out/NAME/seed-N; finished runs are left as they are.
 
-    Seed by seed, so that a comparison that is stopped has compared something. Each is done within
-    `training(its name)`. UserError for
-    texts that have no bytes, and for more seeds than `MOST_SEEDS`.
+    All arms are trained for one seed before the next, so that an interrupted comparison has results for some seeds. Each run is
+    done within the context `training(name and seed)`. UserError for empty held-out texts, and for more than `MOST_SEEDS` seeds.
     """
     if not 1 <= seeds <= MOST_SEEDS:
-        raise UserError(f"ablate: {seeds} seeds; 1 to {MOST_SEEDS} are possible")
+        raise UserError(f"ablate: {seeds} seeds; the number must be 1 to {MOST_SEEDS}")
     if (config.objective, config.packing) != ("causal", "contiguous"):
         raise UserError('ablate: compares bits per byte; train.objective must be "causal", train.packing "contiguous"')
     if any(not arm.held_out.bytes for arm in arms):
@@ -82,24 +81,24 @@ def train_all(
     for seed in range(config.seed, config.seed + seeds):
         for arm in arms:
             with training(f"{arm.name}, seed {seed}"):
-                found = train(
+                result = train(
                     replace(config, seed=seed, evaluation_tokens=None),
                     arm.shards,
                     out / arm.name / f"seed-{seed}",
                     validation=arm.held_out,
                     progress=progress,
                 )
-            results[arm.name].append(found)
+            results[arm.name].append(result)
     return results
 
 
 def curves(folder: Path) -> tuple[list[int], list[list[float]]]:
-    """The tokens at which an arm was measured, and for each seed its bits a byte there."""
+    """The numbers of tokens at which an arm was measured, and for each seed the bits per byte there."""
     tokens: list[int] = []
-    found = []
+    losses = []
     for file in sorted(folder.glob("seed-*/metrics.jsonl")):
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        checks = [line for line in lines if line.get("bits_per_byte") is not None]
-        tokens = [line["tokens"] for line in checks]
-        found.append([line["bits_per_byte"] for line in checks])
-    return tokens, found
+        evaluations = [line for line in lines if line.get("bits_per_byte") is not None]
+        tokens = [line["tokens"] for line in evaluations]
+        losses.append([line["bits_per_byte"] for line in evaluations])
+    return tokens, losses

@@ -1,4 +1,4 @@
-"""Batches of any objective over contiguous or packed rows, as a pure function of the step: nothing to save but its number.
+"""Batches of any objective over contiguous or packed rows: a pure function of the step, so only its number must be saved.
 
     split, documents = opened.splits["train"], opened.documents("train")
     rows = packed_rows(
@@ -7,10 +7,10 @@
     for step in range(resumed_at, steps):
         arrays = batch(rows, causal, seed=0, step=step, batch_size=64, rank=rank, ranks=world_size)
 
-An epoch takes each row once, in an order of its own; a batch may straddle two epochs. Each of `ranks` gets its own slice of the
-same batch, so the number of ranks changes nothing about what is learned from in a step.
+An epoch uses each row once, in its own order; a batch may straddle two epochs. Each of `ranks` gets its own slice of the same
+batch, so the number of ranks does not change which rows a step learns from.
 
-The trainer's own are those of its settings: `task_of(config, …)`, then `task.rows(…)` and `batch(rows, task.objective, …)`.
+The trainer makes its batches from its config: `task_of(config, …)`, then `task.rows(…)` and `batch(rows, task.objective, …)`.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Rows:
 
 
 def contiguous_rows(split: Split, context: int) -> Rows:
-    """The split cut every `context` tokens: no padding, documents run on behind one another and are all one segment."""
+    """The split cut every `context` tokens: no padding; documents follow one another and form a single segment."""
 
     def read(number: int) -> Row:
         tokens = split.read(number * context, context + 1).astype(np.int64)
@@ -59,24 +59,24 @@ def contiguous_rows(split: Split, context: int) -> Rows:
 def packed_rows(
     split: Split, starts: NDArray[np.int64], lengths: NDArray[np.int64], *, padding: int, context: int
 ) -> Rows:
-    """Documents packed by best fit, a segment each; what is left of a row is the token `padding` in segment 0.
+    """Documents packed by best fit, each a segment; the rest of a row is the token `padding` in segment 0.
 
-    `starts` and `lengths` say where each document lies in the split, its end-of-text included.
+    `starts` and `lengths` give each document's position in the split, including its end-of-text.
     """
-    from pipeline.train.packing import pack  # it loads numba, which contiguous rows do without
+    from pipeline.train.packing import pack  # loads Numba, which contiguous rows do not need
 
     packing = pack(starts, lengths, context)
 
     def read(number: int) -> Row:
         tokens, following = np.full((2, context), padding, np.int64)
         segments = np.zeros(context, np.int64)
-        at = 0
+        offset = 0
         for segment, piece in enumerate(range(packing.bounds[number], packing.bounds[number + 1]), 1):
             length = int(packing.lengths[piece])
             stream = split.read(int(packing.starts[piece]), length + 1)
-            tokens[at : at + length], following[at : at + length] = stream[:-1], stream[1:]
-            segments[at : at + length] = segment
-            at += length
+            tokens[offset : offset + length], following[offset : offset + length] = stream[:-1], stream[1:]
+            segments[offset : offset + length] = segment
+            offset += length
         return Row(tokens=tokens, following=following, segments=segments)
 
     return Rows(count=packing.rows, context=context, read=read)
@@ -85,68 +85,68 @@ def packed_rows(
 def batch(
     rows: Rows, objective: Objective, *, seed: int, step: int, batch_size: int, rank: int = 0, ranks: int = 1
 ) -> Arrays:
-    """This rank's arrays of one step, each [batch_size / ranks, …]; UserError without a row or for an uneven split."""
+    """This rank's arrays of one step, each [batch_size / ranks, …]; UserError without rows, or for an uneven split."""
     if rows.count == 0:
-        raise UserError(f"the split holds no row of {rows.context:,} tokens: lower the context or bring more text")
+        raise UserError(f"the split has no row of {rows.context:,} tokens: lower the context or add text")
     if batch_size % ranks or not 0 <= rank < ranks:
         raise UserError(f"a batch of {batch_size} rows cannot be split evenly among {ranks} ranks")
     share = batch_size // ranks
-    made = []
-    for place in range(step * batch_size + rank * share, step * batch_size + (rank + 1) * share):
-        epoch, at = divmod(place, rows.count)
-        number = int(window_order(seed, epoch, rows.count)[at])
-        made.append(objective(rows.read(number), Draws(seed, epoch, number)))
-    return _stacked(made)
+    views = []
+    for index in range(step * batch_size + rank * share, step * batch_size + (rank + 1) * share):
+        epoch, rank_in_epoch = divmod(index, rows.count)
+        number = int(window_order(seed, epoch, rows.count)[rank_in_epoch])
+        views.append(objective(rows.read(number), Draws(seed, epoch, number)))
+    return _stacked(views)
 
 
 def in_order(rows: Rows, objective: Objective, *, seed: int, first: int, last: int) -> Arrays:
-    """Rows `first` to `last` - 1 as they lie in the split, drawn alike each time: what validation measures."""
+    """Rows `first` to `last` - 1 in the order of the split, with the same draws each time: for validation."""
     return _stacked([objective(rows.read(number), Draws(seed, 0, number)) for number in range(first, last)])
 
 
-def _stacked(made: list[Arrays]) -> Arrays:
-    return {name: np.stack([arrays[name] for arrays in made]) for name in made[0]}
+def _stacked(views: list[Arrays]) -> Arrays:
+    return {name: np.stack([arrays[name] for arrays in views]) for name in views[0]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What the settings' objective and packing come to."""
+    """The objective and packing of a config, resolved."""
 
     objective: Objective
     context: int
-    """Tokens of text a row; below the model's context where the objective adds some of its own."""
+    """Tokens of text per row; less than the model's context if the objective adds tokens."""
     vocab_size: int
-    """The model's: the tokenizer's ids, and behind them the special tokens of the objective."""
+    """The model's vocabulary: the tokenizer's ids, then the special tokens of the objective."""
     packed: bool
     both_sides: bool
-    """Whether a token sees those after it."""
+    """Whether a token attends to those after it."""
     end_of_text: int
 
     @property
     def is_plain(self) -> bool:
-        """Next-token prediction on the stream, which scores every token: what bits per byte are defined for."""
+        """Whether it is next-token prediction on the stream, which scores every token; bits per byte are defined only then."""
         return self.objective is causal and not self.packed
 
     def rows(
         self, split: Split, documents: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]], *, name: str
     ) -> Rows:
-        """The rows of the split called `name`, whose `documents` have these starts and lengths; UserError without a row."""
+        """The rows of the split called `name`; `documents` returns starts and lengths. UserError without rows."""
         if not self.packed:
             rows = contiguous_rows(split, self.context)
             if rows.count == 0:
                 raise UserError(
-                    f"the {name} split holds {split.tokens:,} tokens, but one window takes "
-                    f"train.context + 1 = {self.context + 1:,}: lower train.context or bring more text"
+                    f"the {name} split has {split.tokens:,} tokens, but a window needs "
+                    f"train.context + 1 = {self.context + 1:,}: lower train.context or add text"
                 )
             return rows
         starts, lengths = documents()
         rows = packed_rows(split, starts, lengths, padding=self.end_of_text, context=self.context)
         if rows.count == 0:
-            raise UserError(f"the {name} split holds no document with a token to predict: bring more text")
+            raise UserError(f"the {name} split has no document with a token to predict: add text")
         return rows
 
     def sees(self, arrays: Arrays) -> NDArray[np.bool_] | None:
-        """Who sees whom in a batch, [B, T, T]; None: each token all those up to itself."""
+        """The attention mask of a batch, bool [B, T, T]; None: each token attends to all up to itself."""
         if not self.packed and not self.both_sides:
             return None
         segments = arrays["segments"] if self.packed else np.ones_like(arrays["inputs"])
@@ -154,7 +154,7 @@ class Task:
 
 
 def task_of(config: TrainConfig, vocab_size: int, end_of_text: int) -> Task:
-    """The task of these settings over shards with this vocabulary and end-of-text."""
+    """The task of a config over shards with this vocabulary and end-of-text."""
     context, special, both_sides = config.context, 0, False
     objective: Objective = causal
     if config.objective == "masked":
@@ -181,8 +181,8 @@ def task_of(config: TrainConfig, vocab_size: int, end_of_text: int) -> Task:
 
 
 def _span_row(config: TrainConfig) -> tuple[int, int]:
-    """The most tokens whose corrupted text and targets fit the model's context together, and the spans among them."""
-    # Two sentinels a span and two ends, less the last token, which is no input. The config sees to it that 2 tokens fit.
+    """The most tokens whose corrupted text and targets together fit the model's context, and the number of spans in them."""
+    # Two sentinels per span and two ends, minus the last token, which is not an input. The config ensures that 2 tokens fit.
     return next(
         (tokens, spans)
         for tokens in range(config.context, 1, -1)

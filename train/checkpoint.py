@@ -1,7 +1,7 @@
-"""A run's state in one file: weights, the optimizer's moments, and a few numbers as JSON in the header.
+"""The state of a training run in one file: weights, the optimizer's moments, and a few numbers as JSON in the header.
 
-One file, so that weights and step can never disagree. No generator's state is in it: after the first weights nothing
-is drawn, the order of windows being a function of seed and step.
+It is one file so that weights and step cannot disagree. It has no generator state: nothing is drawn after the initial weights,
+since the order of windows is a function of seed and step.
 """
 
 import json
@@ -18,7 +18,7 @@ from pipeline.train.model import Transformer
 
 
 def save(path: Path, model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at `path`; `state` is anything that JSON holds."""
+    """Replace the checkpoint at `path`; `state` must be JSON."""
     tensors = {f"model.{name}": weights for name, weights in model.state_dict().items()}
     for name, weights in model.named_parameters():
         for key, value in optimizer.state[weights].items():
@@ -27,10 +27,10 @@ def save(path: Path, model: Transformer, optimizer: torch.optim.Optimizer, state
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, tensors brought to the CPU; give one metadata key: their order is not kept.
+    """Write a safetensors file, from tensors on any device. Give a single metadata key: the order of several is not kept.
 
-    By way of bytes in memory: the library's own `save_file` leaves a file of a random name behind when it is killed,
-    lets nobody else read the file, and turns a full disk into an exception without a number.
+    It goes through bytes in memory, because the library's own `save_file` leaves a file with a random name when it is killed,
+    lets only the owner read the file, and reports a full disk by an exception without an error number.
     """
     with atomic(path) as temporary:
         temporary.write_bytes(
@@ -39,7 +39,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The numbers saved with the checkpoint; None where there is no checkpoint or the file is not one."""
+    """The numbers saved with the checkpoint; None if there is no checkpoint, or the file is not one."""
     try:
         with safe_open(path, framework="pt") as file:
             state: dict[str, Any] = json.loads((file.metadata() or {})["state"])
@@ -49,11 +49,11 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def load(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> None:
-    """Put the checkpoint's weights and moments into `model` and `optimizer`, built with the same config."""
+    """Load the checkpoint's weights and moments into `model` and `optimizer`, which must be built with the same config."""
     with safe_open(path, framework="pt") as file:
         model.load_state_dict({name: file.get_tensor(f"model.{name}") for name in model.state_dict()})
         stored = [name.split(".", 2) for name in file.keys() if name.startswith("optimizer.")]  # noqa: SIM118 (no dict)
         parameters = dict(model.named_parameters())
-        for _, key, name in stored:  # on the parameter's device, the count of steps too: AdamW here is the fused one
+        for _, key, name in stored:  # on the parameter's device, including the step count, as the fused AdamW needs it
             tensor = file.get_tensor(f"optimizer.{key}.{name}")
             optimizer.state[parameters[name]][key] = tensor.to(parameters[name].device)

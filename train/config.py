@@ -1,20 +1,20 @@
-"""The trainer's settings: one frozen dataclass of plain numbers, importable without torch.
+"""The config of training: one frozen dataclass of plain numbers, importable without torch.
 
-With a vocabulary of 8,192 the defaults train a model of 1.8 million parameters on half a million tokens, about a minute
-on two CPU cores: a demonstration that a corpus can be learnt from, not a recipe for a good model.
+With a vocabulary of 8,192 the defaults train a model of 1.8 million parameters on half a million tokens, in about a minute
+on two CPU cores. That demonstrates that a model can learn from the corpus; it is not a recipe for a good model.
 
-What the model is to predict, and from which rows, are two keys of `[train]`:
+Two keys of `[train]` say what the model predicts, and from which rows:
 
     objective = "causal"              each token from those before it; any packing; bits per byte on contiguous rows
     objective = "masked"              BERT's: masked tokens from both sides; any packing
-    objective = "span-corruption"     T5's, for a decoder: the text with gaps, then what was in them; contiguous rows
+    objective = "span-corruption"     T5's, for a decoder: the text with gaps, then the text of the gaps; contiguous rows
     objective = "fill-in-the-middle"  documents as prefix, suffix, middle; contiguous rows
     packing = "contiguous"            the stream cut every `context` tokens; a row may see several documents
-    packing = "best-fit"              whole documents side by side, each seeing itself alone; the rest of a row is padding
+    packing = "best-fit"              whole documents side by side, each attending only to itself; the rest is padding
 
-The special tokens that an objective needs are ids of the model behind the tokenizer's last one, so any shards will do.
-Validation measures the same objective on the same kind of rows: nats per predicted token. A model of "masked" attends to both
-sides, so what it is exported as, a causal Llama, has its weights and not its attention.
+The special tokens of an objective are ids after the tokenizer's last one, so any shards can be used. Validation measures the
+same objective on the same kind of rows, in nats per predicted token. A model trained with "masked" attends to both sides; it is
+exported as a causal Llama, which has its weights but not its attention.
 """
 
 import math
@@ -31,64 +31,68 @@ _ZERO_OR_ABOVE = ("min_learning_rate", "warmup_steps", "weight_decay", "seed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What to train and how; `ValueError` with one line where the numbers contradict one another."""
+    """The model and its training. A one-line `ValueError` if values are invalid or contradict each other."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by the run's config, which embeds this
 
     # The model: Llama's architecture (Touvron et al. 2023, arXiv 2302.13971); grouped-query attention (2305.13245).
     layers: int = 4  # blocks of attention and SwiGLU
-    width: int = 128  # of the residual stream
-    heads: int = 4  # query heads; head width = width / heads, even because RoPE turns pairs
-    kv_heads: int = 2  # key and value heads; heads / kv_heads queries share one
-    context: int = 256  # tokens a window; what the model can look back on
-    hidden: int | None = None  # of the SwiGLU; absent: 8/3 of the width, up to the next multiple of 32 (2002.05202)
+    width: int = 128  # width of the residual stream
+    heads: int = 4  # query heads; the head width, width / heads, must be even because RoPE rotates pairs
+    kv_heads: int = 2  # key and value heads; heads / kv_heads query heads share one
+    context: int = 256  # tokens per window: how far back the model can look
+    hidden: int | None = (
+        None  # units of the SwiGLU; absent: 8/3 of the width, rounded up to a multiple of 32 (2002.05202)
+    )
     rope_theta: float = 10_000.0  # RoPE's base (2104.09864)
-    norm_eps: float = 1e-5  # RMSNorm's, as Llama's
+    norm_eps: float = 1e-5  # RMSNorm's eps, as in Llama
     tie_embeddings: bool = True  # one matrix for input and output (1608.05859): at this size more than half the weights
 
     # The schedule. Linear warm-up, then a cosine down to the minimum at the last step.
     steps: int = 500  # optimizer updates
-    batch_size: int = 4  # windows an update; tokens an update = batch_size * context
+    batch_size: int = 4  # windows per update; tokens per update = batch_size * context
     # At the peak. News, speeches and books, 8,192 tokens, validation loss: at this width, 300 steps, 1.5e-3 gave 6.37 and
     # 3e-3 6.25; at width 192, 400 steps, 3e-3 gave 6.07 and 6e-3 6.63. (One seed each.)
-    learning_rate: float = 3e-3  # at the peak
-    min_learning_rate: float | None = None  # at the end; absent: a tenth of the peak (Chinchilla, 2203.15556)
-    warmup_steps: int | None = None  # absent: a twentieth of the steps
+    learning_rate: float = 3e-3  # the peak learning rate
+    min_learning_rate: float | None = None  # the learning rate at the end; absent: a tenth of the peak (2203.15556)
+    warmup_steps: int | None = None  # steps of linear warm-up; absent: a twentieth of the steps
 
     # AdamW (1711.05101), with GPT-3's numbers (2005.14165, appendix B).
-    weight_decay: float = 0.1  # on matrices only, never on embeddings or norms
-    beta1: float = 0.9  # of the mean of gradients
-    beta2: float = 0.95  # of the mean of their squares
-    grad_clip: float | None = 1.0  # the gradient's greatest norm, GPT-3's too; None: no clipping
+    weight_decay: float = 0.1  # weight decay of matrices, except embeddings
+    beta1: float = 0.9  # decay rate of the mean of gradients
+    beta2: float = 0.95  # decay rate of the mean of squared gradients
+    grad_clip: float | None = 1.0  # the maximal norm of the gradient (GPT-3: 1.0); None: no clipping
 
-    # What is predicted, and from which rows; the module's docstring says how they go together.
-    packing: Literal["contiguous", "best-fit"] = "contiguous"  # best fit: Ding et al. 2024 (2404.10830)
+    # What is predicted, and from which rows; the module's docstring says which combinations are possible.
+    packing: Literal["contiguous", "best-fit"] = (
+        "contiguous"  # how rows are filled; best fit: Ding et al. 2024 (2404.10830)
+    )
     objective: Literal["causal", "masked", "span-corruption", "fill-in-the-middle"] = "causal"  # what is predicted
     mask_rate: float = (
         0.15  # masked: the share of a row's tokens to predict (Devlin et al. 2019, 1810.04805, section 3.1)
     )
     span_rate: float = (
-        0.15  # span corruption: the share of a row's tokens taken out (Raffel et al. 2020, 1910.10683, 3.1.4)
+        0.15  # span corruption: the share of a row's tokens removed (Raffel et al. 2020, 1910.10683, section 3.1.4)
     )
-    span_length: float = 3.0  # span corruption: mean tokens a span (the same section)
+    span_length: float = 3.0  # span corruption: mean tokens per span (the same section)
     middle_rate: float = 0.5  # fill in the middle: the share of documents rearranged (Bavarian et al. 2022, 2207.14255)
     suffix_first_rate: float = (
         0.5  # fill in the middle: the share of those with the suffix before the prefix (the same)
     )
 
     # What is measured and kept.
-    evaluate_every: int = 100  # steps; always before the first and after the last one too
-    evaluation_tokens: int | None = 32_768  # at most N tokens of the validation split, from its start; None: all of it
-    checkpoint_every: int = 100  # steps; changes nothing but how much a killed run repeats
+    evaluate_every: int = 100  # steps between evaluations; also before the first and after the last step
+    evaluation_tokens: int | None = 32_768  # at most N tokens from the start of the validation split; None: all of it
+    checkpoint_every: int = 100  # steps between checkpoints; decides only how much a killed run repeats
 
     # The machine.
-    seed: int = 0  # of the first weights and of the order of windows
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA where there is one
-    dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: of the matrix products; weights stay float32
-    threads: int | None = None  # of the CPU; absent: torch's choice. They split sums, so another number moves last bits
+    seed: int = 0  # the seed of the initial weights and of the order of windows
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA if available
+    dtype: Literal["float32", "bfloat16"] = "float32"  # type of the matrix products; weights stay float32
+    threads: int | None = None  # CPU threads; absent: torch's choice. Their number changes the last bits of sums
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, naming the fields and what is accepted."""
+        """Refuse invalid values, naming the fields and what is accepted."""
         for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -129,7 +133,7 @@ class TrainConfig:
             )
         if self.context < 5 and self.objective == "span-corruption":
             raise ValueError(
-                f"context = {self.context} must be at least 5 for span corruption: 2 tokens, a span of 1 of them"
+                f"context = {self.context} must be at least 5 for span corruption: 2 tokens with a span of 1 token"
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f'device = "{self.device}" must be one of auto, cpu, cuda')
@@ -138,7 +142,7 @@ class TrainConfig:
 
     @property
     def swiglu_hidden(self) -> int:
-        """Units of the SwiGLU: `hidden`, or 8/3 of the width (as many weights as a plain MLP of 4 widths) in 32s."""
+        """Units of the SwiGLU: `hidden`, or 8/3 of the width (the weights of a plain MLP of 4 widths), in multiples of 32."""
         return self.hidden if self.hidden is not None else math.ceil(8 * self.width / 3 / 32) * 32
 
     @property

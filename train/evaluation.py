@@ -16,15 +16,15 @@ from pipeline.train.objectives import IGNORE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a model loses on a split."""
+    """The loss of a model on a split."""
 
-    tokens: int  # scored, each once
+    tokens: int  # tokens scored
     nats_per_token: float
-    bits_per_byte: float | None  # None where the bytes of the text are unknown or not every token is predicted
+    bits_per_byte: float | None  # None if the bytes of the text are unknown, or not every token is predicted
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:
-    """Total loss in nats over UTF-8 bytes of text: comparable between tokenizers, where loss per token is not."""
+    """Total loss in nats to bits per UTF-8 byte of text, which is comparable between tokenizers; loss per token is not."""
     return nats / (math.log(2) * text_bytes)
 
 
@@ -38,16 +38,16 @@ def evaluate(
     batch_size: int = 8,
     dtype: torch.dtype = torch.float32,
 ) -> Evaluation:
-    """Loss on the first `tokens` tokens of the split (None: on all), in windows of the model's context side by side.
+    """Loss on the first `tokens` tokens of the split (None: all), in disjoint windows of the model's context.
 
-    Every token is scored exactly once, the first one after an end-of-text; a window does not see the one before it.
-    The ends of text are scored too and have no bytes: bits per byte is then what it takes to write down the
-    documents and where each ends. On the whole split the bytes are exact; on a part they are the part's share of the
-    split's bytes, since only the tokenizer knows how many bytes lie under a token. `UserError` on an empty split.
+    Every token is scored exactly once; the first one follows an end-of-text. A window does not see the one before it.
+    End-of-text tokens are scored too and have no bytes, so bits per byte covers the documents and where each ends. For the
+    whole split the bytes are exact; for a part they are its share of the split's bytes by tokens, since only the tokenizer
+    knows the bytes of a token. `UserError` for an empty split.
     """
     count = split.tokens if tokens is None else min(tokens, split.tokens)
     if count == 0:
-        raise UserError("the validation split is empty: bring more documents, or give it a larger share of them")
+        raise UserError("the validation split is empty: add documents, or give it a larger share of them")
     device, context = model.embedding.weight.device, model.config.context
     nats = 0.0
     for start, stop, length in _slices(count, batch_size, context):
@@ -74,7 +74,7 @@ def evaluate_task(
     batch_size: int = 8,
     dtype: torch.dtype = torch.float32,
 ) -> Evaluation:
-    """Loss of any objective on the first rows that hold `tokens` tokens (None: on all), drawn alike each time.
+    """Loss of any objective on the first rows with `tokens` tokens in all (None: all rows), with the same draws each time.
 
     Nats per predicted token. There are no bits per byte: not every token of the text is predicted.
     """
@@ -90,14 +90,14 @@ def evaluate_task(
         nats += F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum").item()
         predicted += int((arrays["targets"] != IGNORE).sum())
     if not predicted:
-        raise UserError("the validation split has no token to predict: bring more documents, or give it a larger share")
+        raise UserError("the validation split has no token to predict: add documents, or give it a larger share")
     return Evaluation(tokens=predicted, nats_per_token=nats / predicted, bits_per_byte=None)
 
 
 def _slices(count: int, batch_size: int, context: int) -> list[tuple[int, int, int]]:
-    """(start, stop, length of a row) of each batch: whole batches, a smaller one of whole rows, one shorter row."""
-    whole = count // context * context
+    """(start, stop, length of a row) of each batch: full batches, then a smaller one of full rows, then a shorter row."""
+    full = count // context * context
     slices = [
-        (start, min(start + batch_size * context, whole), context) for start in range(0, whole, batch_size * context)
+        (start, min(start + batch_size * context, full), context) for start in range(0, full, batch_size * context)
     ]
-    return slices + ([(whole, count, count - whole)] if whole < count else [])
+    return slices + ([(full, count, count - full)] if full < count else [])

@@ -1,7 +1,7 @@
 """A trained model on disk in Hugging Face's Llama format: `model.safetensors` and `config.json`.
 
 `transformers.LlamaForCausalLM.from_pretrained(directory)` gives the same logits, and `load_model` reads the same files
-back without transformers. Only names change: both sides turn the same halves, so no weight is permuted.
+without transformers. Only names change: RoPE rotates the same halves in both, so no weights are permuted.
 """
 
 import json
@@ -17,7 +17,7 @@ from pipeline.files import write_text
 from pipeline.train.checkpoint import write_tensors
 from pipeline.train.model import ModelConfig, Transformer
 
-_NAMES = {  # of ours, to Llama's; the layer's number stands between
+_NAMES = {  # our names to Llama's, without the layer's number
     "embedding.weight": "model.embed_tokens.weight",
     "norm.weight": "model.norm.weight",
     "head.weight": "lm_head.weight",
@@ -34,7 +34,7 @@ _NAMES = {  # of ours, to Llama's; the layer's number stands between
 
 
 def llama_name(name: str) -> str:
-    """`blocks.3.mlp.up.weight` to `model.layers.3.mlp.up_proj.weight`, and so on."""
+    """Llama's name for one of our tensors: `blocks.3.mlp.up.weight` is `model.layers.3.mlp.up_proj.weight`."""
     if name.startswith("blocks."):
         _, layer, rest = name.split(".", 2)
         return f"model.layers.{layer}.{_NAMES[rest]}"
@@ -42,10 +42,10 @@ def llama_name(name: str) -> str:
 
 
 def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> None:
-    """Write `model.safetensors` (float32) and `config.json`; each appears whole or not at all.
+    """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all.
 
-    The end-of-text token is both `bos_token_id` and `eos_token_id`: in the shards it stands between documents, so that
-    a document begins after one and ends with one.
+    The end-of-text token is both `bos_token_id` and `eos_token_id`: in shards it stands between documents, so a document
+    begins after one and ends with one.
     """
     config = model.config
     settings = {
@@ -77,23 +77,23 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """The exported `config.json`; `UserError` where there is none or it is not one of ours."""
+    """The exported `config.json`; `UserError` if it is missing or not from this trainer."""
     path = directory / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such file; a trained model's directory holds config.json and model.safetensors"
+            f"{path}: no such file; a trained model's directory has config.json and model.safetensors"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or settings.get("model_type") != "llama" or "rope_theta" not in settings:
-        raise UserError(f"{path}: not a model that this trainer exported (model_type llama, with rope_theta)")
+        raise UserError(f"{path}: not a model exported by this trainer (model_type llama, with rope_theta)")
     return settings
 
 
 def load_model(directory: Path) -> Transformer:
-    """The exported model, on the CPU, ready to evaluate; `UserError` where files are missing or do not fit."""
+    """The exported model, on the CPU and in evaluation mode; `UserError` if files are missing or do not match."""
     settings, path = read_settings(directory), directory / "model.safetensors"
     try:
         config = ModelConfig(
@@ -110,17 +110,16 @@ def load_model(directory: Path) -> Transformer:
         )
     except KeyError as error:
         raise UserError(f"{directory / 'config.json'}: lacks {error}") from None
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the first weights are drawn and thrown away: leave the caller's dice alone
+    # The initial weights are drawn and discarded, so keep the caller's generator unchanged.
+    with torch.random.fork_rng(devices=[]):
         model = Transformer(config)
     try:
         tensors = load_file(path)
         model.load_state_dict({name: tensors[llama_name(name)] for name in model.state_dict()})
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a trained model's directory holds it beside config.json") from None
+        raise UserError(f"{path}: no such file; a trained model's directory has it beside config.json") from None
     except KeyError as error:
         raise UserError(f"{path}: lacks the tensor {error}") from None
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: does not fit config.json: {str(error).splitlines()[-1].strip()}") from None
+        raise UserError(f"{path}: does not match config.json: {str(error).splitlines()[-1].strip()}") from None
     return model.eval()

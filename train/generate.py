@@ -21,18 +21,18 @@ def generate(
     seed: int = 0,
     end_of_text: int | None = None,
 ) -> Iterator[int]:
-    """Yield up to `max_new_tokens` tokens that follow `tokens`; stop before `end_of_text`.
+    """Yield at most `max_new_tokens` tokens that follow `tokens`; stop before `end_of_text`.
 
-    The next token is drawn from softmax(logits / temperature), among the `top_k` likeliest where that is given; at
-    temperature 0 it is the likeliest. The model sees the last `context` tokens, read anew for each token: at the sizes
-    trained here a cache of keys and values would cost more lines than time. Same seed, same tokens. `UserError` on
-    no or foreign tokens and on settings out of range.
+    The next token is drawn from softmax(logits / temperature), among the `top_k` most likely tokens if given; at temperature
+    0 it is the most likely token. The model reads the last `context` tokens again for each token: at the sizes trained here,
+    a cache of keys and values is not worth its code. The same seed gives the same tokens. `UserError` without tokens, for
+    invalid tokens and for settings out of range.
     """
     vocabulary = model.config.vocab_size
     if not tokens or not all(0 <= token < vocabulary for token in tokens):
         raise UserError(f"the prompt must be one or more token ids from 0 to {vocabulary - 1}")
     if not (temperature >= 0 and math.isfinite(temperature)):
-        raise UserError(f"temperature = {temperature} must be 0 (the likeliest token) or above")
+        raise UserError(f"temperature = {temperature} must be 0 (the most likely token) or above")
     if top_k is not None and top_k < 1:
         raise UserError(f"top_k = {top_k} must be 1 or above, or absent to draw from all tokens")
     return _draw(model, list(tokens), max_new_tokens, temperature, top_k, seed, end_of_text)
@@ -47,7 +47,7 @@ def _draw(
     seed: int,
     end_of_text: int | None,
 ) -> Iterator[int]:
-    dice = torch.Generator().manual_seed(seed)  # on the CPU: the same numbers whatever the model runs on
+    generator = torch.Generator().manual_seed(seed)  # on the CPU, for the same numbers on every device
     for _ in range(max_new_tokens):
         with torch.inference_mode():
             window = torch.tensor([tokens[-model.config.context :]], device=model.embedding.weight.device)
@@ -56,11 +56,11 @@ def _draw(
             token = int(logits.argmax())
         else:
             if top_k is not None and top_k < logits.numel():
-                best = torch.full_like(logits, -math.inf)
-                values, places = logits.topk(top_k)
-                logits = best.scatter(0, places, values)
-            shifted = (logits - logits.max()) / temperature  # the greatest is 0, so a tiny temperature cannot overflow
-            token = int(torch.multinomial(shifted.softmax(0), 1, generator=dice))
+                top_logits = torch.full_like(logits, -math.inf)
+                values, indices = logits.topk(top_k)
+                logits = top_logits.scatter(0, indices, values)
+            shifted = (logits - logits.max()) / temperature  # the maximum is 0, so a tiny temperature cannot overflow
+            token = int(torch.multinomial(shifted.softmax(0), 1, generator=generator))
         if token == end_of_text:
             return
         tokens.append(token)
@@ -78,10 +78,10 @@ def generate_text(
     top_k: int | None = 50,
     seed: int = 0,
 ) -> str:
-    """What the model in `directory` writes after `prompt`, up to its end of text; the prompt is not repeated.
+    """The text that the model in `directory` writes after `prompt`, up to its end-of-text, without the prompt.
 
-    `encode` and `decode` are the tokenizer's. The prompt is read as the beginning of a document: after an end-of-text,
-    as every document stands in the shards. `UserError` as `load_model` and `generate`.
+    `encode` and `decode` are the tokenizer's. The prompt is read as the beginning of a document: after an end-of-text, as in
+    shards. `UserError` as in `load_model` and `generate`.
     """
     end_of_text: int = read_settings(directory)["eos_token_id"]
     drawn = generate(

@@ -1,15 +1,15 @@
-"""The training loop: token shards and a config in, a model and its story out.
+"""The training loop: from shards and a config to a model and its metrics.
 
 The directory it writes:
 
-    metrics.jsonl            a line a step, and one before the first; no clock in it, so that runs can be compared
-    checkpoint.safetensors   while it runs: where a killed run goes on
+    metrics.jsonl            one line per step, and one before the first; no times, so that runs can be compared
+    checkpoint.safetensors   while it runs: where a killed run continues
     model.safetensors, config.json   the model, in Hugging Face's Llama format
-    loss.png                 the curve
-    result.json              written last: its being there, with this run's fingerprint, says that the run is finished
+    loss.png                 the loss curve
+    result.json              written last: if it exists with this run's fingerprint, the run is finished
 
-Same shards, config, device, number of threads and version of torch: same bytes, however often the run was killed.
-(A sum split between another number of threads, or done on another device, differs in its last bits.)
+The same shards, config, device, number of threads and version of torch give the same bytes, however often the run was killed.
+(Sums differ in their last bits with another number of threads or on another device.)
 """
 
 import hashlib
@@ -42,23 +42,23 @@ from pipeline.train.model import ModelConfig, Transformer
 from pipeline.train.optim import adamw, learning_rate
 from pipeline.train.plot import plot_losses
 
-VERSION = 1  # of what the loop computes: raise it when the same config gives other weights
+VERSION = 1  # raise it when a change to the code gives other weights for the same config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Told after each step."""
+    """What `progress` is called with after each step."""
 
     step: int  # updates done
     steps: int
     train_loss: float  # nats per token, of this step's batch
-    validation_loss: float  # nats per token, the last measured
+    validation_loss: float  # nats per token, the latest measured
     tokens_seen: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
-    """A finished run; `result.json` holds all of it but the seconds."""
+    """A finished training run; `result.json` has all fields but `seconds`."""
 
     steps: int
     parameters: int
@@ -67,8 +67,8 @@ class TrainResult:
     validation_loss: float  # nats per token
     bits_per_byte: (
         float | None
-    )  # of the validation text; None where its bytes are unknown or not every token is predicted
-    seconds: float  # of this call; 0 if the run was finished before
+    )  # of the validation text; None if its bytes are unknown, or not every token is predicted
+    seconds: float  # duration of this call; 0 if the run was already finished
 
 
 def train(
@@ -80,20 +80,20 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> TrainResult:
-    """Train a model on the shards in directory `shards`, into directory `out`; go on from a checkpoint found there.
+    """Train a model on the shards in directory `shards`, into directory `out`; continue from a checkpoint found there.
 
     Its loss is measured on the shards' validation split, or on `validation`.
 
-    A finished run of the same config and shards is left as it is; what another config or other shards left in `out`
-    is replaced, and `note` is told. An exception, Ctrl-C too, leaves the last checkpoint. `UserError` on shards that
-    are too small, a device that is not there, and a loss that is no longer a number.
+    A finished run of the same config and shards is left as it is. Files in `out` from another config or other shards are
+    replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint. `UserError` for shards
+    that are too small, a missing device, and a loss that is not finite.
     """
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     corpus = token_shards.open(shards)
     key = fingerprint(config, shards, validation)
     checkpoint_file = out / "checkpoint.safetensors"
     if (done := finished(out, key)) is not None:
-        checkpoint_file.unlink(missing_ok=True)  # killed right before its last act
+        checkpoint_file.unlink(missing_ok=True)  # left if the run was killed right before deleting it
         return done
     device = find_device(config.device)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
@@ -130,10 +130,10 @@ def train(
         state = resume(out, key, model, optimizer, note)
         with (out / "metrics.jsonl").open("ab") as metrics:
             if state is None:
-                checked = measure()
-                write_line(metrics, {"step": 0, "tokens": 0} | losses(checked))
+                evaluation = measure()
+                write_line(metrics, {"step": 0, "tokens": 0} | losses(evaluation))
             else:
-                checked = Evaluation(**state["checked"])
+                evaluation = Evaluation(**state["checked"])
 
             for step in range(state["step"] if state else 0, config.steps):
                 rate = learning_rate(step, config)
@@ -156,19 +156,19 @@ def train(
                 line: dict[str, Any] = {"step": done_steps, "tokens": tokens, "loss": nats}
                 line |= {"learning_rate": rate, "gradient_norm": norm}
                 if done_steps % config.evaluate_every == 0 or last:
-                    checked = measure()
-                    line |= losses(checked)
+                    evaluation = measure()
+                    line |= losses(evaluation)
                 write_line(metrics, line)
                 if done_steps % config.checkpoint_every == 0 or last:
-                    reached = {"fingerprint": key, "step": done_steps, "metrics_bytes": metrics.tell()}
-                    checkpoint.save(checkpoint_file, model, optimizer, reached | {"checked": asdict(checked)})
+                    progress_state = {"fingerprint": key, "step": done_steps, "metrics_bytes": metrics.tell()}
+                    checkpoint.save(checkpoint_file, model, optimizer, progress_state | {"checked": asdict(evaluation)})
                 if progress is not None:
                     progress(
                         Progress(
                             step=done_steps,
                             steps=config.steps,
                             train_loss=nats,
-                            validation_loss=checked.nats_per_token,
+                            validation_loss=evaluation.nats_per_token,
                             tokens_seen=tokens,
                         )
                     )
@@ -180,19 +180,19 @@ def train(
         parameters=model.parameter_count(),
         tokens_seen=config.steps * config.batch_size * rows.context,
         train_loss=last_losses(out / "metrics.jsonl"),
-        validation_loss=checked.nats_per_token,
-        bits_per_byte=checked.bits_per_byte,
-        seconds=time.perf_counter() - began,
+        validation_loss=evaluation.nats_per_token,
+        bits_per_byte=evaluation.bits_per_byte,
+        seconds=time.perf_counter() - start_time,
     )
-    told = {name: value for name, value in asdict(result).items() if name != "seconds"}
-    write_text(out / "result.json", json.dumps({"fingerprint": key} | told, indent=2) + "\n")
+    fields = {name: value for name, value in asdict(result).items() if name != "seconds"}
+    write_text(out / "result.json", json.dumps({"fingerprint": key} | fields, indent=2) + "\n")
     checkpoint_file.unlink()
     return result
 
 
 def fingerprint(config: TrainConfig, shards: Path, validation: Tokens | None = None) -> str:
-    """What decides the weights and figures: config, the shards' manifest (it holds their digests), what the loss is
-    measured on, this code and torch."""
+    """A hash of everything that decides the weights and figures: config, the shards' manifest (which has their digests), the
+    validation texts, the version of this code and of torch."""
     settings = {name: value for name, value in asdict(config).items() if name != "checkpoint_every"}
     manifest = hashlib.sha256((shards / "manifest.json").read_bytes()).hexdigest()
     parts = [VERSION, str(torch.__version__), settings, manifest, *([validation.sha256] if validation else [])]
@@ -200,28 +200,28 @@ def fingerprint(config: TrainConfig, shards: Path, validation: Tokens | None = N
 
 
 def finished(out: Path, key: str) -> TrainResult | None:
-    """The result in `out`, if it is that of the run with this fingerprint and the model lies beside it."""
+    """The result in `out`, if it is from the run with this fingerprint and the model is beside it."""
     try:
-        told = json.loads((out / "result.json").read_text(encoding="utf-8"))
+        fields = json.loads((out / "result.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    if told.pop("fingerprint", None) != key or not (out / "model.safetensors").is_file():
+    if fields.pop("fingerprint", None) != key or not (out / "model.safetensors").is_file():
         return None
-    return TrainResult(**told, seconds=0.0)
+    return TrainResult(**fields, seconds=0.0)
 
 
-def find_device(wanted: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` to a device; `UserError` where CUDA is asked for and not there."""
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+def find_device(name: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`; `UserError` if CUDA is requested but not available."""
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
         raise UserError('train.device = "cuda": torch sees no CUDA device here; "auto" and "cpu" work')
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 
 def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
-    """The untrained model, on the CPU: the same weights on every device, and the caller's generator left alone."""
+    """The untrained model, on the CPU, so that weights are the same on every device; the caller's generator is unchanged."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)  # of the CPU; torch.manual_seed would reset CUDA's too
+        torch.default_generator.manual_seed(config.seed)  # only the CPU's; torch.manual_seed would reset CUDA's too
         return Transformer(
             ModelConfig(
                 vocab_size=vocab_size,
@@ -240,22 +240,22 @@ def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
 
 @contextmanager
 def reproducible(device: torch.device, threads: int | None) -> Iterator[None]:
-    """Only deterministic kernels, and this many CPU threads; torch's global settings are put back afterwards."""
-    if device.type == "cuda":  # cuBLAS reads this when it starts, and torch insists on it for deterministic products
+    """Use deterministic kernels and this many CPU threads; torch's global settings are restored afterwards."""
+    if device.type == "cuda":  # read by cuBLAS when it starts; torch requires it for deterministic products
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     memory: Any = torch.utils.deterministic
-    mode, filled = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
-    had_threads = torch.get_num_threads()
+    old_mode, old_fill = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
+    old_threads = torch.get_num_threads()
     torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # else every new tensor is first filled with NaN
+    memory.fill_uninitialized_memory = False  # otherwise torch fills every new tensor with NaN first
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_deterministic_debug_mode(mode)
-        memory.fill_uninitialized_memory = filled
-        torch.set_num_threads(had_threads)
+        torch.set_deterministic_debug_mode(old_mode)
+        memory.fill_uninitialized_memory = old_fill
+        torch.set_num_threads(old_threads)
 
 
 def resume(
@@ -265,9 +265,9 @@ def resume(
     optimizer: torch.optim.Optimizer,
     note: Callable[[str], None] | None,
 ) -> dict[str, Any] | None:
-    """Load the checkpoint of the run with this fingerprint, and cut the metrics back to it; its state.
+    """Load the checkpoint of the run with this fingerprint, and truncate the metrics to it; returns its state.
 
-    None where the run starts from the beginning: then whatever an earlier run left in `out` is removed.
+    None if the run starts from the beginning; files of an earlier run in `out` are then removed.
     """
     path, metrics = out / "checkpoint.safetensors", out / "metrics.jsonl"
     state = checkpoint.read_state(path)
@@ -278,7 +278,7 @@ def resume(
             os.truncate(metrics, written)
             return state
     if note is not None and (path.exists() or (out / "result.json").exists()):
-        note(f"{out}: holds a model of other settings or shards; training starts from the beginning")
+        note(f"{out}: has a model of another config or other shards; training starts from the beginning")
     for name in (
         "result.json",
         "checkpoint.safetensors",
@@ -291,13 +291,13 @@ def resume(
     return None
 
 
-def clip(model: Transformer, most: float | None) -> float:
-    """Scale the gradient down to norm `most` where it is longer (Pascanu et al. 2013, 1211.5063); its norm before."""
-    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if most is None else most))
+def clip(model: Transformer, max_norm: float | None) -> float:
+    """Scale the gradient down to norm `max_norm` if it is longer (Pascanu et al. 2013, 1211.5063); returns its norm before."""
+    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if max_norm is None else max_norm))
 
 
 def stop_unless_finite(step: int, loss: float, norm: float, rate: float) -> None:
-    """`UserError` where loss or gradient is not a number any more: a settings' fault nearly always."""
+    """`UserError` if loss or gradient is not finite, which is nearly always the fault of the config."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise UserError(
             f"train: at step {step + 1} the loss is {loss} and the gradient's norm {norm} (learning rate {rate:.3g}): "
@@ -305,19 +305,19 @@ def stop_unless_finite(step: int, loss: float, norm: float, rate: float) -> None
         )
 
 
-def losses(checked: Evaluation) -> dict[str, float | None]:
-    """An evaluation's fields of a line of metrics."""
-    return {"validation_loss": checked.nats_per_token, "bits_per_byte": checked.bits_per_byte}
+def losses(evaluation: Evaluation) -> dict[str, float | None]:
+    """The fields of an evaluation in a line of metrics."""
+    return {"validation_loss": evaluation.nats_per_token, "bits_per_byte": evaluation.bits_per_byte}
 
 
 def write_line(metrics: IO[bytes], line: dict[str, Any]) -> None:
-    """Append one JSON line, at once, so that it lies there before a checkpoint counts on it."""
+    """Append one JSON line and flush it, so that it is written before a checkpoint relies on it."""
     metrics.write(json.dumps(line).encode() + b"\n")
     metrics.flush()
 
 
 def last_losses(metrics: Path, steps: int = 20) -> float:
-    """Mean training loss of the last steps: one batch's alone is noisy."""
+    """Mean training loss of the last steps, since that of one batch is noisy."""
     lines = [json.loads(line) for line in metrics.read_bytes().splitlines()]
     last = [line["loss"] for line in lines if "loss" in line][-steps:]
     return math.fsum(last) / len(last)

@@ -1,8 +1,8 @@
 """A decoder-only Transformer of Llama's architecture, in plain torch.
 
 Pre-norm blocks: x + attention(norm(x)), then x + swiglu(norm(x)). RMSNorm, rotary positions, grouped-query
-attention, SwiGLU, no biases, no dropout. The conventions (which halves RoPE turns, where the eps goes) are those of
-Hugging Face's `LlamaForCausalLM`, so that `export.py` renames weights and changes no number.
+attention, SwiGLU, no biases, no dropout. The conventions (which halves RoPE rotates, where eps is added) are those of
+Hugging Face's `LlamaForCausalLM`, so that `export.py` only renames weights.
 
 Shapes: B sequences, T tokens, D width, H query heads, K key and value heads, d = D / H width of a head, V vocabulary.
 """
@@ -40,15 +40,15 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., D] to [..., D]; the mean of squares is taken in float32 whatever comes in."""
+        """[..., D] to [..., D]; the mean of squares is taken in float32 for any input type."""
         return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).type_as(x)
 
 
 class RotaryEmbedding(nn.Module):
     """Rotary positions (Su et al. 2021, arXiv 2104.09864).
 
-    At position t the pair (i, i + d/2) of a head is turned by the angle t / theta^(2i/d). The paper turns neighbours
-    (2i, 2i + 1); halves are Hugging Face's way of writing Llama, and a mere renumbering of the units.
+    At position t the pair (i, i + d/2) of a head is rotated by the angle t / theta^(2i/d). The paper rotates neighbours
+    (2i, 2i + 1); Hugging Face's Llama rotates halves, which only renumbers the units.
     """
 
     cos: Tensor
@@ -62,7 +62,7 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, heads, T, d] to the same, where row t stands at position t; T at most the context."""
+        """[B, heads, T, d] to the same; row t is at position t, T is at most the context."""
         cos, sin = self.cos[: x.shape[-2]], self.sin[: x.shape[-2]]
         first, second = x.float().chunk(2, dim=-1)
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
@@ -71,7 +71,7 @@ class RotaryEmbedding(nn.Module):
 def attention(queries: Tensor, keys: Tensor, values: Tensor, sees: Tensor | None = None) -> Tensor:
     """Grouped-query attention: [B, H, T, d], [B, K, T, d], [B, K, T, d] to [B, H, T, d].
 
-    Query head h looks at key head h // (H / K). Softmax of q·k / sqrt(d) over this and earlier positions, or over those
+    Query head h attends to key head h // (H / K). Softmax of q·k / sqrt(d) over this and earlier positions, or over those
     where `sees` (bool [B, T, T]) is true.
     """
     group = queries.shape[1] // keys.shape[1]
@@ -83,7 +83,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, sees: Tensor | None
 
 
 class Attention(nn.Module):
-    """The projections around `attention`, and the positions."""
+    """`attention` with its projections and rotary positions."""
 
     def __init__(self, config: ModelConfig, rotary: RotaryEmbedding) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Tokens to the next token's logits. First weights are drawn from torch's global generator."""
+    """Tokens to the next token's logits. Initial weights are drawn from torch's global generator."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -152,10 +152,10 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def _draw_weights(self) -> None:
-        """Normal, deviation 0.02; what writes into the residual stream / sqrt(2 * layers).
+        """Normal with deviation 0.02, divided by sqrt(2 * layers) for matrices that write into the residual stream.
 
-        GPT-2's way (Radford et al. 2019, section 2.3; 0.02 from its published code), so that the stream's variance
-        does not grow with depth. Norms start at one.
+        As in GPT-2 (Radford et al. 2019, section 2.3; 0.02 from its published code), so that the variance of the stream does
+        not grow with depth. Norms start at one.
         """
         into_stream = 0.02 / math.sqrt(2 * self.config.layers)
         for name, weights in self.named_parameters():
@@ -163,10 +163,10 @@ class Transformer(nn.Module):
                 weights.normal_(std=into_stream if name.endswith(("output.weight", "down.weight")) else 0.02)
 
     def forward(self, tokens: Tensor, sees: Tensor | None = None) -> Tensor:
-        """Token ids [B, T], T at most the context, to logits [B, T, V]: row t scores what the objective asks for there.
+        """Token ids [B, T], T at most the context, to logits [B, T, V] for the objective's target at each position.
 
-        Each position sees those up to itself, or those where `sees` (bool [B, T, T]) is true. Rotary positions count from
-        the row's start: attention depends on differences of positions alone, so documents in a row need no count of their own.
+        Each position attends to those up to itself, or to those where `sees` (bool [B, T, T]) is true. Rotary positions count
+        from the row's start: attention depends only on differences of positions, so documents need no positions of their own.
         """
         x: Tensor = self.embedding(tokens)
         for block in self.blocks:
@@ -174,5 +174,5 @@ class Transformer(nn.Module):
         return F.linear(self.norm(x), self.embedding.weight if self.head is None else self.head.weight)
 
     def parameter_count(self) -> int:
-        """Trained numbers, a tied matrix counted once."""
+        """The number of parameters; a tied matrix counts once."""
         return sum(weights.numel() for weights in self.parameters())

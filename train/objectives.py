@@ -1,7 +1,7 @@
-"""What a model is to predict: views of one row of tokens, as NumPy arrays.
+"""What a model predicts: inputs and targets from one row of tokens, as NumPy arrays.
 
-An objective takes a Row and draws, and returns named arrays of a fixed shape; targets that do not count are IGNORE. The draws
-depend on the run's seed, the epoch and the row alone, so the same row is masked anew in each epoch and alike on any machine.
+An objective takes a Row and Draws, and returns named arrays of a fixed shape; targets that do not count are IGNORE. The draws
+depend only on the seed, the epoch and the row, so a row is masked differently in each epoch, and the same on every machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 
-IGNORE = -100  # torch's cross_entropy leaves such targets out
+IGNORE = -100  # torch's cross_entropy ignores such targets
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Row:
-    """`tokens` and the token that follows each (int64 [context]); `segments` numbers the documents from 1, 0 is padding."""
+    """`tokens` and the token `following` each (int64 [context]); `segments` numbers the documents from 1; 0 is padding."""
 
     tokens: Ints
     following: Ints
@@ -28,7 +28,7 @@ class Row:
 
 
 class Draws:
-    """Uniform numbers from raw bits: NumPy promises that its bit generators keep their streams, not its distributions."""
+    """Uniform numbers from raw bits: NumPy guarantees stable streams of its bit generators, but not of its distributions."""
 
     def __init__(self, *seed: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(seed))
@@ -38,11 +38,11 @@ class Draws:
         return (self._bits.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def below(self, bound: int) -> int:
-        """A whole number in 0 … bound - 1."""
+        """An integer in 0 … bound - 1."""
         return int(self.uniform(1)[0] * bound)
 
     def choose(self, count: int, among: int) -> Ints:
-        """`count` different numbers in 0 … among - 1, in increasing order."""
+        """`count` different integers in 0 … among - 1, in increasing order."""
         return np.sort(np.argsort(self.uniform(among), kind="stable")[:count])
 
 
@@ -59,29 +59,29 @@ def causal(row: Row, draws: Draws) -> Arrays:
 def masked(mask: int, vocab_size: int, special: Sequence[int], rate: float = 0.15) -> Objective:
     """BERT's masked language modelling (Devlin et al. 2019, arXiv 1810.04805, section 3.1): inputs, targets, segments.
 
-    Of the tokens, special ones and padding aside, `rate` (at least one token) are to be predicted; of those 80 % are seen as
-    `mask`, 10 % as an ordinary token drawn from the vocabulary, 10 % as they are.
+    The share `rate` of the tokens, except special ones and padding, but at least one token, is to be predicted. The model sees
+    80 % of those as `mask`, 10 % as an ordinary token drawn from the vocabulary, 10 % unchanged.
     """
     ordinary = np.setdiff1d(np.arange(vocab_size), [*special, mask])
 
     def objective(row: Row, draws: Draws) -> Arrays:
         candidates = np.flatnonzero((row.segments > 0) & ~np.isin(row.tokens, [*special, mask]))
         chosen = candidates[draws.choose(max(1, round(rate * len(candidates))), len(candidates))]
-        fate = draws.uniform(len(chosen))
+        choice = draws.uniform(len(chosen))
         random = ordinary[(draws.uniform(len(chosen)) * len(ordinary)).astype(np.int64)]
-        seen = np.where(fate < 0.8, mask, np.where(fate < 0.9, random, row.tokens[chosen]))
+        shown = np.where(choice < 0.8, mask, np.where(choice < 0.9, random, row.tokens[chosen]))
         inputs, targets = row.tokens.copy(), np.full_like(row.tokens, IGNORE)
-        inputs[chosen], targets[chosen] = seen, row.tokens[chosen]
+        inputs[chosen], targets[chosen] = shown, row.tokens[chosen]
         return {"inputs": inputs, "targets": targets, "segments": row.segments}
 
     return objective
 
 
 def span_corruption(sentinels: Sequence[int], end: int, noise: float = 0.15, mean_span: float = 3.0) -> Objective:
-    """T5's (Raffel et al. 2020, section 3.1.4; random_spans_noise_mask of google-research/text-to-text-transfer-transformer).
+    """T5's objective (Raffel et al. 2020, section 3.1.4; random_spans_noise_mask in text-to-text-transfer-transformer).
 
-    Spans are taken out; in their places stand sentinels, and the targets are each sentinel with its span. Both end with
-    `end`. For a context of n the inputs are n - m + s + 1 and the targets m + s + 1 long, with m = round(n * noise) tokens in
+    Spans are replaced by sentinels; the targets are each sentinel followed by its span. Both end with `end`. For a context of
+    n, the inputs have n - m + s + 1 and the targets m + s + 1 tokens, with m = round(n * noise) tokens in
     s = round(m / mean_span) spans. UserError for packed rows and for too few sentinels.
     """
     marks = np.array(sentinels, np.int64)
@@ -89,18 +89,18 @@ def span_corruption(sentinels: Sequence[int], end: int, noise: float = 0.15, mea
     def objective(row: Row, draws: Draws) -> Arrays:
         _check_contiguous(row)
         length = len(row.tokens)
-        taken, spans = span_counts(length, noise, mean_span)
+        removed, spans = span_counts(length, noise, mean_span)
         if spans > len(marks):
-            raise UserError(f"span corruption of {length} tokens takes {spans} sentinels; there are {len(marks)}")
+            raise UserError(f"span corruption of {length} tokens needs {spans} sentinels; there are {len(marks)}")
         sizes = np.empty(2 * spans, np.int64)  # kept, taken, kept, taken, …
-        sizes[0::2], sizes[1::2] = _segments(length - taken, spans, draws), _segments(taken, spans, draws)
+        sizes[0::2], sizes[1::2] = _segments(length - removed, spans, draws), _segments(removed, spans, draws)
         ends = np.cumsum(sizes)
         bounds = np.append(0, ends)
         kept = [[row.tokens[bounds[2 * n] : bounds[2 * n + 1]], marks[n : n + 1]] for n in range(spans)]
-        gone = [[marks[n : n + 1], row.tokens[bounds[2 * n + 1] : bounds[2 * n + 2]]] for n in range(spans)]
-        last = [np.array([end])]
+        removed_pieces = [[marks[n : n + 1], row.tokens[bounds[2 * n + 1] : bounds[2 * n + 2]]] for n in range(spans)]
+        ending = [np.array([end])]
         inputs, targets = (
-            np.concatenate([*(each for pair in pairs for each in pair), *last]) for pairs in (kept, gone)
+            np.concatenate([*(array for pair in pairs for array in pair), *ending]) for pairs in (kept, removed_pieces)
         )
         return {"inputs": inputs, "targets": targets}
 
@@ -108,15 +108,15 @@ def span_corruption(sentinels: Sequence[int], end: int, noise: float = 0.15, mea
 
 
 def span_counts(length: int, noise: float, mean_span: float) -> tuple[int, int]:
-    """How many of `length` tokens (at least 2) span corruption takes out, and in how many spans."""
-    taken = min(max(round(length * noise), 1), length - 1)
-    return taken, min(max(round(taken / mean_span), 1), length - taken)
+    """How many of `length` tokens (at least 2) span corruption removes, and in how many spans."""
+    removed = min(max(round(length * noise), 1), length - 1)
+    return removed, min(max(round(removed / mean_span), 1), length - removed)
 
 
 def as_one_stream(objective: Objective) -> Objective:
-    """An encoder's inputs (i tokens) and a decoder's targets (t) as one sequence for a decoder alone, [i + t - 1].
+    """An encoder's inputs (i tokens) and a decoder's targets (t) as one sequence for a decoder-only model, [i + t - 1].
 
-    Only the targets are predicted: a language model with a prefix (Raffel et al. 2020, section 3.2.1), seen causally.
+    Only the targets are predicted: a prefix language model (Raffel et al. 2020, section 3.2.1) with causal attention.
     """
 
     def joined(row: Row, draws: Draws) -> Arrays:
@@ -132,48 +132,48 @@ def as_one_stream(objective: Objective) -> Objective:
 def fill_in_the_middle(
     prefix: int, middle: int, suffix: int, end: int, rate: float = 0.5, suffix_first: float = 0.5
 ) -> Objective:
-    """Bavarian et al. 2022 (arXiv 2207.14255), at the level of the context: a row's documents are cut at `end`.
+    """Fill in the middle (Bavarian et al. 2022, arXiv 2207.14255) at context level: a row is divided into documents at `end`.
 
-    With probability `rate` a document becomes prefix, suffix, middle, each after its token, or (`suffix_first` of those)
-    the paper's other order, both tokens first; its end stays. What no longer fits into the row is cut off. The arrays are
-    those of `causal`. UserError for packed rows.
+    With probability `rate` a document becomes prefix, suffix, middle, each after its token; or, for the share `suffix_first` of
+    those, the paper's other order with both tokens first. Its end stays. Text that no longer fits into the row is cut off.
+    Returns the arrays of `causal`. UserError for packed rows.
     """
-    before, between, after = ([token] for token in (prefix, middle, suffix))
+    prefix_token, middle_token, suffix_token = ([token] for token in (prefix, middle, suffix))
 
     def objective(row: Row, draws: Draws) -> Arrays:
         _check_contiguous(row)
-        whole = np.append(row.tokens, row.following[-1:])
+        stream = np.append(row.tokens, row.following[-1:])
         pieces = []
-        for document in np.split(whole, np.flatnonzero(whole == end) + 1):
+        for document in np.split(stream, np.flatnonzero(stream == end) + 1):
             text = document[:-1] if len(document) and document[-1] == end else document
             if len(text) and draws.uniform(1)[0] < rate:
-                one, two = sorted((draws.below(len(text) + 1), draws.below(len(text) + 1)))
-                first, core, last = text[:one], text[one:two], text[two:]
+                first_cut, second_cut = sorted((draws.below(len(text) + 1), draws.below(len(text) + 1)))
+                prefix_text, middle_text, suffix_text = text[:first_cut], text[first_cut:second_cut], text[second_cut:]
                 if draws.uniform(1)[0] < suffix_first:
-                    pieces += [before, after, last, between, first, core]
+                    pieces += [prefix_token, suffix_token, suffix_text, middle_token, prefix_text, middle_text]
                 else:
-                    pieces += [before, first, after, last, between, core]
+                    pieces += [prefix_token, prefix_text, suffix_token, suffix_text, middle_token, middle_text]
                 pieces.append(document[len(text) :])
             else:
                 pieces.append(document)
-        changed = np.concatenate([np.asarray(piece, np.int64) for piece in pieces])[: len(row.tokens) + 1]
-        segments = np.append(0, np.cumsum(changed[:-2] == end)) + 1
-        return causal(Row(tokens=changed[:-1], following=changed[1:], segments=segments), draws)
+        rearranged = np.concatenate([np.asarray(piece, np.int64) for piece in pieces])[: len(row.tokens) + 1]
+        segments = np.append(0, np.cumsum(rearranged[:-2] == end)) + 1
+        return causal(Row(tokens=rearranged[:-1], following=rearranged[1:], segments=segments), draws)
 
     return objective
 
 
 def positions(segments: Ints) -> Ints:
-    """The place of each token in its document's piece."""
-    at = np.arange(len(segments))
+    """The position of each token in its segment."""
+    index = np.arange(len(segments))
     starts = np.append(True, segments[1:] != segments[:-1]) if len(segments) else np.empty(0, bool)
-    return at - np.maximum.accumulate(np.where(starts, at, 0))
+    return index - np.maximum.accumulate(np.where(starts, index, 0))
 
 
 def document_mask(segments: Ints, *, both_sides: bool = False) -> NDArray[np.bool_]:
-    """Who sees whom: [..., context] to [..., context, context], each token those up to itself in its own document.
+    """The attention mask: [..., context] to bool [..., context, context]; a token attends to its own document up to itself.
 
-    With `both_sides` the tokens after it too. Padding sees itself, so that no row of the softmax is empty.
+    With `both_sides` also to the tokens after it. Padding attends to itself, so that no row of the softmax is empty.
     """
     same = segments[..., :, None] == segments[..., None, :]
     itself = np.eye(segments.shape[-1], dtype=bool)
@@ -187,6 +187,6 @@ def _check_contiguous(row: Row) -> None:
 
 
 def _segments(items: int, count: int, draws: Draws) -> Ints:
-    """`count` positive whole numbers that add up to `items`, each way of cutting equally likely."""
+    """`count` positive integers that add up to `items`; all partitions are equally likely."""
     cuts = draws.choose(count - 1, items - 1) + 1
     return np.diff(np.concatenate([[0], cuts, [items]]))

@@ -1,8 +1,8 @@
-"""Best-fit packing: whole documents side by side in rows of a fixed length, with no prediction across their borders.
+"""Best-fit packing: whole documents side by side in rows of a fixed length, without predictions across their borders.
 
-A document of n tokens has n - 1 predictions. It is cut only where that is more than a row holds; the pieces are then placed
-largest first, each into the row where it leaves the least room (Ding et al. 2024, "Fewer truncations improve language
-modeling", arXiv 2404.10830). Each prediction of the split is in exactly one row.
+A document of n tokens has n - 1 predictions. It is cut only if that is more than a row holds. The pieces are placed largest
+first, each into the row where it leaves the least room (Ding et al. 2024, "Fewer truncations improve language modeling",
+arXiv 2404.10830). Each prediction of the split is in exactly one row.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from pipeline.kernels import kernel
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Packing:
-    """Which pieces lie in which row: row r holds pieces bounds[r] to bounds[r + 1], side by side."""
+    """The pieces of each row: row r has pieces bounds[r] to bounds[r + 1] - 1, side by side."""
 
     context: int
     starts: NDArray[np.int64]
-    """Where each piece's first input lies in the split."""
+    """The position of each piece's first input in the split."""
     lengths: NDArray[np.int64]
-    """Inputs of each piece; one token more is read, the last target."""
+    """The number of inputs of each piece; one more token is read as the last target."""
     bounds: NDArray[np.int64]
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.bounds) - 1
 
     @property
     def fill(self) -> float:
-        """The share of all places that hold a token; NaN without rows."""
+        """The share of positions that hold a token; NaN without rows."""
         return float(self.lengths.sum() / (self.rows * self.context)) if self.rows else float("nan")
 
 
 def pack(starts: NDArray[np.int64], lengths: NDArray[np.int64], context: int) -> Packing:
-    """Pack documents (first token and number of tokens of each, end-of-text included) into rows of `context` inputs."""
+    """Pack documents (their starts and lengths, including end-of-text) into rows of `context` inputs."""
     inputs = np.maximum(np.asarray(lengths, np.int64) - 1, 0)
     counts = -(-inputs // context)
     document = np.repeat(np.arange(len(inputs)), counts)
@@ -55,13 +55,13 @@ def pack(starts: NDArray[np.int64], lengths: NDArray[np.int64], context: int) ->
 
 @kernel(allocates=True)
 def _best_fit(sizes: Any, context: Any, row: Any) -> Any:
-    """Row of each piece, the newest of equally full ones; returns how many rows there are.
+    """Write the row of each piece, the newest of equally full rows; returns the number of rows.
 
-    Rows of equal room form a stack; `open_` counts the stacks that are not empty in each block of 64 rooms, so that the least
-    room that suffices is found without a look at every one.
+    Rows with equal room form a stack. `open_stacks` counts the non-empty stacks in each block of 64 sizes of room, so that the
+    smallest sufficient room is found without looking at every size.
     """
     top = np.full(context + 65, -1, np.int64)
-    open_ = np.zeros((context >> 6) + 1, np.int64)
+    open_stacks = np.zeros((context >> 6) + 1, np.int64)
     below = np.empty(len(sizes), np.int64)
     rows = 0
     for piece in range(len(sizes)):
@@ -69,19 +69,19 @@ def _best_fit(sizes: Any, context: Any, row: Any) -> Any:
         room = size
         while room <= context and top[room] < 0:
             room += 1
-            while room & 63 == 0 and room <= context and open_[room >> 6] == 0:
+            while room & 63 == 0 and room <= context and open_stacks[room >> 6] == 0:
                 room += 64
         if room <= context:
-            chosen = top[room]
-            top[room] = below[chosen]
-            open_[room >> 6] -= top[room] < 0
+            best_row = top[room]
+            top[room] = below[best_row]
+            open_stacks[room >> 6] -= top[room] < 0
         else:
-            chosen, room = rows, context
+            best_row, room = rows, context
             rows += 1
-        row[piece] = chosen
+        row[piece] = best_row
         room -= size
         if room > 0:
-            open_[room >> 6] += top[room] < 0
-            below[chosen] = top[room]
-            top[room] = chosen
+            open_stacks[room >> 6] += top[room] < 0
+            below[best_row] = top[room]
+            top[room] = best_row
     return rows

@@ -1,4 +1,4 @@
-"""Curves of training as pictures: a PNG each, whose bytes depend on the numbers and on matplotlib's version alone."""
+"""Curves of training as PNG files, whose bytes depend only on the numbers and on matplotlib's version."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ from pipeline.files import atomic
 
 @contextmanager
 def _over_tokens(picture: Path, ylabel: str) -> Iterator[Any]:
-    """Axes to draw on, which are written to `picture` at the end; no date is written in."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second, and only these functions need it
+    """Axes to draw on, which are written to `picture` at the end, without a date."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes half a second, and only plots need it
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
@@ -35,7 +35,7 @@ def plot_losses(metrics: Path, picture: Path) -> None:
     """Draw the training and validation loss of `metrics` (the loop's JSON lines) over the tokens seen."""
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     steps = [(line["tokens"], line["loss"]) for line in lines if "loss" in line]
-    checks = [(line["tokens"], line["validation_loss"]) for line in lines if "validation_loss" in line]
+    evaluations = [(line["tokens"], line["validation_loss"]) for line in lines if "validation_loss" in line]
     with _over_tokens(picture, "loss (nats per token)") as axes:
         if steps:
             tokens, losses = np.array(steps).T
@@ -45,15 +45,15 @@ def plot_losses(metrics: Path, picture: Path) -> None:
                 mean = np.convolve(losses, np.full(span, 1 / span), mode="valid")
                 middles = tokens[span // 2 :][: len(mean)]
                 axes.plot(middles, mean, color="#1f5f99", linewidth=1.8, label=f"training, mean of {span} steps")
-        if checks:
-            tokens, losses = np.array(checks).T
+        if evaluations:
+            tokens, losses = np.array(evaluations).T
             axes.plot(tokens, losses, color="#d1495b", linewidth=1.8, marker="o", markersize=4, label="validation")
-            last = next(line for line in reversed(lines) if "validation_loss" in line)
-            bits = last["bits_per_byte"]
+            last_evaluation = next(line for line in reversed(lines) if "validation_loss" in line)
+            bits = last_evaluation["bits_per_byte"]
             axes.annotate(
-                f"{last['validation_loss']:.2f} nats a token"
-                + (f"\n{bits:.2f} bits a byte" if bits is not None else ""),
-                (last["tokens"], last["validation_loss"]),
+                f"{last_evaluation['validation_loss']:.2f} nats per token"
+                + (f"\n{bits:.2f} bits per byte" if bits is not None else ""),
+                (last_evaluation["tokens"], last_evaluation["validation_loss"]),
                 xytext=(0, 18),
                 textcoords="offset points",
                 ha="right",
@@ -62,10 +62,10 @@ def plot_losses(metrics: Path, picture: Path) -> None:
 
 
 def plot_comparison(curves: Mapping[str, tuple[list[int], list[list[float]]]], picture: Path) -> None:
-    """Draw bits a byte of the held-out texts over the tokens seen, of each name: its seeds' mean, and their range."""
-    with _over_tokens(picture, "held-out texts, bits a byte") as axes:
+    """Draw bits per byte of the held-out texts over the tokens seen: for each name, the mean and the range of its seeds."""
+    with _over_tokens(picture, "held-out texts, bits per byte") as axes:
         for name, (tokens, seeds) in curves.items():
-            later = np.array(seeds)[:, 1:]  # before the first step all are alike
+            later = np.array(seeds)[:, 1:]  # before the first step all are equal
             [line] = axes.plot(tokens[1:], later.mean(axis=0), linewidth=1.8, marker="o", markersize=4, label=name)
             axes.fill_between(tokens[1:], later.min(axis=0), later.max(axis=0), color=line.get_color(), alpha=0.15)
 

@@ -1,4 +1,4 @@
-"""Scaling laws from a set of training runs: how large a model, on how many tokens, a budget of compute is best spent on.
+"""Scaling laws from a set of training runs: the best size of model and number of tokens for a budget of compute.
 
 Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2 (approach 2, IsoFLOP profiles) and 3.3 (approach 3, a parametric loss).
 Both are pure functions of the runs, in any order.
@@ -16,16 +16,16 @@ from pipeline.errors import UserError
 Floats = NDArray[np.float64]
 
 SAME_BUDGET = 0.1
-"""Runs whose FLOPs lie this close, as natural logarithms, to the least of them are of one IsoFLOP profile."""
+"""Runs form one IsoFLOP profile if the natural logarithms of their FLOPs are this close to the smallest of them."""
 HUBER = 1e-3
-"""Where the loss of a residual turns from square to linear (section 3.3)."""
-_STARTS = 256  # of the grid's points those with the smallest loss
+"""The residual at which the Huber loss changes from square to linear (section 3.3)."""
+_STARTS = 256  # how many points of the grid, those with the smallest loss, are refined
 _ROUNDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedModel:
-    """A finished run: parameters, tokens it was trained on, final loss in nats a token; FLOPs, 6 times both by default."""
+    """A finished run: parameters, training tokens, final loss in nats per token, and FLOPs (default: 6 * params * tokens)."""
 
     params: float
     tokens: float
@@ -34,7 +34,7 @@ class TrainedModel:
 
     @property
     def compute(self) -> float:
-        """FLOPs of the training: 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1) where none are given."""
+        """FLOPs of the training; if not given, 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
         return 6.0 * self.params * self.tokens if self.flops is None else self.flops
 
 
@@ -52,7 +52,7 @@ class PowerLaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsoFlop:
-    """The best model of each budget, and the power laws through them, of FLOPs."""
+    """The best model of each budget, and power laws of FLOPs through them."""
 
     budgets: tuple[float, ...]
     best_params: tuple[float, ...]
@@ -74,20 +74,20 @@ class Parametric:
     error: float
 
     def loss(self, params: float, tokens: float) -> float:
-        """Nats a token that a model of this size is predicted to reach on so many tokens."""
+        """The predicted loss, in nats per token, of a model of this size trained on this many tokens."""
         return float(self.E + self.A * params**-self.alpha + self.B * tokens**-self.beta)
 
     def optimum(self, flops: float) -> tuple[float, float]:
-        """Parameters and tokens of the least loss where 6 N D is `flops` (equation 4)."""
+        """Parameters and tokens with the smallest loss for 6 N D = `flops` (equation 4)."""
         both = self.alpha + self.beta
         balance = (self.alpha * self.A / (self.beta * self.B)) ** (1 / both)
         return balance * (flops / 6) ** (self.beta / both), (flops / 6) ** (self.alpha / both) / balance
 
 
 def fit_isoflop(runs: Sequence[TrainedModel]) -> IsoFlop:
-    """A parabola of loss over log N through the runs of each budget; power laws through their minima.
+    """Fit a parabola of loss over log N to the runs of each budget, and power laws through the minima.
 
-    UserError with fewer than two budgets, or a budget of fewer than three sizes or whose least loss is not among them.
+    UserError for fewer than two budgets, and for a budget with fewer than three sizes or a minimum outside of them.
     """
     _check(runs)
     profiles: list[list[TrainedModel]] = []
@@ -97,7 +97,7 @@ def fit_isoflop(runs: Sequence[TrainedModel]) -> IsoFlop:
         else:
             profiles.append([run])
     if len(profiles) < 2:
-        raise UserError(f"IsoFLOP profiles of two budgets or more are needed; these {len(runs)} runs are of one")
+        raise UserError(f"IsoFLOP profiles need at least two budgets; these {len(runs)} runs have one")
     minima = np.array([_minimum(profile) for profile in profiles])
     budgets, params, tokens, losses = minima.T
     return IsoFlop(
@@ -115,16 +115,18 @@ def _minimum(profile: Sequence[TrainedModel]) -> tuple[float, float, float, floa
     budget = float(np.exp(np.mean([math.log(run.compute) for run in profile])))
     sizes = np.log([run.params for run in profile])
     if len(np.unique(sizes)) < 3:
-        raise UserError(f"the budget of {budget:.3g} FLOPs has {len(np.unique(sizes))} sizes of model; 3 are needed")
+        raise UserError(
+            f"the budget of {budget:.3g} FLOPs has {len(np.unique(sizes))} model sizes; at least 3 are needed"
+        )
     middle = sizes.mean()
     square, slope, level = np.polyfit(sizes - middle, [run.loss for run in profile], 2)
     bottom = -slope / (2 * square) if square > 0 else math.inf
     if not sizes.min() <= middle + bottom <= sizes.max():
         raise UserError(
-            f"the budget of {budget:.3g} FLOPs has its least loss outside the sizes tried, {math.exp(sizes.min()):.3g} "
+            f"the budget of {budget:.3g} FLOPs has its smallest loss outside the sizes tried, {math.exp(sizes.min()):.3g} "
             f"to {math.exp(sizes.max()):.3g} parameters; train a {'smaller' if slope > 0 else 'larger'} one"
         )
-    # D = C / (6 N) where runs say nothing else: the tokens a size takes, read off the profile at the bottom.
+    # The tokens at the minimum, from a fit over the profile; without explicit FLOPs this is D = C / (6 N).
     spent = np.polyfit(sizes - middle, np.log([run.tokens for run in profile]), 1)
     tokens = float(np.exp(np.polyval(spent, bottom)))
     return budget, float(np.exp(middle + bottom)), tokens, float(level + slope * bottom + square * bottom**2)
@@ -136,14 +138,14 @@ def _power_law(x: Floats, y: Floats) -> PowerLaw:
 
 
 def fit_parametric(runs: Sequence[TrainedModel]) -> Parametric:
-    """The five numbers of L(N, D) with the least mean Huber loss of log L.
+    """The five parameters of L(N, D) with the smallest mean Huber loss of log L.
 
-    From the paper's grid of starts (appendix D.3) the best are refined, all at once, by Levenberg-Marquardt steps on the
-    reweighted residuals instead of the paper's L-BFGS; the least is taken. UserError for fewer than five runs.
+    The best points of the paper's grid of starts (appendix D.3) are refined together by Levenberg-Marquardt steps on reweighted
+    residuals, in place of the paper's L-BFGS; the best result is taken. UserError for fewer than five runs.
     """
     _check(runs)
     if len(runs) < 5:
-        raise UserError(f"five numbers cannot be fitted to {len(runs)} runs; 5 or more are needed")
+        raise UserError(f"five parameters cannot be fitted to {len(runs)} runs; at least 5 are needed")
     ordered = sorted(runs, key=lambda run: (run.params, run.tokens, run.loss))
     n, d, losses = (np.log([getattr(run, name) for run in ordered]) for name in ("params", "tokens", "loss"))
     axes = ([0.0, 0.5, 1.0, 1.5, 2.0], [0.0, 0.5, 1.0, 1.5, 2.0], [-1.0, -0.5, 0.0, 0.5, 1.0], np.arange(0, 30, 5.0))
@@ -156,7 +158,7 @@ def fit_parametric(runs: Sequence[TrainedModel]) -> Parametric:
 
 
 def _residuals(theta: Floats, n: Floats, d: Floats, losses: Floats) -> tuple[Floats, Floats]:
-    """log L̂ - log L of each start and run [S, R], and the derivatives by (a, b, e, alpha, beta) [S, R, 5]."""
+    """log L̂ - log L for each start and run [S, R], and the derivatives with respect to (a, b, e, alpha, beta) [S, R, 5]."""
     a, b, e, alpha, beta = (column[:, None] for column in theta.T)
     terms = np.stack(np.broadcast_arrays(a - alpha * n, b - beta * d, e + 0 * n))
     top = terms.max(axis=0)
@@ -168,14 +170,14 @@ def _residuals(theta: Floats, n: Floats, d: Floats, losses: Floats) -> tuple[Flo
 
 
 def _huber(residuals: Floats) -> Floats:
-    """Mean over the runs."""
+    """The mean Huber loss over the runs, for each start."""
     size = np.abs(residuals)
     mean: Floats = np.where(size <= HUBER, 0.5 * size**2, HUBER * (size - 0.5 * HUBER)).mean(axis=1)
     return mean
 
 
 def _refined(theta: Floats, n: Floats, d: Floats, losses: Floats) -> tuple[Floats, Floats]:
-    """Each start after its descent, and its error; a step that does not lower the error is not taken."""
+    """Each start after its descent, and its error; steps that do not lower the error are not taken."""
     damping = np.full(len(theta), 1e-2)
     residuals, slopes = _residuals(theta, n, d, losses)
     error = _huber(residuals)
@@ -189,13 +191,13 @@ def _refined(theta: Floats, n: Floats, d: Floats, losses: Floats) -> tuple[Float
         step = np.linalg.solve(curvature + ridge[:, :, None] * np.eye(5), -gradient[..., None])[..., 0]
         trial = theta + step
         with np.errstate(over="ignore", invalid="ignore"):
-            found, derived = _residuals(trial, n, d, losses)
-            lower = _huber(found)
-        better = lower < error
+            trial_residuals, trial_slopes = _residuals(trial, n, d, losses)
+            trial_error = _huber(trial_residuals)
+        better = trial_error < error
         theta = np.where(better[:, None], trial, theta)
-        residuals = np.where(better[:, None], found, residuals)
-        slopes = np.where(better[:, None, None], derived, slopes)
-        error = np.where(better, lower, error)
+        residuals = np.where(better[:, None], trial_residuals, residuals)
+        slopes = np.where(better[:, None, None], trial_slopes, slopes)
+        error = np.where(better, trial_error, error)
         damping = np.clip(np.where(better, damping / 3, damping * 4), 1e-12, 1e12)
     return theta, error
 

@@ -153,7 +153,7 @@ def ablate(
             difference = compare(other.bits_per_byte, first.bits_per_byte)
             interval = None if seeds == 1 else (difference.low, difference.high)
             differences.append(
-                RunDifference(run=other.run, mean=difference.mean, interval=interval, seen=difference.seen)
+                RunDifference(run=other.run, mean=difference.mean, interval=interval, seen=difference.significant)
             )
         ablation = Ablation(
             on=describe(on),
