@@ -265,7 +265,7 @@ def test_memory_that_suffices_changes_nothing() -> None:
     small = train_bpe(texts, 300, memory=20_000, note=notes.append)
     assert small.merges
     assert "rarer ones are not learned from" in notes[0]
-    with pytest.raises(UserError, match=r"tokenizer\.memory: 20 bytes hold too few pre-tokens"):
+    with pytest.raises(UserError, match=r"tokenizer\.memory: 20 bytes are too few"):
         train_bpe(texts, 300, memory=20)
 
 

@@ -422,7 +422,7 @@ def test_shards_of_another_tokenizer_are_refused(tokenizer: Tokenizer, tmp_path:
         encoded(tokenizer, tmp_path / "a.parquet", ROWS[:9], 0),
         encoded(other, tmp_path / "b.parquet", ROWS[9:], 1),
     ]
-    with pytest.raises(UserError, match=r"b\.parquet: encoded with another tokenizer than .*a\.parquet$"):
+    with pytest.raises(UserError, match=r"b\.parquet: encoded with a different tokenizer than .*a\.parquet$"):
         shards.merge_parts(files, tmp_path / "s", 100, 0.2)
     unnamed = shards.write(tmp_path / "w", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
     assert shards.open(unnamed.directory, other).vocab_size == 3

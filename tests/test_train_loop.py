@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_names_what_to_change(corpus: Path, tmp_path: P
 
 def test_what_the_user_can_mend_is_told_before_anything_is_written(corpus: Path, tmp_path: Path) -> None:
     out, tokens = tmp_path / "out", token_shards.open(corpus).splits["train"].tokens
-    with pytest.raises(UserError, match=rf"holds {tokens:,} tokens, but one window takes .* = {tokens + 1:,}"):
+    with pytest.raises(UserError, match=rf"has {tokens:,} tokens, but a window needs .* = {tokens + 1:,}"):
         train(replace(TINY, context=tokens), corpus, out)
     with pytest.raises(UserError, match=r"manifest\.json"):
         train(TINY, tmp_path / "nowhere", out)

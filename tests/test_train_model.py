@@ -230,7 +230,7 @@ def test_load_model_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
         ("{", "cannot be read as JSON"),
         ("[]", "not a model exported by this trainer"),
         (settings.replace('"llama"', '"gpt2"'), "not a model exported by this trainer"),
-        (settings.replace('"hidden_size": 32', '"hidden_size": 64'), "does not fit"),
+        (settings.replace('"hidden_size": 32', '"hidden_size": 64'), "does not match"),
         (settings.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'), "lacks the tensor 'model.layers.2"),
         (settings.replace('"vocab_size"', '"words"'), "lacks 'vocab_size'"),
     ):
@@ -240,7 +240,7 @@ def test_load_model_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     (tmp_path / "config.json").write_text(settings)
     (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-9])
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match="does not match"):
         load_model(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors: no such file"):
