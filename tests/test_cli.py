@@ -167,7 +167,7 @@ def test_recipes_are_listed_shown_and_run_by_name(
 ) -> None:
     code, out, _ = call(capsys, "recipes")
     assert code == 0
-    assert "fineweb\n  FineWeb as its paper gives it: Penedo et al. 2024" in out
+    assert "fineweb\n  FineWeb as in its paper: Penedo et al. 2024" in out
     assert "[scores.badwords] kind" in " ".join(out.split())  # no markup
     assert call(capsys, "recipes", "c4", "--file")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
     explained = call(capsys, "recipes", "c4-datatrove")[1]

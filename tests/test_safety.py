@@ -73,10 +73,10 @@ def test_lists_that_would_find_nothing(tmp_path: Path) -> None:
         WordLists.load(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "LICENSE").write_text("x")
-    with pytest.raises(UserError, match="holds no word lists"):
+    with pytest.raises(UserError, match="has no word lists"):
         WordLists.load(tmp_path / "empty")
     (tmp_path / "empty" / "en").write_text("\n...\n")
-    with pytest.raises(UserError, match="without a word"):
+    with pytest.raises(UserError, match="without words"):
         WordLists.load(tmp_path / "empty")
 
 

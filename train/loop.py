@@ -65,9 +65,8 @@ class TrainResult:
     tokens_seen: int
     train_loss: float  # nats per token, mean of the last 20 steps
     validation_loss: float  # nats per token
-    bits_per_byte: (
-        float | None
-    )  # of the validation text; None if its bytes are unknown, or not every token is predicted
+    # Of the validation text; None if its bytes are unknown, or not every token is predicted.
+    bits_per_byte: float | None
     seconds: float  # duration of this call; 0 if the run was already finished
 
 

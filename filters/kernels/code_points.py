@@ -49,9 +49,8 @@ def _character_class(code: int, character: str) -> int:
 def character_table() -> npt.NDArray[np.uint32]:
     """The table of code points, uint32 (0x110000,); built once per process in about 0.3 s."""
     table = np.arange(0x110000, dtype=np.uint32)
-    joins = set(range(0x1161, 0x1176)) | set(
-        range(0x11A8, 0x11C3)
-    )  # Hangul vowels and finals join the character before
+    # Hangul vowels and finals join the character before.
+    joins = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
     assigned = [*range(0xD800), *range(0xE000, 0x33480), *range(0xE0000, 0xE01F0)]
     for code in assigned:
         parts = unicodedata.decomposition(chr(code))

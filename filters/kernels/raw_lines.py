@@ -119,11 +119,9 @@ def count_paragraphs(data: Any, start: Any, end: Any, classes: Any, room: Any, o
     """Count raw paragraphs: only the text as a whole is stripped."""
     hashes, lengths, _, _, _, ids, _, firsts = room
     n, line_feeds, value, length = 0, 0, HASH_SEED, 0
-    visible_paragraphs, visible_value = (
-        0,
-        HASH_SEED,
-    )  # up to the last visible character: white space at the end does not count
-    begun, visible_length = False, 0
+    # The state at the last visible character, since white space at the end does not count.
+    visible_paragraphs, visible_value, visible_length = 0, HASH_SEED, 0
+    begun = False
     code: Any
     i = start
     while i < end:

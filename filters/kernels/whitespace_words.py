@@ -310,11 +310,8 @@ def _pieces(
             code_any = (code_any << 8 | folded) & 0xFFFFFFFFFF
             value = add_hash(value, folded if fold else code)
         i += size
-    middle, pieces_so_far, median_twice = (
-        n // 2,
-        0,
-        0,
-    )  # the median: of n lengths in order those at (n - 1) // 2 and n // 2
+    # The median of n sorted lengths: the mean of those at (n - 1) // 2 and n // 2.
+    middle, pieces_so_far, median_twice = n // 2, 0, 0
     for size in range(1, longest + 1):
         before = pieces_so_far
         pieces_so_far += histogram[size]
