@@ -103,6 +103,28 @@ def duplicates(n: Any, room: Any) -> Any:
 
 
 @inner
+def number_longer(m: Any, room: Any) -> Any:
+    """Number the n-grams that may repeat, from the m shorter ones: `ids[:m]` numbers those at `positions[:m]`, ascending.
+
+    Only repeated n-grams can begin or end a longer repeat. Overwrites `hashes`; returns how many n-grams and numbers are left.
+    """
+    hashes, _, positions, _, _, ids, counts, _ = room
+    kept = 0
+    for j in range(m):
+        if counts[ids[j]] > 1:
+            ids[kept] = ids[j]
+            positions[kept] = positions[j]
+            kept += 1
+    longer = 0
+    for j in range(kept - 1):
+        if positions[j + 1] == positions[j] + 1:
+            hashes[longer] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
+            positions[longer] = positions[j]
+            longer += 1
+    return longer, number(longer, room)
+
+
+@inner
 def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any) -> None:
     """Characters in the most frequent 2- to 4-grams and in repeated 5- to 10-grams of a document's `n` tokens.
 
@@ -113,26 +135,14 @@ def ngram_characters(n: Any, room: Any, top: Any, duplicate: Any, document: Any)
     duplicate[document, k]: reading left to right, a (5+k)-gram that was read before counts its characters (without spaces),
     and reading continues after it; any other is remembered, and reading continues at the next token.
     """
-    hashes, ends, positions, _, _, ids, counts, first = room
+    _, ends, positions, _, _, ids, counts, first = room
     distinct = number(n, room)
     for i in range(n):
         positions[i] = i
     # From here on ids[j], for j < m, numbers the (g-1)-gram at token positions[j]; positions ascend.
     m = n
     for g in range(_TOP_FIRST, _LAST + 1):
-        kept = 0  # only repeated n-grams can begin or end a longer repeat
-        for j in range(m):
-            if counts[ids[j]] > 1:
-                ids[kept] = ids[j]
-                positions[kept] = positions[j]
-                kept += 1
-        m = 0
-        for j in range(kept - 1):
-            if positions[j + 1] == positions[j] + 1:
-                hashes[m] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
-                positions[m] = positions[j]
-                m += 1
-        distinct = number(m, room)
+        m, distinct = number_longer(m, room)
         if g <= _TOP_LAST:
             position, occurrences = 0, 1
             for k in range(distinct):

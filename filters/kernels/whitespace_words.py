@@ -22,7 +22,7 @@ import regex
 
 from pipeline.filters.kernels import words
 from pipeline.filters.kernels.raw_lines import count_lines, count_paragraphs
-from pipeline.filters.kernels.repetition import Room, in_room, number, span
+from pipeline.filters.kernels.repetition import Room, in_room, number, number_longer, span
 from pipeline.filters.kernels.unicode import (
     HASH_SEED,
     IDEOGRAPH,
@@ -337,24 +337,12 @@ def _pieces(
 @inner
 def _shares(n: Any, room: Any, out: Any, document: Any) -> None:
     """Write every variant of n-gram characters, n = 2 … 10; `room` has the tokens already numbered. See `repetition`."""
-    hashes, ends, positions, _, _, ids, counts, first = room
+    _, ends, positions, _, _, ids, counts, first = room
     for i in range(n):
         positions[i] = i
     m = n
     for g in range(2, 11):
-        kept = 0
-        for j in range(m):
-            if counts[ids[j]] > 1:
-                ids[kept] = ids[j]
-                positions[kept] = positions[j]
-                kept += 1
-        m = 0
-        for j in range(kept - 1):
-            if positions[j + 1] == positions[j] + 1:
-                hashes[m] = (np.uint64(ids[j]) << np.uint64(32) | np.uint64(ids[j + 1])) + np.uint64(1)
-                positions[m] = positions[j]
-                m += 1
-        distinct = number(m, room)
+        m, distinct = number_longer(m, room)
         column = g - 2
         position, occurrences, longest = 0, 1, 0
         for k in range(distinct):
