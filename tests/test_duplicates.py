@@ -223,7 +223,7 @@ def test_runs_that_cannot_be_compared_with_are_named(tmp_path: Path, finished: R
         against(tmp_path / "nowhere")
     with pytest.raises(UserError, match="signed with ngram = 5, not 4"):
         against(finished.root, "duplicates.ngram=4")
-    with pytest.raises(UserError, match="is this very run"):
+    with pytest.raises(UserError, match="is this run itself"):
         against(tmp_path / "new")
     shutil.copytree(finished.root, tmp_path / "half")
     victim = sorted((tmp_path / "half" / "ledger" / "duplicates.documents").glob("*.parquet"))[0]
@@ -254,7 +254,7 @@ def test_damaged_and_foreign_files_are_made_again(
         pq.write_table(table.slice(1), victim)
     done, reporter = go(tmp_path / "run", archives, again)
     assert step in reporter.steps
-    assert any(victim.name in note and "not as it was written; made again" in note for note in reporter.notes)
+    assert any(victim.name in note and "changed since it was written; made again" in note for note in reporter.notes)
     fresh = go(tmp_path / "fresh", archives, again)[0]
     assert rows(done) == rows(fresh)
 
@@ -311,7 +311,7 @@ def test_differing_spans() -> None:
 
 
 def test_too_small_a_budget_says_what_is_needed(tmp_path: Path, archives: list[Path]) -> None:
-    with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need 450MB or more"):
+    with pytest.raises(UserError, match=r"duplicates.memory: 27 documents need at least 450MB"):
         go(tmp_path / "run", archives, "duplicates.memory=449MB")
     assert candidates.left_over(50_000_000, 1_000_000_000, 10) == 150_000_000
 
@@ -339,7 +339,7 @@ def test_many_batches_decide_as_one_does_and_a_kill_costs_one(
     for part in done.parts:
         assert done.file("duplicates", part).read_bytes() == finished.file("duplicates", part).read_bytes()
     monkeypatch.setattr(verify, "PER_MEMBER", 30_000_000)
-    with pytest.raises(UserError, match=r"duplicates.memory: \d+ documents hang together, which needs \d+MB or more"):
+    with pytest.raises(UserError, match=r"duplicates.memory: a cluster of \d+ documents needs at least \d+MB"):
         go(tmp_path / "run", archives, "duplicates.memory=451MB", "duplicates.keep=shortest")
 
 

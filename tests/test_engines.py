@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.engines import Care, Done, LocalEngine, Task, disk_message, is_disk_error
+from pipeline.core.engines import Done, LocalEngine, Retry, Task, disk_message, is_disk_error
 from pipeline.errors import UserError
 
 # Workers are spawned: what they call must be importable there. Spawn hands them our sys.path, so a module in a temporary
@@ -15,47 +15,47 @@ import os, signal
 from pathlib import Path
 from pipeline.errors import UserError
 
-def double(rows, tick, care):
+def double(rows, progress, retry):
     for row in range(rows):
-        tick(row, 10 * row)
+        progress(row, 10 * row)
     return 2 * rows
 
-def user_error(tick, care):
+def user_error(progress, retry):
     raise UserError("no such thing")
 
-def bug(tick, care):
+def bug(progress, retry):
     raise KeyError("document 17")
 
-def full_disk(tick, care):
+def full_disk(progress, retry):
     raise OSError(28, "No space left on device", "somewhere")
 
-def killer(rows, bad, batch, tick, care):
-    """Dies on the rows in `bad`; as a batch step does, it names only the first row of a batch unless told to take care."""
+def killer(rows, bad, batch, progress, retry):
+    """Dies on the rows in `bad`; as a batch step does, it names only the first row of a batch unless told to go row by row."""
     seen = []
     for start in range(0, rows, batch):
-        if not care.single:
-            tick(start, start)
+        if not retry.row_by_row:
+            progress(start, start)
         for row in range(start, min(rows, start + batch)):
-            if row in care.skip:
+            if row in retry.skip:
                 continue
-            if care.single:
-                tick(row, row)
+            if retry.row_by_row:
+                progress(row, row)
             if row in bad:
                 os.kill(os.getpid(), signal.SIGSEGV)
             seen.append(row)
     return seen
 
-def dies_once(marker, tick, care):
-    tick(5, 5)
+def dies_once(marker, progress, retry):
+    progress(5, 5)
     if not Path(marker).exists():
         Path(marker).touch()
         os._exit(3)
-    return sorted(care.skip)
+    return sorted(retry.skip)
 
-def dies_at_start(tick, care):
+def dies_at_start(progress, retry):
     os._exit(9)
 
-def threads_of_encoding(tick, care):
+def threads_of_encoding(progress, retry):
     from pipeline.tokenize.bpe import Tokenizer
     tokenizer = Tokenizer({value: bytes([value]) for value in range(256)}, [])
     count = lambda: len(os.listdir("/proc/self/task"))
@@ -97,7 +97,7 @@ def test_a_user_error_comes_through_as_one(tasks) -> None:  # type: ignore[no-un
 
 
 def test_a_full_disk_is_the_users_to_mend(tasks) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(UserError, match="somewhere: no space left on the device; nothing finished is lost"):
+    with pytest.raises(UserError, match="somewhere: no space left on the device; no finished work is lost"):
         run(1, Task("t", tasks.full_disk, ()))
 
 
@@ -119,7 +119,7 @@ def test_the_rows_that_kill_their_worker_are_left_out_and_nothing_else(tasks, ba
 def test_one_death_costs_a_retry_and_no_row(tasks, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     done, notes = run(2, Task("a", tasks.dies_once, (str(tmp_path / "died"),)), Task("b", tasks.double, (3,)))
     assert sorted(str(d.result) for d in done) == ["6", "[]"]
-    assert notes == ["a: a worker died (exit 3) at record 5; trying again with care"]
+    assert notes == ["a: a worker died (exit 3) at record 5; trying again row by row"]
 
 
 def test_a_worker_that_dies_while_it_waits_is_replaced(tasks) -> None:  # type: ignore[no-untyped-def]
@@ -167,4 +167,4 @@ def test_disk_errors_are_told_apart_from_bugs() -> None:
 
 
 def test_care_starts_with_nothing_to_mind() -> None:
-    assert Care() == Care(frozenset(), single=False)
+    assert Retry() == Retry(frozenset(), row_by_row=False)

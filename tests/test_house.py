@@ -126,7 +126,7 @@ def test_kernels_of_filters_stand_on_the_ground() -> None:
         assert all(name.startswith(allowed) for name in above), file
 
 
-@pytest.mark.parametrize("room", ["filters", "tokenize"])
+@pytest.mark.parametrize("room", ["filters", "tokenize", "pipeline/extract/native"])
 def test_a_compiled_function_says_what_it_does(room: str) -> None:
     for file in sorted((ROOT / room).rglob("*.py")):
         for node in ast.parse(file.read_text()).body:

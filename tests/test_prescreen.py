@@ -13,7 +13,7 @@ from pipeline.extract.inputs.archive import Record
 from pipeline.extract.page import Row, rows
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.run.run import Run
-from pipeline.stages.prescreen import Prescreen, prescreen, telling
+from pipeline.stages.prescreen import Prescreen, language_sample, prescreen
 
 ENGLISH = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall of the town. "
 GERMAN = "Der Hafen war am Morgen still, und die Boote lagen Seite an Seite an der alten steinernen Mauer der Stadt. "
@@ -68,10 +68,10 @@ def test_the_least_probability_is_the_bound() -> None:
 
 def test_a_sample_comes_from_long_lines() -> None:
     menu = "home\nnews\n" * 100
-    assert telling(menu + f"{'x' * 60}\n{'y' * 59}\n{'x' * 140}\n") == f"{'x' * 60} {'x' * 140}"
-    assert telling(f"short\n{'x' * 199}") == f"short\n{'x' * 199}"  # too little of it: everything
+    assert language_sample(menu + f"{'x' * 60}\n{'y' * 59}\n{'x' * 140}\n") == f"{'x' * 60} {'x' * 140}"
+    assert language_sample(f"short\n{'x' * 199}") == f"short\n{'x' * 199}"  # too little of it: everything
     long = "a" * 2000 + "b" * 2000 + "c" * 2000 + "d" * 2000
-    assert telling(long) == " ".join(letter * 250 for letter in "abcd")
+    assert language_sample(long) == " ".join(letter * 250 for letter in "abcd")
 
 
 def test_the_language_enters_the_key_only_when_it_is_asked_for(tmp_path: Path) -> None:

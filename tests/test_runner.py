@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.core.engines import Care
+from pipeline.core.engines import Retry
 from pipeline.core.ledger import lock
 from pipeline.core.progress import Quiet
 from pipeline.core.step import Step
@@ -183,24 +183,24 @@ def test_a_record_that_kills_its_worker_is_counted_at_every_stage(tmp_path: Path
     planned, _ = go(tmp_path / "run", load(config_file), until="language")
     part = planned.parts[0]
 
-    def do(step: Step, care: Care) -> None:
-        step.run(planned.part_files(step, part), planned.options[step.name], lambda row, units: None, care)
+    def do(step: Step, retry: Retry) -> None:
+        step.run(planned.part_files(step, part), planned.options[step.name], lambda row, units: None, retry)
 
     def dropped(step: str) -> list[list[str] | None]:
         column: list[list[str] | None] = pq.read_table(planned.file(step, part))["dropped"].to_pylist()
         return column
 
     whole = pq.read_table(planned.file("extract", part)).to_pylist()
-    do(EXTRACT, Care(frozenset({1}), single=True))
+    do(EXTRACT, Retry(frozenset({1}), row_by_row=True))
     again = pq.read_table(planned.file("extract", part)).to_pylist()
     assert again[1]["dropped"] == ["crashed"]
     assert again[1]["text"] is None
     assert again[:1] + again[2:] == whole[:1] + whole[2:]
 
-    do(LANGUAGE, Care())
-    do(LANGUAGE_DECIDE, Care())
-    do(QUALITY, Care(frozenset({4}), single=True))
-    do(QUALITY_DECIDE, Care())
+    do(LANGUAGE, Retry())
+    do(LANGUAGE_DECIDE, Retry())
+    do(QUALITY, Retry(frozenset({4}), row_by_row=True))
+    do(QUALITY_DECIDE, Retry())
     assert dropped("quality.decide")[:6] == [[], None, [], [], ["crashed"], []]
 
 
@@ -219,7 +219,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path, config_file: Path
 
 
 def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:
-    with lock(tmp_path / "run"), pytest.raises(UserError, match="another run is at work"):
+    with lock(tmp_path / "run"), pytest.raises(UserError, match="another run is using this directory"):
         go(tmp_path / "run", load(config_file))
 
 

@@ -268,7 +268,7 @@ def test_mistakes_are_found_in_the_config(place: Path, extra: str, message: str)
             '[decontaminate]\nagainst = ["{}/eval.jsonl"]\nfields = ["txt"]',
             "has no txt .did you mean text.*; it has: id, text",
         ),
-        ('[decontaminate]\nagainst = ["{}/eval.jsonl"]\nngram = 50', "no item has so many words"),
+        ('[decontaminate]\nagainst = ["{}/eval.jsonl"]\nngram = 50', "no item has that many words"),
     ],
 )
 def test_what_cannot_work_is_found_before_work(place: Path, tmp_path: Path, extra: str, message: str) -> None:
@@ -288,4 +288,4 @@ def test_a_score_without_any_value_is_told(place: Path, tmp_path: Path) -> None:
 
 def test_a_language_without_list_is_told(place: Path, tmp_path: Path) -> None:
     _, reporter = go(tmp_path / "run", config(place, '[language]\nkeep = ["de", "en"]'), until="extract")
-    assert "listed has no list for de: it is undefined there" in reporter.notes
+    assert "listed has no list for de: it is undefined for these languages" in reporter.notes

@@ -109,7 +109,7 @@ def test_lines_that_occur_again_go_and_the_first_stays(tmp_path: Path, plain: Ru
         ("duplicates.lines", "Start, products, prices and contact")
     ]
     assert document.stages[-1].dropped == [
-        FailedRule(rule="duplicates.lines", value=None, bound="what is left has not min_words = 1")
+        FailedRule(rule="duplicates.lines", value=None, bound="too little is left: min_words = 1")
     ]
 
 
@@ -127,7 +127,7 @@ def test_c4s_code_keeps_a_line_in_one_page_and_asks_for_sentences_after(
         FailedRule(
             rule="duplicates.lines",
             value=None,
-            bound="what is left has not min_words = 1 and min_sentences = 1",
+            bound="too little is left: min_words = 1 or min_sentences = 1",
         )
     ]
 
@@ -272,7 +272,7 @@ def test_spans_of_three_sentences_that_occur_again_go(tmp_path: Path, spoken: li
         FailedRule(
             rule="duplicates.sentences",
             value=None,
-            bound="what is left has not min_words = 1 and min_sentences = 2",
+            bound="too little is left: min_words = 1 or min_sentences = 2",
         )
     ]
     again, _ = go(tmp_path / "two", spoken, rule, "duplicates.min_sentences=2", workers=2)
@@ -314,7 +314,7 @@ def test_evaluation_texts_are_cut_out_of_the_documents_that_hold_them(tmp_path: 
         FailedRule(
             rule="duplicates.contamination",
             value=None,
-            bound="what is left has not min_words = 1; more than 10 pieces go, and those of fewer than 200 characters",
+            bound="too little is left: min_words = 1; a document in more than 10 pieces is dropped, and so are pieces of fewer than 200 characters",
         )
     ]
     assert stats(done).cuts["decontaminate.cut"].documents == 3

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import stages
 from pipeline.core.deciding import write_decision
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import DROPPED, read, row_groups, writer
 from pipeline.core.part import PartFiles, RunFiles
 from pipeline.core.step import Failing, Step, fingerprint, plain
@@ -50,7 +50,7 @@ def line(seed: int) -> str:
     return f"The {one} of the {two} has a {three} and people go to number {seed} with that in mind."
 
 
-def drop_even(files: PartFiles, options: str, tick: Tick, care: Care) -> int:
+def drop_even(files: PartFiles, options: str, progress: Progress, retry: Retry) -> int:
     """Drop pages whose URL ends in an even digit."""
     table = read(files.file(EXTRACT), ["id", "url"])
 
@@ -109,7 +109,7 @@ def test_a_stage_that_nobody_has_written_yet(
     assert diff(usual, done).first_because["parity.even"] > 5
 
 
-def drop_all(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
+def drop_all(files: PartFiles, options: Any, progress: Progress, retry: Retry) -> int:
     """A stage written wrongly: it drops rows that never came to it."""
     schema = pa.schema([("dropped", DROPPED)])
     with writer(files.out, schema, files.key) as out:
@@ -118,7 +118,7 @@ def drop_all(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
     return 0
 
 
-def drop_all_at_once(files: RunFiles, options: None, tick: Tick) -> int:
+def drop_all_at_once(files: RunFiles, options: None, progress: Progress) -> int:
     """The same, by a step that sees all parts."""
     schema = pa.schema([("dropped", DROPPED)])
     for part in files.parts:
@@ -143,7 +143,7 @@ def test_a_stage_that_breaks_the_ledger_is_a_bug(
 def test_a_step_cannot_read_what_its_key_does_not_depend_on(
     tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_signatures(files: PartFiles, options: Any, tick: Tick, care: Care) -> int:
+    def read_signatures(files: PartFiles, options: Any, progress: Progress, retry: Retry) -> int:
         table = read(files.file(SIGNATURES), ["content_hash"])
         return write_decision(files, table, lambda table: failing_rules({}, len(table)))
 

@@ -144,7 +144,7 @@ def test_a_budget_below_what_libraries_take_is_refused_before_any_work(
     common = ["run", str(config_file), "--out", str(tmp_path / "run"), "--workers", "1"]
     code, _, said = call(capsys, *common, "--set", f"{key}=599MB")
     assert (code, said.count("\n")) == (2, 1)
-    assert f"{key}: 600MB or more are needed; libraries and encoder take 550MB" in said
+    assert f"{key}: at least 600MB are needed; libraries and encoder take 550MB" in said
     assert not (tmp_path / "run").exists()
     assert call(capsys, *common, "--until", "shards", "--set", f"{key}=600MB")[0] == 0
 

@@ -18,9 +18,10 @@ MEASURING_CRASHED = {CRASHED: "a worker died measuring this row, several times"}
 
 
 def write_decision(files: PartFiles, table: pa.Table, failing: Callable[[pa.Table], pa.Array]) -> int:
-    """Write `dropped`: the failing rules of each row that comes here, ["crashed"] where a worker died measuring it.
+    """Write `dropped`: the failing rules of each row that the gate lets in, ["crashed"] where a worker died measuring it.
 
-    A row has crashed where the first column of the measures is null.
+    `failing` maps `table`, one row per row of the part, to lists of rules. A row has crashed where the first column of
+    `table` is null. Returns the rows of the part.
     """
     alive = kept(read(files.gate, ["dropped"])["dropped"])
     crashed = pc.is_null(table.column(0)).combine_chunks()

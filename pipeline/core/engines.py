@@ -1,8 +1,9 @@
 """Engines run tasks; they know nothing of stages.
 
-A task is a picklable call `function(*args, tick, care)`. It tells `tick(row, units)` before it works on a row, so that when
-a worker dies (out of memory, a fault in a C library) the engine knows where: it retries row by row, and a row at which two
-of these careful tries die is put into `care.skip`; the task then leaves it out as "crashed". No clock decides anything.
+A task is a picklable call `function(*args, progress, retry)`. It calls `progress(row, units)` before it works on a row, so
+that when a worker dies (out of memory, a fault in a C library) the engine knows where. The engine then retries row by row.
+A row that kills its worker twice in a row-by-row try goes into `retry.skip`, and the task drops it as "crashed". Nothing
+depends on a clock.
 """
 
 import multiprocessing as mp
@@ -19,20 +20,21 @@ from typing import Any, Protocol
 
 from pipeline.errors import UserError
 
-Tick = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
+"""Called by a task with (row, units done) before it works on a row."""
 Report = Callable[[int, int], None]
-"""Told (rows, units) done so far by the tasks under way."""
+"""Called by an engine with the (rows, units) that running tasks have done so far."""
 
 MAX_DEATHS_AT_START = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Care:
-    """What a task must mind because workers have died on it."""
+class Retry:
+    """How a task is tried again after a worker has died on it."""
 
     skip: frozenset[int] = frozenset()
-    """Rows to leave out."""
-    single: bool = False
+    """Rows to drop as crashed."""
+    row_by_row: bool = False
     """Work row by row, so that the next death names its row."""
 
 
@@ -43,7 +45,7 @@ class Task:
     name: str
     function: Callable[..., Any]
     args: tuple[Any, ...]
-    care: Care = field(default_factory=Care)
+    retry: Retry = field(default_factory=Retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,15 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Stop the workers."""
         ...
 
 
-def call(task: Task, tick: Tick) -> tuple[str, Any, float]:
-    """Run a task here: ("ok" | "user" | "bug", result or message, CPU seconds)."""
+def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
+    """Run a task in this process: ("ok" | "user" | "bug", result or message, CPU seconds)."""
     began = time.process_time()
     try:
-        return "ok", task.function(*task.args, tick, task.care), time.process_time() - began
+        return "ok", task.function(*task.args, progress, task.retry), time.process_time() - began
     except UserError as error:
         return "user", str(error), 0.0
     except OSError as error:
@@ -101,19 +103,19 @@ DISK_ERRORS = {
 
 
 def is_disk_error(error: OSError) -> bool:
-    """Whether the user can mend this by making room or choosing another place."""
+    """Whether the user can fix this by freeing space or choosing another place."""
     return error.errno in DISK_ERRORS or "No space left on device" in str(error)
 
 
-def disk_message(error: OSError, place: str = "") -> str:
-    """One line for such an error; `place` is what it met where the error itself names no file."""
-    what = DISK_ERRORS.get(error.errno or 28, DISK_ERRORS[28])
-    where = error.filename or place
-    return f"{where}{': ' * bool(where)}{what}; nothing finished is lost: mend it and run the same command again"
+def disk_message(error: OSError, work: str = "") -> str:
+    """One line for such an error; `work` is named where the error itself names no file."""
+    cause = DISK_ERRORS.get(error.errno or 28, DISK_ERRORS[28])
+    where = error.filename or work
+    return f"{where}{': ' * bool(where)}{cause}; no finished work is lost: fix it and run the same command again"
 
 
 class InlineEngine:
-    """Tasks in this process: for steps that take less time than starting a worker."""
+    """Runs tasks in this process: for steps that take less time than starting a worker."""
 
     def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
         """See Engine."""
@@ -121,7 +123,7 @@ class InlineEngine:
             yield finish(task, *call(task, report))
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Do nothing: there are no workers."""
 
 
 @dataclass(slots=True)
@@ -166,7 +168,7 @@ class LocalEngine:
             report(sum(self._counters[2 * s] + 1 for s in busy), sum(self._counters[2 * s + 1] for s in busy))
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Stop the workers."""
         for worker in self._pool.values():
             worker.pipe.close()
             worker.process.terminate()
@@ -176,13 +178,13 @@ class LocalEngine:
 
     def _start(self, slot: int, task: Task) -> None:
         if slot in self._pool and not self._pool[slot].process.is_alive():
-            del self._pool[slot]  # died while it had nothing to do
+            del self._pool[slot]  # died while idle
         if slot not in self._pool:
-            ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_serve, args=(theirs, self._counters, slot), daemon=False)
+            parent_end, worker_end = self._context.Pipe()
+            process = self._context.Process(target=_serve, args=(worker_end, self._counters, slot), daemon=False)
             process.start()
-            theirs.close()
-            self._pool[slot] = _Worker(process, ours)
+            worker_end.close()
+            self._pool[slot] = _Worker(process, parent_end)
         self._counters[2 * slot], self._counters[2 * slot + 1] = -1, 0
         self._pool[slot].task = task
         self._pool[slot].pipe.send(task)
@@ -195,31 +197,31 @@ class LocalEngine:
         worker.process.join()
         row = self._counters[2 * slot]
         code = worker.process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        cause = signal.Signals(-code).name if code < 0 else f"exit {code}"
         deaths[task.name, row] += 1
         if row < 0:
             if deaths[task.name, row] >= MAX_DEATHS_AT_START:
                 raise RuntimeError(
-                    f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({how}) before the first record"
+                    f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({cause}) before the first record"
                 )
-            note(f"{task.name}: a worker died ({how}) before its first record; trying again")
+            note(f"{task.name}: a worker died ({cause}) before its first record; trying again")
             return task
-        if task.care.single and deaths[task.name, row] >= 2:
-            note(f"{task.name}: record {row} kills its worker ({how}); it is dropped as crashed")
-            return replace(task, care=Care(task.care.skip | {row}, single=True))
-        if not task.care.single:
-            del deaths[task.name, row]  # this death may name the first row of a batch; the next ones name theirs
-        note(f"{task.name}: a worker died ({how}) at record {row}; trying again with care")
-        return replace(task, care=replace(task.care, single=True))
+        if task.retry.row_by_row and deaths[task.name, row] >= 2:
+            note(f"{task.name}: record {row} kills its worker ({cause}); it is dropped as crashed")
+            return replace(task, retry=Retry(task.retry.skip | {row}, row_by_row=True))
+        if not task.retry.row_by_row:
+            del deaths[task.name, row]  # this row may only be the first of its batch; later deaths name the exact row
+        note(f"{task.name}: a worker died ({cause}) at record {row}; trying again row by row")
+        return replace(task, retry=replace(task.retry, row_by_row=True))
 
 
 def _serve(pipe: Connection, counters: Any, slot: int) -> None:
     """A worker: run tasks until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and lets us go
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C and stops the workers
     for name in ("RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS"):
-        os.environ[name] = "1"  # one core a worker: encoders would start a thread, with a cache, for each core
+        os.environ[name] = "1"  # one core per worker: encoders would start a thread, with a cache, for each core
 
-    def tick(row: int, units: int) -> None:
+    def progress(row: int, units: int) -> None:
         counters[2 * slot] = row
         counters[2 * slot + 1] = units
 
@@ -229,15 +231,15 @@ def _serve(pipe: Connection, counters: Any, slot: int) -> None:
         except EOFError:
             return
         try:
-            pipe.send(call(task, tick))
+            pipe.send(call(task, progress))
         except BrokenPipeError:
             return
 
 
 class RayEngine:
-    """Tasks on a Ray cluster; the run directory must lie on storage that every node sees under the same path.
+    """Runs tasks on a Ray cluster; the run directory must be on storage that every node sees under the same path.
 
-    Each Ray task runs a one-worker LocalEngine, so that a record that kills its worker is isolated where it happens.
+    Each Ray task runs a LocalEngine with one worker, so that a record that kills its worker is isolated on that node.
     """
 
     def __init__(self, workers: int | None) -> None:

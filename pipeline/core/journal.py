@@ -1,9 +1,9 @@
 """The journal: what each step has made, so that a product counts as done only while it is whole.
 
-`journal.jsonl` has a line for each finished piece of work: step, part, key, CPU seconds, and of every file its size and a
-checksum (of the whole file up to 1 MiB, of its last 64 KiB beyond: a Parquet file's footer, with the place of every page).
-A step is done when its line has the present key and all its files are as they were. What has been deleted, cut short or
-edited is made again. A line that a kill cut short, or that was never written, only means that the work is done again.
+`journal.jsonl` has a line for each finished piece of work: step, part, key, CPU seconds, and the size and checksum of every
+file. The checksum is of the whole file up to 1 MiB, else of its last 64 KiB: a Parquet file's footer, with the offset of every
+page. A step is done when its line has the current key and all its files are as they were written. What has been deleted,
+truncated or edited is made again. A line that was cut off or never written only means that the work is done again.
 """
 
 import hashlib
@@ -18,12 +18,14 @@ from typing import Any
 from pipeline.core.ledger import append_json, read_json_lines
 
 WHOLE = 1 << 20
+"""Bytes up to which a whole file is checked."""
 TAIL = 1 << 16
+"""Bytes checked at the end of a larger file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one piece of work has made."""
+    """One finished piece of work, and the files it wrote."""
 
     key: str
     seconds: float
@@ -32,7 +34,7 @@ class Entry:
 
 
 def checksum(path: Path) -> tuple[int, str]:
-    """Size and checksum of a file as the journal has them."""
+    """Size and checksum of a file, as the journal records them."""
     state = os.stat(path)
     return state.st_size, _checksum(str(path), state.st_size, state.st_mtime_ns, state.st_ino)
 
@@ -54,18 +56,18 @@ class Journal:
         self._entries: dict[tuple[str, str | None], Entry] = {}
 
     def entry(self, step: str, part: str | None) -> Entry | None:
-        """The last line on a step's part, or (None) on the step as a whole."""
+        """The latest line for a step's part, or for the step as a whole (None); None if there is no line."""
         self._read()
         return self._entries.get((step, part))
 
     def record(self, step: str, part: str | None, key: str, seconds: float, files: Iterable[Path]) -> None:
-        """Write down that a piece of work is done."""
+        """Record that a piece of work is done."""
         made = {str(file.relative_to(self.root)): checksum(file) for file in files}
         line: dict[str, Any] = {"step": step, "part": part, "key": key, "seconds": round(seconds, 3), "files": made}
         append_json(self.path, line)
 
     def changed(self, entry: Entry) -> str | None:
-        """The first file that is no longer as it was; None where all are."""
+        """The first file that is no longer as it was written; None if all are unchanged."""
         for name, made in entry.files.items():
             try:
                 if checksum(self.root / name) != tuple(made):

@@ -1,14 +1,14 @@
-"""The ledger: every record that enters is a row, and no stage removes a row.
+"""The ledger: every input record is a row, and no stage removes a row.
 
-A run's input is cut into *parts*. Each *step* writes one Parquet file a part, with its own columns only, row-aligned with
+A run's input is cut into *parts*. Each *step* writes one Parquet file per part, with its own columns only, row-aligned with
 the part and in the same row groups. A row that an earlier stage dropped is null. The column `dropped` has three values:
 
     null            the row was dropped by an earlier stage
     []              the row is kept
-    [rule, ...]     this stage drops the row; all its failing rules are named
+    [rule, ...]     this stage drops the row; the list names every rule that fails
 
-So kept + dropped = input at every stage, by construction. A file carries the *key* of what made it (step, version, config,
-libraries, keys of its inputs); it exists under that key, complete, or it does not.
+So kept + dropped = input at every stage, by construction. A file carries the *key* of what made it (step, version, options,
+libraries, keys of its inputs); it exists complete under that key, or not at all.
 """
 
 import fcntl
@@ -36,7 +36,7 @@ DROPPED = pa.list_(pa.string())
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A slice of the input: a file, or the bytes [start, end) of a large one. `digest` is a BLAKE2b of its bytes."""
+    """A slice of the input: a file, or bytes [start, end) of a large one. `digest` is a BLAKE2b of its bytes."""
 
     index: int
     path: str
@@ -50,10 +50,10 @@ class Part:
 
     @property
     def name(self) -> str:
-        """File name of the part in every step's folder: safe, and the same wherever the part stands in the list."""
+        """File name of the part in every step's folder: safe, and independent of the part's position in the list."""
         base = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(self.path))[:80]
-        place = hashlib.blake2b(self.title.encode(), digest_size=3).hexdigest()
-        return f"{base}-{self.digest[:8]}{place}"
+        title_hash = hashlib.blake2b(self.title.encode(), digest_size=3).hexdigest()
+        return f"{base}-{self.digest[:8]}{title_hash}"
 
     @property
     def title(self) -> str:
@@ -63,7 +63,7 @@ class Part:
 
 @contextmanager
 def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter]:
-    """A Parquet writer on a file that appears, whole and under its key, when the block ends well."""
+    """A Parquet writer on a file that appears, complete and under its key, when the block ends without an error."""
     schema = schema.with_metadata({KEY: key.encode()})
     with (
         atomic(path) as temporary,
@@ -74,7 +74,7 @@ def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter
 
 @contextmanager
 def undamaged(path: Path) -> Iterator[None]:
-    """Name the file where reading it fails: its pages carry checksums, so that no flipped bit goes unseen."""
+    """Turn a failed read into a UserError that names the file. Pages carry checksums, so every flipped bit is noticed."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -90,14 +90,14 @@ def rows_in(path: Path) -> int:
 
 
 def read(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of one part's file; LookupError for one that the file does not have, which is no damage but a bug."""
+    """Some columns of one part's file; LookupError for a column that the file does not have, which is a bug, not damage."""
     with undamaged(path):
         _check_columns(path, pq.read_schema(path), columns)
         return pq.read_table(path, columns=list(columns), partitioning=None, page_checksum_verification=True)
 
 
 def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Some columns of one part's file, a row group at a time; LookupError for one that the file does not have."""
+    """Some columns of one part's file, a row group at a time; LookupError for a column that the file does not have."""
     with undamaged(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
@@ -111,7 +111,7 @@ def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
 def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
     for name in columns:
         if name not in schema.names and name.partition(".")[0] not in schema.names:
-            raise LookupError(f"{path}: has no column {name}")
+            raise LookupError(f"{path}: no column {name}")
 
 
 def kept(dropped: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -134,13 +134,13 @@ def dropped_nulls(path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def reasons_to_dropped(alive: pa.Array, reasons: pa.Array) -> pa.Array:
-    """The `dropped` column from a mask of rows that came in and their failing rules."""
+    """The `dropped` column, from a mask of the rows that came in and their failing rules."""
     return pc.if_else(alive, reasons, pa.scalar(None, DROPPED))
 
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """One run at a time in a run directory; the lock goes with the process, however it ends."""
+    """Allow one run at a time in a run directory; the lock ends with the process, however that ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -149,7 +149,7 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another run is at work in this directory") from None
+            raise UserError(f"{folder}: another run is using this directory") from None
         yield
 
 
@@ -163,7 +163,7 @@ def append_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of such a log; a line cut short by a kill is left out."""
+    """The complete lines of such a log; a line cut off by a kill is skipped."""
     records: list[dict[str, Any]] = []
     with suppress(FileNotFoundError):
         for line in path.read_bytes().splitlines():

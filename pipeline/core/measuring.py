@@ -1,11 +1,11 @@
-"""Measuring: columns that are functions of a row's text, for the rows that come to a step; null for the others."""
+"""Measuring: columns computed from a row's text, for the rows that the step's gate lets in; null for the others."""
 
 from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.core.part import PartFiles
 from pipeline.core.step import Step
@@ -15,12 +15,13 @@ def measure(
     files: PartFiles,
     schema: pa.Schema,
     compute: Callable[..., list[pa.Array]],
-    tick: Tick,
-    care: Care,
+    progress: Progress,
+    retry: Retry,
     labels: Step | None = None,
 ) -> int:
-    """Write the columns that `compute` gives for the text so far of each row that comes here.
+    """Write the columns that `compute` gives for the text so far of each row that the gate lets in; returns the rows.
 
+    `compute` takes an Arrow array of texts (null: not let in) and gives an array for each field of `schema`.
     labels: a step with the column `language`, which is then the second argument of `compute`.
     """
     row = 0
@@ -30,26 +31,26 @@ def measure(
     with writer(files.out, schema, files.key) as out:
         for text, gates, *languages in zip(*sources, strict=True):
             text = pc.if_else(kept(gates["dropped"]), text, pa.scalar(None, text.type))
-            given = [text, *(table["language"].combine_chunks() for table in languages)]
-            columns = _carefully(given, row, compute, tick, care) if care.single else None
+            arguments = [text, *(table["language"].combine_chunks() for table in languages)]
+            columns = _row_by_row(arguments, row, compute, progress, retry) if retry.row_by_row else None
             if columns is None:
-                tick(row, row)
-                columns = compute(*given)
+                progress(row, row)
+                columns = compute(*arguments)
             out.write_table(pa.Table.from_arrays(columns, schema=schema))
             row += len(text)
     return row
 
 
-def _carefully(
-    given: list[pa.Array], first: int, compute: Callable[..., list[pa.Array]], tick: Tick, care: Care
+def _row_by_row(
+    arguments: list[pa.Array], first: int, compute: Callable[..., list[pa.Array]], progress: Progress, retry: Retry
 ) -> list[pa.Array] | None:
-    """`compute` row by row; a row to skip is treated as null, which `decide` reads as crashed."""
+    """`compute` row by row, the first being row `first` of the part; a row to skip is null, which reads as crashed."""
     rows = []
-    for index in range(len(given[0])):
-        one = [array.slice(index, 1) for array in given]
-        if first + index in care.skip:
-            one[0] = pa.nulls(1, one[0].type)
+    for index in range(len(arguments[0])):
+        row = [array.slice(index, 1) for array in arguments]
+        if first + index in retry.skip:
+            row[0] = pa.nulls(1, row[0].type)
         else:
-            tick(first + index, first + index)
-        rows.append(compute(*one))
+            progress(first + index, first + index)
+        rows.append(compute(*row))
     return [pa.concat_arrays(columns) for columns in zip(*rows, strict=True)] if rows else None

@@ -1,4 +1,4 @@
-"""What a step sees of a run: the files of one part, or of all parts. Sent to workers, and the same for every step."""
+"""What a step sees of a run: the files of one part, or of all parts. Workers get it with each task."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from pipeline.core.step import Step, fingerprint
 
 
 def part_key(key: str, part: Part) -> str:
-    """The key of a part's file of a step over the whole run: one part's file cannot pass for another one's."""
+    """The key of a part's file of a whole step: no part's file can be taken for another part's."""
     return fingerprint(key, part.index, part.digest)
 
 
 def folder_of(folders: Mapping[str, Path], step: str, other: Step | str) -> Path:
-    """Where a step finds the files of another one; LookupError for one that its key does not depend on."""
+    """The folder of step `other` for step `step`; LookupError if the key of `step` does not depend on it."""
     name = other if isinstance(other, str) else other.name
     if name not in folders:
         raise LookupError(f"the step {step} reads {name}, which its `reads` does not name, or the run does not need")
@@ -28,7 +28,7 @@ def folder_of(folders: Mapping[str, Path], step: str, other: Step | str) -> Path
 
 
 def texts_of(files: list[Path]) -> Iterator[pa.Array]:
-    """The text so far of a part, a row group at a time: the first of these files' `text` that is not null."""
+    """The text so far of a part, a row group at a time: per row, the first non-null `text` of these files."""
     groups = [row_groups(file, ["text"]) for file in files]
     for tables in zip(*groups, strict=True):
         columns = [table["text"].combine_chunks() for table in tables]
@@ -37,25 +37,25 @@ def texts_of(files: list[Path]) -> Iterator[pa.Array]:
 
 @dataclass(frozen=True, slots=True)
 class PartFiles:
-    """A step's work on one part, in a worker."""
+    """What a step gets to work on one part, in a worker."""
 
     root: Path
     step: str
     part: Part
     key: str
     folders: dict[str, Path]
-    """Step -> its folder, of what the step's key depends on: the step itself and all that it reads, directly or not."""
+    """Step -> its folder, for all that the step's key depends on: itself and everything it reads, directly or indirectly."""
     gates: tuple[str, ...] = ()
-    """The step whose `dropped` says which rows come here, if there is one."""
+    """The step whose `dropped` says which rows come in: one name, or none."""
     layers: tuple[str, ...] = ("extract",)
     """The steps that hold the text so far, the latest first."""
     cuts: tuple[str, ...] = ()
-    """The steps that the run needs whose cuts are taken out of the text."""
+    """The steps whose cuts are taken out of the text, of those that the run needs."""
     first_row: int = 0
-    """The place of the part's first row in its file; 0 while extracting, when it is not known yet."""
+    """Row number, in the input file, of the part's first row; 0 while extracting, when it is not known yet."""
 
     def file(self, step: Step | str) -> Path:
-        """The part's file of a step."""
+        """The file that a step writes for the part; LookupError for one that the key does not depend on."""
         return folder_of(self.folders, self.step, step) / f"{self.part.name}.parquet"
 
     def has(self, step: Step) -> bool:
@@ -69,7 +69,7 @@ class PartFiles:
 
     @property
     def gate(self) -> Path:
-        """The file whose `dropped` says which rows come here."""
+        """The file whose `dropped` says which rows come in."""
         return self.file(self.gates[0])
 
     def texts(self) -> Iterator[pa.Array]:
@@ -85,16 +85,16 @@ class EarlierRun:
     parts: tuple[Part, ...]
     layers: tuple[str, ...]
     key: str
-    """Of the documents it kept."""
+    """Hash of the documents that it kept."""
 
     def hashed(self) -> str:
-        """What keys see."""
+        """What keys hash."""
         return self.key
 
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """A step's work on the whole run, in the parent process."""
+    """What a step gets to work on the whole run, in the parent process."""
 
     root: Path
     step: str
@@ -110,7 +110,7 @@ class RunFiles:
     note: Callable[[str], None] | None = None
 
     def file(self, step: Step | str, part: Part) -> Path:
-        """A part's file of a step."""
+        """The file that a step writes for a part; LookupError for one that the key does not depend on."""
         return folder_of(self.folders, self.step, step) / f"{part.name}.parquet"
 
     def has(self, step: Step) -> bool:
@@ -118,11 +118,11 @@ class RunFiles:
         return step.name in self.folders
 
     def out(self, part: Part) -> Path:
-        """The part's file to write."""
+        """The file to write for a part."""
         return self.file(self.step, part)
 
     def part_key(self, part: Part) -> str:
-        """The key to write a part's file under."""
+        """The key to write into a part's file."""
         return part_key(self.key, part)
 
     @property
@@ -131,7 +131,7 @@ class RunFiles:
         return self.folders[self.step]
 
     def alive(self, part: Part) -> npt.NDArray[np.bool_]:
-        """Which rows of a part come to this step."""
+        """Which rows of a part come to this step (bool, one per row)."""
         return alive_rows(self.file(self.gates[0], part))
 
     def texts(self, part: Part) -> Iterator[pa.Array]:
@@ -139,5 +139,5 @@ class RunFiles:
         return texts_of([self.file(layer, part) for layer in self.layers])
 
     def rows(self, step: Step | str) -> int:
-        """Rows of a step's files."""
+        """Rows in all files of a step."""
         return sum(rows_in(self.file(step, part)) for part in self.parts)

@@ -16,7 +16,7 @@ def key(name: str) -> dict[str, str]:
 
 
 def plain_values(value: Any) -> Any:
-    """Dataclasses, mappings, sequences and arrays as objects and lists; anything else as it is."""
+    """Dataclasses, mappings, sequences and arrays as dicts and lists; anything else unchanged."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             field.metadata.get("key", field.name): plain_values(getattr(value, field.name))

@@ -1,4 +1,4 @@
-"""What a person sees while a run works: bars on a terminal, plain lines elsewhere. Nothing of it enters the products."""
+"""What the user sees during a run: bars on a terminal, plain lines elsewhere. Products do not depend on it."""
 
 import time
 from typing import Any
@@ -23,7 +23,7 @@ class _Speed(ProgressColumn):
 
 
 class Display:
-    """The runner's Reporter on a console."""
+    """The runner's Reporter for a console."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -53,7 +53,7 @@ class Display:
         self._bar.start()
 
     def advance(self, rows: int, units: int) -> None:
-        """Rows and units done so far."""
+        """Update the rows and units done so far."""
         if self._bar:
             self._bar.update(self._task, description=self._title, completed=units, rows=rows)
         elif self._is_time_for_a_line():
@@ -66,7 +66,7 @@ class Display:
             self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{remaining}")
 
     def compiling(self, number: int, total: int, name: str) -> None:
-        """A kernel is about to be compiled: once for each version of it, on this machine."""
+        """A kernel is about to be compiled: once per version, on this machine."""
         text = f"compiling kernels ({number} of {total})"
         if self._bar:
             self._bar.update(self._task, description=text)
@@ -81,7 +81,7 @@ class Display:
         self._line(f"[green]✓[/] {step.title:<20} {rows:,} {unit} in {seconds:,.1f} s{speed}")
 
     def note(self, text: str) -> None:
-        """One line worth reading."""
+        """Print one line."""
         self._line(f"  {escape(text)}")
 
     def on_train(self, progress: Any) -> None:
@@ -98,7 +98,7 @@ class Display:
             )
 
     def close(self) -> None:
-        """Remove the bar, also after an error."""
+        """Remove the bar; also called after an error."""
         self._stop()
 
     def _is_time_for_a_line(self) -> bool:
@@ -123,7 +123,7 @@ def safe(text: str) -> str:
 
 
 class Quiet:
-    """A Reporter for runs from Python: it shows nothing. It keeps the notes, and how many parts each step had to do."""
+    """A Reporter for runs from Python: it shows nothing, and keeps the notes and how many parts each step had to do."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -139,17 +139,17 @@ class Quiet:
         self.pending[step.name] = pending
 
     def advance(self, rows: int, units: int) -> None:
-        """Shown nowhere."""
+        """Show nothing."""
 
     def compiling(self, number: int, total: int, name: str) -> None:
-        """Shown nowhere."""
+        """Show nothing."""
 
     def end(self, step: Step, rows: int, seconds: float) -> None:
-        """Shown nowhere."""
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        """One line worth reading."""
+        """Keep the line."""
         self.notes.append(text)
 
     def on_train(self, progress: Any) -> None:
-        """Shown nowhere."""
+        """Show nothing."""

@@ -1,13 +1,14 @@
-"""A step is one value, declared in the module that does the work. All that names steps is derived from these values.
+"""A step is one value, declared in the module that does the work. Everything else about steps is derived from these values.
 
-The order of `pipeline.run.steps.STEPS` is the order of the work. What follows from it:
+Steps run in the order of `pipeline.run.steps.STEPS`. From that order follow:
 
     stage   a step that drops rows or makes a product, with the steps before it; named by the first word of its name
-    gate    the file that says which rows come to a step: that of the last step that drops in an earlier stage
-    text    the text so far: what the last step before it that rewrites texts has left, or what was extracted
-    key     a hash of name, version, options, libraries and the keys of what the step reads: these, gate and text included
+    gate    the file that says which rows come to a step: that of the last dropping step of an earlier stage
+    text    the text so far: the output of the last rewriting step before it, else the extracted text
+    key     a hash of name, version, options, libraries and the keys of what the step reads, gate and text included
 
-So a new step that drops rows takes them from all that follow it, and `stats`, `why`, `diff`, `sample` and the bars know it.
+So the rows that a new dropping step drops do not reach later steps, and `stats`, `why`, `diff`, `sample` and the progress
+bars include it.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """Why a row goes, in figures: the value that a rule saw, and its bound in words."""
+    """Why a rule drops a row: the value that the rule saw, and its bound in words."""
 
     value: Any
     bound: str | None
@@ -42,7 +43,7 @@ Explain = Callable[[str, Mapping[str, Any], Any, Callable[["Step"], Path | None]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a step's files, for the reference. In capitals: names that a run gives, as NAME of a signal."""
+    """A column of a step's files, for the reference. Capitals stand for names that a run chooses, such as SIGNAL."""
 
     name: str
     type: str
@@ -50,15 +51,15 @@ class Column:
 
 
 def columns(schema: "pa.Schema", meanings: Mapping[str, str]) -> tuple[Column, ...]:
-    """The columns of a schema with what each means; ValueError where names are missing or left over."""
+    """The columns of a schema with their meanings; ValueError for a column without one, or a meaning without a column."""
     known = {"dropped": "why this stage drops the row; `[]`: kept; null: an earlier stage dropped it"} | dict(meanings)
     if set(schema.names) != set(known) - ({"dropped"} - set(schema.names)):
-        raise ValueError(f"columns without a meaning, or the other way round: {set(schema.names) ^ set(known)}")
+        raise ValueError(f"columns without a meaning, or meanings without a column: {set(schema.names) ^ set(known)}")
     return tuple(Column(field.name, column_type(field.type), known[field.name]) for field in schema)
 
 
 def column_type(kind: "pa.DataType") -> str:
-    """Arrow's name of a type; files and schemas name the entries of a list differently, so that name is left out."""
+    """Arrow's name of a type, without the name of list entries, which differs between files and schemas."""
     return re.sub(r"list<\w+: ", "list<", str(kind))
 
 
@@ -77,70 +78,72 @@ class Step:
     name: str
     """Its folder in ledger/; "quality.decide" belongs to a stage, "clean" is a product with a folder of its own."""
     title: str
-    """What its progress bar says."""
+    """Words on its progress bar."""
     version: int
-    """Rises when the code changes what the step writes; finished runs then do it again."""
+    """Raise it when the code changes what the step writes; finished runs then redo the step."""
     run: Callable[..., int]
-    """`run(PartFiles, options, tick, care)` on one part, in a worker; `run(RunFiles, options, tick)` where `whole`.
-    Returns the rows it went through. It gets the options that its key has hashed, and no config."""
+    """`run(PartFiles, options, progress, retry)` on one part, in a worker; `run(RunFiles, options, progress)` where `whole`.
+    Returns the number of rows it went through. It gets the options that its key hashes, never the config."""
     options: Callable[["Config", Sequence["EarlierRun"]], Any] = _no_options
-    """A frozen value: hashed into the key, and handed to `run`. `unhashed()` fields, such as memory, change no output."""
+    """A frozen value from the config: hashed into the key and passed to `run`. `unhashed()` fields, such as memory, must not
+    change the output."""
     reads: tuple["Step", ...] = ()
-    """Steps whose files it reads, beside the gate and the text; those that the config does not need are left out."""
+    """Steps whose files it reads, besides gate and text; those that the config does not need are ignored."""
     whole: bool = False
     """Whether it works on all parts at once, in the parent process."""
     quick: bool = False
-    """Not worth starting workers for: it runs in the parent where there are none yet."""
+    """Too short to start workers for: it runs in the parent process if there are none yet."""
     needed: Callable[["Config"], bool] = _always
-    """Whether the config asks for it; otherwise it is not run, and keys are made without it."""
+    """Whether the config asks for it; otherwise it is not run, and no key includes it."""
     libraries: tuple[str, ...] = ()
-    """Distributions that decide its output, by version; "unicode" is Python's own character database."""
+    """Distributions whose versions affect its output; "unicode" is Python's own character database."""
     kernels: Callable[[Any], None] | None = None
-    """Compiles what it needs, or loads it from the cache."""
+    """Compiles the kernels it needs, or loads them from the cache."""
     compiles: int = 0
-    """How many kernels that are, with the options as they are by default: for "compiling kernels (12 of 19)"."""
+    """How many kernels that is with default options: for "compiling kernels (12 of 19)"."""
     drops: Explain | None = None
-    """Explains one of its rules for `why`. A step that has it writes the column `dropped`, and ends a stage."""
+    """Explains one of its rules for `why`. A step with this field is a dropping step: it writes `dropped` and ends a stage."""
     gate: "Step | None" = None
-    """A dropping step of an earlier stage, to measure more rows than come here: a changed rule then measures nothing again."""
+    """An earlier dropping step to use as gate, so that more rows are measured than the default gate lets in: a rule changed
+    in between then measures nothing again."""
     gated: bool = True
-    """Whether it reads which rows come to it."""
+    """Whether it has a gate."""
     text: bool = False
     """Whether it reads the text so far."""
     rewrites: bool = False
-    """Whether its column `text` is a new text (null: unchanged), which all later steps read."""
+    """Whether its column `text` is a new text (null: unchanged) for all later steps."""
     cuts: bool = False
-    """Whether its column `cuts` has byte ranges to take out of the text so far."""
+    """Whether its column `cuts` holds byte ranges to cut out of the text so far."""
     shows: bool = True
     """Whether `why` shows its columns."""
     prefix: str = ""
-    """Put before the names of its columns in rules and `why`: "edited." tells signals of the edited text apart."""
+    """Prefix of its column names in rules and `why`: "edited." marks signals of the edited text."""
     product: bool = False
-    """Whether its folder lies at the top of the run directory, where a user looks for it."""
-    place: Callable[["Part"], Any] | None = None
-    """What the step writes of where a part lies; part of its key."""
+    """Whether its folder is at the top of the run directory, where a user looks for it."""
+    location: Callable[["Part"], Any] | None = None
+    """What the step writes about a part's location; included in its key."""
     documents: Callable[["RunFiles"], int] | None = None
-    """Of a product without `dropped`: how many documents it holds, for the funnel."""
+    """For a product without `dropped`: how many documents it holds, for the funnel."""
     check: Callable[["Config"], Iterable[str]] | None = None
-    """Raises UserError, before any work, for what cannot be done; yields notes on what cannot be found."""
+    """Called before any work: raises UserError for a config that cannot work; yields notes on what will have no effect."""
     remarks: Callable[["RunFiles", Any], Iterable[str]] | None = None
-    """Notes once it is done."""
+    """Yields notes once the step is done."""
     prepare: Callable[[Path, Any], None] | None = None
-    """Makes in the step's folder, given with the options, what all its workers share."""
+    """Called with the step's folder and options: writes files that all its workers share."""
     shared: tuple[str, ...] = ()
-    """The files that `prepare` makes."""
+    """Names of the files that `prepare` writes."""
     columns: Callable[[], Sequence[Column]] = tuple
     """The columns of its files, for the reference."""
     reasons: Callable[[], Mapping[str, str]] = dict
-    """Every rule that it may write into `dropped`, and what the rule says, for the reference."""
+    """Every rule that it may write into `dropped`, and its meaning, for the reference."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """The files of a product that is one folder, and what each holds, for the reference."""
+    """The files of a product that is one folder, and their contents, for the reference."""
     passes: int = 1
-    """How often a whole step goes over its rows, for the bar; 0: not known."""
+    """How often a whole step goes over its rows, for the progress bar; 0: not known."""
 
     @property
     def makes_folder(self) -> bool:
-        """Whether the product is one folder, and not a file a part."""
+        """Whether the product is one folder, not a file per part."""
         return self.whole and self.product
 
     @property
@@ -149,13 +152,13 @@ class Step:
         return self.drops is not None or self.product
 
     def folder(self, root: Path) -> Path:
-        """Where its files lie in a run directory."""
+        """The folder of its files in a run directory."""
         return root / self.name if self.product else root / "ledger" / self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file that the config names: keys see its content, the work its path."""
+    """A file named in the config: keys hash its content; the step uses its path."""
 
     path: str
     digest: str
@@ -166,12 +169,12 @@ class Content:
         return cls(str(path), digest(Path(path)))
 
     def hashed(self) -> str:
-        """What keys see."""
+        """What keys hash."""
         return self.digest
 
 
 def unhashed(default: Any = None) -> Any:
-    """A field of options that changes no output: no key sees it."""
+    """A field of options that does not change the output and is in no key."""
     return field(default=default, metadata={"hashed": False})
 
 
@@ -179,12 +182,12 @@ Kind = TypeVar("Kind")
 
 
 def part_of(kind: type[Kind], value: Kind) -> Kind:
-    """Of a frozen value the fields that its base class has: a key that depends on these depends on no others."""
+    """A `kind` with the fields of `value`, an instance of a subclass: keys then depend on no other fields."""
     return kind(**{f.name: getattr(value, f.name) for f in fields(kind)})  # type: ignore[arg-type]
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can say it, the same in every process; TypeError for what has no stable form (a set, an object)."""
+    """A value as JSON types, the same in every process; TypeError for what has no stable form (a set, an object)."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
@@ -201,6 +204,6 @@ def plain(value: Any) -> Any:
 
 
 def fingerprint(*values: Any) -> str:
-    """A short hash of plain values, stable over processes, machines and versions of Python."""
+    """A short hash of plain values, stable across processes, machines and Python versions."""
     text = json.dumps(plain(values), sort_keys=True, ensure_ascii=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

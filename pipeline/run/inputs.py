@@ -1,4 +1,4 @@
-"""Files to parts: where a large file is cut, and what names the bytes of each part."""
+"""Files to parts: where a large file is cut, and the digest of each part."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ _BLOCK = 1 << 20
 
 
 def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lines of parts.json: one for each part of each file, in order.
+    """The entries of parts.json: one for each part of each file, in order.
 
-    `known` are the lines of an earlier plan. A file whose size and time of change are as they were then, cut into parts of
-    the same size, is not read again. Nor is a file read more than once, however many parts it has.
+    `known` are the entries of an earlier plan. A file with unchanged size and modification time, cut into parts of the same
+    size, is not read again. Otherwise a file is read once, however many parts it has.
     """
-    before: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    planned: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in known:
         state = (entry["path"], entry["file_bytes"], entry["modified"], entry["part_bytes"])
-        before.setdefault(state, []).append(entry)
+        planned.setdefault(state, []).append(entry)
     entries: list[dict[str, Any]] = []
     for number, path in enumerate(files):
         size, version = file_state(path)
         state = (path, size, version, part_bytes)
-        if state in before:
-            entries += [{**entry, "file": number} for entry in before[state]]
+        if state in planned:
+            entries += [{**entry, "file": number} for entry in planned[state]]
             continue
         cuts = cut(path, part_bytes)
         ends = [*cuts[1:], None]
@@ -38,33 +38,34 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
         else:
             digests = range_digests(path, cuts)
         for start, end, digest in zip(cuts, ends, digests, strict=True):
-            long = (size if end is None else end) - start
-            place = {"path": path, "file": number, "start": start, "end": end, "size": long, "digest": digest}
-            entries.append(place | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
+            length = (size if end is None else end) - start
+            part = {"path": path, "file": number, "start": start, "end": end, "size": length, "digest": digest}
+            entries.append(part | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
     return entries
 
 
 def list_shards(dataset: Dataset) -> list[dict[str, Any]]:
-    """The lines of parts.json for a dataset: one for each of its shards. Its bytes are not read; `dataset_state` stands
-    for them, so that a dataset which changes under the same name and version is not noticed."""
+    """The entries of parts.json for a dataset: one for each of its shards. Its bytes are not read; `dataset_state` stands
+    for them, so a dataset that changes under the same name and version is not noticed."""
     shards = open_dataset(dataset).num_shards
     state = fingerprint(dataset.name, dataset.subset, dataset.split, dataset.revision, dataset_state(dataset), shards)
-    place = {"path": f"{DATASET}{dataset.name}", "size": 0, "digest": state}
+    common = {"path": f"{DATASET}{dataset.name}", "size": 0, "digest": state}
     return [
-        place | {"file": n, "start": n, "end": n + 1, "file_bytes": 0, "modified": 0, "part_bytes": 0}
+        common | {"file": n, "start": n, "end": n + 1, "file_bytes": 0, "modified": 0, "part_bytes": 0}
         for n in range(shards)
     ]
 
 
 def range_digests(path: str, cuts: Sequence[int]) -> list[str]:
-    """BLAKE2b of the bytes between the cuts, and behind the last, in one pass; behind the first with the kind of file."""
+    """BLAKE2b of the bytes between the cuts, and after the last one, in one pass; except for the first range, the hash
+    includes the kind of file."""
     digests = []
     with open(path, "rb") as file:
         for start, end in zip(cuts, [*cuts[1:], None], strict=True):
             hashed = hashlib.blake2b(kind(path).encode() if start else b"", digest_size=16)
-            left = None if end is None else end - start
-            while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
+            remaining = None if end is None else end - start
+            while block := file.read(_BLOCK if remaining is None else min(_BLOCK, remaining)):
                 hashed.update(block)
-                left = None if left is None else left - len(block)
+                remaining = None if remaining is None else remaining - len(block)
             digests.append(hashed.hexdigest())
     return digests

@@ -1,4 +1,4 @@
-"""The shards of a finished run, opened."""
+"""Opening the shards of a finished run."""
 
 from pipeline.errors import UserError
 from pipeline.run.run import Run
@@ -7,7 +7,7 @@ from pipeline.tokenize.bpe import Tokenizer
 
 
 def open_shards(run: Run) -> tuple[shards.Shards, Tokenizer]:
-    """A run's shards and their tokenizer; UserError where they are not made, or not of the present config."""
+    """A run's shards and their tokenizer; UserError if they are missing, or were made with another config."""
     if not run.is_done("shards"):
         raise UserError(f"{run.root}: no finished shards; python -m pipeline run … --until shards makes them")
     tokenizer = Tokenizer.from_file(run.root / "tokenizer")

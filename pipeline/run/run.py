@@ -1,8 +1,9 @@
 """A run directory: its config, its parts, the keys that follow from them, and what is done.
 
-A step's key is a hash of its name, version, options, the versions of the libraries that decide its output, and the keys of
-what it reads. What the journal has under that key, whole, is finished; everything else is made. So a killed run goes on where
-it was, a changed threshold decides again and measures nothing again, and the result never depends on the history.
+A step's key is a hash of its name, version, options, the versions of the libraries that affect its output, and the keys of
+what it reads. Work is done if the journal has it under that key with all its files unchanged; all other work is done again.
+So a killed run continues where it stopped, a changed threshold decides again and measures nothing again, and the result
+never depends on the history.
 """
 
 import json
@@ -42,9 +43,9 @@ from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import QUALITY
 
 SUFFIXES = (".parquet", ".tokens")
-"""Endings of the files that a step may have for a part."""
+"""Suffixes of the files that a step may have for a part."""
 AGAINST = "against-"
-"""How the names of a whole step's files for parts of earlier runs begin."""
+"""Prefix of a whole step's files for parts of earlier runs."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class Run:
 
     @cached_property
     def deciders(self) -> dict[str, Step]:
-        """Stage -> the step whose `dropped` is its last word, of the stages that drop."""
+        """Stage -> the step whose `dropped` is final for it, of the stages that drop."""
         return deciders(self.config)
 
     @cached_property
     def journal(self) -> Journal:
-        """What has been made."""
+        """The journal of finished work."""
         return Journal(self.root)
 
     @cached_property
@@ -101,8 +102,8 @@ class Run:
                 continue
             for part in self.parts:
                 inputs = [keys[name, part.index] for name in reads]
-                place = step.place(part) if step.place else None
-                keys[step.name, part.index] = fingerprint(plain, inputs, place)
+                location = step.location(part) if step.location else None
+                keys[step.name, part.index] = fingerprint(plain, inputs, location)
             keys[step.name, None] = fingerprint([keys[step.name, part.index] for part in self.parts])
         return keys
 
@@ -121,7 +122,7 @@ class Run:
         return _step(step).folder(self.root) / f"{part.name}.parquet"
 
     def part_files(self, step: Step, part: Part) -> PartFiles:
-        """What a step sees of a part."""
+        """What a step gets to work on a part."""
         gate = gate_of(step, self.config)
         return PartFiles(
             root=self.root,
@@ -136,7 +137,7 @@ class Run:
         )
 
     def run_files(self, step: Step, **more: Any) -> RunFiles:
-        """What a step sees of the whole run."""
+        """What a step gets to work on the whole run."""
         gate = gate_of(step, self.config)
         return RunFiles(
             root=self.root,
@@ -151,21 +152,21 @@ class Run:
         )
 
     def first_row(self, part: Part) -> int:
-        """The place of the part's first row in its file, once the file's earlier parts are extracted."""
+        """Row number, in the input file, of the part's first row; needs the file's earlier parts extracted."""
         return sum(rows_in(self.file(EXTRACT, p)) for p in self.parts if p.file == part.file and p.index < part.index)
 
     def locate(self, file: int, row: int) -> tuple[Part, int]:
-        """The part, and the row in it, of row `row` of input file number `file`, as shards and clean/ name it."""
+        """The part with row `row` of input file number `file`, and the row's number in the part; IndexError if none has it."""
         for part in self.parts:
             if part.file == file:
                 count = rows_in(self.file(EXTRACT, part))
                 if row < count:
                     return part, row
                 row -= count
-        raise IndexError(f"{self.root}: file {file} of the input has no such row")
+        raise IndexError(f"{self.root}: input file {file} has no such row")
 
     def entry(self, step: Step, part: Part | None = None) -> Entry | None:
-        """The journal's line on a step's work under the present key, if there is one."""
+        """The journal's line for a step's work under the current key, if there is one."""
         if not step.needed(self.config):
             return None
         of = None if step.whole or part is None else part
@@ -182,7 +183,8 @@ class Run:
         return False
 
     def is_done(self, step: Step | str, part: Part | None = None) -> bool:
-        """Whether a step's product is there under its key, whole: of one part, or of all. Never of a step not needed."""
+        """Whether a step's work on a part, or on all parts, is done under its key, with all files unchanged. False for a step
+        that the config does not need."""
         step = _step(step)
         if not step.needed(self.config):
             return False
@@ -200,13 +202,13 @@ class Run:
         raise UserError(f"{self.root}: has not finished its {stage} stage; {advice}")
 
     def changed(self, step: Step) -> list[str]:
-        """Files that were made under the present key and are no longer as they were."""
+        """Files that were made under the current key and have changed since."""
         entries = [self.entry(step)] if step.whole else [self.entry(step, part) for part in self.parts]
         names = (self.journal.changed(entry) for entry in entries if entry)
         return [name for name in names if name]
 
     def made(self, step: Step, part: Part | None = None) -> list[Path]:
-        """The files of a step that are there: of a part, or of all."""
+        """The existing files of a step, for a part or for all parts."""
         folder = step.folder(self.root)
         if step.makes_folder:
             return [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".")]
@@ -216,11 +218,11 @@ class Run:
         return [file for file in (*files, *beside) if file.is_file()]
 
     def done_parts(self, step: Step | str) -> tuple[Part, ...]:
-        """The parts whose file of this step is there and current."""
+        """The parts for which this step is done."""
         return tuple(part for part in self.parts if self.is_done(step, part))
 
     def seconds(self) -> dict[str, float]:
-        """CPU seconds a stage has cost; only what made the present files counts."""
+        """CPU seconds of each stage, counting only the work that made the current files."""
         totals = dict.fromkeys(stages(), 0.0)
         for step in self.steps:
             for part in (None,) if step.whole else self.parts:
@@ -243,26 +245,26 @@ def _version(library: str) -> str:
 
 
 def earlier_runs(config: Config) -> tuple[Run, ...]:
-    """The runs of `duplicates.against`; raises UserError for one that is unfinished or was signed otherwise."""
+    """The runs of `duplicates.against`; raises UserError for one that is unfinished or has other signature options."""
     _refuse_circles(config, ())
-    found = []
+    runs = []
     for name in config.duplicates.against:
         run = open_run(Path(name))
         if not run.is_done(DOCUMENTS):
             raise UserError(f"duplicates.against: {name}: its duplicates are not decided; run it first")
-        mine, theirs = signature_options(config), signature_options(run.config)
-        for option in fields(mine):
-            ours, other = getattr(mine, option.name), getattr(theirs, option.name)
-            if ours != other:
-                raise UserError(f"duplicates.against: {name}: signed with {option.name} = {other}, not {ours}")
+        options, earlier = signature_options(config), signature_options(run.config)
+        for option in fields(options):
+            value, earlier_value = getattr(options, option.name), getattr(earlier, option.name)
+            if value != earlier_value:
+                raise UserError(f"duplicates.against: {name}: signed with {option.name} = {earlier_value}, not {value}")
         for step in (*layers_of(DOCUMENTS, run.config), LANGUAGE, QUALITY, SIGNATURES):
             missing = [part.path for part in run.parts if not run.is_done(step, part)]
             if missing:
                 raise UserError(
                     f"duplicates.against: {name}: {step.name} of {missing[0]} is missing or of another version"
                 )
-        found.append(run)
-    return tuple(found)
+        runs.append(run)
+    return tuple(runs)
 
 
 def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
@@ -274,7 +276,7 @@ def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
 
 
 def open_run(root: Path) -> Run:
-    """The run in a directory, for looking at it."""
+    """The run in a directory; UserError if it is not a run directory of this version."""
     try:
         config = Config.model_validate_json((root / "config.json").read_text(encoding="utf-8"))
         listed = json.loads((root / "parts.json").read_text(encoding="utf-8"))
@@ -299,17 +301,15 @@ def input_of(root: Path) -> InputOptions:
 
 
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:
-    """A line of parts.json as a Part."""
+    """An entry of parts.json as a Part."""
     return Part(index, *(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
 
 
 def retrained(root: Path, settings: Sequence[str]) -> Config:
-    """A run's config with other train.* settings; UserError for any other key."""
+    """A run's config with changed train.* settings; UserError for any other key."""
     raw = open_run(root).config.model_dump(mode="json", exclude_none=True)
     for setting in settings:
         if not setting.startswith("train."):
-            raise UserError(
-                f"--set {setting}: training a run again changes only train.*; use python -m pipeline run for the rest"
-            )
+            raise UserError(f"--set {setting}: only train.* can be set here; use python -m pipeline run for other keys")
         apply_setting(raw, setting)
     return check(raw, str(root))

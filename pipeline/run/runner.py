@@ -1,4 +1,4 @@
-"""Bringing a run directory up to date: find the input, do the steps that are not done, one after the other."""
+"""Bringing a run directory up to date: find the input, then do the steps that are not done, one after another."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Engine, InlineEngine, LocalEngine, RayEngine, Task, Tick
+from pipeline.core.engines import Engine, InlineEngine, LocalEngine, Progress, RayEngine, Retry, Task
 from pipeline.core.ledger import alive_rows, dropped_nulls, lock, rows_in
 from pipeline.core.part import PartFiles
 from pipeline.core.step import Step
@@ -23,7 +23,7 @@ from pipeline.stages.extract import EXTRACT
 
 
 class Reporter(Protocol):
-    """Hears what a run does (progress bars, plain lines, or nothing)."""
+    """Shows what a run is doing: progress bars, plain lines, or nothing."""
 
     def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
         """A step starts; `total` counts units (bytes of archive, or rows) still to do."""
@@ -45,12 +45,12 @@ class Reporter(Protocol):
 
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
-    """Find the input, fingerprint it, and write down config and parts; refuses a directory that holds something else."""
+    """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
-        raise UserError(f"duplicates.against: {root}: is this very run")
+        raise UserError(f"duplicates.against: {root}: is this run itself")
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
@@ -59,16 +59,16 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
             f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}"
         )
     if ignored:
-        note(f"{len(ignored)} other files are left out, {ignored[0]} first")
+        note(f"{len(ignored)} other files are ignored, the first is {ignored[0]}")
     known: list[dict[str, Any]] = []
-    with suppress(FileNotFoundError, ValueError):  # what was harmed is found out again
+    with suppress(FileNotFoundError, ValueError):  # a damaged list is made again
         known = json.loads((root / "parts.json").read_bytes())
     entries = list_parts(files, config.input.part_bytes, known)
     if config.input.dataset:
         entries = list_shards(config.input)
 
     planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
-    _ = planned.keys  # a file that an option names, and that is missing, is found here: before anything is written
+    _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it makes the directory a run's
     return planned
@@ -99,7 +99,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
     for step in needed_steps(config):
-        if step.check and (step in wanted or not step.product):  # a product that nobody asks for may lack its extra
+        if step.check and (step in wanted or not step.product):  # a product that is not asked for may lack its extra
             for line in step.check(config):
                 reporter.note(line)
     with lock(root), ExitStack() as stack:
@@ -113,7 +113,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         for step in todo:
             if changed := planned.changed(step):
                 more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
-                reporter.note(f"{root / changed[0]}{more}: not as it was written; made again")
+                reporter.note(f"{root / changed[0]}{more}: changed since it was written; made again")
         warm_up = WarmUp(todo, planned.options, workers, reporter.compiling)
         if todo:
             stack.callback(warm_up.close)
@@ -132,13 +132,13 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
 
 
 def work_on_part(
-    function: Callable[..., int], decides: bool, files: PartFiles, options: Any, tick: Tick, care: Care
+    function: Callable[..., int], decides: bool, files: PartFiles, options: Any, progress: Progress, retry: Retry
 ) -> int:
     """A task of an engine: a step's work on a part; returns the rows of the part.
 
-    Of a step that drops, what it has written is held against its gate: kept + dropped = input, whoever wrote the step.
+    The output of a dropping step is checked against its gate, so kept + dropped = input whoever wrote the step.
     """
-    function(files, options, tick, care)
+    function(files, options, progress, retry)
     if decides and files.gates:
         _check_dropped(files.step, files.gate, files.out)
     return rows_in(files.out)
@@ -151,7 +151,7 @@ def _check_dropped(step: str, gate: Path, out: Path) -> None:
 
 
 def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: Reporter) -> None:
-    """Do the parts of a step that are not done yet, and clear away what its folder holds beside its files."""
+    """Do the parts of a step that are not done yet, and delete other files in its folder."""
     folder = step.folder(run.root)
     pending = [part for part in run.parts if not run.is_done(step, part)]
     sizes = {part.index: part.size if step is EXTRACT else rows_in(run.file(EXTRACT, part)) for part in pending}
@@ -183,7 +183,7 @@ def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: 
 
 
 def _clear(run: Run, step: Step) -> None:
-    """A step owns its folder: files of parts that are no more go."""
+    """Delete the files of former parts: a step owns its folder."""
     owned = {f"{part.name}{suffix}" for part in run.parts for suffix in SUFFIXES} | set(step.shared)
     folder = step.folder(run.root)
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():

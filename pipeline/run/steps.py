@@ -1,4 +1,4 @@
-"""The steps of a run, in order, on one screen; and what follows from that order."""
+"""The steps of a run, in order, and what follows from that order."""
 
 from functools import cache
 
@@ -36,7 +36,7 @@ STEPS = (
 
 
 def all_steps() -> tuple[Step, ...]:
-    """STEPS, looked up anew: a test, or an extension, may have put a step of its own in."""
+    """STEPS, looked up at each call: a test or an extension may have replaced it."""
     return STEPS
 
 
@@ -65,7 +65,7 @@ def stages() -> list[str]:
 
 
 def by_name(name: str) -> Step:
-    """A step by its name; KeyError where there is none."""
+    """The step of this name; KeyError if there is none."""
     return {step.name: step for step in all_steps()}[name]
 
 
@@ -75,7 +75,7 @@ def needed_steps(config: Config) -> tuple[Step, ...]:
 
 
 def upto(stage: str) -> tuple[Step, ...]:
-    """The steps of all stages up to and with this one."""
+    """The steps of all stages up to this one, inclusive."""
     known = stages()
     if stage not in known:
         raise UserError(f"--until {stage}: unknown stage{did_you_mean(stage, known)}; known: {', '.join(known)}")
@@ -84,12 +84,12 @@ def upto(stage: str) -> tuple[Step, ...]:
 
 
 def deciders(config: Config) -> dict[str, Step]:
-    """Stage -> the step whose `dropped` is the stage's last word: the last of its steps that drop."""
+    """Stage -> its last dropping step, whose `dropped` is final for the stage."""
     return {stage_of(step): step for step in needed_steps(config) if step.drops is not None}
 
 
 def gate_of(step: Step, config: Config) -> Step | None:
-    """The step whose `dropped` says which rows come to this one; None for what reads the archive itself."""
+    """The step whose `dropped` says which rows come to this one; None for a step without a gate."""
     if not step.gated:
         return None
     decided = deciders(config)
@@ -101,7 +101,7 @@ def gate_of(step: Step, config: Config) -> Step | None:
 
 
 def layers_of(step: Step, config: Config) -> tuple[Step, ...]:
-    """The steps that hold the text so far where `step` reads it, the latest first."""
+    """The steps that hold the text so far for `step`, the latest first."""
     before = []
     for other in needed_steps(config):
         if other is step:
@@ -112,12 +112,12 @@ def layers_of(step: Step, config: Config) -> tuple[Step, ...]:
 
 
 def reads_of(step: Step, config: Config) -> tuple[Step, ...]:
-    """All that a step reads: what it names, its gate, and what holds the text so far."""
+    """All steps that a step reads: those in `reads`, its gate, and those that hold the text so far."""
     gate = gate_of(step, config)
-    found = [*(other for other in step.reads if other.needed(config)), *([gate] if gate else [])]
+    steps = [*(other for other in step.reads if other.needed(config)), *([gate] if gate else [])]
     if step.text:
-        found += layers_of(step, config)
-    return tuple(dict.fromkeys(found))
+        steps += layers_of(step, config)
+    return tuple(dict.fromkeys(steps))
 
 
 def cut_steps(config: Config) -> tuple[Step, ...]:

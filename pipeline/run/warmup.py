@@ -7,12 +7,12 @@ from typing import Any
 from pipeline.core.step import Step
 
 OnCompile = Callable[[int, int, str], None]
-"""Hears before each kernel is compiled which one it is, of how many, and its name."""
+"""Called before each kernel is compiled with its number, the total, and its name."""
 
 
 class WarmUp:
-    """Compiles what steps need, in their order. Once something has to be compiled, a process of its own goes ahead and
-    compiles for the later steps; it writes nothing but the cache."""
+    """Compiles the kernels of steps, in order. Once the first kernel has to be compiled, a separate process compiles ahead
+    for the later steps; it writes only to the cache."""
 
     def __init__(self, steps: Sequence[Step], options: Mapping[str, Any], workers: int, on_compile: OnCompile) -> None:
         self._later = [step for step in steps if step.kernels]
@@ -23,14 +23,14 @@ class WarmUp:
         self._compiled_ahead: Any = None  # … and how many kernels it has begun
 
     def __call__(self, step: Step) -> None:
-        """Compile a step's kernels, or load them."""
+        """Compile a step's kernels, or load them from the cache."""
         self._step = step
         if step.kernels:
             self._later = self._later[self._later.index(step) + 1 :]
             step.kernels(self._options[step.name])
 
     def count(self, compiled: int, name: str) -> None:
-        """For `pipeline.kernels.compiling`."""
+        """Report progress; the callback for `pipeline.kernels.compiling`."""
         if self._total is None:
             self._total = sum(step.compiles for step in (self._step, *self._later) if step)
             if self._workers > 1 and self._later:
@@ -39,7 +39,7 @@ class WarmUp:
         self._on_compile(done, max(done, self._total), name)
 
     def close(self) -> None:
-        """Stop the process."""
+        """Stop the process that compiles ahead."""
         if self._ahead:
             self._ahead.kill()
             self._ahead.join()

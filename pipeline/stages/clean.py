@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import kept, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Column, Step, columns
@@ -24,12 +24,12 @@ from pipeline.stages.quality import QUALITY
 from pipeline.stages.scores import SCORES
 
 CARRIED = ("id", "url", "date", "title", "published")
-"""What clean/ takes over from the extract as it is."""
+"""Columns that clean/ copies from the extract step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is masked in the clean text, and the names of the columns that it takes along."""
+    """What is masked in the clean text, and the names of the numbers that clean/ includes."""
 
     mask: MaskOptions | None
     signals: tuple[str, ...]
@@ -46,8 +46,8 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     )
 
 
-def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """The kept rows: the final text, provenance, and every number measured on the way."""
+def clean(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write the kept rows: the final text, provenance, and every number measured on the way."""
     from pipeline.filters.edits import MEASURES
     from pipeline.filters.kernels.spans import apply, ranges_of
 
@@ -74,7 +74,7 @@ def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     row = written = 0
     with writer(files.out, schema, files.key) as out:
         for text, gate, *tables in zip(files.texts(), gates, *groups, strict=True):
-            tick(row, row)
+            progress(row, row)
             columns = {"text": text}
             if files.cuts:
                 cuts = tables[list(sources).index(DUPLICATES)]["cuts"]
@@ -98,7 +98,7 @@ def clean(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
 
 
 def mask_columns(text: pa.Array, options: MaskOptions) -> dict[str, pa.Array]:
-    """The text with its personal data masked, and how many of each kind were."""
+    """The text with personal data masked, and how many items of each kind were masked."""
     from pipeline.filters.pii import mask_texts
 
     masked, counts = mask_texts(text, options.kinds, options.placeholders, public_ips_only=options.public_ips_only)
@@ -138,8 +138,8 @@ def _columns() -> tuple[Column, ...]:
         **{name: LANGUAGES[name] for name in ("language", "language_score")},
         **{name: EXTRACTED[name] for name in (*CARRIED, "offset", "length")},
         "text": "the final text: edited, cut and masked where the config says so",
-        "file": "the archive or file that the document is from",
-        "row": "its place in that file, from 0",
+        "file": "the archive or file that the document comes from",
+        "row": "number of its record in that file, from 0",
         "masked_KIND": "how many e-mail addresses, phone numbers or IP addresses were masked (`mask.kinds`)",
         "SIGNAL": "a signal of the text as it was extracted",
         "edited_SIGNAL": "a signal of the edited text, and `edited_removed_line_ratio`, `edited_removed_word_ratio`",

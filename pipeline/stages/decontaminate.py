@@ -1,4 +1,4 @@
-"""decontaminate.find: which documents hold texts of evaluations. decontaminate.cut: those texts taken out."""
+"""decontaminate.find: which documents contain evaluation texts. decontaminate.cut: those texts cut out."""
 
 import glob
 import json
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import row_groups
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
@@ -27,40 +27,40 @@ from pipeline.stages.duplicates.verify import DOCUMENTS
 if TYPE_CHECKING:
     from pipeline.filters.decontaminate.index import EvaluationIndex
 
-_MOST = 100_000_000  # bytes of a line
+_MAX_LINE = 100_000_000  # bytes
 
 
 def evaluation_files(options: DecontaminateOptions) -> list[str]:
-    """The files of `decontaminate.against`; UserError for a name that is none."""
+    """The files of `decontaminate.against`; UserError for a name that matches no file."""
     files = []
     for name in options.against:
-        found = sorted(glob.glob(name, recursive=True))
-        if not found:
+        matches = sorted(glob.glob(name, recursive=True))
+        if not matches:
             raise UserError(f"decontaminate.against: {name}: no such file")
-        for file in found:
+        for file in matches:
             if not file.lower().endswith(LINES):
                 raise UserError(f"decontaminate.against: {file}: not JSON Lines ({', '.join(LINES)})")
-        files += found
+        files += matches
     return files
 
 
 def read_items(options: DecontaminateOptions) -> tuple[list[str], list[str]]:
-    """Texts and names ("file.jsonl#id") of all items. UserError for a line that has none of the fields."""
+    """Texts and names ("file.jsonl#id") of all items; UserError for a line without any of the fields."""
     texts, names = [], []
     for file in evaluation_files(options):
         short = file.rpartition("/")[2]
         with open_lines(file) as lines:
             number = 0
-            while line := lines.readline(_MOST):
+            while line := lines.readline(_MAX_LINE):
                 number += 1
                 if line.strip():
                     item = _item(line, f"decontaminate.against: {file}: line {number:,}")
                     parts = [str(item[name]) for name in options.fields if item.get(name) is not None]
                     if not parts:
                         known = ", ".join(sorted(map(str, item)))
-                        wanted, near = " or ".join(options.fields), did_you_mean(options.fields[0], map(str, item))
+                        fields, near = " or ".join(options.fields), did_you_mean(options.fields[0], map(str, item))
                         raise UserError(
-                            f"decontaminate.fields: {file}: line {number:,} has no {wanted}{near}; it has: {known}"
+                            f"decontaminate.fields: {file}: line {number:,} has no {fields}{near}; it has: {known}"
                         )
                     texts.append("\n".join(parts))
                     names.append(f"{short}#{item.get(options.id, number)}")
@@ -81,18 +81,18 @@ def _item(line: bytes, where: str) -> dict[str, Any]:
 
 @lru_cache(1)
 def open_index(options: DecontaminateOptions) -> "tuple[EvaluationIndex, list[str]]":
-    """The items' n-grams, and their names."""
+    """An index of the items' n-grams, and the items' names."""
     from pipeline.filters.decontaminate.index import EvaluationIndex
 
     texts, names = read_items(options)
     index = EvaluationIndex(texts, options.ngram)
     if index.short == len(texts):
-        raise UserError(f"decontaminate.ngram: {options.ngram}: no item has so many words")
+        raise UserError(f"decontaminate.ngram: {options.ngram}: no item has that many words")
     return index, names
 
 
 def check_evaluations(config: Config) -> list[str]:
-    """UserError for what cannot be looked for; notes on what cannot be found."""
+    """Raise UserError for files that cannot be used; return notes on items that cannot be found."""
     options = config.decontaminate
     index, names = open_index(options)
     if not index.short:
@@ -108,10 +108,10 @@ class Items:
 
     options: DecontaminateOptions
     content: tuple[tuple[str, Content], ...]
-    """(name, file): items are called by the file's name."""
+    """(name, file) pairs: the name is part of the items' names."""
 
     def hashed(self) -> object:
-        """What keys see."""
+        """What keys hash."""
         return [self.options.fields, self.options.id, self.options.ngram, self.content]
 
 
@@ -129,30 +129,30 @@ CONTAMINATION = pa.schema(
 )
 """Columns of ledger/decontaminate.find."""
 COLUMNS = {
-    "contamination": "the largest share of one evaluation item's n-grams that the text holds",
-    "contamination_ngrams": "how many n-grams of any item it holds",
-    "contaminated_by": "the items, and the share of each one's n-grams",
+    "contamination": "the largest share of one evaluation item's n-grams that the text contains",
+    "contamination_ngrams": "how many n-grams of any item it contains",
+    "contaminated_by": "the items, and the share of each item's n-grams",
 }
 
 
-def find(files: PartFiles, options: Items, tick: Tick, care: Care) -> int:
-    """Which evaluation items the text so far holds n-grams of."""
+def find(files: PartFiles, options: Items, progress: Progress, retry: Retry) -> int:
+    """Write which evaluation items share n-grams with the text so far."""
     index, names = open_index(options.options)
 
     def compute(text: pa.Array) -> list[pa.Array]:
         null = text.is_null().to_numpy(zero_copy_only=False)
-        held = index.search(text)
+        matches = index.search(text)
         items = [
-            None if empty else [{"item": names[place], "share": share} for place, share in entries]
-            for empty, entries in zip(null, held.items, strict=True)
+            None if empty else [{"item": names[item], "share": share} for item, share in entries]
+            for empty, entries in zip(null, matches.items, strict=True)
         ]
         return [
-            pa.array(held.share, mask=null),
-            pa.array(held.ngrams, mask=null),
+            pa.array(matches.share, mask=null),
+            pa.array(matches.ngrams, mask=null),
             pa.array(items, CONTAMINATION.field("contaminated_by").type),
         ]
 
-    return measure(files, CONTAMINATION, compute, tick, care)
+    return measure(files, CONTAMINATION, compute, progress, retry)
 
 
 def _kernels(options: Items) -> None:
@@ -182,28 +182,28 @@ class Cutting:
     items: Items
 
     def hashed(self) -> object:
-        """What keys see."""
+        """What keys hash."""
         return [self.items, *(getattr(self.items.options, name) for name in CUT_OPTIONS)]
 
 
-def cut(files: RunFiles, given: Cutting, tick: Tick) -> int:
-    """Evaluation texts, out of the documents that hold them: read again, the few that do."""
+def cut(files: RunFiles, cutting: Cutting, progress: Progress) -> int:
+    """Write the ranges of evaluation texts to cut out of the documents; only the few that contain any are read again."""
     from pipeline.filters.decontaminate.cuts import collision_cuts
     from pipeline.filters.kernels.spans import Ranges
 
-    options = given.items.options
+    options = cutting.items.options
     index, _ = open_index(options)
 
-    def held() -> Iterator[tuple[int, list[str | None]]]:
-        """The texts of each row group; None for those that hold nothing."""
+    def contaminated() -> Iterator[tuple[int, list[str | None]]]:
+        """The texts of each row group; None for those without evaluation texts."""
         for part in files.parts:
             measured = row_groups(files.file(FIND, part), ["contamination_ngrams"])
             for (number, texts), table in zip(kept_texts(files, [part]), measured, strict=True):
-                holds = pc.greater(table["contamination_ngrams"].combine_chunks(), 0)
-                yield number, pc.if_else(holds, texts, pa.scalar(None, texts.type)).to_pylist()
+                contains = pc.greater(table["contamination_ngrams"].combine_chunks(), 0)
+                yield number, pc.if_else(contains, texts, pa.scalar(None, texts.type)).to_pylist()
 
     documents = np.zeros(index.grams, np.int64)
-    for _, texts in held():
+    for _, texts in contaminated():
         for text in filter(None, texts):
             documents[np.unique(index.occurrences(text)[1])] += 1
     rare = documents <= options.max_documents
@@ -221,19 +221,22 @@ def cut(files: RunFiles, given: Cutting, tick: Tick) -> int:
             max_pieces=options.max_pieces,
         )
 
-    def found() -> Iterator[tuple[int, Ranges]]:
-        for number, texts in held():
-            each = [cuts(text) for text in texts]
-            edges = np.array([edge for ranges in each for edge in ranges], np.int64).reshape(-1, 2)
-            counts = np.cumsum([0, *map(len, each)], dtype=np.int64)
-            yield number, Ranges(counts, edges[:, 0].copy(), edges[:, 1].copy())
+    def ranges() -> Iterator[tuple[int, Ranges]]:
+        for number, texts in contaminated():
+            by_text = [cuts(text) for text in texts]
+            edges = np.array([edge for pairs in by_text for edge in pairs], np.int64).reshape(-1, 2)
+            offsets = np.cumsum([0, *map(len, by_text)], dtype=np.int64)
+            yield number, Ranges(offsets, edges[:, 0].copy(), edges[:, 1].copy())
 
-    return write_cuts(files, tick, found())
+    return write_cuts(files, progress, ranges())
 
 
 def fate(options: DecontaminateOptions) -> str:
-    """What becomes of a document out of which texts are cut, in words."""
-    return f"; more than {options.max_pieces} pieces go, and those of fewer than {options.min_characters} characters"
+    """What happens to a document out of which texts are cut, in words."""
+    return (
+        f"; a document in more than {options.max_pieces} pieces is dropped, "
+        f"and so are pieces of fewer than {options.min_characters} characters"
+    )
 
 
 CUT = Step(

@@ -1,4 +1,4 @@
-"""quality.edit: texts without the lines that [edit] takes out, and every signal of what is left."""
+"""quality.edit: texts without the lines that [edit] removes, and every signal of the edited text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Column, Step, columns
@@ -19,16 +19,16 @@ from pipeline.stages.quality import Measured, measured_signals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The edits, and what is measured of their outcome."""
+    """The edits, and the signals to measure on the edited text."""
 
     edit: EditOptions
     functions: tuple[str, ...]
-    """Digests of the plugins, where their edits are used."""
+    """Digests of the plugins, if their edits are used."""
     signals: Measured
 
 
-def edit(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """The edited text (null where nothing changes), what each rule removed, and every signal of what is left."""
+def edit(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write the edited text (null where nothing changes), how much each rule removed, and every signal of the edited text."""
     from pipeline.filters.edits import MEASURES, edit_lines
     from pipeline.filters.plugins import apply_edits, load
     from pipeline.filters.signals import measure as signals
@@ -58,14 +58,14 @@ def edit(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
         ]
 
     labels = LANGUAGE if options.signals.languages else None
-    return measure(files, edit_schema((*rules.reasons, *functions), names), compute, tick, care, labels)
+    return measure(files, edit_schema((*rules.reasons, *functions), names), compute, progress, retry, labels)
 
 
 def edit_schema(reasons: Sequence[str], signals: Sequence[str]) -> pa.Schema:
     """Columns of ledger/quality.edit."""
     from pipeline.filters.edits import MEASURES
 
-    removed = [f"removed_{what}.{name}" for name in reasons for what in ("lines", "words")]
+    removed = [f"removed_{unit}.{name}" for name in reasons for unit in ("lines", "words")]
     numbers = [(name, pa.float64()) for name in (*MEASURES, *signals)]
     return pa.schema([("text", pa.string()), *((name, pa.int32()) for name in removed), *numbers])
 
@@ -87,10 +87,10 @@ def _kernels(options: Options) -> None:
 def _columns() -> tuple[Column, ...]:
     meanings = {
         "text": "the edited text; null where nothing changes",
-        "removed_lines.EDIT": "lines that an edit of [edit] took out, each under the first edit that it fails",
+        "removed_lines.EDIT": "lines that an edit of [edit] removed, each counted under the first edit that it fails",
         "removed_words.EDIT": "the words in them",
-        "removed_line_ratio": "share of the lines, blank ones aside, that edits took out",
-        "removed_word_ratio": "share of the words that edits took out",
+        "removed_line_ratio": "share of the non-blank lines that edits removed",
+        "removed_word_ratio": "share of the words that edits removed",
         "SIGNAL": "a signal of the edited text",
     }
     return columns(edit_schema(["EDIT"], ["SIGNAL"]), meanings)

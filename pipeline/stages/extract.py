@@ -1,4 +1,4 @@
-"""extract: read the archive; one row a record."""
+"""extract: read the archive; one row per record."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import Part, rows_in, writer
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Column, Content, Failing, Step, columns, part_of
@@ -24,7 +24,7 @@ BLOCKLISTS = "blocklists.npy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlLists:
-    """The rules on URLs, with the content of the files they are in."""
+    """The rules on URLs, with the contents of the files that hold them."""
 
     blocklists: tuple[Content, ...]
     hard_words: tuple[str, ...]
@@ -35,17 +35,17 @@ class UrlLists:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What decides the rows of a part."""
+    """Everything that decides a part's rows."""
 
     extract: ExtractOptions
     columns: Columns
     dataset: Dataset | None
     model: Content | None
-    """The native extractor's."""
+    """The native extractor's model."""
     url: UrlLists | None
     prescreen: Prescreen | None
     libraries: tuple[str, ...]
-    """Those that the extractor's entry names, with their versions, for keys: an extractor registers in one place."""
+    """The libraries in the extractor's entry of EXTRACTORS, with their versions, for keys."""
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
@@ -64,8 +64,8 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     )
 
 
-def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """Read the archive; one row a record, with its text or the reasons why it has none."""
+def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write one row per record of the part, with its text or the reasons why it has none."""
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.sources import DATASET, read
     from pipeline.extract.page import SCHEMA, rows, to_batches
@@ -92,10 +92,10 @@ def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
             located(),
             options.extract,
             archive=name,
-            at=lambda row: tick(row, position),
+            at=lambda row: progress(row, position),
             url_reasons=url_rules(options.url, files.out.parent / BLOCKLISTS),
             prescreen=prescreen(options.prescreen, options.extract),
-            skip=care.skip,
+            skip=retry.skip,
         )
         for batch in to_batches(records):
             out.write_batch(batch)
@@ -103,7 +103,7 @@ def extract(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
 
 
 def url_lists(options: UrlOptions) -> UrlLists | None:
-    """The rules on URLs, their files read; None where there are no rules."""
+    """The rules on URLs, with their files read; None if there are no rules."""
     if not options.rules:
         return None
     from pipeline.filters.url import blocklist_files, read_words
@@ -122,7 +122,7 @@ def url_lists(options: UrlOptions) -> UrlLists | None:
 
 
 def prepare(folder: Path, options: Options) -> None:
-    """Read the blocklists, where there are any, into one array on disk, which every worker maps into memory."""
+    """Write the blocklists, if there are any, as one array on disk, which every worker maps into memory."""
     if options.url and options.url.blocklists:
         from pipeline.filters.url import read_blocklists
 
@@ -131,7 +131,7 @@ def prepare(folder: Path, options: Options) -> None:
 
 
 def url_rules(lists: UrlLists | None, hashes: Path) -> Callable[[str], list[str]] | None:
-    """The function that says why a URL is dropped; None where there are no rules. `hashes` is what `prepare` has made."""
+    """A function from a URL to the reasons to drop it; None if there are no rules. `hashes`: the file written by `prepare`."""
     if lists is None:
         return None
     from pipeline.filters.url import UrlRules, curated
@@ -161,7 +161,7 @@ def _kernels(options: Options) -> None:
             warm_up()
 
 
-def _place(part: Part) -> Any:
+def _location(part: Part) -> Any:
     return [part.path, part.start, part.digest]
 
 
@@ -203,7 +203,7 @@ EXTRACT = Step(
     compiles=7,
     drops=_explain,
     shows=False,
-    place=_place,
+    location=_location,
     prepare=prepare,
     shared=(BLOCKLISTS,),
     columns=_columns,

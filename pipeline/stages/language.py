@@ -1,4 +1,4 @@
-"""language: the label of every extracted text, and which languages are kept."""
+"""language: the language of every extracted text, and which languages are kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.deciding import DECISION, MEASURING_CRASHED, write_decision
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
@@ -25,18 +25,18 @@ COLUMNS = {"language": "the most likely language, by the model's label", "langua
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the labels depend on; thresholds belong to the decision."""
+    """What the labels depend on; thresholds are options of the decision."""
 
     characters: int
     model: Content | None
 
 
-def identify(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """Label and score of every extracted text."""
+def identify(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write the label and score of every extracted text."""
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier(Path(options.model.path) if options.model else None, options.characters)
-    return measure(files, SCHEMA, lambda text: list(identifier.predict_columns(text)), tick, care)
+    return measure(files, SCHEMA, lambda text: list(identifier.predict_columns(text)), progress, retry)
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
@@ -47,7 +47,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
 
 
 def check_languages(config: Config) -> list[str]:
-    """UserError for a language in the config that the identifier has no label for: no document would ever be in it."""
+    """Raise UserError for a language in the config that the identifier has no label for: no document could have it."""
     from pipeline.filters.language import LanguageIdentifier
 
     named = {"language.keep": config.language.keep or ()}
@@ -58,8 +58,7 @@ def check_languages(config: Config) -> list[str]:
     key = "language.model"
     try:
         identifier = LanguageIdentifier(Path(config.language.model) if config.language.model else None)
-        for place, labels in named.items():
-            key = place
+        for key, labels in named.items():  # noqa: B007 (the error names it)
             identifier.check(labels)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
@@ -87,14 +86,14 @@ class Decision:
     min_score: float
 
 
-def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
-    """`keep` and `min_score`."""
+def decide(files: PartFiles, options: Decision, progress: Progress, retry: Retry) -> int:
+    """Decide by `keep` and `min_score`."""
 
     def failing(table: pa.Table) -> pa.Array:
         masks = {}
         if options.keep is not None:
-            wanted = pc.is_in(table["language"], pa.array(options.keep, pa.string()))
-            masks["keep"] = ~np.asarray(wanted.to_numpy(), np.bool_)
+            listed = pc.is_in(table["language"], pa.array(options.keep, pa.string()))
+            masks["keep"] = ~np.asarray(listed.to_numpy(), np.bool_)
         scores = table["language_score"].to_numpy()
         masks["min_score"] = scores < np.float32(options.min_score)
         return failing_rules(masks, len(table))

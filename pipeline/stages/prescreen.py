@@ -1,4 +1,4 @@
-"""A look at a page before its text is extracted: what is in no wanted language needs no extractor."""
+"""A check of a page's language before extraction: a page in none of the kept languages need not be extracted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,22 +9,25 @@ from pipeline.core.step import Content
 from pipeline.extract.options import ExtractOptions, TextOptions
 
 _SENTENCE = 60
-"""Characters from which a line is prose rather than a menu's entry."""
+"""Characters from which a line counts as prose rather than a menu entry."""
 _PROSE = 200
-_LOOKED_AT = 1000
+"""Characters of prose from which the other lines are ignored."""
+_SAMPLE = 1000
+"""Characters that the language is identified from."""
 _PIECES = 4
+"""Pieces that the sample is taken in, spread over the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prescreen:
-    """What decides which pages are not extracted at all."""
+    """The options that decide which pages are not extracted."""
 
     keep: tuple[str, ...]
     model: Content | None
 
     @classmethod
     def of(cls, config: Config) -> "Prescreen | None":
-        """What the config asks for; None where it asks for nothing."""
+        """The options of a config; None if it has no prescreen."""
         if config.extract.prescreen is None or config.language.keep is None:
             return None
         model = config.language.model
@@ -32,11 +35,11 @@ class Prescreen:
 
 
 def prescreen(options: Prescreen | None, extract: ExtractOptions) -> Callable[[bytes], str | None] | None:
-    """The function that says why a page's language is far from the wanted ones, if it is; None where nothing is asked.
+    """A function from a page to the reason not to extract it, or None; None if there is no prescreen.
 
-    The plain text, menus and all, comes from the native parser, which is twice as fast as resiliparse's. On 2,521 pages,
-    where the run keeps what is English at 0.65 and passes quickstart.toml (tests/benchmarks/prescreen.py), 0.01 sorts
-    out four in five of the others and none of the 982 kept in the end; of all English ones, 6 in 1,201.
+    The plain text, menus included, comes from the native parser, which is twice as fast as resiliparse's. On 2,521 pages,
+    with a run that keeps English at 0.65 and the rules of quickstart.toml (tests/benchmarks/prescreen.py), a bound of 0.01
+    drops four in five of the pages that are not English, 6 of the 1,201 that are, and none of the 982 that the run keeps.
     """
     if options is None or extract.prescreen is None:
         return None
@@ -44,28 +47,28 @@ def prescreen(options: Prescreen | None, extract: ExtractOptions) -> Callable[[b
     from pipeline.filters.language import LanguageIdentifier
 
     identifier = LanguageIdentifier(Path(options.model.path) if options.model else None)
-    least, keep = extract.prescreen, options.keep
+    min_probability, keep = extract.prescreen, options.keep
     page_options = TextOptions(main_content=False, max_depth=extract.max_depth)
 
     def reason(html: bytes) -> str | None:
         text = extract_page(html, page_options).text
-        found = identifier.probable(telling(text), least) if text else {}
-        if not found or any(language in found for language in keep):
-            return None  # a page without visible text may have some that only the extractor takes
-        label, score = next(iter(found.items()))
+        probable = identifier.probable(language_sample(text), min_probability) if text else {}
+        if not probable or any(language in probable for language in keep):
+            return None  # a page without visible text may have text that only the extractor finds
+        label, score = next(iter(probable.items()))
         return f"plain text looks like {label} ({score:.2f})"
 
     return reason
 
 
-def telling(text: str) -> str:
-    """Up to 1,000 characters that say which language a page's content is in: from its longer lines, if it has such."""
+def language_sample(text: str) -> str:
+    """At most 1,000 characters to identify a page's language from, taken from its longer lines if it has any."""
     lines = [line for line in text.split("\n") if len(line) >= _SENTENCE]
     prose = " ".join(lines)
     if len(prose) < _PROSE:
         prose = text
-    if len(prose) <= _LOOKED_AT:
+    if len(prose) <= _SAMPLE:
         return prose
-    size = _LOOKED_AT // _PIECES
+    size = _SAMPLE // _PIECES
     step = (len(prose) - size) // (_PIECES - 1)
     return " ".join(prose[n * step : n * step + size] for n in range(_PIECES))

@@ -1,4 +1,4 @@
-"""quality: every signal of every text that comes here, whether a rule uses it or not. Rules decide in `quality_rules`."""
+"""quality: every signal of every text that comes in, whether a rule uses it or not. `quality_rules` decides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Step, columns, unhashed
@@ -19,9 +19,9 @@ class Measured:
     """The signals that a step stores, in the order of its columns."""
 
     signals: tuple[tuple[str, str], ...]
-    """(name, hash of what computes it): a changed body measures again, a changed comment does not."""
+    """(name, hash of the code that computes it): a changed body measures again, a changed comment does not."""
     languages: bool
-    """Whether a signal asks for a document's language."""
+    """Whether any signal needs the document's language."""
     families: tuple[str, ...] = unhashed(())
     plugins: tuple[PluginFile, ...] = unhashed(())
 
@@ -32,7 +32,8 @@ class Measured:
 
 
 def measured_signals(config: Config) -> Measured:
-    """The common signals, the families that the config names, and the plugins', whole: a rule on one measures nothing again."""
+    """The common signals, and all those of the families and plugins that the config names: a new rule on any of them
+    measures nothing again."""
     from pipeline.filters.signals import need_languages, signals_key
 
     files = locate(config.plugins)
@@ -46,8 +47,8 @@ def measured_signals(config: Config) -> Measured:
     )
 
 
-def quality(files: PartFiles, options: Measured, tick: Tick, care: Care) -> int:
-    """Measure the signals."""
+def quality(files: PartFiles, options: Measured, progress: Progress, retry: Retry) -> int:
+    """Write the signals of every text."""
     from pipeline.filters.signals import measure as signals
 
     plugins = load(options.plugins).signals
@@ -55,7 +56,9 @@ def quality(files: PartFiles, options: Measured, tick: Tick, care: Care) -> int:
     def compute(text: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
         return list(signals(text, options.names, languages, plugins).values())
 
-    return measure(files, quality_schema(options.names), compute, tick, care, LANGUAGE if options.languages else None)
+    return measure(
+        files, quality_schema(options.names), compute, progress, retry, LANGUAGE if options.languages else None
+    )
 
 
 def quality_schema(signals: Sequence[str]) -> pa.Schema:

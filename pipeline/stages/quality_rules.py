@@ -1,4 +1,4 @@
-"""quality.decide: every rule of the config on its signal, and the evaluation texts that a document may not hold."""
+"""quality.decide: every rule of the config on its signal, and the evaluation texts that a document may not contain."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.deciding import DECISION, MEASURING_CRASHED, floats, write_decision
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import read, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Failing, Step, columns
@@ -31,9 +31,9 @@ from pipeline.stages.scores import SCORES
 def signals_of(
     file: Callable[[Step], Path], has: Callable[[Step], bool], scores: Sequence[str], names: Sequence[str]
 ) -> pa.Table:
-    """Columns of a part's signals, named as rules name them, whichever step has measured them.
+    """Columns of a part's signals, named as rules name them, whichever step measured them.
 
-    The first one is "words", null where any of the steps has not measured the row: nothing came in, or its worker crashed.
+    The first column is "words". It is null where a step did not measure the row: it did not come in, or its worker crashed.
     """
     columns: dict[Step, list[str]] = {QUALITY: ["words"]}
     if has(EDIT):
@@ -48,8 +48,8 @@ def signals_of(
             columns[step].append(name.removeprefix(step.prefix))
     table: dict[str, pa.Array] = {}
     measured = None
-    for step, wanted in columns.items():
-        stored = read(file(step), list(dict.fromkeys(wanted)))
+    for step, names_of_step in columns.items():
+        stored = read(file(step), list(dict.fromkeys(names_of_step)))
         table |= {f"{step.prefix}{name}": stored[name].combine_chunks() for name in stored.column_names}
         valid = stored.column(0).combine_chunks().is_valid()
         measured = valid if measured is None else pc.and_(measured, valid)
@@ -63,7 +63,7 @@ BOUNDS = pa.schema(
 """Columns of ledger/quality.bounds: every part's file has the bounds of the whole run."""
 COLUMNS = {
     "rule": "a rule on a share, such as `quality_score.top`",
-    "language": "the language whose documents it divides; null: all",
+    "language": "the language that the share is of; null: all documents",
     "value": "the signal of the last document that is kept",
     "documents": "how many documents the share is of",
 }
@@ -74,24 +74,24 @@ REASONS = {
     "SIGNAL.below": "the signal is not below `below`",
     "SIGNAL.top": "the document is not among this share of the highest",
     "SIGNAL.bottom": "the document is not among this share of the lowest",
-    "SIGNAL.pareto": "chance, with the odds of the signal, did not keep the document",
-    "SIGNAL.language": "a rule is on a signal that is not defined for the document's language",
-    "contamination": 'the text holds a text of an evaluation (`decontaminate`, with action = "drop")',
+    "SIGNAL.pareto": "the document was not drawn, with a probability that grows with the signal",
+    "SIGNAL.language": "the signal is not defined for the document's language",
+    "contamination": 'the text contains an evaluation text (`decontaminate`, with action = "drop")',
     **MEASURING_CRASHED,
 }
-"""SIGNAL is `edited.SIGNAL` where the rule stands in [edited], and a score's name for one of [scores]."""
+"""SIGNAL is `edited.SIGNAL` for a rule in [edited], and the score's name for a rule on one of [scores]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """The rules on shares of the run's documents, and the names of the scores that they may be on."""
+    """The rules on shares of the run's documents, and the names of the scores, which rules may use."""
 
     rules: tuple[Rule, ...]
     scores: tuple[str, ...]
 
 
-def find_bounds(files: RunFiles, options: Shares, tick: Tick) -> int:
-    """What the shares of the rules come to, over all parts, a part in memory at a time."""
+def find_bounds(files: RunFiles, options: Shares, progress: Progress) -> int:
+    """Write the bounds that the rules' shares amount to over all parts, with one part in memory at a time."""
     from pipeline.filters.quantiles import Columns
     from pipeline.filters.quantiles import find_bounds as find
 
@@ -111,7 +111,7 @@ def find_bounds(files: RunFiles, options: Shares, tick: Tick) -> int:
 
 
 def read_bounds(path: Path) -> list[Bound]:
-    """The bounds that `find_bounds` has written."""
+    """The bounds that `find_bounds` wrote."""
     return [Bound(**row) for row in read(path, BOUNDS.names).to_pylist()]
 
 
@@ -138,14 +138,14 @@ SHARES = Step(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The rules, those on the edited text where there is one, and what becomes of evaluation texts."""
+    """The rules on the text and on the edited text, and what is done about evaluation texts."""
 
     rules: tuple[Rule, ...]
     scores: tuple[str, ...]
     contamination: Literal["drop", "flag", "cut"] | None
     threshold: float | None
     defined_for: tuple[tuple[str, tuple[str, ...]], ...]
-    """(signal of a rule, the languages it has a value for), of signals that are not defined for every language."""
+    """(signal of a rule, its languages), for signals that are not defined for every language."""
 
 
 def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
@@ -163,8 +163,8 @@ def _decision(config: Config, earlier: Sequence[EarlierRun]) -> Decision:
     )
 
 
-def decide(files: PartFiles, options: Decision, tick: Tick, care: Care) -> int:
-    """Decide on each row that comes here."""
+def decide(files: PartFiles, options: Decision, progress: Progress, retry: Retry) -> int:
+    """Decide on each row that comes in."""
     from pipeline.filters.quantiles import failures
 
     fixed = [rule for rule in options.rules if rule.bounds()]
@@ -198,22 +198,22 @@ def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callabl
     if rule == "crashed":
         return Failing(None, None)
     if rule == "contamination":
-        held = row["contaminated_by"] or []
-        return Failing(row["contamination"], f"of {held[0]['item']}" if held else None)
+        items = row["contaminated_by"] or []
+        return Failing(row["contamination"], f"of {items[0]['item']}" if items else None)
     reason = Reason.of("quality", rule)
     if reason.bound == "language":
         return Failing(row["language"], "has no value for this language")
-    limits = next(dict(one.limits()) for one in options.rules if one.signal == reason.signal)
+    limits = next(dict(other.limits()) for other in options.rules if other.signal == reason.signal)
     bound = f"{reason.bound} = {limits[str(reason.bound)]:g}"
-    return Failing(row[reason.signal], f"{bound}{_share_found(rule, row['language'], file(SHARES))}")
+    return Failing(row[reason.signal], f"{bound}{_bound_in_words(rule, row['language'], file(SHARES))}")
 
 
-def _share_found(rule: str, language: str | None, file: Path | None) -> str:
-    """What a share came to for a document's language."""
+def _bound_in_words(rule: str, language: str | None, file: Path | None) -> str:
+    """The bound that a share amounts to for a document's language, in words."""
     for bound in read_bounds(file) if file else ():
         if bound.rule == rule and bound.language in (None, language):
-            whose = f"{bound.language} " if bound.language else ""
-            return f": bound {bound.value:.4g} among {bound.documents:,} {whose}documents"
+            language_name = f"{bound.language} " if bound.language else ""
+            return f": bound {bound.value:.4g} among {bound.documents:,} {language_name}documents"
     return ""
 
 

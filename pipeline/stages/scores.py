@@ -1,4 +1,4 @@
-"""quality.scores: signals from model files, of the text so far."""
+"""quality.scores: signals of the text so far from model files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
@@ -20,20 +20,20 @@ from pipeline.stages.language import LANGUAGE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A score, with the content of its model and of what describes it, not their names."""
+    """A score, with the contents of its model files instead of their names."""
 
     name: str
     score: ScoreOptions
     content: tuple[tuple[str, Content], ...]
-    """(what tells the files apart, file): a list's name says its language, a model's ending its format."""
+    """(name, file) pairs: a word list's file name, which says its language, or a model's suffix, which says its format."""
 
     def hashed(self) -> object:
-        """What keys see."""
+        """What keys hash."""
         return [self.name, replace(self.score, model=""), self.content]
 
 
-def score(files: PartFiles, options: tuple[Model, ...], tick: Tick, care: Care) -> int:
-    """What the model files of [scores] say of the text so far."""
+def score(files: PartFiles, options: tuple[Model, ...], progress: Progress, retry: Retry) -> int:
+    """Write the scores that the models of [scores] give to the text so far."""
     from pipeline.filters.models.scorers import open_scorers
 
     scorers = open_scorers({model.name: model.score for model in options}).values()
@@ -42,7 +42,7 @@ def score(files: PartFiles, options: tuple[Model, ...], tick: Tick, care: Care) 
         null = text.is_null().to_numpy(zero_copy_only=False)
         return [pa.array(scorer(text, languages), mask=null) for scorer in scorers]
 
-    return measure(files, score_schema([model.name for model in options]), compute, tick, care, LANGUAGE)
+    return measure(files, score_schema([model.name for model in options]), compute, progress, retry, LANGUAGE)
 
 
 def score_schema(names: Sequence[str]) -> pa.Schema:
@@ -52,15 +52,15 @@ def score_schema(names: Sequence[str]) -> pa.Schema:
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> tuple[Model, ...]:
     models = []
-    for name, wanted in config.scores.items():
-        files = model_files(f"scores.{name}.model", wanted)
-        content = tuple((file.name if wanted.kind == "words" else file.suffix, Content.of(file)) for file in files)
-        models.append(Model(name=name, score=wanted, content=content))
+    for name, options in config.scores.items():
+        files = model_files(f"scores.{name}.model", options)
+        content = tuple((file.name if options.kind == "words" else file.suffix, Content.of(file)) for file in files)
+        models.append(Model(name=name, score=options, content=content))
     return tuple(models)  # in the order of the columns
 
 
 def model_files(key: str, score: ScoreOptions) -> list[Path]:
-    """The files that decide what a score is; UserError where there are none."""
+    """The files that a score depends on; UserError if there are none."""
     path = Path(score.model)
     if score.kind == "words" and path.is_dir():
         from pipeline.filters.models.wordlists import list_files
@@ -68,12 +68,12 @@ def model_files(key: str, score: ScoreOptions) -> list[Path]:
         return list_files(path)
     if not path.is_file():
         raise UserError(f"{key}: {path}: no such file")
-    described = Path(f"{path}.json")
-    return [path, described] if described.is_file() else [path]
+    description = Path(f"{path}.json")
+    return [path, description] if description.is_file() else [path]
 
 
 def check_scores(config: Config) -> list[str]:
-    """UserError for a model that cannot be used; notes on languages that a score says nothing of."""
+    """Raise UserError for a model that cannot be used; return notes on languages that a score has no word list for."""
     from pipeline.filters.models.scorers import open_scorer
 
     notes = []
@@ -90,16 +90,14 @@ def check_scores(config: Config) -> list[str]:
             listed = WordLists.load(score.model).languages
             missing = [code for code in config.language.keep or () if code not in listed]
             if missing and len(missing) == len(config.language.keep or ()):
-                raise UserError(
-                    f"{key}: no list for {', '.join(missing)} (language.keep); there are {', '.join(listed)}"
-                )
+                raise UserError(f"{key}: no list for {', '.join(missing)} (language.keep); known: {', '.join(listed)}")
             if missing:
-                notes.append(f"{name} has no list for {', '.join(missing)}: it is undefined there")
+                notes.append(f"{name} has no list for {', '.join(missing)}: it is undefined for these languages")
     return notes
 
 
 def undefined_scores(files: RunFiles, options: tuple[Model, ...]) -> list[str]:
-    """Notes on scores that have no value for any document: a rule on one keeps everything."""
+    """Notes on scores that are undefined for every document: rules on them keep everything."""
     empty = [model.name for model in options]
     for part in files.parts:
         table = read(files.out(part), empty)
@@ -110,7 +108,7 @@ def undefined_scores(files: RunFiles, options: tuple[Model, ...]) -> list[str]:
 
 
 def _kernels(options: tuple[Model, ...]) -> None:
-    """Compile, and find out whether a model can score at all."""
+    """Compile the kernels by scoring a text, which also shows whether the models can score at all."""
     from pipeline.filters.models.scorers import open_scorers
 
     for scorer in open_scorers({model.name: model.score for model in options}).values():

@@ -1,11 +1,11 @@
-"""shards.encode: a part's documents as tokens. shards: all parts' tokens as arrays of an exact size."""
+"""shards.encode: a part's documents as tokens. shards: the tokens of all parts, in arrays of an exact size."""
 
 import json
 from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import KEY, Part, row_groups, rows_in
 from pipeline.core.part import PartFiles, RunFiles
 from pipeline.core.step import Column, Step, columns
@@ -14,8 +14,8 @@ from pipeline.stages.tokenizer import LIBRARIES, TOKENIZER
 from pipeline.tokenize.options import ShardOptions
 
 
-def encode(files: PartFiles, seed: int, tick: Tick, care: Care) -> int:
-    """A part's documents as tokens, in the order of the shuffle."""
+def encode(files: PartFiles, seed: int, progress: Progress, retry: Retry) -> int:
+    """Write a part's documents as tokens, in shuffled order."""
     from pipeline.tokenize.bpe import Tokenizer
     from pipeline.tokenize.shards import encode_part
 
@@ -23,13 +23,13 @@ def encode(files: PartFiles, seed: int, tick: Tick, care: Care) -> int:
         for table in row_groups(files.file(CLEAN), ["id", "cluster", "text", "row", "language"]):
             for batch in table.to_batches():
                 first = batch["row"][0].as_py() - files.first_row if len(batch) else 0
-                tick(first, first)
+                progress(first, first)
                 yield batch
 
     files.out.parent.mkdir(parents=True, exist_ok=True)
-    trained = Tokenizer.from_file(files.folders[TOKENIZER.name] / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(files.folders[TOKENIZER.name] / "tokenizer.json")
     encode_part(
-        trained,
+        tokenizer,
         batches(),
         file=files.part.file,
         out=files.out,
@@ -39,7 +39,7 @@ def encode(files: PartFiles, seed: int, tick: Tick, care: Care) -> int:
     return rows_in(files.file(CLEAN))
 
 
-def _place(part: Part) -> list[int]:
+def _location(part: Part) -> list[int]:
     return [part.file]
 
 
@@ -59,12 +59,12 @@ ENCODE = Step(
     gated=False,
     libraries=("fastokens",),
     shows=False,
-    place=_place,
+    location=_location,
     columns=_encoded_columns,
 )
 
 
-def shards(files: RunFiles, options: ShardOptions, tick: Tick) -> int:
+def shards(files: RunFiles, options: ShardOptions, progress: Progress) -> int:
     """Merge the parts' tokens into shards of an exact size."""
     from pipeline.tokenize.shards import merge_parts
 
@@ -98,8 +98,8 @@ SHARDS = Step(
     columns=_document_columns,
     files={
         "train-NNNNN.npy": "tokens to train on: uint16, or uint32 above 65,536 ids; each document ends with end-of-text",
-        "validation-NNNNN.npy": "tokens held out, in whole clusters of duplicates",
-        "documents.parquet": "a row a document: the columns below",
+        "validation-NNNNN.npy": "held-out tokens; a duplicate cluster is never split between training and validation",
+        "documents.parquet": "one row per document: the columns below",
         "manifest.json": "every file with its size and SHA-256, the tokenizer's SHA-256, seed, dtype and totals",
     },
     passes=0,

@@ -1,4 +1,4 @@
-"""tokenizer: byte-level BPE, trained on the clean text or given."""
+"""tokenizer: byte-level BPE, trained on the clean text or read from a file."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.config import Config
-from pipeline.core.engines import Tick
+from pipeline.core.engines import Progress
 from pipeline.core.ledger import row_groups
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Content, Step
@@ -25,44 +25,43 @@ if TYPE_CHECKING:
 
 END_OF_TEXT = "<|endoftext|>"
 LIBRARIES = 550_000_000
-"""Bytes that Python, Arrow, Numba, row groups and an encoder with full caches take, whatever the corpus: 507 MB were measured
-on real text with a twentieth of its words misspelt (tests/benchmarks/tokenizer_memory.py)."""
+"""Bytes that Python, Arrow, Numba, row groups and an encoder with full caches take, whatever the corpus. Measured: 507 MB on
+real text with a twentieth of its words misspelt (tests/benchmarks/tokenizer_memory.py)."""
 ENCODER = 300_000_000
-"""What an encoder's caches grow to at most, a thread: measured on four million made-up words. They took 150 MB of the 507."""
+"""Most bytes of an encoder's caches per thread, measured on four million made-up words. They took 150 MB of the 507 MB."""
 SMALLEST_TABLE = 50_000_000
+"""Bytes that training needs besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How the tokenizer is trained, or the vocabulary that is given."""
+    """How the tokenizer is trained, or the file that it is read from."""
 
     tokenizer: TokenizerOptions
-    given: Content | None
+    file: Content | None
 
     def hashed(self) -> object:
-        """What keys see. What training may use decides from which pre-tokens it learns."""
+        """What keys hash. Memory is included: with less of it, training ignores rare pre-tokens."""
         options = self.tokenizer
-        return [self.given, options.pattern] if self.given else [options.pattern, options.vocab_size, options.memory]
+        return [self.file, options.pattern] if self.file else [options.pattern, options.vocab_size, options.memory]
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     file = config.tokenizer.file
     if file is not None and not Path(file).is_file():
         raise UserError(f"tokenizer.file: {file}: no such file")
-    return Options(tokenizer=config.tokenizer, given=Content.of(file) if file else None)
+    return Options(tokenizer=config.tokenizer, file=Content.of(file) if file else None)
 
 
-def tokenizer(files: RunFiles, given: Options, tick: Tick) -> int:
-    """Train BPE on the clean text; tokenizer.json, and a report of what it achieves. Or take the one that is given."""
+def tokenizer(files: RunFiles, source: Options, progress: Progress) -> int:
+    """Train BPE on the clean text, or read a given tokenizer; write tokenizer.json, and a report on it over the clean text."""
     from pipeline.tokenize import vocabulary_report
     from pipeline.tokenize.bpe import train_bpe
 
-    options = given.tokenizer
+    options = source.tokenizer
     documents = files.rows(CLEAN)
     if not documents:
-        raise UserError(
-            f"no document is left to go on with; python -m pipeline stats {files.root} shows what removed them"
-        )
+        raise UserError(f"no documents are left; python -m pipeline stats {files.root} shows what removed them")
     done = 0
 
     def batches() -> Iterator[tuple[pa.Array, pa.Array]]:
@@ -71,9 +70,9 @@ def tokenizer(files: RunFiles, given: Options, tick: Tick) -> int:
             for table in row_groups(files.file(CLEAN, part), ["text", "language"]):
                 yield table["text"].combine_chunks(), table["language"].combine_chunks()
                 done += len(table)
-                tick(min(done, documents), done)
+                progress(min(done, documents), done)
 
-    if given.given is None:
+    if source.file is None:
         trained = train_bpe(
             (texts for texts, _ in batches()),
             options.vocab_size,
@@ -84,9 +83,9 @@ def tokenizer(files: RunFiles, given: Options, tick: Tick) -> int:
             threads=files.workers,
         )
     else:
-        trained = given_tokenizer(given.given.path, options.pattern)
+        trained = given_tokenizer(source.file.path, options.pattern)
         done = documents
-    os.environ["FASTOKENS_BPE_THREADS"] = "1"  # beside ours; read once, when the first text is encoded
+    os.environ["FASTOKENS_BPE_THREADS"] = "1"  # we have threads of our own; read once, when the first text is encoded
     threads = min(files.workers, 1 + (options.memory - LIBRARIES) // ENCODER)
     with atomic_folder(files.folder) as folder, ThreadPoolExecutor(threads) as pool:
         trained.save(folder / "tokenizer.json")
@@ -96,19 +95,21 @@ def tokenizer(files: RunFiles, given: Options, tick: Tick) -> int:
 
 
 def check_tokens(config: Config) -> list[str]:
-    """Raise UserError, before any work, for a budget that is too small and a given tokenizer that is none."""
+    """Raise UserError, before any work, for a memory budget that is too small or an invalid `tokenizer.file`."""
     budgets = {"tokenizer.memory": config.tokenizer.memory, "shards.memory": config.shards.memory}
     for key, memory in budgets.items():
         if memory < LIBRARIES + SMALLEST_TABLE:
-            least, libraries = (LIBRARIES + SMALLEST_TABLE) / 1e6, LIBRARIES / 1e6
-            raise UserError(f"{key}: {least:,.0f}MB or more are needed; libraries and encoder take {libraries:,.0f}MB")
+            needed, libraries = (LIBRARIES + SMALLEST_TABLE) / 1e6, LIBRARIES / 1e6
+            raise UserError(
+                f"{key}: at least {needed:,.0f}MB are needed; libraries and encoder take {libraries:,.0f}MB"
+            )
     if config.tokenizer.file is not None:
         given_tokenizer(config.tokenizer.file, config.tokenizer.pattern)
     return []
 
 
 def given_tokenizer(file: str, pattern: str) -> "Tokenizer":
-    """The one that `tokenizer.file` names, with an end of text; UserError for one that cannot be used."""
+    """The tokenizer in `tokenizer.file`, with an end-of-text token; UserError if it cannot be used."""
     from pipeline.tokenize.bpe import Tokenizer
 
     try:
@@ -151,8 +152,8 @@ TOKENIZER = Step(
     check=check_tokens,
     files={
         "tokenizer.json": "the tokenizer, in the format of the library `tokenizers`",
-        "tokenizer_config.json": "what `transformers` reads beside it",
-        "report.json": "bytes per token, in all and by language; the longest tokens; those that no text needs",
+        "tokenizer_config.json": "settings that `transformers` reads beside it",
+        "report.json": "bytes per token, in total and by language; the longest tokens; tokens that no text uses",
     },
-    passes=2,  # one to count the words, one to measure what has been learned
+    passes=2,  # one to count the words, one for the report
 )

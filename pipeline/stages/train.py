@@ -4,7 +4,7 @@ import os
 from importlib.util import find_spec
 
 from pipeline.config import Config
-from pipeline.core.engines import Tick
+from pipeline.core.engines import Progress
 from pipeline.core.part import RunFiles
 from pipeline.core.step import Step
 from pipeline.errors import UserError
@@ -12,9 +12,9 @@ from pipeline.stages.shards import SHARDS
 from pipeline.train.config import TrainConfig
 
 
-def train(files: RunFiles, options: TrainConfig, tick: Tick) -> int:
-    """Train the model on the shards; the loop keeps its own checkpoints and goes on where it was."""
-    # Before torch loads OpenMP: threads that spin while they wait make a busy machine several times slower.
+def train(files: RunFiles, options: TrainConfig, progress: Progress) -> int:
+    """Train the model on the shards; the loop keeps its own checkpoints and resumes from them. Returns the steps."""
+    # Before torch loads OpenMP: threads that spin while waiting make a busy machine several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from pipeline.train.loop import train as train_model
 
@@ -23,7 +23,7 @@ def train(files: RunFiles, options: TrainConfig, tick: Tick) -> int:
 
 
 def check_torch(config: Config) -> list[str]:
-    """UserError where training is asked for and torch is not installed."""
+    """Raise UserError if torch is not installed."""
     if find_spec("torch") is None:
         raise UserError(
             "training needs the extra: pip install 'corpus-pipeline[train]', or stop before it with --until shards"
@@ -46,10 +46,10 @@ TRAIN = Step(
     files={
         "model.safetensors": "the weights, in Hugging Face's Llama format",
         "config.json": "the model's shape, in the same format",
-        "metrics.jsonl": "a line a step: loss, learning rate, gradient norm; validation where it was measured",
-        "loss.png": "the curve",
+        "metrics.jsonl": "one line per step: loss, learning rate, gradient norm; validation loss where measured",
+        "loss.png": "the loss curves",
         "result.json": "written last: final losses, steps, tokens, parameters",
-        "checkpoint.safetensors": "while it runs: where a killed run goes on",
+        "checkpoint.safetensors": "only during training: a killed run resumes from it",
     },
     passes=0,
 )

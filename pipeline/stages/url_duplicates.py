@@ -1,4 +1,4 @@
-"""extract.urls: of the pages that have one URL, one goes on. Needs all parts at once, over one small column."""
+"""extract.urls: keep one page per URL. Reads one small column of all parts at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Tick
+from pipeline.core.engines import Progress
 from pipeline.core.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Failing, Step, columns, unhashed
@@ -20,23 +20,23 @@ from pipeline.stages.extract import EXTRACT
 
 KEYS = pa.binary(16)
 SCHEMA = pa.schema([("dropped", DROPPED), ("kept", pa.string())])
-COLUMNS = {"kept": "id of the page with the same URL that stays in its place; null where the row is no repetition"}
+COLUMNS = {"kept": "id of the page with the same URL that is kept instead; null where the row is not dropped for it"}
 REASON = "url_duplicate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Which page of a URL stays."""
+    """Which page of a URL is kept."""
 
     policy: str
     memory: int = unhashed()
 
 
-def drop_repeated(files: RunFiles, options: Options, tick: Tick) -> int:
-    """Write for each extracted row why it goes so far, and the id of the page with its URL that stays in its place.
+def drop_repeated(files: RunFiles, options: Options, progress: Progress) -> int:
+    """Write for each extracted row why it is dropped so far, and the id of the page with its URL that is kept instead.
 
-    Only pages with text count: one that failed takes the place of none. `url.duplicates` says which stays: the first in
-    the order of the input, or the latest by the date of its capture (of those of one date, the smallest id).
+    Only pages with text count, so a failed page never replaces another. `url.duplicates` says which page is kept: the first
+    in input order, or the latest by capture date (of pages with the same date, the smallest id). Returns the rows.
     """
     from pipeline.filters.dedup.clusters import best_of, join_column, members_of, settle
     from pipeline.filters.dedup.keep_policy import best_first, parse_keep
@@ -50,16 +50,16 @@ def drop_repeated(files: RunFiles, options: Options, tick: Tick) -> int:
         for extract in extracts:
             for group in row_groups(extract, [column]):
                 urls = group[column].to_pylist()
-                here = alive[done : done + len(urls)]
-                wanted = [page_key(url) if url and live else None for url, live in zip(urls, here, strict=True)]
-                yield pa.array(wanted, KEYS)
+                keeps = alive[done : done + len(urls)]
+                hashes = [page_key(url) if url and keep else None for url, keep in zip(urls, keeps, strict=True)]
+                yield pa.array(hashes, KEYS)
                 done += len(urls)
-                tick(done, done)
+                progress(done, done)
 
     roots: Roots = np.arange(alive.size, dtype=np.int32 if alive.size < 2**31 else np.int64)
     join_column(keys, "url", alive, options.memory, roots)
     settle(roots)
-    best = roots  # the smallest place of a group
+    best = roots  # the first of each group
     if options.policy != "first":
         members = members_of(roots)
         dates, ids = (of_documents(extracts, name, members) for name in ("date", "id"))
@@ -72,9 +72,9 @@ def drop_repeated(files: RunFiles, options: Options, tick: Tick) -> int:
         with writer(files.out(part), SCHEMA, files.part_key(part)) as out:
             for group in row_groups(extract, ["dropped"]):
                 rows = slice(start, start + len(group))
-                gone = pa.array(goes[rows])
+                repeated = pa.array(goes[rows])
                 kept = names.take(pa.array(np.searchsorted(chosen, best[rows]), mask=~goes[rows]))
-                dropped = pc.if_else(gone, pa.scalar([REASON], DROPPED), group["dropped"].combine_chunks())
+                dropped = pc.if_else(repeated, pa.scalar([REASON], DROPPED), group["dropped"].combine_chunks())
                 out.write_table(pa.Table.from_arrays([dropped, kept], schema=SCHEMA))
                 start += len(group)
     return sum(map(rows_in, extracts))
@@ -103,5 +103,5 @@ URLS = Step(
     drops=_explain,
     shows=False,
     columns=lambda: columns(SCHEMA, COLUMNS),
-    reasons=lambda: {REASON: "another page with text has the same URL, and `url.duplicates` keeps that one"},
+    reasons=lambda: {REASON: "another page with text has the same URL, and `url.duplicates` keeps that page"},
 )

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from pipeline.config import Section
 from pipeline.config_file import apply_setting, read_with_base, validate
-from pipeline.core.engines import Care, InlineEngine, LocalEngine, Task, Tick
+from pipeline.core.engines import InlineEngine, LocalEngine, Progress, Retry, Task
 from pipeline.core.ledger import row_groups
 from pipeline.errors import UserError
 from pipeline.extract.inputs.documents import open_dataset
@@ -232,7 +232,7 @@ def _inputs(key: str, source: MixSource, run: Run | None) -> list[tuple[Path | N
 
 
 def _encode(
-    tokenizer: Tokenizer, source: Path | DatasetShard, part: int, out: Path, seed: int, tick: Tick, care: Care
+    tokenizer: Tokenizer, source: Path | DatasetShard, part: int, out: Path, seed: int, progress: Progress, retry: Retry
 ) -> int:
     """Encode a file of documents; returns how many of them had no text."""
     skipped = 0

@@ -1,8 +1,8 @@
 """Kept blocks to text that reads well, plain or as Markdown.
 
-Plain: a paragraph a line; list items after "- " or their number, nested ones indented; a table's row a line, its cells
-between " | ". Markdown adds what marks headings, quotes, code, tables and, inside a line, what `marks` found. What the words
-themselves look like is left alone: an asterisk in a sentence stays one.
+Plain: one line per paragraph; list items after "- " or their number, nested items indented; one line per table row, its cells
+separated by " | ". Markdown adds the marks of headings, quotes, code and tables and, inside a line, those of `find_marks`. The
+words themselves are not escaped: an asterisk in a sentence stays an asterisk.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.extract.native.blocks import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
-from pipeline.extract.native.outline import PLACE, outline
+from pipeline.extract.native.outline import ELEMENT, outline
 from pipeline.extract.native.words import WORDS
 from pipeline.kernels import inner, kernel
 
@@ -23,17 +23,17 @@ _SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH, _STAR = np.frombuffer(b" \n|`
 _BRACKET, _BRACKET_END, _PARENTHESIS, _PARENTHESIS_END, _BACKSLASH = np.frombuffer(b"[]()\\", np.uint8)
 
 _CELL = 200
-"""Bytes of a cell whose line breaks become spaces. A table with longer ones lays out a page, and its rows are no lines."""
+"""Most bytes of a cell whose line breaks become spaces. A table with longer cells is layout, and its rows are not lines."""
 _WIDTH = 64
-"""Columns of the widest table that is written as rows."""
+"""Most columns of a table that is written as rows."""
 _INDENT = 40
-"""Spaces that a line begins with at most."""
+"""Most spaces at the beginning of a line."""
 _MARGIN = 16 * _WIDTH
-"""Room for what stands before and behind a line: indents, marks of quotes, bars."""
+"""Bytes reserved for what surrounds a line: indents, quote marks, bars."""
 
 
 def visible(page: Parsed) -> NDArray[np.bool_]:
-    """Which blocks a reader with scripts would see, as far as the page itself says so."""
+    """Which blocks a reader with scripts enabled would see, as far as the page itself says (bool, one per block)."""
     hidden = np.zeros(len(page.tag), np.bool_)
     _hidden(page.hints, page.parent, page.tag, hidden)
     return np.asarray(~hidden[page.home])
@@ -41,13 +41,14 @@ def visible(page: Parsed) -> NDArray[np.bool_]:
 
 @kernel
 def _hidden(hints: Any, parent: Any, tag: Any, hidden: Any) -> None:
+    """Fill `hidden` for each element: it is <noscript>, says that it is hidden, or is inside such an element."""
     for e in range(len(tag)):
         above = parent[e]
         hidden[e] = tag[e] == _NOSCRIPT or (hints[e] >> HIDDEN) & 1 or (above > 0 and hidden[above])
 
 
 def comments(page: Parsed) -> NDArray[np.bool_]:
-    """Which blocks are a sentence in what the page's names call comments; after `describe`."""
+    """Which blocks are a sentence in an element that its class or id names comments. To be called after `describe`."""
     inside = np.zeros(len(page.tag), np.bool_)
     _commented(page.hints, page.parent, page.tag, inside)
     sentence = (page.stats[:, WORDS] >= 5) & (page.stats[:, LINK_SHARE] < 0.3)
@@ -56,31 +57,34 @@ def comments(page: Parsed) -> NDArray[np.bool_]:
 
 @kernel
 def _commented(hints: Any, parent: Any, tag: Any, inside: Any) -> None:
+    """Fill `inside` for each element: it, or an element around it, is named comments (<article> and <main> are not)."""
     for e in range(1, len(tag)):
         named = hints[e] & 1 and tag[e] != _ARTICLE and tag[e] != _MAIN
         inside[e] = named or inside[parent[e]]
 
 
-def captions(page: Parsed, keep: NDArray[np.bool_], wanted: bool) -> NDArray[np.bool_]:
-    """`keep` without the captions of figures and tables, or with those beside a kept block that is none."""
+def captions(page: Parsed, keep: NDArray[np.bool_], add: bool) -> NDArray[np.bool_]:
+    """`keep` with the captions that are next to a kept block of other text (`add`), or without all captions."""
     inside = np.isin(page.tag, _CAPTIONS)
     count = -1
     while count != (count := int(inside.sum())):
         inside[1:] |= inside[page.parent[1:]]
-    found = inside[page.home]
-    if not wanted:
-        return np.asarray(keep & ~found)
-    others = np.flatnonzero(~found)
+    captioned = inside[page.home]
+    if not add:
+        return np.asarray(keep & ~captioned)
+    others = np.flatnonzero(~captioned)
     if not len(others):
         return keep
-    place = np.searchsorted(others, np.flatnonzero(found))
-    beside = np.zeros_like(found)
-    beside[found] = keep[others[np.maximum(place - 1, 0)]] | keep[others[np.minimum(place, len(others) - 1)]]
+    following = np.searchsorted(others, np.flatnonzero(captioned))
+    previous_kept = keep[others[np.maximum(following - 1, 0)]]
+    beside = np.zeros_like(captioned)
+    beside[captioned] = previous_kept | keep[others[np.minimum(following, len(others) - 1)]]
     return np.asarray(keep | (beside & visible(page)))
 
 
 @inner
 def _fill(text: Any, o: Any, byte: Any, times: Any) -> Any:
+    """Write a byte `times` times at `o`; returns the end."""
     for z in range(times):
         text[o + z] = byte
     return o + times
@@ -88,7 +92,7 @@ def _fill(text: Any, o: Any, byte: Any, times: Any) -> Any:
 
 @inner
 def _prefix(text: Any, o: Any, quotes: Any, spaces: Any) -> Any:
-    """What a line of a quote, or of a list's item, begins with."""
+    """Write the beginning of a line in a quote or list item; returns the end."""
     for _ in range(quotes):
         text[o], text[o + 1] = _ABOVE, _SPACE
         o += 2
@@ -97,6 +101,7 @@ def _prefix(text: Any, o: Any, quotes: Any, spaces: Any) -> Any:
 
 @inner
 def _number(text: Any, o: Any, number: Any) -> Any:
+    """Write a list item's number, a full stop and a space; returns the end."""
     digits = 1
     while number >= 10**digits:
         digits += 1
@@ -109,7 +114,8 @@ def _number(text: Any, o: Any, number: Any) -> Any:
 
 @inner
 def _plain(parent: Any, tag: Any, e: Any, item: Any) -> Any:
-    """Whether an item's text is in the item itself or a paragraph of it; other lists, of posts say, are not for counting."""
+    """Whether an item's text is directly in the item or in a paragraph of it. Other lists, of posts for example, get no
+    numbers."""
     while e != item:
         if KIND[tag[e]] & BLOCK and tag[e] != _P:
             return False
@@ -128,28 +134,28 @@ def _ticks(out: Any, a: Any, b: Any) -> Any:
 
 
 @inner
-def _find_rows(home: Any, start: Any, stop: Any, out: Any, keep: Any, places: Any) -> None:
-    """Which rows are one line each: of several cells, each one short block."""
+def _find_rows(home: Any, start: Any, stop: Any, out: Any, keep: Any, elements: Any) -> None:
+    """Mark the rows that are written as one line each: they have several cells, each with one short block."""
     for i in range(len(home)):
-        places[places[home[i]].cell].in_cell += 1
+        elements[elements[home[i]].cell].in_cell += 1
     for i in range(len(home)):
-        row = places[places[home[i]].row]
-        row.good = row.row > 0 and row.width > 1 and places[row.table].widest <= _WIDTH
+        row = elements[elements[home[i]].row]
+        row.good = row.row > 0 and row.width > 1 and elements[row.table].widest <= _WIDTH
     for i in range(len(home)):
-        place = places[home[i]]
-        if keep[i] and place.row > 0:
-            if place.cell == 0 or places[place.cell].in_cell != 1 or place.item > 0 or place.code > 0:
-                places[place.row].good = False
+        element = elements[home[i]]
+        if keep[i] and element.row > 0:
+            if element.cell == 0 or elements[element.cell].in_cell != 1 or element.item > 0 or element.code > 0:
+                elements[element.row].good = False
             elif stop[i] - start[i] > _CELL:
                 for k in range(start[i], stop[i]):
                     if out[k] == _BREAK:
-                        places[place.row].good = False
+                        elements[element.row].good = False
                         break
 
 
 @inner
 def _mark(text: Any, o: Any, kind: Any, addresses: Any, address: Any, address_end: Any) -> Any:
-    """A mark's beginning or end; a link ends with `addresses[address:address_end]`."""
+    """Write the beginning or end of a mark; a link ends with `addresses[address:address_end]`. Returns the end."""
     if kind == LINK:
         text[o] = _BRACKET
         return o + 1
@@ -165,21 +171,21 @@ def _mark(text: Any, o: Any, kind: Any, addresses: Any, address: Any, address_en
 
 
 def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool, marks: Marks) -> NDArray[np.uint8]:
-    """The kept blocks' text in UTF-8; without `tables`, rows that are lines are left out. Marks are Markdown's."""
+    """The kept blocks as UTF-8 text; without `tables`, rows that would be lines are dropped. `marks` are for Markdown."""
     size = _MARGIN + 2 * int((page.stop - page.start)[keep].sum()) + 64 * int(keep.sum())
     while True:
-        places = np.zeros(len(page.tag), PLACE)
+        elements = np.zeros(len(page.tag), ELEMENT)
         text = np.empty(size, np.uint8)
-        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, places, text)
+        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, elements, text)
         if written >= 0:
             return text[:written]
         size = 2 * (size - written)
 
 
 @inner
-def _end_row(text: Any, o: Any, row: Any, columns: Any, header: Any, places: Any) -> Any:
-    """What is open behind a table's row in Markdown: cells that it lacks, and the line below a header."""
-    while columns < places[row.table].widest:
+def _end_row(text: Any, o: Any, row: Any, columns: Any, header: Any, elements: Any) -> Any:
+    """Finish a table row in Markdown: write missing cells and the line below a header; returns the end."""
+    while columns < elements[row.table].widest:
         text[o], text[o + 1] = _SPACE, _BAR
         o, columns = o + 2, columns + 1
     if header:
@@ -195,17 +201,17 @@ def _end_row(text: Any, o: Any, row: Any, columns: Any, header: Any, places: Any
 
 
 @inner
-def _begin_item(text: Any, o: Any, tag: Any, parent: Any, places: Any, e: Any, mark: Any) -> Any:
-    """The bullet or number of the list item `mark`, of which block `e` is the first that is kept."""
-    item = places[mark]
+def _begin_item(text: Any, o: Any, tag: Any, parent: Any, elements: Any, e: Any, item_element: Any) -> Any:
+    """Write the bullet or number of the list item `item_element`, whose first kept block is in element `e`; returns the end."""
+    item = elements[item_element]
     item.begun = True
-    above = places[parent[mark]].item
-    while above > 0 and not places[above].begun:  # one of which nothing else is kept
-        above = places[parent[above]].item
-    indent = places[above].indent
+    above = elements[parent[item_element]].item
+    while above > 0 and not elements[above].begun:  # an item without other kept text
+        above = elements[parent[above]].item
+    indent = elements[above].indent
     o = _fill(text, o, _SPACE, indent)
     before = o
-    if tag[item.list] == _OL and _plain(parent, tag, e, mark):
+    if tag[item.list] == _OL and _plain(parent, tag, e, item_element):
         o = _number(text, o, item.number)
     else:
         text[o], text[o + 1] = _DASH, _SPACE
@@ -216,16 +222,16 @@ def _begin_item(text: Any, o: Any, tag: Any, parent: Any, places: Any, e: Any, m
 
 @kernel
 def _assemble(
-    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, places: Any, text: Any
+    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, elements: Any, text: Any
 ) -> Any:
-    """Write `text`; returns its bytes, or, as a negative number, how many it should have room for."""
+    """Write `text`; returns its length in bytes, or the needed length as a negative number if it is too short."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag
-    outline(parent, tag, page.number, places)
-    _find_rows(home, start, stop, out, keep, places)
+    outline(parent, tag, page.number, elements)
+    _find_rows(home, start, stop, out, keep, elements)
     for i in range(len(home)):
-        places[places[home[i]].heading].in_heading += 1
+        elements[elements[home[i]].heading].in_heading += 1
     o = np.int64(0)
-    last, last_r, last_code = places[0], np.int64(0), np.int64(0)
+    last, last_row, last_code = elements[0], np.int64(0), np.int64(0)
     columns = fence = mark_at = np.int64(0)
     header = False
     for i in range(len(home) + 1):
@@ -233,51 +239,51 @@ def _assemble(
         if not end and not keep[i]:
             continue
         e = np.int64(0) if end else np.int64(home[i])
-        place = places[e]
-        r = np.int64(place.row) if places[place.row].good else np.int64(0)
+        element = elements[e]
+        r = np.int64(element.row) if elements[element.row].good else np.int64(0)
         if r > 0 and not tables:
             continue
         length = 0 if end else stop[i] - start[i]
-        if o + 2 * length + fence + _MARGIN > len(text):  # 2: each byte of a cell may be a bar
+        if o + 2 * length + fence + _MARGIN > len(text):  # twice: each byte of a cell may be a bar to escape
             return -(o + 2 * length + fence + _MARGIN)
-        its_code = np.int64(place.code) if markdown else np.int64(0)
-        # what the block before leaves open
-        if markdown and last_r > 0 and r != last_r:
-            o = _end_row(text, o, places[last_r], columns, header, places)
-        if last_code > 0 and its_code != last_code:
-            code = places[last_code]
+        code_element = np.int64(element.code) if markdown else np.int64(0)
+        # finish what the previous block left open
+        if markdown and last_row > 0 and r != last_row:
+            o = _end_row(text, o, elements[last_row], columns, header, elements)
+        if last_code > 0 and code_element != last_code:
+            code = elements[last_code]
             text[o] = _BREAK
-            o = _prefix(text, o + 1, code.quotes, places[code.item].indent)
+            o = _prefix(text, o + 1, code.quotes, elements[code.item].indent)
             o = _fill(text, o, _TICK, fence)
         if end:
             break
-        its_quotes = place.quotes if markdown else 0
-        new_item = place.item > 0 and not places[place.item].begun
-        spaces = places[place.item].indent if markdown else 0
-        in_row = r > 0 and r == last_r
+        quotes = element.quotes if markdown else 0
+        new_item = element.item > 0 and not elements[element.item].begun
+        spaces = elements[element.item].indent if markdown else 0
+        in_row = r > 0 and r == last_row
         if not in_row:
             if o > 0:
                 text[o] = _BREAK
                 o += 1
                 tight = (
                     not markdown
-                    or (r > 0 and last_r > 0 and places[r].table == last.table)
-                    or (new_item and last.item > 0 and place.quote == last.quote)
-                    or (its_code > 0 and its_code == last_code)
+                    or (r > 0 and last_row > 0 and elements[r].table == last.table)
+                    or (new_item and last.item > 0 and element.quote == last.quote)
+                    or (code_element > 0 and code_element == last_code)
                 )
                 if not tight:
-                    if place.quote == last.quote:
-                        o = _prefix(text, o, its_quotes, 0)
-                        o -= its_quotes > 0  # the space
+                    if element.quote == last.quote:
+                        o = _prefix(text, o, quotes, 0)
+                        o -= quotes > 0  # without the space
                     text[o] = _BREAK
                     o += 1
-            o = _prefix(text, o, its_quotes, 0)
+            o = _prefix(text, o, quotes, 0)
             if new_item:
-                o = _begin_item(text, o, tag, parent, places, e, place.item)
-                spaces = places[place.item].indent if markdown else 0
+                o = _begin_item(text, o, tag, parent, elements, e, element.item)
+                spaces = elements[element.item].indent if markdown else 0
             else:
                 o = _fill(text, o, _SPACE, spaces)
-        # what the block begins with
+        # write the beginning of the block
         if r > 0:
             if not markdown:
                 if in_row:
@@ -285,41 +291,47 @@ def _assemble(
                     o += 3
             else:
                 if not in_row:
-                    header = last_r == 0 or places[r].table != last.table
+                    header = last_row == 0 or elements[r].table != last.table
                     text[o] = _BAR
                     o, columns = o + 1, np.int64(0)
-                while columns < places[place.cell].column:
+                while columns < elements[element.cell].column:
                     text[o], text[o + 1] = _SPACE, _BAR
                     o, columns = o + 2, columns + 1
                 text[o] = _SPACE
                 o += 1
-        elif its_code > 0 and its_code != last_code:
+        elif code_element > 0 and code_element != last_code:
             fence, j = np.int64(3), i
-            while j < len(home) and places[home[j]].code == its_code:
+            while j < len(home) and elements[home[j]].code == code_element:
                 fence = max(fence, _ticks(out, start[j], stop[j]) + 1)
                 j += 1
             if o + 2 * fence + 2 * length + _MARGIN > len(text):
                 return -(o + 2 * fence + 2 * length + _MARGIN)
             o = _fill(text, o, _TICK, fence)
             text[o] = _BREAK
-            o = _prefix(text, o + 1, its_quotes, spaces)
+            o = _prefix(text, o + 1, quotes, spaces)
         head = np.int64(0)
-        if markdown and r == 0 and its_code == 0 and place.heading > 0 and places[place.heading].in_heading <= 2:
-            head = np.int64(tag[place.heading] - _H1 + 1)
+        if (
+            markdown
+            and r == 0
+            and code_element == 0
+            and element.heading > 0
+            and elements[element.heading].in_heading <= 2
+        ):
+            head = np.int64(tag[element.heading] - _H1 + 1)
             o = _fill(text, o, _HASH, head)
             text[o] = _SPACE
             o += 1
-        # its text, with its marks
-        marked = np.int64(-1)  # the place of the next mark
+        # write its text, with its marks
+        marked = np.int64(-1)  # the position of the next mark in `out`
         while mark_at < len(rows) and marked < 0:
             marked = rows[mark_at, 0]
-            if marked < start[i] or (marked == start[i] and rows[mark_at, 1] >= ENDS):  # of a block before
+            if marked < start[i] or (marked == start[i] and rows[mark_at, 1] >= ENDS):  # of an earlier block
                 mark_at, marked = mark_at + 1, np.int64(-1)
         for k in range(start[i], stop[i] + 1):
             while marked == k and (k < stop[i] or rows[mark_at, 1] >= ENDS):
                 kind = rows[mark_at, 1]
                 plain_kind = kind - ENDS if kind >= ENDS else kind
-                if its_code == 0 and (head == 0 or plain_kind == LINK):
+                if code_element == 0 and (head == 0 or plain_kind == LINK):
                     address, address_end = rows[mark_at, 2], rows[mark_at, 3]
                     if o + 2 * (stop[i] - k) + address_end - address + _MARGIN > len(text):
                         return -(o + 2 * (stop[i] - k) + address_end - address + _MARGIN)
@@ -334,10 +346,10 @@ def _assemble(
             if c == _BREAK and markdown:
                 if o + stop[i] - k + _MARGIN > len(text):
                     return -(o + stop[i] - k + _MARGIN)
-                if its_code == 0:
+                if code_element == 0:
                     o = _fill(text, o, _SPACE, 2)
                 text[o] = _BREAK
-                o = _prefix(text, o + 1, its_quotes, spaces)
+                o = _prefix(text, o + 1, quotes, spaces)
             elif c == _BAR and r > 0 and markdown:
                 text[o], text[o + 1] = _BACKSLASH, _BAR
                 o += 2
@@ -347,5 +359,5 @@ def _assemble(
         if r > 0 and markdown:
             text[o], text[o + 1] = _SPACE, _BAR
             o, columns = o + 2, columns + 1
-        last, last_r, last_code = place, r, its_code
+        last, last_row, last_code = element, r, code_element
     return o

@@ -2,8 +2,8 @@
 
 A block is a run of text between two tags that break the line. The tree knows each element's parent, tag and hints from
 its class names. It follows browsers where pages rely on it (end tags left out, entities, raw text) and differs where a
-broken page would lose its text: an element, comment or quote that never ends is passed over, and not all that follows it.
-Every loop is linear in the page: what is found not to end is not searched for again.
+broken page would lose its text: an element, comment or quote that never ends is skipped without skipping all that follows.
+Every loop is linear in the page: an end that does not exist is searched for only once.
 """
 
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
 LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
 STATS = COLUMNS + 4
 
-_SCAN = 48  # open elements that are searched for the one that a tag ends
+_SCAN = 48  # most open elements that are searched for the one that a tag ends
 
 _A, _B, _BR, _DD, _DIV, _DL, _DT, _IMG, _LI, _OL, _P, _PRE, _STRONG, _TABLE, _TBODY, _TD, _TH, _TITLE, _TR, _UL = (
     TAG[name] for name in "a b br dd div dl dt img li ol p pre strong table tbody td th title tr ul".split()
@@ -72,20 +72,22 @@ for _names, _kind in (("b strong", STRONG), ("i em", EMPHASIS), ("a", LINK)):
 
 
 class Parsed(NamedTuple):
-    """A page. Elements: parent, tag, hints, path (a hash of tags and classes down to it); 0 is the page. Blocks: text
-    is `out[start:stop]`, inside element `home`; `stats` has STATS columns; `print` is a hash of its words."""
+    """A parsed page. Per element: parent, tag, hints, path (a hash of the tags and classes down to it); element 0 is the
+    page. Per block: its text is `out[start:stop]`, inside element `home`; `stats` has STATS columns; `print` is a hash of the
+    text's letters and digits."""
 
     status: int
+    """OK, TOO_DEEP or TOO_LARGE."""
     title: tuple[int, int]
-    """First and last byte of the page's title in the page."""
+    """Start and end of the page's title, in bytes of the page."""
     base: tuple[int, int]
-    """The same of the address that its links are relative to, if it states one."""
+    """Start and end of the address that its links are relative to; empty if the page states none."""
     parent: NDArray[np.int32]
     tag: NDArray[np.int32]
     hints: NDArray[np.int64]
     path: NDArray[np.uint64]
     number: NDArray[np.int32]
-    """Of a list where it starts to count, less one; of an item its value; 0 where the page gives none."""
+    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none."""
     out: NDArray[np.uint8]
     home: NDArray[np.int32]
     start: NDArray[np.int64]
@@ -93,22 +95,22 @@ class Parsed(NamedTuple):
     stats: NDArray[np.float32]
     print: NDArray[np.uint64]
     marks: NDArray[np.int64]
-    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and of a
-    link first and last byte of its target in the page. None crosses another or leaves its block."""
+    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and for a link
+    start and end of its target in the page. Marks do not cross one another and stay within a block."""
 
 
 @inner
 def _implied_end(open_: Any, depth: Any, tag: Any, new: Any) -> Any:
-    """Depth after the ends that a start tag implies: of p before a block, of li before li, of cells and rows."""
+    """Depth after the end tags that a start tag implies: of p before a block, of li before li, of cells and rows."""
     cell = new == _TD or new == _TH
     term = new == _DT or new == _DD
-    found, z = depth, depth - 1
+    new_depth, z = depth, depth - 1
     while z > 0 and z > depth - _SCAN:
         it = tag[open_[z]]
         if it == _NOSCRIPT:
             break
         if it == _P:
-            found = z
+            new_depth = z
         elif new == _LI:
             if it == _LI:
                 return z
@@ -134,12 +136,12 @@ def _implied_end(open_: Any, depth: Any, tag: Any, new: Any) -> Any:
         elif KIND[it] & BLOCK:
             break
         z -= 1
-    return found
+    return new_depth
 
 
 @inner
 def _end(open_: Any, depth: Any, tag: Any, ended: Any) -> Any:
-    """Depth after an end tag; as it was where no element near enough is what it ends."""
+    """Depth after an end tag; unchanged if no open element near enough matches it."""
     z = depth - 1
     while z > 0 and z > depth - _SCAN:
         it = tag[open_[z]]
@@ -155,8 +157,8 @@ def _end(open_: Any, depth: Any, tag: Any, ended: Any) -> Any:
 
 @inner
 def _mark_ends(marks: Any, state: Any, kind: Any, o: Any) -> None:
-    """End the open mark of a kind, if there is one; those begun inside it are given up. `state`: where the open mark of
-    each kind begins, or -1; how many marks there are, and were before this block; a link's target."""
+    """End the open mark of a kind, if there is one, and drop open marks inside it. `state`: where the open mark of each kind
+    begins, or -1 (3 numbers); how many marks there are, and were before this block; start and end of a link's target."""
     begin = state[kind]
     if begin >= 0:
         for other in range(3):
@@ -169,7 +171,7 @@ def _mark_ends(marks: Any, state: Any, kind: Any, o: Any) -> None:
 
 @inner
 def _marks_end(marks: Any, state: Any, o: Any, begun: Any, end: Any) -> None:
-    """End all open marks with their block, the inner first; a block without text has none."""
+    """End all open marks with their block, the inner ones first; a block without text has no marks."""
     for _ in range(3):
         inner = 0
         for kind in range(1, 3):
@@ -184,10 +186,10 @@ def _marks_end(marks: Any, state: Any, o: Any, begun: Any, end: Any) -> None:
 
 
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
-    """Parse a page in UTF-8, with marks if `inline`.
+    """Parse a page in UTF-8 (uint8), with marks if `inline`.
 
-    Status TOO_DEEP where open elements (html, head and body do not count) go beyond `max_depth`: what was parsed until
-    then is returned. TOO_LARGE likewise, where there are more than `max_tags` elements or blocks.
+    Status is TOO_DEEP if elements nest deeper than `max_depth` (html, head and body do not count), and TOO_LARGE if there are
+    more than `max_tags` elements or blocks; the result then holds what was parsed so far.
     """
     tags = min(int(np.count_nonzero(page == LESS)), max_tags)
     room = Parsed(
@@ -231,10 +233,11 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
 
 @inner
 def _text(page: Any, i: Any, out: Any, o: Any, begun: Any, pre: Any, space: Any, breaks: Any) -> Any:
-    """Copy text up to the next tag: (place in `page`, place in `out`, whether it ends with a space, breaks at its end)."""
+    """Copy text up to the next tag: (position in `page`, position in `out`, whether it ends with a space, line breaks at its
+    end)."""
     n = len(page)
     while i < n:
-        if i + LANES <= n and not pre:  # words, with one space between them, as they stand
+        if i + LANES <= n and not pre:  # words with single spaces between them are copied unchanged
             spaces = equal(page, i, SPACE)
             doubled = spaces & ((spaces << 1) | space)
             odd = (
@@ -293,7 +296,7 @@ def _text(page: Any, i: Any, out: Any, o: Any, begun: Any, pre: Any, space: Any,
                 out[o] = SPACE
                 o += 1
             space = True
-        elif point == 0x200C or point == 0x200D:  # between letters they decide on their shape
+        elif point == 0x200C or point == 0x200D:  # joiners: between letters they decide on their shape
             if not space:
                 o = put(out, o, point)
         elif point != SOFT_HYPHEN:
@@ -309,7 +312,7 @@ def _text(page: Any, i: Any, out: Any, o: Any, begun: Any, pre: Any, space: Any,
 def _write_block(
     room: Any, b: Any, home: Any, begun: Any, end: Any, link_bytes: Any, bold_bytes: Any, links: Any, images: Any
 ) -> None:
-    """Block `b`: the text `out[begun:end]` in the element `home`."""
+    """Write block `b`: the text `out[begun:end]` in the element `home`."""
     row = room.stats[b]
     room.print[b] = measure(room.out, begun, end, row)
     size = np.float32(end - begun)
@@ -321,16 +324,19 @@ def _write_block(
 
 @kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
-    """Parse into `room`, a `Parsed` as long as the page can need: (status, elements, blocks, where title and base begin and
-    end). Working arrays: `open_`, the open elements; `never`, whether one that begins here has no end, quotes by their byte
-    and tags from 256 on; `state` of marks."""
+    """Parse into `room`, a `Parsed` long enough for any result: (status, number of elements, number of blocks, start and end of
+    title, and of base).
+
+    Working arrays: `open_`, the open elements; `never`, whether no further end exists, by a quote's byte and by 256 + tag (256
+    itself: of comments); `state` of marks.
+    """
     parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
     out, marks = room.out, room.marks
     n = len(page)
     status = OK
     open_[0] = 0
     parent[0], tag[0], hints[0], path[0] = -1, 0, 0, 7
-    # Not 1 and 0: those are types of their own to Numba, and what is called with them is compiled twice.
+    # Not 1 and 0: Numba gives literals types of their own, and would compile a function called with them twice.
     depth, o, i = np.int64(1), np.int64(0), np.int64(0)
     begun = o
     elements, blocks = 1, 0
@@ -348,7 +354,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         flush = i >= n
         new, closing, k, kind = np.int64(0), False, i, np.uint8(0)
         own, own_path, closed = np.int64(0), np.uint64(0), False
-        target = target_end = given = np.int64(-1)
+        target = target_end = list_number = np.int64(-1)
         if not flush and page[i] != LESS:
             before = o
             i, o, space, breaks = _text(page, i, out, o, begun, pre, space, breaks)
@@ -358,7 +364,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 bold_bytes += o - before
             continue
         if not flush:
-            # What kind of tag it is, and its name.
+            # Read the kind of the tag, and its name.
             c = page[i + 1] if i + 1 < n else np.uint8(0)
             if c == EXCLAMATION or c == QUESTION:  # comment, doctype, processing instruction
                 if i + 3 < n and c == EXCLAMATION and page[i + 2] == DASH and page[i + 3] == DASH and not never[256]:
@@ -386,8 +392,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             kind = KIND[new]
             own_path = np.uint64(h)
             if k < n and page[k] != GREATER:
-                wanted = not closing and (not kind & (VOID | OPAQUE) or new == _BASE)
-                k, own, own_path, closed, target, target_end, given = attributes(page, k, wanted, own_path, never)
+                read = not closing and (not kind & (VOID | OPAQUE) or new == _BASE)
+                k, own, own_path, closed, target, target_end, list_number = attributes(page, k, read, own_path, never)
             i = k + 1
             if new == _BASE and target >= 0 and base == base_end:
                 base, base_end = target, target_end
@@ -395,13 +401,13 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 if not closing:
                     hints[0] |= own
                 continue
-            # Elements whose content is no text of the page.
+            # Skip elements whose content is not text of the page.
             if not closing and (kind & OPAQUE or new == _TITLE):
                 if closed and new != _SCRIPT and new != _STYLE and new != _TITLE:
                     continue
                 k = np.int64(-1) if never[256 + new] else end_tag(page, i, new)
                 never[256 + new] = k < 0
-                if new == _TITLE and k < 0:  # a title ends with the next tag, if not before
+                if new == _TITLE and k < 0:  # a title without an end tag ends at the next tag
                     k = behind(page, i, LESS) - 1
                 if new == _TITLE and title == title_end:
                     title, title_end = i, min(k, n)
@@ -411,7 +417,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                     i = next_line_break(page, i)
                 continue
             ends = False
-            if new == _NOSCRIPT and not closing:  # it hides what is in it, if it ends
+            if new == _NOSCRIPT and not closing:  # its content is hidden, if it has an end tag
                 if noscript_end < i and not never[256 + new]:
                     noscript_end = end_tag(page, i, new)
                     never[256 + new] = noscript_end < 0
@@ -440,7 +446,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             end = o
             while end > begun and out[end - 1] <= SPACE:
                 end -= 1
-            if end > begun and out[begun] == LESS and tag[open_[depth - 1]] == _NOSCRIPT:  # a picture's tag as text
+            if end > begun and out[begun] == LESS and tag[open_[depth - 1]] == _NOSCRIPT:  # an image's tag as text
                 end = begun
             if inline:
                 _marks_end(marks, state, o, begun, end)
@@ -459,7 +465,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             space = True
         if i >= n and k == i:
             break
-        # The element begins or ends.
+        # Begin or end the element.
         if new == _IMG:
             images += 1
         if kind & VOID:
@@ -485,8 +491,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         above = open_[depth - 1]
         parent[elements], tag[elements], hints[elements] = above, new, own
         path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
-        if given > 0 and (new == _OL or new == _LI):
-            number[elements] = given - (new == _OL)
+        if list_number > 0 and (new == _OL or new == _LI):
+            number[elements] = list_number - (new == _OL)
         open_[depth] = elements
         depth += 1
         elements += 1
@@ -498,7 +504,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         elif new == _PRE:
             pre = True
         if inline and _MARK[new] >= 0 and not pre:
-            if new == _A:  # the one before ends
+            if new == _A:  # links do not nest: the previous one ends
                 _mark_ends(marks, state, _MARK[new], o)
                 state[5], state[6] = target, target_end
             if state[_MARK[new]] < 0 and (new != _A or target >= 0):

@@ -1,4 +1,4 @@
-"""The extractor: a page to its text, by the model in the package or by another."""
+"""The extractor: a page to its text, with the model in the package or another."""
 
 from functools import cache
 
@@ -24,7 +24,8 @@ def shipped_model() -> trees.Model:
 def extract(
     html: bytes, options: TextOptions, *, max_tags: int, url: str | None = None, model: trees.Model | None = None
 ) -> Page:
-    """The page of UTF-8 without NUL, as `charset.decode` gives it. `url` is its own, for links in Markdown."""
+    """Text and title of a page in UTF-8 without NUL, as `charset.decode` returns it, or the reason why it has no text. `url`
+    is the page's own, for links in Markdown."""
     markdown = options.format == "markdown"
     parsed = parse(np.frombuffer(html, np.uint8), options.max_depth, max_tags, markdown)
     first, last = parsed.title
@@ -46,17 +47,17 @@ def extract(
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
-    """Which blocks are the page's main content."""
+    """Which blocks are the page's main content (bool, one per block)."""
     table, around = describe(page)
     alone = trees.score(table, model.alone, True)
     sizes = np.ascontiguousarray(page.stats[:, CHARS])
     trees.context(alone, sizes, around, table)
-    found = trees.score(table, model.together, True)
-    keep: NDArray[np.bool_] = found >= trees.cut(found, model.threshold)
+    probabilities = trees.score(table, model.together, True)
+    keep: NDArray[np.bool_] = probabilities >= trees.cut(probabilities, model.threshold)
     return keep
 
 
 def warm_up() -> None:
-    """Compile, or load from the cache, all kernels."""
+    """Compile all kernels, or load them from the cache."""
     for main_content in (True, False):
         extract(b"<p>A word.", TextOptions(main_content=main_content, comments=True), max_tags=100)

@@ -1,6 +1,6 @@
-"""What is known of each block when it is judged: itself, its neighbours, the elements around it, the page as a whole.
+"""Features of each block: of the block itself, its neighbours, the elements around it, and the page as a whole.
 
-None of it is a word of the page: the same template filled with another text gives nearly the same numbers.
+No feature is a word of the page: the same template filled with another text gives nearly the same numbers.
 """
 
 from typing import Any, NamedTuple
@@ -26,14 +26,14 @@ from pipeline.extract.native.words import (
 )
 from pipeline.kernels import inner, kernel
 
-# Tags whose presence among a block's ancestors is a feature each.
+# Tags of which each is a feature: whether it is among a block's ancestors.
 _AROUND = """
     nav footer header aside article main section form table ul ol li dl td pre blockquote figure figcaption details label
     button a p noscript caption h1 h2 h3 h4 address
 """.split()
 _BIT = np.full(len(TAGS), -1, np.int64)
 _BIT[[TAG[name] for name in _AROUND]] = range(len(_AROUND))
-# A tag as one number that grows, roughly, with how likely its text is the page's content.
+# A number per tag, which roughly grows with how likely the tag's text is main content.
 _RANK = np.zeros(len(TAGS), np.float32)
 for _rank, _names in enumerate(
     "div section center|td th tr table|li ul ol|dd dt dl|nav footer aside header form|span a label button|article main"
@@ -54,7 +54,7 @@ _O_NEAR = _O_REPEAT + _REPEAT
 _O_HINTS = _O_NEAR + _NEAR
 _O_TAGS = _O_HINTS + 2 * HINTS
 FEATURES = _O_TAGS + len(_AROUND) + 2
-"""Columns of `describe`'s table, the empty ones for the second round included."""
+"""Columns of `describe`'s table, including those that are empty until the second round."""
 
 _AROUND_COUNT = len(_AROUND)
 # Columns of the sums over an element's subtree.
@@ -63,7 +63,7 @@ _T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG = range(6)
 
 @inner
 def _long(row: Any) -> Any:
-    """Running text: a sentence or more, and not a list of links."""
+    """Whether a block is running text: a sentence or more, and not a list of links."""
     return row[WORDS] >= 15 and row[LINK_SHARE] < 0.3
 
 
@@ -75,14 +75,15 @@ _ELEMENT = np.dtype(
         ("on_way", np.int32),
     ]
 )
-"""What is known of an element; zeros at first: hints and tags of it and all above it, hints of the nearest three; its score
-as the container of the content, its depth; the block element above it (-1: none); whether it is on the way to the best."""
+"""Facts about an element; zeros at first. `hints` and `tags`: of it and all elements above it; `near`: hints of it and the two
+above it; `score`: as the container of the content; `depth`; `block_above`: the block element above it, -1 for none; `on_way`:
+whether it lies between the page and the best container."""
 
 
 @inner
 def _add_up(home: Any, parent: Any, stats: Any, tag: Any, elements: Any, sums: Any) -> Any:
-    """Fill `sums` over each element's subtree, and the elements' scores, as Readability has them; the best one and its
-    worth."""
+    """Fill `sums` over each element's subtree, and the elements' scores, computed as Readability does. Returns the element
+    with the best score, and the score."""
     elements[0].block_above = -1
     for e in range(1, len(tag)):
         p = parent[e]
@@ -125,7 +126,7 @@ _REPEATED = np.dtype(
 
 @inner
 def _slot(table: Any, key: Any) -> Any:
-    """Place of a key in an open hash table, its own or a free one."""
+    """Slot of a key in an open hash table: its own, or a free one."""
     mask = len(table) - 1
     at = np.int64(key >> np.uint64(20)) & mask
     while table[at].count > 0 and table[at].key != key:
@@ -135,7 +136,7 @@ def _slot(table: Any, key: Any) -> Any:
 
 @inner
 def _find_repeats(home: Any, path: Any, prints: Any, stats: Any, paths: Any, texts: Any, slots: Any) -> None:
-    """Count the blocks with one path, and those with one text; `slots` say where a block's are."""
+    """Count the blocks by path and by text; `slots` receives each block's two slots."""
     for i in range(len(home)):
         row = stats[i]
         for kind in range(2):
@@ -157,13 +158,14 @@ def _ancestors(home: Any, tag: Any, sums: Any, elements: Any, i: Any, around: An
         z = elements[z].block_above
     for level in range(LEVELS):
         around[i, level] = z
-        held = sums[z, _T_BLOCKS]
-        while elements[z].block_above >= 0 and sums[z, _T_BLOCKS] == held:
+        blocks = sums[z, _T_BLOCKS]
+        while elements[z].block_above >= 0 and sums[z, _T_BLOCKS] == blocks:
             z = elements[z].block_above
 
 
 @inner
 def _of_itself(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any) -> None:
+    """Fill `x` with the features of block `i` itself and the ranks of its three nearest elements."""
     row = stats[i]
     chars, words = max(np.float32(1), row[CHARS]), max(np.float32(1), row[WORDS])
     x[0] = row[CHARS]
@@ -188,6 +190,7 @@ def _of_itself(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any) -> 
 
 @inner
 def _of_neighbours(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any) -> None:
+    """Fill `x` with features of the three blocks before and the three after block `i`; -1 where there is none."""
     e = home[i]
     for side in range(_NEIGHBOURS):
         j = i + (side - 3 if side < 3 else side - 2)
@@ -205,7 +208,7 @@ def _of_neighbours(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any)
 
 
 def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """FEATURES numbers for each block (float32), and its LEVELS ancestors (int32)."""
+    """Features of each block (float32, (blocks, FEATURES)), and elements around it (int32, (blocks, LEVELS))."""
     count = len(page.home)
     table, around = np.empty((count, FEATURES), np.float32), np.empty((count, LEVELS), np.int32)
     size = 1 << max(4, (2 * count - 1).bit_length())  # a power of two, at most half full
@@ -225,22 +228,22 @@ class _Room(NamedTuple):
     """Working arrays of `_describe`."""
 
     elements: NDArray[Any]
-    """_ELEMENT, zeros at first."""
+    """_ELEMENT, one per element, zeros at first."""
     sums: NDArray[np.float32]
     """(elements, 6): sums over an element's subtree, zeros at first."""
     paths: NDArray[Any]
     """_REPEATED, zeros at first: blocks by path."""
     texts: NDArray[Any]
-    """The same by text."""
+    """_REPEATED, zeros at first: blocks by text."""
     slots: NDArray[np.int64]
-    """(blocks, 2): where a block is in these two."""
+    """(blocks, 2): a block's slots in `paths` and `texts`."""
     next_long: NDArray[np.float32]
-    """Blocks to the next one of running text."""
+    """(blocks,): distance in blocks to the next running text."""
 
 
 @inner
 def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) -> None:
-    """What lies above each element: hints, tags; its depth; whether it is on the way to `top`."""
+    """Fill each element's `hints`, `near`, `tags`, `depth`, and whether it is on the way to element `top`."""
     for e in range(len(tag)):
         element, p = elements[e], parent[e]
         element.hints = element.near = own_hints[e]
@@ -261,7 +264,7 @@ def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) 
 
 @kernel
 def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
-    """Fill `table` and `around`."""
+    """Fill `table` and `around`, as `describe` returns them."""
     home, parent, stats, tag = page.home, page.parent, page.stats, page.tag
     elements, sums, paths, texts, slots, next_long = room
     count = len(home)
@@ -309,7 +312,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
             x[o + 4] = s[_T_CHARS] / chars
             x[o + 5] = s[_T_LONG]
 
-        # Where the way to the best container is left, and what the branch taken there holds.
+        # Go up until the way to the best container is met, and describe the branch that leads from there to the block.
         meet = branch = e
         steps = np.float32(0)
         while not elements[meet].on_way:
@@ -357,10 +360,10 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
         for bit in range(HINTS):
             x[_O_HINTS + bit] = (element.hints >> bit) & 1
             x[_O_HINTS + HINTS + bit] = (element.near >> bit) & 1
-        held = np.float32(0)
+        tag_count = np.float32(0)
         for bit in range(_AROUND_COUNT):
-            has = (element.tags >> bit) & 1
-            x[_O_TAGS + bit] = has
-            held += has
-        x[_O_TAGS + _AROUND_COUNT] = held
+            has_tag = (element.tags >> bit) & 1
+            x[_O_TAGS + bit] = has_tag
+            tag_count += has_tag
+        x[_O_TAGS + _AROUND_COUNT] = tag_count
         x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[tag[around[i, 1]]]

@@ -1,7 +1,7 @@
-"""Thirty-two bytes at once: compiled code's way past what holds no text, which is most of a page.
+"""Thirty-two bytes at once, to skip quickly over markup, which is most of a page.
 
-Numba has no vectors of its own; these few functions write LLVM's, which become two instructions where the processor has
-them and are right everywhere. They check no bounds: a caller makes sure that LANES bytes are there.
+Numba has no vector types; these functions generate LLVM's, which compile to about two instructions on processors that have
+vectors and work on all others. They do not check bounds: the caller makes sure that LANES bytes exist.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from pipeline.extract.native.names import EQUALS, GREATER, SLASH, SPACE
 from pipeline.kernels import inner
 
 LANES = 32
@@ -19,7 +20,7 @@ _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _INDEX = ir.IntType(32)
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), _BYTES.as_pointer())
 
@@ -29,12 +30,12 @@ def _compare(operator: str) -> Any:
     def compare(typing: Any, page: Any, i: Any, byte: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array, at, value = arguments
-            lanes = builder.load(_place(context, builder, signature.args[0], array, at), align=1)
+            lanes = builder.load(_pointer(context, builder, signature.args[0], array, at), align=1)
             none = ir.Constant(_BYTES, ir.Undefined)
             one = builder.insert_element(none, value, ir.Constant(_INDEX, 0))
             same = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
-            found = builder.icmp_unsigned(operator, lanes, builder.shuffle_vector(one, none, same))
-            return builder.bitcast(found, ir.IntType(LANES))
+            results = builder.icmp_unsigned(operator, lanes, builder.shuffle_vector(one, none, same))
+            return builder.bitcast(results, ir.IntType(LANES))
 
         return types.uint32(page, types.int64, types.uint8), generate
 
@@ -42,14 +43,14 @@ def _compare(operator: str) -> Any:
 
 
 equal = _compare("==")
-"""equal(page, i, byte): a bit for each of the bytes from `i` that is this one, the first lowest."""
+"""equal(page, i, byte): a mask of the LANES bytes from `i`, with a set bit for each that equals `byte`, the first lowest."""
 at_most = _compare("<=")
-"""The same, for bytes not above this one."""
+"""at_most(page, i, byte): a mask likewise, with a set bit for each that is at most `byte`."""
 
 
 @intrinsic
 def first(typing: Any, mask: Any) -> Any:
-    """The number of the first set bit; LANES where there is none."""
+    """The index of the lowest set bit; LANES if there is none."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lowest = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -60,11 +61,11 @@ def first(typing: Any, mask: Any) -> Any:
 
 @intrinsic
 def copy(typing: Any, page: Any, i: Any, out: Any, o: Any) -> Any:
-    """Write the LANES bytes of `page` from `i` to `out` from `o`."""
+    """Copy LANES bytes from `page[i:]` to `out[o:]`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source = _place(context, builder, signature.args[0], arguments[0], arguments[1])
-        target = _place(context, builder, signature.args[2], arguments[2], arguments[3])
+        source = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        target = _pointer(context, builder, signature.args[2], arguments[2], arguments[3])
         builder.store(builder.load(source, align=1), target, align=1)
         return context.get_dummy_value()
 
@@ -73,12 +74,12 @@ def copy(typing: Any, page: Any, i: Any, out: Any, o: Any) -> Any:
 
 @inner
 def find(page: Any, i: Any, byte: Any) -> Any:
-    """Where the next such byte is, from `i`; the end of the page where there is none."""
+    """Position of the next such byte from `i`; the end of the page if there is none."""
     n = len(page)
     while i + LANES <= n:
-        found = equal(page, i, byte)
-        if found:
-            return i + first(found)
+        mask = equal(page, i, byte)
+        if mask:
+            return i + first(mask)
         i += LANES
     while i < n and page[i] != byte:
         i += 1
@@ -87,13 +88,13 @@ def find(page: Any, i: Any, byte: Any) -> Any:
 
 @inner
 def name_end(page: Any, i: Any) -> Any:
-    """Where the next byte is that ends an attribute's name: white space, "=", ">" or "/"."""
+    """Position of the next byte that ends an attribute's name: white space, "=", ">" or "/"."""
     n = len(page)
     while i + LANES <= n:
-        found = at_most(page, i, 32) | equal(page, i, 61) | equal(page, i, 62) | equal(page, i, 47)
-        if found:
-            return i + first(found)
+        mask = at_most(page, i, SPACE) | equal(page, i, EQUALS) | equal(page, i, GREATER) | equal(page, i, SLASH)
+        if mask:
+            return i + first(mask)
         i += LANES
-    while i < n and page[i] > 32 and page[i] != 61 and page[i] != 62 and page[i] != 47:
+    while i < n and page[i] > SPACE and page[i] != EQUALS and page[i] != GREATER and page[i] != SLASH:
         i += 1
     return i

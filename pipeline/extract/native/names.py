@@ -1,4 +1,4 @@
-"""The names that the parser knows (tags, entities, words in class names, stop words) as hash tables for compiled code."""
+"""The names that the parser knows (tags, entities, words in class names, stop words), as hash tables for compiled code."""
 
 import html.entities
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def fnv(h: Any, byte: Any) -> Any:
 
 @inner
 def look_up(table: Any, h: Any) -> Any:
-    """The value under a hash; -1 where there is none. Tables are at most half full, so a search is short."""
+    """The value of a hash; -1 if there is none. Tables are at most half full, so a search is short."""
     mask = len(table) - 1
     i = np.int64(h) & mask
     while table[i, 0] != 0:
@@ -43,7 +43,7 @@ def _hash(name: bytes) -> int:
 
 
 def _table(items: Iterable[tuple[str, int]]) -> NDArray[np.int64]:
-    """Hash and value by row; 0 is no name's hash."""
+    """An open hash table with (hash, value) per row; hash 0 marks a free row, and no name has it."""
     pairs = {_hash(name.encode()): value for name, value in items}
     size = 2 << len(pairs).bit_length()
     table = np.zeros((size, 2), np.int64)
@@ -63,14 +63,14 @@ _BLOCK = """
     tbody td tfoot th thead tr ul
 """.split()
 _VOID = "area base br col embed frame hr img input link meta param source track wbr".split()
-# What they hold is no text of the page: raw text by the standard, or another language, or shown by scripts only.
+# Their content is not text of the page: raw text by the standard, another language, or shown only by scripts.
 _OPAQUE = "script style textarea iframe noframes template svg select video audio object canvas math xmp".split()
 _OTHER = """
     html head body title noscript a b strong i em span button label code font small u s sub sup cite q time abbr kbd var samp
     del ins mark tt big picture
 """.split()
 TAGS = ("", *dict.fromkeys(_BLOCK + _VOID + _OPAQUE + _OTHER))
-"""All tags that mean something here; an element's tag is an index into them, and 0 is any other."""
+"""The tags that the extractor distinguishes; an element's tag is an index into them, 0 for all others."""
 TAG = {name: number for number, name in enumerate(TAGS) if name}
 TAG_TABLE = _table(TAG.items())
 VOID, OPAQUE, BLOCK = 1, 2, 4
@@ -78,12 +78,12 @@ KIND = np.array(
     [VOID * (t in _VOID) + OPAQUE * (t in _OPAQUE) + BLOCK * (t in _BLOCK) for t in TAGS],
     np.uint8,
 )
-"""Flags of each tag."""
+"""Flags of each tag: VOID, OPAQUE, BLOCK."""
 
 # Entities ------------------------------------------------------------------------------------------------------------
 
 LEGACY = 1 << 42
-"""Flag of an entity that counts without its semicolon too."""
+"""Flag of an entity that is also valid without its semicolon."""
 ENTITY_TABLE = _table(
     (
         name[:-1],
@@ -92,15 +92,15 @@ ENTITY_TABLE = _table(
     for name, text in html.entities.html5.items()
     if name.endswith(";")
 )
-"""Name to code point, plus a second one from bit 21, plus LEGACY."""
+"""Name -> code point, plus a second code point from bit 21 on, plus LEGACY."""
 WINDOWS_1252 = np.array(
     [ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)) for byte in range(0x80, 0xA0)], np.int64
 )
-"""What the numbers 128 to 159 mean in a numeric entity."""
+"""Code points that the numbers 128 to 159 stand for in a numeric entity."""
 
 # Hints ---------------------------------------------------------------------------------------------------------------
 
-# Words in class, id, role and itemprop, and what they hint at: one bit for each group. Comments are the lowest.
+# Words in class, id, role and itemprop that hint at an element's purpose: one bit per line. Comments are the lowest bit.
 _HINTS = """
     comment comments disqus respond
     sidebar aside rail secondary sidebars
@@ -150,7 +150,7 @@ _HINTS = """
 HINTS = len(_HINTS)
 HINT_TABLE = _table((word, bit) for bit, line in enumerate(_HINTS) for word in line.split())
 HIDDEN = 62
-"""The bit of an element that says it is hidden (attribute `hidden`, or display:none)."""
+"""The hint bit of a hidden element (attribute `hidden`, or display:none)."""
 
 # Stop words ----------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What each element of a page is inside of, as its text is written: list item, table row, quote, heading, code."""
+"""What each element of a page is inside of, for writing its text: list item, table row, quote, heading, code."""
 
 from typing import Any
 
@@ -11,47 +11,52 @@ _LI, _UL, _OL, _MENU, _TABLE, _TD, _TH, _TR, _QUOTE, _PRE, _H1, _H6 = (
     TAG[t] for t in "li ul ol menu table td th tr blockquote pre h1 h6".split()
 )
 _QUOTES = 8
-"""Marks of quotes that a line begins with at most."""
+"""Most quote marks at the beginning of a line."""
 
 _AROUND = "item list cell row table quote heading code".split()  # the innermost element of each kind; 0 is none
 _COUNTS = "number items column width widest quotes in_cell in_heading indent".split()
-PLACE = np.dtype([(name, np.int32) for name in _AROUND + _COUNTS] + [("good", np.int32), ("begun", np.int32)])
-"""What is known of an element; zeros at first. `outline` fills: what it is in; of an item its `number`, of a list how many
-`items` it has had; of a cell its `column`, of a row its `width` in cells, of a table that of its `widest` row; how many
-`quotes` it is in. `assemble` fills the rest: blocks `in_cell` and `in_heading`; of an item, what its text is indented by and
-whether its mark is `begun`; of a row, whether it is a `good` one."""
+ELEMENT = np.dtype([(name, np.int32) for name in _AROUND + _COUNTS] + [("good", np.int32), ("begun", np.int32)])
+"""Facts about an element; zeros at first. `outline` fills in the elements it is inside of; for an item its `number`; for a
+list the number of `items` so far; for a cell its `column`; for a row its `width` in cells; for a table the width of its
+`widest` row; and how many `quotes` it is in. `assemble` fills in the rest: the blocks `in_cell` and `in_heading`; for an item
+the `indent` of its text and whether its bullet is written (`begun`); for a row whether it is written as a line (`good`)."""
 
 
 @inner
-def outline(parent: Any, tags: Any, given: Any, places: Any) -> None:
-    """Fill `places` (PLACE) for the elements; `given` are the numbers that the page gives to lists and items."""
+def outline(parent: Any, tags: Any, numbers: Any, elements: Any) -> None:
+    """Fill `elements` (ELEMENT, one per element). `numbers` are those that the page gives to lists and items; 0: none."""
     for e in range(1, len(tags)):
-        place, above, tag = places[e], places[parent[e]], tags[e]
-        place.item, place.list, place.cell, place.row = above.item, above.list, above.cell, above.row
-        place.table, place.quote, place.heading, place.code = above.table, above.quote, above.heading, above.code
-        place.quotes = above.quotes
+        element, above, tag = elements[e], elements[parent[e]], tags[e]
+        element.item, element.list, element.cell, element.row = above.item, above.list, above.cell, above.row
+        element.table, element.quote, element.heading, element.code = (
+            above.table,
+            above.quote,
+            above.heading,
+            above.code,
+        )
+        element.quotes = above.quotes
         if tag == _LI:
-            whole = places[above.list]
-            whole.items = given[e] if given[e] > 0 else whole.items + 1
-            place.number = whole.items
-            place.item = e
+            its_list = elements[above.list]
+            its_list.items = numbers[e] if numbers[e] > 0 else its_list.items + 1
+            element.number = its_list.items
+            element.item = e
         elif tag == _UL or tag == _OL or tag == _MENU:
-            place.list = e
-            place.items = given[e]
+            element.list = e
+            element.items = numbers[e]
         elif tag == _TABLE:
-            place.item = place.list = place.cell = place.row = 0
-            place.table = e
+            element.item = element.list = element.cell = element.row = 0
+            element.table = e
         elif tag == _TR:
-            place.row, place.cell = e, 0
+            element.row, element.cell = e, 0
         elif tag == _TD or tag == _TH:
-            row, table = places[above.row], places[above.table]
-            place.column = row.width
+            row, table = elements[above.row], elements[above.table]
+            element.column = row.width
             row.width += 1
             table.widest = max(table.widest, row.width)
-            place.cell = e
+            element.cell = e
         elif tag == _QUOTE:
-            place.quote, place.quotes = e, min(above.quotes + 1, _QUOTES)
+            element.quote, element.quotes = e, min(above.quotes + 1, _QUOTES)
         elif _H1 <= tag <= _H6:
-            place.heading = e
+            element.heading = e
         elif tag == _PRE:
-            place.code = e
+            element.code = e

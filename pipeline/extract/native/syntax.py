@@ -1,4 +1,4 @@
-"""The parts of HTML's syntax, each read by one compiled function: entities, attributes, comments, ends of raw text."""
+"""The parts of HTML's syntax, one compiled function for each: entities, attributes, comments, ends of raw text."""
 
 from typing import Any
 
@@ -7,12 +7,24 @@ import numpy as np
 from pipeline.extract.native.lanes import find, name_end
 from pipeline.extract.native.names import (
     BLOCK,
+    COLON,
+    DASH,
+    DOUBLE_QUOTE,
     ENTITY_TABLE,
+    EQUALS,
+    EXCLAMATION,
     FNV_START,
+    GREATER,
+    HASH,
     HIDDEN,
     HINT_TABLE,
     KIND,
     LEGACY,
+    LESS,
+    QUOTE,
+    SEMICOLON,
+    SLASH,
+    SPACE,
     TAG,
     TAG_TABLE,
     TAGS,
@@ -34,7 +46,7 @@ _LENGTHS = np.array([len(name) for name in TAGS], np.int64)
 
 @inner
 def put(out: Any, o: Any, point: Any) -> Any:
-    """Write a code point as UTF-8."""
+    """Write a code point as UTF-8 at `o`; returns the end."""
     if point < 0x80:
         out[o] = point
         return o + 1
@@ -56,10 +68,10 @@ def put(out: Any, o: Any, point: Any) -> Any:
 
 @inner
 def entity(page: Any, i: Any) -> Any:
-    """The entity at the ampersand `i`: (end, code point, second code point or 0); end is `i` where there is none."""
+    """The entity at the ampersand `i`: (end, code point, second code point or 0); end is `i` if there is no entity."""
     n = len(page)
     k = i + 1
-    if k < n and page[k] == 35:  # "#"
+    if k < n and page[k] == HASH:
         k += 1
         base = np.int64(10)
         if k < n and page[k] | 32 == 120:
@@ -79,7 +91,7 @@ def entity(page: Any, i: Any) -> Any:
             k += 1
         if k == first:
             return i, 0, 0
-        if k < n and page[k] == 59:
+        if k < n and page[k] == SEMICOLON:
             k += 1
         if value == 0 or value >= 0x110000 or 0xD800 <= value < 0xE000:
             value = np.int64(0xFFFD)
@@ -87,29 +99,30 @@ def entity(page: Any, i: Any) -> Any:
             value = WINDOWS_1252[value - 0x80]
         return k, value, 0
     h = FNV_START
-    found, end = np.int64(-1), i
+    points, end = np.int64(-1), i
     while k < n and k - i < 34:
         c = page[k]
         if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57):
             break
         h = fnv(h, c)
         k += 1
-        if k < n and page[k] == 59:
+        if k < n and page[k] == SEMICOLON:
             value = look_up(ENTITY_TABLE, h)
             if value >= 0:
-                found, end = value, k + 1
-        elif k - i <= 7:  # the longest of those that need no semicolon has six letters
+                points, end = value, k + 1
+        elif k - i <= 7:  # the longest entity that needs no semicolon has six letters
             value = look_up(ENTITY_TABLE, h)
             if value >= 0 and value & LEGACY:
-                found, end = value, k
-    if found < 0:
+                points, end = value, k
+    if points < 0:
         return i, 0, 0
-    return end, found & 0x1FFFFF, (found >> 21) & 0x1FFFFF
+    return end, points & 0x1FFFFF, (points >> 21) & 0x1FFFFF
 
 
 @inner
 def _class_words(page: Any, a: Any, b: Any, hints: Any, path: Any, in_path: Any) -> Any:
-    """Hints of the words in an attribute's value; words are runs of letters, and aCapital starts another."""
+    """(hints, path) with the words in an attribute's value added. Words are runs of letters; a capital after a small letter
+    starts a new one."""
     while a < b:
         h = FNV_START
         letters, small = 0, False
@@ -143,7 +156,7 @@ def _hides(page: Any, a: Any, b: Any) -> Any:
     while a + 11 <= b:
         if page[a] | 32 == 100 and page[a + 1] | 32 == 105 and page[a + 3] | 32 == 112 and page[a + 6] | 32 == 121:
             a += 7
-            while a < b and (page[a] <= 32 or page[a] == 58):
+            while a < b and (page[a] <= SPACE or page[a] == COLON):
                 a += 1
             return a + 4 <= b and page[a] | 32 == 110 and page[a + 1] | 32 == 111 and page[a + 2] | 32 == 110
         a += 1
@@ -152,7 +165,7 @@ def _hides(page: Any, a: Any, b: Any) -> Any:
 
 @inner
 def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
-    """Whether page[a:b] is this word of small letters, in any case."""
+    """Whether page[a:b] is this word, given in lower case, in any case."""
     if b - a != len(word):
         return False
     for z in range(len(word)):
@@ -168,8 +181,8 @@ _CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE = (
 
 
 @inner
-def _whole(page: Any, a: Any, b: Any) -> Any:
-    """An attribute's value as a number of up to nine digits, CommonMark's most for a list; -1 where it is none."""
+def _digits(page: Any, a: Any, b: Any) -> Any:
+    """An attribute's value as a number of at most nine digits, CommonMark's limit for a list; -1 if it is not a number."""
     value = 0
     for k in range(a, b):
         if not 48 <= page[k] <= 57 or b - a > 9:
@@ -179,39 +192,40 @@ def _whole(page: Any, a: Any, b: Any) -> Any:
 
 
 @inner
-def attributes(page: Any, k: Any, wanted: Any, path: Any, endless: Any) -> Any:
-    """Read a tag from behind its name: (position of its ">", hints, path, closes itself, where a link's target begins
-    and ends, a number given to a list or an item); -1 for none."""
+def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
+    """Read a tag from the end of its name: (position of its ">", hints, path, whether it closes itself, start and end of a
+    link's target, the number of a list or item); -1 for none. Without `read`, attributes are skipped. `endless`: whether no
+    further end exists, by byte of a quote."""
     n = len(page)
     hints = np.int64(0)
     closed = False
     target = target_end = number = -1
     while k < n:
         c = page[k]
-        if c <= 32:
+        if c <= SPACE:
             k += 1
             continue
-        if c == 62:
+        if c == GREATER:
             break
-        if c == 47:
+        if c == SLASH:
             closed = True
             k += 1
             continue
         closed = False
         a = k
         k = b = name_end(page, k + 1)  # an attribute's name may start with "="
-        while k < n and page[k] <= 32:
+        while k < n and page[k] <= SPACE:
             k += 1
         va = vb = 0
-        if k < n and page[k] == 61:
+        if k < n and page[k] == EQUALS:
             k += 1
-            while k < n and page[k] <= 32:
+            while k < n and page[k] <= SPACE:
                 k += 1
             if k >= n:
                 break
             quote = page[k]
             ended = False
-            if (quote == 34 or quote == 39) and not endless[quote]:
+            if (quote == DOUBLE_QUOTE or quote == QUOTE) and not endless[quote]:
                 va = k + 1
                 vb = find(page, va, quote)
                 ended = vb < n
@@ -220,13 +234,13 @@ def attributes(page: Any, k: Any, wanted: Any, path: Any, endless: Any) -> Any:
                     k = vb + 1
             if not ended:
                 va = k
-                while k < n and page[k] > 32 and page[k] != 62:
+                while k < n and page[k] > SPACE and page[k] != GREATER:
                     k += 1
                 vb = k
-        if not wanted:
+        if not read:
             continue
         first = page[a] | 32
-        if first == 99 or first == 105 or first == 114:  # the first letter decides for nearly all: c, i, r, h, s
+        if first == 99 or first == 105 or first == 114:  # c, i, r; the first letter rules out nearly all names
             if _is(page, a, b, _CLASS) or _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
                 hints, path = _class_words(page, va, vb, hints, path, first == 99)
         elif first == 104:
@@ -238,18 +252,18 @@ def attributes(page: Any, k: Any, wanted: Any, path: Any, endless: Any) -> Any:
             if _hides(page, va, vb):
                 hints |= np.int64(1) << HIDDEN
         elif (first == 115 and _is(page, a, b, _START)) or (first == 118 and _is(page, a, b, _VALUE)):
-            number = _whole(page, va, vb)
+            number = _digits(page, va, vb)
     return k, hints, path, closed, target, target_end, number
 
 
 @inner
 def end_tag(page: Any, i: Any, tag: Any) -> Any:
-    """Where the next end tag of this name starts; -1 where there is none."""
+    """Position of the next end tag of this name; -1 if there is none."""
     length = _LENGTHS[tag]
     last = len(page) - 2 - length
-    i = find(page, i, 60)
+    i = find(page, i, LESS)
     while i <= last:
-        if page[i + 1] == 47:
+        if page[i + 1] == SLASH:
             same = True
             for z in range(length):
                 if page[i + 2 + z] | 32 != _NAMES[tag, z]:
@@ -257,57 +271,57 @@ def end_tag(page: Any, i: Any, tag: Any) -> Any:
                     break
             if same:
                 return i
-        i = find(page, i + 1, 60)
+        i = find(page, i + 1, LESS)
     return -1
 
 
 @inner
 def shows(page: Any, i: Any, end: Any) -> Any:
-    """Whether there is text, or a tag that breaks the line, between here and there."""
+    """Whether page[i:end] contains text or a tag that breaks the line."""
     while i < end:
-        if page[i] > 32:
-            if page[i] != 60:
+        if page[i] > SPACE:
+            if page[i] != LESS:
                 return True
-            k, h = name(page, i + 2 if page[i + 1] == 47 else i + 1)
+            k, h = name(page, i + 2 if page[i + 1] == SLASH else i + 1)
             tag = look_up(TAG_TABLE, h)
             if tag >= 0 and KIND[tag] & BLOCK:
                 return True
-            i = find(page, k, 62)
+            i = find(page, k, GREATER)
         i += 1
     return False
 
 
 @inner
 def comment_end(page: Any, i: Any) -> Any:
-    """Behind the comment whose first dash is at `i - 2`; -1 where it never ends."""
+    """Position after the comment whose first dash is at `i - 2`; -1 if it never ends."""
     n = len(page)
-    if i < n and page[i] == 62:
+    if i < n and page[i] == GREATER:
         return i + 1
-    if i + 1 < n and page[i] == 45 and page[i + 1] == 62:
+    if i + 1 < n and page[i] == DASH and page[i + 1] == GREATER:
         return i + 2
-    k = find(page, i, 62)
+    k = find(page, i, GREATER)
     while k < n:
-        if page[k - 1] == 45 and page[k - 2] == 45 and k - 2 >= i:
+        if page[k - 1] == DASH and page[k - 2] == DASH and k - 2 >= i:
             return k + 1
-        if page[k - 1] == 33 and page[k - 2] == 45 and page[k - 3] == 45 and k - 3 >= i:
+        if page[k - 1] == EXCLAMATION and page[k - 2] == DASH and page[k - 3] == DASH and k - 3 >= i:
             return k + 1
-        k = find(page, k + 1, 62)
+        k = find(page, k + 1, GREATER)
     return -1
 
 
 @inner
 def behind(page: Any, i: Any, byte: Any) -> Any:
-    """Behind the next such byte; behind the end where there is none."""
+    """Position after the next such byte; after the end of the page if there is none."""
     return find(page, i, byte) + 1
 
 
 @inner
 def name(page: Any, k: Any) -> Any:
-    """A tag's name from its first letter: (end, hash)."""
+    """(end, hash) of the tag name that starts at `k`."""
     h = FNV_START
     while k < len(page):
         c = page[k]
-        if c <= 32 or c == 62 or c == 47:
+        if c <= SPACE or c == GREATER or c == SLASH:
             break
         h = fnv(h, c | 32 if 65 <= c <= 90 else c)
         k += 1
@@ -316,15 +330,15 @@ def name(page: Any, k: Any) -> Any:
 
 @inner
 def next_line_break(page: Any, i: Any) -> Any:
-    """Where the next tag that breaks the line starts; how a script that never ends is got out of."""
+    """Position of the next tag that breaks the line: where text resumes after a script that never ends."""
     n = len(page)
-    i = find(page, i, 60)
+    i = find(page, i, LESS)
     while i + 1 < n:
-        k = i + 2 if page[i + 1] == 47 else i + 1
+        k = i + 2 if page[i + 1] == SLASH else i + 1
         if k < n and 97 <= page[k] | 32 <= 122:
             k, h = name(page, k)
             tag = look_up(TAG_TABLE, h)
             if tag >= 0 and (KIND[tag] & BLOCK or tag == _BODY):
                 return i
-        i = find(page, k, 60)
+        i = find(page, k, LESS)
     return n

@@ -1,5 +1,5 @@
-"""Gradient-boosted trees as arrays, in two rounds: the first judges each block alone, the second sees what the first said
-of those around it."""
+"""Gradient-boosted trees as arrays, in two rounds: the first judges each block alone, the second also sees the first round's
+verdicts on the blocks around it."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from pipeline.kernels import kernel
 
 DEPTH = 5
-"""Every tree is complete to this depth: no branch to mispredict. A leaf higher up is repeated below."""
+"""Every tree is complete to this depth, so there is no branch to mispredict. A leaf higher up is repeated below."""
 _INNER = 2**DEPTH - 1
-_CHECK, _SURE = 16, np.float32(3.0)  # after so many trees, and beyond a logit of so much (0.95), the rest is not asked
+_CHECK, _SURE = 16, np.float32(3.0)  # every 16 trees, a row whose logit is beyond ±3 (0.95) skips the remaining trees
 
 _WINDOWS = (3, 8, 20)
 _STATIC = 1 + 6 + len(_WINDOWS) + 5 + 2
 LEVELS = 4
-"""Elements around a block that are looked at."""
+"""Elements around a block that features describe."""
 CONTEXT = _STATIC + 2 * LEVELS
-"""The first columns of a page's table: empty in the first round, filled for the second."""
-_AT = np.uint64  # an index without a sign is not looked at for being negative
+"""The first columns of a page's table: zero in the first round, filled for the second."""
+_AT = np.uint64  # an unsigned index needs no check for being negative
 
 
 class Forest(NamedTuple):
-    """Trees; `feature` and `threshold` have shape (trees, 31), `leaf` (trees, 32). Left where x <= threshold."""
+    """Trees: `feature` and `threshold` are (trees, 31), `leaf` is (trees, 32). The left branch is x <= threshold."""
 
     feature: NDArray[np.uint8]
     threshold: NDArray[np.float32]
@@ -32,7 +32,7 @@ class Forest(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Both rounds, and the probability that a block is kept from."""
+    """Both rounds, and the probability from which a block is kept."""
 
     alone: Forest
     together: Forest
@@ -58,7 +58,7 @@ def save(path: Path, model: Model) -> None:
 
 
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
-    """Probability for each row. With `exits`, a row whose outcome is clear is not run through the remaining trees."""
+    """Probability of each row (float32). With `exits`, a row whose outcome is clear skips the remaining trees."""
     scores = np.empty(len(table), np.float32)
     _score(table, forest, exits, scores)
     return scores
@@ -66,6 +66,7 @@ def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np
 
 @kernel
 def _score(table: Any, forest: Any, exits: Any, scores: Any) -> None:
+    """Fill `scores` with the probability of each row of `table`."""
     feature, threshold, leaf = forest
     for i in range(len(table)):
         x = table[i]
@@ -82,7 +83,7 @@ def _score(table: Any, forest: Any, exits: Any, scores: Any) -> None:
 
 
 _SUMS = np.dtype([("kept", np.float64), ("size", np.float64)])
-"""Characters that the first round keeps, and all."""
+"""Sums of characters: weighted by the first round's probabilities, and all."""
 
 
 def context(
@@ -90,7 +91,7 @@ def context(
 ) -> None:
     """Fill the first CONTEXT columns of `table` with the first round's verdicts around each block.
 
-    `sizes` are characters a block, `around` its ancestors (rows by LEVELS).
+    `sizes` are characters per block, `around` the elements around each block (blocks, LEVELS).
     """
     if len(table):
         before, inside = np.zeros(len(table) + 1, _SUMS), np.zeros(int(around.max()) + 1, _SUMS)
@@ -99,7 +100,8 @@ def context(
 
 @kernel
 def _context(alone: Any, sizes: Any, around: Any, table: Any, before: Any, inside: Any) -> None:
-    """`before` sums up the blocks before each, `inside` those of each element: working arrays, zeros at first."""
+    """Fill the columns of `context`. Working arrays, zeros at first: `before` sums up the blocks before each, `inside` the
+    blocks of each element."""
     rows = len(table)
     best = np.float32(0)
     for i in range(rows):
@@ -147,10 +149,10 @@ def _context(alone: Any, sizes: Any, around: Any, table: Any, before: Any, insid
             table[i, _STATIC + LEVELS + level] = element.kept
 
 
-def cut(found: NDArray[np.float32], threshold: float) -> float:
-    """The probability from which blocks are kept: `threshold`, or less where nothing on the page comes near it.
+def cut(probabilities: NDArray[np.float32], threshold: float) -> float:
+    """The probability from which blocks are kept: `threshold`, or 0.6 of the page's highest probability if that is less.
 
-    A page of one plain paragraph has no block that looks like an article's; 0.6 of the best keeps it. (Cross-validated F1
-    on article-extraction-benchmark is 0.957 so, and 0.940 with a fixed threshold.)
+    So a page of one plain paragraph, which does not look like an article, keeps it. (Cross-validated F1 on
+    article-extraction-benchmark is 0.957, and 0.940 with a fixed threshold.)
     """
-    return min(threshold, 0.6 * float(found.max())) if len(found) else threshold
+    return min(threshold, 0.6 * float(probabilities.max())) if len(probabilities) else threshold

@@ -1,4 +1,4 @@
-"""What a block's text is like: counts of characters, words, stop words, punctuation, in one pass over its UTF-8."""
+"""Statistics of a block's text: counts of characters, words, stop words and punctuation, in one pass over its UTF-8."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.kernels import inner
 (CHARS, WORDS, DIGITS, LETTERS, CAPITALS, CAPITALISED, PUNCTUATION, COMMAS, IDEOGRAPHS, STOP_WORDS, SENTENCE_END) = (
     range(11)
 )
-"""Columns of a row that `measure` fills; SENTENCE_END is 1 where the text ends like a sentence, 0.5 with a colon."""
+"""Columns that `measure` fills; SENTENCE_END is 1 if the text ends like a sentence, 0.5 if it ends with a colon."""
 COLUMNS = 11
 
 _FAR = np.uint64(1099511628211)
@@ -19,7 +19,7 @@ _SENTENCE, _COLON, _LETTER, _OTHER = 1, 2, 3, 4
 
 @inner
 def _ideograph(point: Any) -> Any:
-    """Scripts without spaces between words: kana, Han, Hangul (short words), Thai and its neighbours."""
+    """Whether a code point is of a script without spaces between words: kana, Han, Hangul (short words), Thai, Lao, Burmese."""
     return (
         0x3041 <= point <= 0x30FF
         or 0x3400 <= point <= 0x9FFF
@@ -33,7 +33,7 @@ def _ideograph(point: Any) -> Any:
 @inner
 def measure(out: Any, a: Any, b: Any, row: Any) -> Any:
     """Fill the first COLUMNS of `row` for the text `out[a:b]`; returns a hash of its letters and digits."""
-    # counted in registers, and written once
+    # counted in registers, and written once at the end
     chars = words = digits = letters = capitals = capitalised = punctuation = commas = ideographs = stop_words = 0
     h = FNV_START
     in_word = False
@@ -84,7 +84,7 @@ def measure(out: Any, a: Any, b: Any, row: Any) -> Any:
             point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0x61F or point == 0x6D4 or point == 0x964
         ):
             punctuation += 1
-            commas += 1  # no spaces: a full stop tells of running text as a comma does
+            commas += 1  # scripts without spaces: a full stop marks running text as a comma does
             last = _SENTENCE
         elif (
             point == 0xFF0C or point == 0x3001 or point == 0xFF1B or point == 0xFF1A or point == 0x60C or point == 0x61B

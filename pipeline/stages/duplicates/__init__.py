@@ -1,1 +1,1 @@
-"""duplicates: exact copies, near copies, and what repeats within texts."""
+"""duplicates: exact copies, near copies, and passages that repeat within texts."""

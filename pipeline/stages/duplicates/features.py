@@ -1,6 +1,6 @@
-"""What a global step has worked out on the way, kept on disk: half-done clusters, and what candidates are compared by.
+"""Intermediate results of whole steps, on disk: unfinished clusters, and the features by which candidates are compared.
 
-It lies in a folder under the step's key, so that a killed run goes on where it was, and goes when the step is done.
+They are in a folder named by the step's key, so that a killed run continues from them. The finished step deletes the folder.
 """
 
 import shutil
@@ -29,18 +29,18 @@ Documents = npt.NDArray[np.int64]
 
 
 class Work:
-    """The folder of a step's half-done work."""
+    """The folder of a step's intermediate results."""
 
     def __init__(self, files: RunFiles) -> None:
-        self.above = files.root / "ledger" / f"{files.step}.work"
-        self.folder = self.above / files.key
-        if self.above.is_dir():
-            for stale in sorted(self.above.iterdir()):
+        self.parent = files.root / "ledger" / f"{files.step}.work"
+        self.folder = self.parent / files.key
+        if self.parent.is_dir():
+            for stale in sorted(self.parent.iterdir()):
                 if stale != self.folder:
                     shutil.rmtree(stale)
 
     def roots(self, documents: int) -> tuple[int, Roots | None, Roots]:
-        """How many columns are joined, the roots of the exact groups, and those of the clusters so far."""
+        """(columns joined so far, roots of the groups of equal texts, roots of the clusters so far)."""
         saved = sorted(self.folder.glob("roots-*.npy"))
         if not saved:
             return 0, None, np.arange(documents, dtype=np.int32 if documents < 2**31 else np.int64)
@@ -48,7 +48,7 @@ class Work:
         return done, np.load(self.folder / "exact.npy"), np.load(saved[-1])
 
     def save_roots(self, column: int, exact: Roots, roots: Roots) -> None:
-        """Write down that a column is joined."""
+        """Save the state after a column is joined."""
         if column == 0:
             save(self.folder / "exact.npy", exact)
         save(self.folder / f"roots-{column:05d}.npy", roots)
@@ -56,8 +56,8 @@ class Work:
             older.unlink()
 
     def clear(self) -> None:
-        """The step is done."""
-        shutil.rmtree(self.above, ignore_errors=True)
+        """Delete all intermediate results of the step."""
+        shutil.rmtree(self.parent, ignore_errors=True)
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
@@ -66,40 +66,41 @@ def save(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array)
 
 
-class Place(Protocol):
-    """A part, wherever it lies."""
+class Source(Protocol):
+    """A part, of this run or of an earlier one."""
 
     def file(self, step: Step | str) -> Path:
-        """The part's file of a step."""
+        """The file that a step writes for the part."""
 
     def texts(self) -> Iterator[pa.Array]:
         """The text so far, a row group at a time."""
 
 
 class Store:
-    """For each text to compare its band keys and sorted shingles (or its signature), on disk, under its first document.
+    """The features of each text to compare, on disk: its band keys, and its sorted shingles or its signature. A text is
+    stored once, for the first document that has it.
 
-    Each text is read once, a row group at a time; a comparison reads one document's numbers from the place they lie at.
+    Each text is read once, a row group at a time. A comparison reads the features of one document at their offset.
     """
 
-    def __init__(self, files: RunFiles, signed: Options, places: tuple[Place, ...], wanted: Mask) -> None:
-        """`wanted`: which of all documents are compared; `signed`: how they were signed."""
+    def __init__(self, files: RunFiles, signed: Options, sources: tuple[Source, ...], compared: Mask) -> None:
+        """`compared`: which of all documents are compared; `signed`: how they were signed."""
         self._bands = signed.bands
-        self._wanted = wanted
+        self._compared = compared
         self._files: list[tuple[Path, int, int]] = []
         folder = Work(files).folder
         start = 0
-        for number, place in enumerate(places):
-            data, end = folder / f"{number:05d}.evidence", start + rows_in(place.file(EXTRACT))
+        for number, source in enumerate(sources):
+            data, end = folder / f"{number:05d}.features", start + rows_in(source.file(EXTRACT))
             if not _index(data).is_file():
                 with atomic(data) as temporary, open(temporary, "wb") as file:
-                    lengths = _write_part(file, signed, place, np.flatnonzero(wanted[start:end]))
+                    lengths = _write_part(file, signed, source, np.flatnonzero(compared[start:end]))
                 save(_index(data), np.array(lengths, np.int64))
             self._files.append((data, start, end))
             start = end
 
-    def of(self, documents: Documents) -> "Evidence":
-        """The evidence of some documents, ascending. In memory: `PER_CONTENDER` bytes each."""
+    def of(self, documents: Documents) -> "Features":
+        """The features of some documents, given in ascending order. In memory: `PER_CONTENDER` bytes each."""
         begins, lengths = np.zeros(documents.size, np.int64), np.zeros(documents.size, np.int32)
         numbers = np.zeros(documents.size, np.int32)
         for number, (data, start, end) in enumerate(self._files):
@@ -107,21 +108,22 @@ class Store:
             if low == high:
                 continue
             sizes = np.load(_index(data))
-            written = np.flatnonzero(self._wanted[start:end]) + start
-            places = np.searchsorted(written, documents[low:high])
-            begins[low:high] = (np.cumsum(sizes) - sizes)[places]
-            lengths[low:high] = sizes[places]
+            stored = np.flatnonzero(self._compared[start:end]) + start
+            indices = np.searchsorted(stored, documents[low:high])
+            begins[low:high] = (np.cumsum(sizes) - sizes)[indices]
+            lengths[low:high] = sizes[indices]
             numbers[low:high] = number
         files = [data for data, _, _ in self._files]
-        return Evidence(self._bands, documents, files, numbers, begins, lengths)
+        return Features(self._bands, documents, files, numbers, begins, lengths)
 
 
 PER_CONTENDER = 8 + 8 + 4 + 4
+"""Bytes held per document to compare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """What some documents are compared by."""
+class Features:
+    """Band keys and shingles (or signatures) of some documents, read from disk when asked for. Arrays are (documents,)."""
 
     bands: int
     documents: Documents
@@ -131,14 +133,14 @@ class Evidence:
     lengths: npt.NDArray[np.int32]
 
     def __call__(self, document: int) -> tuple[Words, Words]:
-        """Band keys, and shingles or signature."""
-        place = int(np.searchsorted(self.documents, document))
-        path, size = self.files[self.numbers[place]], int(self.lengths[place]) * 8
-        with open(path, "rb", buffering=0) as stream:  # a crawl has more parts than a process has files
-            stream.seek(int(self.begins[place]) * 8)
+        """A document's band keys, and its sorted shingles or its signature."""
+        index = int(np.searchsorted(self.documents, document))
+        path, size = self.files[self.numbers[index]], int(self.lengths[index]) * 8
+        with open(path, "rb", buffering=0) as stream:  # a crawl has more parts than a process may open
+            stream.seek(int(self.begins[index]) * 8)
             data = stream.read(size)
         if len(data) != size:
-            raise UserError(f"{path}: damaged (cut short); delete its folder and run again")
+            raise UserError(f"{path}: damaged (truncated); delete its folder and run again")
         words = np.frombuffer(data, np.uint64)
         return words[: self.bands], words[self.bands :]
 
@@ -147,8 +149,8 @@ def _index(data: Path) -> Path:
     return data.with_suffix(".npy")
 
 
-def _write_part(file: BinaryIO, options: Options, place: Place, documents: Documents) -> list[int]:
-    """Write what some of a part's documents are compared by; the lengths."""
+def _write_part(file: BinaryIO, options: Options, source: Source, documents: Documents) -> list[int]:
+    """Write the features of some of a part's documents; returns the number of words written for each."""
     from pipeline.filters.dedup.shingles import shingle_hashes
     from pipeline.filters.minhash import band_keys
 
@@ -156,8 +158,8 @@ def _write_part(file: BinaryIO, options: Options, place: Place, documents: Docum
     by_text = not options.whole
     lengths: list[int] = []
     start = 0
-    signed = row_groups(place.file(SIGNATURES), names)
-    texts = place.texts() if by_text else repeat(None)
+    signed = row_groups(source.file(SIGNATURES), names)
+    texts = source.texts() if by_text else repeat(None)
     for group, text in zip(signed, texts, strict=by_text):
         low, high = np.searchsorted(documents, [start, start + len(group)])
         rows = pa.array(documents[low:high] - start)
@@ -167,8 +169,8 @@ def _write_part(file: BinaryIO, options: Options, place: Place, documents: Docum
         columns = [group[name].combine_chunks().take(rows) for name in names]
         if text is not None:
             keys = np.stack([column.to_numpy() for column in columns], axis=1)
-            found = shingle_hashes(text.take(rows), options.ngram, options.unit)
-            compared = [np.unique(hashes) for hashes in found]
+            shingles = shingle_hashes(text.take(rows), options.ngram, options.unit)
+            compared = [np.unique(hashes) for hashes in shingles]
         else:
             size = len(rows) * options.rows
             values = [np.frombuffer(c.buffers()[1], np.uint64, size).reshape(-1, options.rows) for c in columns]

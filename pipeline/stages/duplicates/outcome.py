@@ -1,4 +1,4 @@
-"""duplicates: which copies go, what is cut out of those that stay, and which are left with too little."""
+"""duplicates: which copies are dropped, what is cut out of the others, and which are dropped because too little is left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.deciding import MEASURING_CRASHED
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import DROPPED, reasons_to_dropped, row_groups, writer
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Failing, Step, columns
 from pipeline.filters.decisions import failing_rules
 from pipeline.stages.decontaminate import CUT, fate
 from pipeline.stages.duplicates.signatures import SIGNATURES
-from pipeline.stages.duplicates.spans import CUTS, CUTS_MEAN, SPANS
+from pipeline.stages.duplicates.spans import CUTS, CUTS_MEANING, SPANS
 from pipeline.stages.duplicates.verify import CLUSTERS, DOCUMENTS
 
 SCHEMA = pa.schema(
@@ -33,16 +33,19 @@ SCHEMA = pa.schema(
 
 
 def cut_reason(step: str) -> str:
-    """The reason of a document that the cuts of a step leave with too little."""
+    """The reason for dropping a document of which a step's cuts leave too little."""
     return "contamination" if step == CUT.name else step.partition(".")[2]
 
 
-COLUMNS = CLUSTERS | {"cuts": CUTS_MEAN}
+COLUMNS = CLUSTERS | {"cuts": CUTS_MEANING}
 REASONS = {
     "exact": "an exact copy of the document in `cluster`",
     "minhash": "a near copy of the document in `cluster`",
-    **{cut_reason(step.name): f"too little is left once `{step.name}` has cut out what repeats" for step in SPANS},
-    "contamination": 'the same of evaluation texts, or too many pieces (`decontaminate`, with action = "cut")',
+    **{cut_reason(step.name): f"too little is left once `{step.name}` has cut out repeats" for step in SPANS},
+    "contamination": (
+        "too little is left once evaluation texts are cut out, or the text is in too many pieces "
+        '(`decontaminate`, with action = "cut")'
+    ),
     **MEASURING_CRASHED,
 }
 """Too little: fewer words than `duplicates.min_words`, or fewer sentences than `duplicates.min_sentences`."""
@@ -50,21 +53,21 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a document must be left with."""
+    """How much of a document must be left."""
 
     min_words: int
     min_sentences: int | None
     keep: tuple[str, ...]
     fate: str
-    """What becomes of documents out of which evaluation texts are cut, in words."""
+    """What happens to documents out of which evaluation texts are cut, in words."""
 
     def hashed(self) -> object:
-        """What keys see: the words to explain things with decide nothing."""
+        """What keys hash: `keep` and `fate` only explain."""
         return [self.min_words, self.min_sentences]
 
 
-def decide(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """The outcome of the stage: which copies go, what is cut out of those that stay, and which are left with too little."""
+def decide(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write which copies are dropped, what is cut out of the others, and which of those are left too short."""
     from pipeline.filters.batch import Batch
     from pipeline.filters.kernels.spans import apply, ranges_of, union
 
@@ -76,7 +79,7 @@ def decide(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
     texts = files.texts() if files.cuts else iter(())
     row = 0
     with writer(files.out, SCHEMA, files.key) as out:
-        for documents, hashes, *found in zip(*sources, strict=True):
+        for documents, hashes, *cut_tables in zip(*sources, strict=True):
             size = len(documents)
             alive = pc.is_valid(documents["cluster"]).combine_chunks()
             reason = pc.if_else(pc.is_null(hashes["content_hash"]), "crashed", documents["reason"])
@@ -86,19 +89,19 @@ def decide(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
             }
             cuts = pa.nulls(size, CUTS)
             if files.cuts:
-                each = [ranges_of(table["cuts"]) for table in found]
-                joined = union(each)
+                ranges_by_step = [ranges_of(table["cuts"]) for table in cut_tables]
+                joined = union(ranges_by_step)
                 stays = np.asarray(alive) & ~np.logical_or.reduce(list(masks.values()))
                 cuts = joined.column(stays)
-                left = Batch.from_arrow(apply(next(texts), joined)).words
-                short = (left.words < options.min_words) | (left.sentences < (options.min_sentences or 0))
-                for name, ranges in zip(map(cut_reason, files.cuts), each, strict=True):
+                counts = Batch.from_arrow(apply(next(texts), joined)).words
+                short = (counts.words < options.min_words) | (counts.sentences < (options.min_sentences or 0))
+                for name, ranges in zip(map(cut_reason, files.cuts), ranges_by_step, strict=True):
                     masks[name] = stays & short & (np.diff(ranges.offsets) > 0)
             columns = [documents[name].combine_chunks() for name in ("cluster", "cluster_size", "similarity")]
             dropped = reasons_to_dropped(alive, failing_rules(masks, size))
             out.write_table(pa.Table.from_arrays([*columns, cuts, dropped], schema=SCHEMA))
             row += size
-            tick(row, row)
+            progress(row, row)
     return row
 
 
@@ -117,11 +120,11 @@ def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable
         return Failing(None, None)
     if rule in ("exact", "minhash"):
         similarity = row["similarity"]
-        alike = "" if similarity is None else f"similarity {similarity:.3f}, "
-        return Failing(row["cluster"], f"{alike}kept by {', '.join(options.keep)}")
-    sentences = f" and min_sentences = {options.min_sentences}" if options.min_sentences else ""
-    left = f"what is left has not min_words = {options.min_words}{sentences}"
-    return Failing(None, left + (options.fate if rule == "contamination" else ""))
+        shown = "" if similarity is None else f"similarity {similarity:.3f}, "
+        return Failing(row["cluster"], f"{shown}kept by {', '.join(options.keep)}")
+    sentences = f" or min_sentences = {options.min_sentences}" if options.min_sentences else ""
+    bound = f"too little is left: min_words = {options.min_words}{sentences}"
+    return Failing(None, bound + (options.fate if rule == "contamination" else ""))
 
 
 DUPLICATES = Step(

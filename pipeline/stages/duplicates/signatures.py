@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Care, Tick
+from pipeline.core.engines import Progress, Retry
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
 from pipeline.core.step import Column, Step, columns, part_of
@@ -20,7 +20,7 @@ class Options(MinHashOptions):
     """What the signatures depend on."""
 
     whole: bool
-    """Whether the signatures themselves are stored, and not only the keys of their bands."""
+    """Whether whole signatures are stored instead of band keys."""
 
 
 def signature_options(config: Config) -> Options:
@@ -29,8 +29,9 @@ def signature_options(config: Config) -> Options:
     return Options(**asdict(part_of(MinHashOptions, options)), whole=options.verify == "signature")
 
 
-def sign(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
-    """Content hash and MinHash band keys, for every row the language stage kept: a changed quality rule re-measures nothing."""
+def sign(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
+    """Write content hash and MinHash band keys of every row that the language stage kept: a changed quality rule measures
+    nothing again."""
     from pipeline.filters.dedup.exact import content_hashes
     from pipeline.filters.minhash import MinHasher, band_columns, band_keys, value_columns
 
@@ -45,11 +46,11 @@ def sign(files: PartFiles, options: Options, tick: Tick, care: Care) -> int:
             columns = band_columns(band_keys(values, options.bands, options.rows))
         return [content_hashes(text), pc.cast(pc.binary_length(text), pa.int64()), *columns.values()]
 
-    return measure(files, schema, compute, tick, care)
+    return measure(files, schema, compute, progress, retry)
 
 
 def signature_schema(options: Options, names: Sequence[str] | None = None) -> pa.Schema:
-    """A column a band: its key, or, where signatures verify candidates, the values themselves, 8 bytes a row."""
+    """One column per band: its key, or with whole signatures the values of its rows, 8 bytes each."""
     kind = pa.binary(8 * options.rows) if options.whole else pa.uint64()
     names = band_names(options.bands) if names is None else names
     return pa.schema([("content_hash", pa.binary(16)), ("text_bytes", pa.int64()), *((name, kind) for name in names)])
@@ -74,10 +75,10 @@ def _columns() -> tuple[Column, ...]:
     meanings = {
         "content_hash": "BLAKE2b of the normalized text: equal for exact copies; null: a worker died on the row",
         "text_bytes": "bytes of the text in UTF-8",
-        "band_NN": 'key of a MinHash band; with verify = "signature" its values, 8 bytes a row of the band',
+        "band_NN": 'key of a MinHash band; with verify = "signature" the values of its rows, 8 bytes each',
     }
-    shown = Options(unit="words", ngram=1, bands=1, rows=1, seed=1, whole=False)
-    return columns(signature_schema(shown, ["band_NN"]), meanings)
+    example = Options(unit="words", ngram=1, bands=1, rows=1, seed=1, whole=False)
+    return columns(signature_schema(example, ["band_NN"]), meanings)
 
 
 SIGNATURES = Step(

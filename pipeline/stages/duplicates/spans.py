@@ -1,7 +1,7 @@
-"""What is cut out of the documents that are kept: lines, sentences, n-grams and passages that repeat across them.
+"""What is cut out of the kept documents: lines, sentences, n-grams and passages that repeat across them.
 
-Each step reads the text so far and writes, row-aligned, the ranges it would cut. They know nothing of one another; `outcome`
-joins their cuts and drops a document that is left with too little. Clean text is made without them.
+Each step reads the text so far and writes, row-aligned, the ranges to cut, independently of the others. `outcome` joins the
+cuts and drops a document of which too little is left. The clean text is written without the cut ranges.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Tick
+from pipeline.core.engines import Progress
 from pipeline.core.ledger import Part, row_groups, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Column, Step, columns, unhashed
@@ -29,69 +29,69 @@ if TYPE_CHECKING:
     from pipeline.filters.kernels.spans import Ranges
 
 CUTS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
-FOUND = pa.schema([("cuts", CUTS)])
-CUTS_MEAN = "byte ranges [start, end) to take out of the text so far"
-GROUPS = 1 << 20  # more than a part has row groups
+SCHEMA = pa.schema([("cuts", CUTS)])
+CUTS_MEANING = "byte ranges [start, end) to take out of the text so far"
+GROUPS = 1 << 20  # more row groups than any part has
 
 
 def cut_columns() -> tuple[Column, ...]:
-    """The columns of a step that finds what to cut."""
-    return columns(FOUND, {"cuts": CUTS_MEAN})
+    """The columns of a step that writes cuts."""
+    return columns(SCHEMA, {"cuts": CUTS_MEANING})
 
 
 def kept_texts(files: RunFiles, parts: Iterable[Part] | None = None) -> Iterator[tuple[int, pa.Array]]:
-    """(number, texts) of each row group; null where the choice among documents has dropped the row."""
+    """(number, texts) of each row group; a text is null where duplicates.documents dropped the row."""
     for part in files.parts if parts is None else parts:
         alive = kept_documents(files.file(DOCUMENTS, part))
         start = 0
         for number, texts in enumerate(files.texts(part)):
-            here = pa.array(alive[start : start + len(texts)])
-            yield part.index * GROUPS + number, pc.if_else(here, texts, pa.scalar(None, texts.type))
+            kept = pa.array(alive[start : start + len(texts)])
+            yield part.index * GROUPS + number, pc.if_else(kept, texts, pa.scalar(None, texts.type))
             start += len(texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What repeats, and the memory of the step."""
+    """Which repeats to cut, and the memory of the step."""
 
-    wanted: Any
+    repeats: Any
     """The table of the config that the step is named after."""
     memory: int = unhashed()
 
 
 def table_memory(options: Options) -> int:
-    """What the budget leaves for tables."""
-    least = LIBRARIES + SMALLEST_TABLE
-    if options.memory < least:
-        raise UserError(f"duplicates.memory: {least / 1e6:,.0f}MB or more are needed")
+    """Bytes that the budget leaves for tables; UserError if it is too small."""
+    needed = LIBRARIES + SMALLEST_TABLE
+    if options.memory < needed:
+        raise UserError(f"duplicates.memory: at least {needed / 1e6:,.0f}MB are needed")
     return options.memory - LIBRARIES
 
 
-def write_cuts(files: RunFiles, tick: Tick, found: Iterable[tuple[int, "Ranges"]]) -> int:
-    """Write what (number, ranges) of the row groups in order say."""
-    ranges = iter(found)
+def write_cuts(files: RunFiles, progress: Progress, ranges_by_group: Iterable[tuple[int, "Ranges"]]) -> int:
+    """Write the cuts, given as (number, ranges) of all row groups in order; returns the rows."""
+    groups = iter(ranges_by_group)
     rows = 0
     for part in files.parts:
         alive = kept_documents(files.file(DOCUMENTS, part))
-        with writer(files.out(part), FOUND, files.part_key(part)) as out:
+        with writer(files.out(part), SCHEMA, files.part_key(part)) as out:
             start = 0
             for group in row_groups(files.file(DOCUMENTS, part), ["cluster"]):
-                _, cuts = next(ranges)
+                _, cuts = next(groups)
                 column = cuts.column(alive[start : start + len(group)])
-                out.write_table(pa.Table.from_arrays([column], schema=FOUND))
+                out.write_table(pa.Table.from_arrays([column], schema=SCHEMA))
                 start += len(group)
         rows += start
-        tick(rows, rows)
+        progress(rows, rows)
     return rows
 
 
-def lines(files: RunFiles, given: Options, tick: Tick) -> int:
-    """Lines that many documents have."""
+def lines(files: RunFiles, step_options: Options, progress: Progress) -> int:
+    """Cut lines that repeat across documents."""
     from pipeline.filters.dedup.repeats import Marks, mark_repeats
     from pipeline.filters.dedup.substrings import text_bytes
     from pipeline.filters.lines import cut_lines, find_lines
 
-    options: LineOptions = given.wanted
+    options: LineOptions = step_options.repeats
     find = partial(find_lines, normalize=options.normalize, lower=options.lower)
 
     def hashes(first: int, last: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
@@ -100,7 +100,7 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
 
     documents = sum(int(kept_documents(files.file(DOCUMENTS, part)).sum()) for part in files.parts)
     bucket = options.bucket or max(1, documents)
-    memory = table_memory(given)
+    memory = table_memory(step_options)
     with TemporaryFile(dir=files.root / "ledger") as file:
         marks = Marks(file)
         for first in range(0, documents, bucket):
@@ -115,71 +115,72 @@ def lines(files: RunFiles, given: Options, tick: Tick) -> int:
                 keep=options.keep,
             )
 
-        def found() -> Iterator[tuple[int, "Ranges"]]:
+        def cuts() -> Iterator[tuple[int, "Ranges"]]:
             for number, texts in kept_texts(files):
-                here = find(texts)
+                group_lines = find(texts)
                 sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy().astype(np.int64)
-                yield number, cut_lines(here, marks.of(number, here.hashes.size), sizes)
+                yield number, cut_lines(group_lines, marks.of(number, group_lines.hashes.size), sizes)
 
-        return write_cuts(files, tick, found())
+        return write_cuts(files, progress, cuts())
 
 
 def _documents(files: RunFiles, first: int, last: int) -> Iterator[tuple[int, pa.Array]]:
-    """The texts of the kept documents from the first to before the last; the others of their row groups are null."""
+    """(number, texts) of the row groups that hold kept documents [first, last), counted over the run; other texts are null."""
     before = 0
     for part in files.parts:
         count = int(kept_documents(files.file(DOCUMENTS, part)).sum())
         if before < last and before + count > first:
-            place = before
+            next_document = before
             for number, texts in kept_texts(files, [part]):
-                order = place + np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False)) - 1
+                order = next_document + np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False)) - 1
                 inside = pa.array((order >= first) & (order < last))
                 yield number, pc.if_else(inside, texts, pa.scalar(None, texts.type))
-                place = int(order[-1]) + 1 if len(order) else place
+                next_document = int(order[-1]) + 1 if len(order) else next_document
         before += count
 
 
-def sentences(files: RunFiles, given: Options, tick: Tick) -> int:
-    """Spans of sentences that stand in the corpus more than once."""
+def sentences(files: RunFiles, step_options: Options, progress: Progress) -> int:
+    """Cut spans of sentences that occur in the corpus more than once."""
     from pipeline.filters.dedup.repeats import Marks, mark_repeats
     from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
     from pipeline.filters.dedup.substrings import text_bytes
 
-    options: SentenceOptions = given.wanted
+    options: SentenceOptions = step_options.repeats
     with TemporaryFile(dir=files.root / "ledger") as file:
         marks = Marks(file)
         mark_repeats(
             lambda: ((number, span_hashes(find_sentences(texts), options.span)) for number, texts in kept_texts(files)),
             marks,
-            at_most=sum(text_bytes(texts) for _, texts in kept_texts(files)) // 2,  # a letter and a terminal at least
-            memory=table_memory(given),
+            at_most=sum(text_bytes(texts) for _, texts in kept_texts(files))
+            // 2,  # a sentence has at least a letter and an end mark
+            memory=table_memory(step_options),
             max_count=options.max_count,
             keep=options.keep,
         )
 
-        def found() -> Iterator[tuple[int, "Ranges"]]:
+        def cuts() -> Iterator[tuple[int, "Ranges"]]:
             for number, texts in kept_texts(files):
-                here = find_sentences(texts)
-                yield number, cut_spans(here, marks.of(number, here.hashes.size), options.span)
+                group_sentences = find_sentences(texts)
+                yield number, cut_spans(group_sentences, marks.of(number, group_sentences.hashes.size), options.span)
 
-        return write_cuts(files, tick, found())
+        return write_cuts(files, progress, cuts())
 
 
-def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
-    """Paragraphs and documents whose n-grams have been seen."""
+def ngrams(files: RunFiles, step_options: Options, progress: Progress) -> int:
+    """Cut paragraphs and documents whose n-grams have been seen before."""
     from pipeline.filters.dedup.bloom import NgramFilter, count_ngrams, filter_bits
 
-    options: NgramOptions = given.wanted
+    options: NgramOptions = step_options.repeats
     min_tokens = options.min_tokens or options.size
     count = sum(
         count_ngrams(texts, ngram=options.size, min_tokens=min_tokens, remove=options.remove)
         for _, texts in kept_texts(files)
     )
     size = filter_bits(count, options.false_positives) // 8
-    if size > table_memory(given):
-        least = (size + LIBRARIES) / 1e6
+    if size > table_memory(step_options):
+        needed = (size + LIBRARIES) / 1e6
         raise UserError(
-            f"duplicates.memory: a filter of {count:,} n-grams at {options.false_positives:g} needs {least:,.0f}MB"
+            f"duplicates.memory: a filter of {count:,} n-grams at {options.false_positives:g} needs {needed:,.0f}MB"
         )
     seen = NgramFilter(
         count,
@@ -189,25 +190,25 @@ def ngrams(files: RunFiles, given: Options, tick: Tick) -> int:
         false_positives=options.false_positives,
         remove=options.remove,
     )
-    return write_cuts(files, tick, ((number, seen(texts)) for number, texts in kept_texts(files)))
+    return write_cuts(files, progress, ((number, seen(texts)) for number, texts in kept_texts(files)))
 
 
-def substrings(files: RunFiles, given: Options, tick: Tick) -> int:
-    """Passages that stand in the corpus more than once."""
+def substrings(files: RunFiles, step_options: Options, progress: Progress) -> int:
+    """Cut passages that occur in the corpus more than once."""
     from pipeline.filters.dedup.substrings import repeats_of
 
-    options: SubstringOptions = given.wanted
-    found = repeats_of(
-        lambda: kept_texts(files), options.min_tokens, options.keep, table_memory(given), files.root / "ledger"
+    options: SubstringOptions = step_options.repeats
+    cuts = repeats_of(
+        lambda: kept_texts(files), options.min_tokens, options.keep, table_memory(step_options), files.root / "ledger"
     )
-    return write_cuts(files, tick, found)
+    return write_cuts(files, progress, cuts)
 
 
 def _repeats(name: str, title: str, run: Callable[..., int], libraries: tuple[str, ...]) -> Step:
-    """The step that looks for a kind of repeats within texts, where the config asks for it."""
+    """The step that cuts one kind of repeats, if the config asks for it."""
 
     def options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
-        return Options(wanted=getattr(config.duplicates, name), memory=config.duplicates.memory)
+        return Options(repeats=getattr(config.duplicates, name), memory=config.duplicates.memory)
 
     return Step(
         name=f"duplicates.{name}",

@@ -1,10 +1,10 @@
-"""duplicates.documents: compare the candidates, choose the best of each cluster, and write what happened.
+"""duplicates.documents: compare the candidates, choose the best of each cluster, and write the decisions.
 
-Candidates' clusters are independent, so they are decided in batches that the memory budget holds. What a batch has decided
-lies on disk, so that a killed run goes on with the next one; at the end the batches are written out part by part.
+Clusters of candidates are independent, so they are decided in batches that fit the memory budget. Decided batches are on
+disk, so that a killed run continues with the next one; at the end they are written out part by part.
 
-In memory: 10 bytes a document (14 beyond 2**31 of them); of the documents in the batch at work `PER_MEMBER` bytes each, which
-have an equal text or share a band with another one; and of its texts to compare `verify.PER_KEY` bytes a band.
+In memory: 10 bytes per document (14 beyond 2**31 of them); `PER_MEMBER` bytes per document of the current batch, which are
+documents with an equal text or a shared band; and `verify.PER_KEY` bytes per band of its texts to compare.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.core.engines import Tick
+from pipeline.core.engines import Progress
 from pipeline.core.ledger import read, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
 from pipeline.core.step import Step, columns, unhashed
@@ -43,13 +43,13 @@ from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import QUALITY
 
 PER_DOCUMENT = 1 + 1 + 4 + 4
-"""Bytes held of every document: alive or not, compared or not, its root, and how many documents its cluster has."""
+"""Bytes held per document: alive or not, compared or not, its root, and how many documents its cluster has."""
 PER_MEMBER = 400
-"""Bytes held of a document in the batch at work: id, what `keep` asks for (URLs are the longest), ranks, outcome; measured
-by tests/benchmarks/duplicates_scale.py."""
+"""Bytes held per document of the current batch: id, what `keep` asks for (URLs are the longest), ranks, outcome; measured by
+tests/benchmarks/duplicates_scale.py."""
 ROWS = 1 << 16
 
-Places = npt.NDArray[np.int64]
+Documents = npt.NDArray[np.int64]
 OUTCOME = [
     ("cluster", pa.string()),
     ("cluster_size", pa.int32()),
@@ -58,52 +58,52 @@ OUTCOME = [
 ]
 SCHEMA = pa.schema(OUTCOME)
 CLUSTERS = {
-    "cluster": "id of the document that is kept of the row's copies; its own where it is kept, or has no copies",
-    "cluster_size": "documents of the cluster, the kept one too",
+    "cluster": "id of the document that is kept among the row's copies; its own id if it is kept or has no copies",
+    "cluster_size": "number of documents in the cluster, the kept one included",
     "similarity": "Jaccard similarity with the kept document; null where nothing was compared",
 }
-COLUMNS = CLUSTERS | {"reason": "`exact` or `minhash` where the row goes; null where it stays"}
+COLUMNS = CLUSTERS | {"reason": "`exact` or `minhash` where the row is dropped; null where it is kept"}
 BATCH = pa.schema([("document", pa.int64()), *OUTCOME, ("outranks", pa.bool_())])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """What `find_candidates` has found, (n,) each."""
+    """The clusters that `find_candidates` wrote; arrays are (documents,)."""
 
     alive: Mask
     compared: Mask
-    """The documents that speak for a text which has another one in its cluster."""
+    """The first documents of texts, where their cluster has other texts."""
     roots: Roots
-    """The first document that bands join to it."""
+    """The first document of the cluster."""
     documents: npt.NDArray[np.int32]
-    """Under a root: the living documents of its cluster."""
+    """At a root: the number of alive documents in its cluster."""
 
-    def members(self, low: int, high: int) -> Places:
-        """The documents whose cluster is of several and has its root in [low, high), ascending."""
-        found = []
+    def members(self, low: int, high: int) -> Documents:
+        """The documents of clusters with several members and a root in [low, high), ascending."""
+        members = []
         for start in range(low, self.roots.size, 1 << 20):  # a root is the smallest of its cluster
             roots = self.roots[start : start + (1 << 20)]
             inside = (roots >= low) & (roots < high) & (self.documents[roots] > 1)
-            found.append(np.flatnonzero(inside) + start)
-        return np.concatenate([np.zeros(0, np.int64), *found])
+            members.append(np.flatnonzero(inside) + start)
+        return np.concatenate([np.zeros(0, np.int64), *members])
 
 
-def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidates:
-    """The living documents, and the roots that `find_candidates` wrote; a document that is not alive is its own."""
-    total = sum(rows_in(source.file(EXTRACT)) for source in everything)
+def read_candidates(files: RunFiles, all_sources: tuple[Source, ...]) -> Candidates:
+    """The alive documents, and the roots that `find_candidates` wrote; a document that is not alive is its own root."""
+    total = sum(rows_in(source.file(EXTRACT)) for source in all_sources)
     alive, compared = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     roots: Roots = np.arange(total, dtype=np.int32 if total < 2**31 else np.int64)
     start = 0
-    for path, source in zip(candidate_files(files, everything), everything, strict=True):
+    for path, source in zip(candidate_files(files, all_sources), all_sources, strict=True):
         check_rows(path, rows_in(source.file(EXTRACT)))
         for group in row_groups(path, CANDIDATES.names):
             rows = np.arange(start, start + len(group))
-            here = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+            valid = group["text"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
             text, root = (pc.fill_null(group[name], -1).to_numpy() for name in CANDIDATES.names)
-            alive[rows[here]] = True
-            roots[rows[here]] = root[here]
-            # the first of a cluster speaks for its own text, so that a second one that does makes two
-            second = here & (text == rows) & (root != rows)
+            alive[rows[valid]] = True
+            roots[rows[valid]] = root[valid]
+            # a root is the first document of its text; a cluster with another such document has texts to compare
+            second = valid & (text == rows) & (root != rows)
             compared[rows[second]] = compared[root[second]] = True
             start += len(group)
     documents = np.zeros(total, np.int32)  # np.bincount would need twice the memory, and one more array
@@ -111,13 +111,13 @@ def read_candidates(files: RunFiles, everything: tuple[Source, ...]) -> Candidat
     return Candidates(alive, compared, roots, documents)
 
 
-def candidate_files(files: RunFiles, everything: tuple[Source, ...]) -> list[Path]:
-    """What `find_candidates` wrote of each part."""
-    return [source_file(files, number, source) for number, source in enumerate(everything)]
+def candidate_files(files: RunFiles, all_sources: tuple[Source, ...]) -> list[Path]:
+    """The file that `find_candidates` wrote for each part."""
+    return [source_file(files, number, source) for number, source in enumerate(all_sources)]
 
 
 def plan_batches(documents: npt.NDArray[np.int32], room: int) -> list[tuple[int, int]]:
-    """Ranges [low, high) of roots whose clusters have `room` documents and fewer together, or one larger cluster."""
+    """Ranges [low, high) of roots whose clusters have at most `room` documents in total; a larger cluster is alone."""
     bounds, filled = [0], 0
     for start in range(0, documents.size, 1 << 20):
         sizes = documents[start : start + (1 << 20)]
@@ -138,64 +138,65 @@ class Options:
     threshold: float
     keep: tuple[str, ...]
     plugins: tuple[PluginFile, ...] = unhashed(())
-    """Whose signals `keep` may name; what they compute is in the key of what has measured them."""
+    """Plugins whose signals `keep` may name; their code is in the key of the step that measured them."""
     memory: int = unhashed()
 
 
-def decide(files: RunFiles, options: Options, tick: Tick) -> int:
-    """Write for each row the kept document, its similarity, and why the row goes."""
+def decide(files: RunFiles, options: Options, progress: Progress) -> int:
+    """Write for each row the document that is kept, the similarity to it, and why the row is dropped."""
     from pipeline.filters.dedup import verify
 
-    everything = sources(files, SIGNATURES, QUALITY)
-    total = sum(rows_in(source.file(EXTRACT)) for source in everything)
+    all_sources = sources(files, SIGNATURES, QUALITY)
+    total = sum(rows_in(source.file(EXTRACT)) for source in all_sources)
     memory = left_over(total, options.memory, PER_DOCUMENT)
-    candidates = read_candidates(files, everything)
+    candidates = read_candidates(files, all_sources)
     member = PER_MEMBER
     if options.verify != "none":
         member += PER_CONTENDER + verify.PER_KEY * options.signed.bands
         memory -= verify.HELD
     largest = int(candidates.documents.max(initial=0))
     if largest > 1 and largest * member > memory:
-        least = (options.memory - memory + largest * member) / 1e6
-        raise UserError(f"duplicates.memory: {largest:,} documents hang together, which needs {least:,.0f}MB or more")
+        needed = (options.memory - memory + largest * member) / 1e6
+        raise UserError(f"duplicates.memory: a cluster of {largest:,} documents needs at least {needed:,.0f}MB")
     batches = plan_batches(candidates.documents, memory // member)
     work = Work(files)
-    store = Store(files, options.signed, everything, candidates.compared) if options.verify != "none" else None
-    old = sum(rows_in(source.file(EXTRACT)) for source in everything if source.earlier)
-    # By its range: a killed run may go on with another budget, and so with other batches.
+    store = Store(files, options.signed, all_sources, candidates.compared) if options.verify != "none" else None
+    earlier = sum(rows_in(source.file(EXTRACT)) for source in all_sources if source.earlier)
+    # Named by range: a killed run may continue with another budget, and so with other batches.
     decided = [work.folder / f"batch-{low}-{high}.parquet" for low, high in batches]
     for file, (low, high) in zip(decided, batches, strict=True):
         if not file.is_file():
-            _decide_batch(files, options, everything, candidates, store, candidates.members(low, high), old, file)
-        tick(high, high)
-    _write(files, everything, candidates.alive, decided)
-    if old and files.note:
-        _note_better_ones(files.note, decided)
+            _decide_batch(files, options, all_sources, candidates, store, candidates.members(low, high), earlier, file)
+        progress(high, high)
+    _write(files, all_sources, candidates.alive, decided)
+    if earlier and files.note:
+        _note_outranked(files.note, decided)
     work.clear()
-    return int(total - old)
+    return int(total - earlier)
 
 
 def _decide_batch(
     run: RunFiles,
     options: Options,
-    everything: tuple[Source, ...],
+    all_sources: tuple[Source, ...],
     candidates: Candidates,
     store: Store | None,
-    members: Places,
-    old: int,
+    members: Documents,
+    earlier: int,
     file: Path,
 ) -> None:
-    """Decide some whole clusters and write the outcome of each of their documents; here documents are their places."""
+    """Decide whole clusters, of the documents `members`, and write the outcome of each. In here a document is an index into
+    `members`; `earlier` is the number of documents of earlier runs."""
     from pipeline.filters.dedup import verify
     from pipeline.filters.dedup.keep_policy import best_first, parse_keep
     from pipeline.filters.signals import all_signals
 
     def files(step: Step) -> list[Path]:
-        return [source.file(step) for source in everything]
+        return [source.file(step) for source in all_sources]
 
     def column(name: str) -> Any:
         if name == "file":
-            return files_of(everything, members)
+            return files_of(all_sources, members)
         step = {
             "text_bytes": SIGNATURES,
             "language_score": LANGUAGE,
@@ -204,30 +205,30 @@ def _decide_batch(
         }
         return of_documents(files(step.get(name, QUALITY)), name, members)
 
-    texts = of_documents(candidate_files(run, everything), "text", members).to_numpy()
+    texts = of_documents(candidate_files(run, all_sources), "text", members).to_numpy()
     ids = of_documents(files(EXTRACT), "id", members).cast(pa.large_string()).combine_chunks()
-    places = np.arange(members.size)
-    preferred = best_first(places, parse_keep(options.keep, all_signals(load(options.plugins).signals)), column, ids)
-    roots, exact = (np.searchsorted(members, found) for found in (candidates.roots[members], texts))
-    settled = int(np.searchsorted(members, old))  # what an earlier run has kept comes first
+    indices = np.arange(members.size)
+    preferred = best_first(indices, parse_keep(options.keep, all_signals(load(options.plugins).signals)), column, ids)
+    roots, exact = (np.searchsorted(members, documents) for documents in (candidates.roots[members], texts))
+    settled = int(np.searchsorted(members, earlier))  # documents kept by an earlier run come first
     order = np.concatenate([preferred[preferred < settled], preferred[preferred >= settled]])
     if store is None:
         choice = verify.choose(order, roots, exact)
     else:
-        evidence = store.of(members[candidates.compared[members]])
+        features = store.of(members[candidates.compared[members]])
         similar = verify.jaccard_of_sorted if options.verify == "exact" else verify.share_of_equal
         choice = verify.choose_verified(
             order,
             roots,
             exact,
-            lambda place: evidence(int(texts[place])),
+            lambda index: features(int(texts[index])),
             similar,
             options.threshold,
-            settled=lambda place: place < settled,
+            settled=lambda index: index < settled,
         )
     rank = np.empty(members.size, np.int64)
-    rank[preferred] = places
-    outranks = (choice.kept < settled) & (places >= settled) & (rank < rank[choice.kept])
+    rank[preferred] = indices
+    outranks = (choice.kept < settled) & (indices >= settled) & (rank < rank[choice.kept])
     sizes = np.bincount(choice.kept, minlength=members.size)[choice.kept].astype(np.int32)
     similarity = pa.array(choice.similarity, mask=np.isnan(choice.similarity))
     reason = _reasons(choice, sizes, drops_all=options.keep == ("none",))
@@ -240,57 +241,57 @@ def _decide_batch(
 
 
 def _reasons(choice: Any, sizes: npt.NDArray[np.int32], *, drops_all: bool) -> pa.Array:
-    """Why each document goes, null where it stays."""
+    """Why each document is dropped; null where it is kept."""
     own = np.arange(choice.kept.size)
     exact, goes = choice.exact, choice.kept != own
-    if drops_all:  # the centre goes as its members do: as an exact copy where it has nothing but exact copies
+    if drops_all:  # the representative too: as an exact copy if all its copies are exact, else as a near copy
         near = np.zeros(own.size, np.bool_)
         near[choice.kept[goes & ~exact]] = True
         exact, goes = exact | (~goes & ~near), sizes > 1
     return pc.if_else(pa.array(goes), pc.if_else(pa.array(exact), "exact", "minhash"), pa.scalar(None, pa.string()))
 
 
-def _note_better_ones(note: Callable[[str], None], files: list[Path]) -> None:
-    """Where a run against an earlier one cannot equal the run over both: the earlier one's documents are out."""
+def _note_outranked(note: Callable[[str], None], files: list[Path]) -> None:
+    """Note where a run against an earlier one differs from a run over both: documents that the earlier run kept are final."""
     better = sum(pc.sum(group["outranks"]).as_py() or 0 for file in files for group in row_groups(file, ["outranks"]))
     if better:
         note(
-            f"{better:,} documents are dropped for one of an earlier run though duplicates.keep prefers them; "
+            f"{better:,} documents are dropped as copies of an earlier run's although duplicates.keep prefers them; "
             f"a run over both inputs would keep them"
         )
 
 
-def of_documents(files: list[Path], name: str, wanted: Places) -> pa.ChunkedArray:
-    """A column's values of some documents, by ascending index: only they take memory."""
+def of_documents(files: list[Path], name: str, documents: Documents) -> pa.ChunkedArray:
+    """A column's values for some documents, given in ascending order; only these values are held in memory."""
     chunks, start, kind = [], 0, None
     for file in files:
         for group in row_groups(file, [name]):
             kind = group[name].type
-            low, high = np.searchsorted(wanted, [start, start + len(group)])
+            low, high = np.searchsorted(documents, [start, start + len(group)])
             if low < high:
-                chunks.append(group[name].combine_chunks().take(pa.array(wanted[low:high] - start)))
+                chunks.append(group[name].combine_chunks().take(pa.array(documents[low:high] - start)))
             start += len(group)
-    if kind is None:  # no file has a row, and so none a row group
+    if kind is None:  # no file has a row group, because none has rows
         kind = read(files[0], [name])[name].type
     return pa.chunked_array(chunks, type=kind)
 
 
-def files_of(everything: tuple[Source, ...], wanted: Places) -> pa.Array:
-    """The archive each of these documents lies in."""
-    bounds = np.cumsum([rows_in(source.file(EXTRACT)) for source in everything])
-    names = pa.array([source.part.path for source in everything], pa.string())
-    return names.take(pa.array(np.searchsorted(bounds, wanted, side="right")))
+def files_of(all_sources: tuple[Source, ...], documents: Documents) -> pa.Array:
+    """The path of the input file of each of these documents."""
+    bounds = np.cumsum([rows_in(source.file(EXTRACT)) for source in all_sources])
+    names = pa.array([source.part.path for source in all_sources], pa.string())
+    return names.take(pa.array(np.searchsorted(bounds, documents, side="right")))
 
 
 class _Outcomes:
-    """A batch's rows in order, a row group at a time."""
+    """The rows of a decided batch in order, read a row group at a time."""
 
     def __init__(self, file: Path) -> None:
         self._groups = row_groups(file, BATCH.names)
         self._waiting = BATCH.empty_table()
 
     def before(self, end: int) -> Iterator[pa.Table]:
-        """The rows of documents before `end` that have not been given yet."""
+        """The rows of documents before `end` that have not been yielded yet."""
         while True:
             count = int(np.searchsorted(self._waiting["document"].to_numpy(), end))
             yield self._waiting.slice(0, count)
@@ -300,30 +301,30 @@ class _Outcomes:
             self._waiting = group
 
 
-def _write(files: RunFiles, everything: tuple[Source, ...], alive: Mask, decided: list[Path]) -> None:
-    """The outcome of every row of this run: what the batches say, or that it is alone."""
+def _write(files: RunFiles, all_sources: tuple[Source, ...], alive: Mask, decided: list[Path]) -> None:
+    """Write the outcome of every row of this run: the one of its batch, or that it has no copies."""
     batches = [_Outcomes(file) for file in decided]
     start = 0
-    for source in everything:
+    for source in all_sources:
         if source.earlier:
             start += rows_in(source.file(EXTRACT))
             continue
         with writer(files.out(source.part), SCHEMA, files.part_key(source.part)) as out:
             for group in row_groups(source.file(EXTRACT), ["id"]):
                 end = start + len(group)
-                found = pa.concat_tables(table for batch in batches for table in batch.before(end))
-                found = found.filter(pc.greater_equal(found["document"], start))  # the others are of earlier runs
-                place = np.arange(len(group))
-                place[found["document"].to_numpy() - start] = len(group) + np.arange(len(found))
+                outcomes = pa.concat_tables(table for batch in batches for table in batch.before(end))
+                outcomes = outcomes.filter(pc.greater_equal(outcomes["document"], start))  # others are of earlier runs
+                row = np.arange(len(group))
+                row[outcomes["document"].to_numpy() - start] = len(group) + np.arange(len(outcomes))
                 alone = [
                     group["id"],
                     pa.array(np.ones(len(group), np.int32)),
                     pa.nulls(len(group), pa.float32()),
                     pa.nulls(len(group), pa.string()),
                 ]
-                table = pa.concat_tables([pa.table(alone, schema=SCHEMA), found.select(SCHEMA.names)])
-                here = pa.array(place, mask=~alive[start:end])
-                out.write_table(table.combine_chunks().take(here))
+                table = pa.concat_tables([pa.table(alone, schema=SCHEMA), outcomes.select(SCHEMA.names)])
+                rows = pa.array(row, mask=~alive[start:end])
+                out.write_table(table.combine_chunks().take(rows))
                 start = end
 
 
