@@ -1,1 +1,1 @@
-"""A data-pipeline toolkit for pretraining corpora; import from its modules, for example `pipeline.filters.gopher`."""
+"""A data-pipeline toolkit for pretraining corpora. Import from its modules, for example `pipeline.filters.gopher`."""

@@ -1,7 +1,8 @@
-"""The tree of a run's configuration: which tables there are. Their keys, with defaults, meaning and where numbers are from,
-are the rooms' own frozen dataclasses.
+"""The tree of a run's configuration. Its tables are frozen dataclasses of the rooms that use them, which document each key
+with its default, its meaning and the source of numbers.
 
-`pipeline.config_file` reads it from a TOML file and checks it whole before any work starts. A feature is off when it is absent.
+`pipeline.config_file` reads it from a TOML file and checks all of it before any work starts. A feature is off when it is
+absent.
 """
 
 from collections.abc import Mapping
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from pipeline.filters.plugins import Plugins
 
 SIZES = ("input.part_bytes", "duplicates.memory", "tokenizer.memory", "shards.memory")
-"""Keys whose numbers of bytes a file may write as "2GB"."""
+"""Keys in bytes, which a config file may write as "2GB"."""
 
 
 class Section(BaseModel):
-    """A table of a file: every key known, nothing changed after reading."""
+    """A table of a config file: unknown keys are errors, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,20 +44,20 @@ class Config(Section):
 
     input: InputOptions
     out: str | None = None
-    """The run directory; without it runs/ and the name of the config file."""
+    """The run directory; by default runs/ and the name of the config file."""
     until: str = "train"
     """The stage to stop after: python -m pipeline run --help names them."""
     plugins: tuple[str, ...] = ()
-    """Python files that define further signals and edits (pipeline.filters.plugins)."""
+    """Python files that define more signals and edits (pipeline.filters.plugins)."""
     url: UrlOptions = UrlOptions()
     extract: ExtractOptions = ExtractOptions()
     language: LanguageOptions = LanguageOptions()
     measure: MeasureOptions = MeasureOptions()
     quality: dict[str, Rule] = {}
-    """Rules on the text as it was extracted, by signal."""
+    """Rules on the extracted text, by signal."""
     edit: EditOptions = EditOptions()
     edited: dict[str, Rule] = {}
-    """Rules on what the edits leave, by signal."""
+    """Rules on the edited text, by signal."""
     scores: dict[str, ScoreOptions] = {}
     decontaminate: DecontaminateOptions = DecontaminateOptions()
     duplicates: DuplicateOptions = DuplicateOptions()
@@ -84,7 +85,7 @@ class Config(Section):
     @field_validator("quality", "edited", mode="before")
     @classmethod
     def _named_rules(cls, tables: Any, info: ValidationInfo) -> Any:
-        """A rule's signal is the name of its table."""
+        """Give each rule its signal, which is the name of its table."""
         if not isinstance(tables, Mapping):
             return tables
         prefix = EDITED if info.field_name == "edited" else ""
@@ -98,24 +99,24 @@ class Config(Section):
 
     @property
     def plugged(self) -> "Plugins":
-        """What the plugins define, loaded once in a process."""
+        """The signals and edits of the plugins, loaded once per process."""
         from pipeline.filters.plugins import load, locate
 
         return load(locate(self.plugins))
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Every rule in the order of the file: on the text as it was extracted, then on the edited one."""
+        """All rules in the order of the file: those on the extracted text, then those on the edited text."""
         return (*self.quality.values(), *self.edited.values())
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families of signals that rules, preferences or `measure` name: what is measured beside the common ones."""
+        """The families of signals that rules, `duplicates.keep` or `measure` name: measured besides the common signals."""
         preferred = [text.partition(" ")[2] for text in self.duplicates.keep if text.startswith(("highest", "lowest"))]
         named = {*self.quality, *self.edited, *preferred} - {*self.scores}
         if not named:
             return tuple(sorted(set(self.measure.families)))
-        from pipeline.filters.signals import families_of  # brings Numba, which only a config with rules needs
+        from pipeline.filters.signals import families_of  # imports Numba, which only a config with rules needs
 
         return tuple(sorted({*families_of(named), *self.measure.families}))
 
@@ -126,17 +127,17 @@ class Config(Section):
 
     @property
     def contamination(self) -> Literal["drop", "flag", "cut"] | None:
-        """What is done with documents that hold texts of an evaluation; None where none is looked for."""
+        """What is done with documents that contain evaluation texts; None if no evaluation texts are given."""
         return self.decontaminate.action if self.decontaminate.against else None
 
     @property
     def cuts(self) -> tuple[str, ...]:
-        """What is cut out of the texts that are left after the choice among copies, in the order of the steps."""
+        """The kinds of cuts made in the texts of kept documents, in the order of the steps."""
         return (*self.duplicates.families, *(("contamination",) if self.contamination == "cut" else ()))
 
 
 def parse_bytes(text: str, key: str) -> int:
-    """Bytes in a size such as "2GB" or "500 MB" (powers of 1,000, or of 1,024 with an i: "2GiB")."""
+    """Bytes in a size such as "2GB" or "500 MB": powers of 1,000, or of 1,024 with an i ("2GiB"). UserError names `key`."""
     units = {"": 1, "b": 1}
     for power, letter in enumerate("kmgt", 1):
         units |= {f"{letter}b": 1000**power, f"{letter}ib": 1024**power}

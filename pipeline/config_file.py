@@ -1,7 +1,7 @@
-"""A config file to a `Config`: TOML, laid over its base, with `--set key=value`, checked whole before any work starts.
+"""Reading a config file: TOML merged over its base, with `--set key=value` applied, checked before any work starts.
 
-`load(path, sets)` reads a file, lays it over the recipe its `base` names, applies the settings, and checks every key.
-A mistake is one `UserError` that names the key and what is accepted.
+`load(path, sets)` reads a file, merges it over the config its `base` names, applies the settings, and checks every key.
+A mistake raises a `UserError` that names the key and what is accepted.
 """
 
 import re
@@ -33,11 +33,11 @@ RENAMED = {
     "duplicates.substrings.tokens": "min_tokens",
     "scores.*.spelling": 'normalization, with "whitespace" for "lines" and "lowercase" for "lower"',
 }
-"""Keys of earlier versions, and what they are called now."""
+"""Keys of earlier versions, and their present names."""
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
-    """The config in the file at `path`, with its base below it and `key=value` settings above it."""
+    """The config in the file at `path`, merged over its base, with `key=value` settings on top."""
     raw = read_with_base(path)
     for setting in sets:
         apply_setting(raw, setting)
@@ -45,7 +45,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> Config:
 
 
 def check(raw: Mapping[str, Any], where: str) -> Config:
-    """The typed config of a plain dict; `where` is named in the error."""
+    """The typed config of a plain dict; UserError for a mistake, with `where` named first."""
     config = validate(Config, raw, where)
     with at(f"{where}: "):
         check_rules(config)
@@ -56,22 +56,20 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
 
         check_offer(config.extract)
     if config.extract.prescreen is not None and config.language.keep is None:
-        raise UserError(f"{where}: extract.prescreen: needs language.keep; without it no language is unwanted")
+        raise UserError(f"{where}: extract.prescreen: needs language.keep, the languages to look for")
     if config.duplicates.min_sentences is not None and not config.cuts:
-        raise UserError(
-            f"{where}: duplicates.min_sentences: judges what cuts leave, and there are none, such as duplicates.lines"
-        )
+        raise UserError(f"{where}: duplicates.min_sentences: needs a table that makes cuts, such as duplicates.lines")
     return config
 
 
 def check_rules(config: Config) -> None:
-    """The plugins load, every rule is on a signal there is, and every edit can be done."""
+    """UserError if a plugin cannot be loaded, a rule's signal is unknown, or an edit cannot be made."""
     plugins = config.plugged
     with at("edit."):
         plugins.functions(config.edit.functions)
     if not (config.rules or config.edits or config.scores):
         return
-    from pipeline.filters.edits import MEASURES  # brings Numba, which only a config with rules needs
+    from pipeline.filters.edits import MEASURES  # imports Numba, which only a config with rules needs
     from pipeline.filters.signals import all_signals
 
     signals = all_signals(plugins.signals)
@@ -83,20 +81,20 @@ def check_rules(config: Config) -> None:
     check_signals(config.edited.values(), [f"{EDITED}{name}" for name in (*MEASURES, *signals)])
     check_languages(config.edited.values(), signals)
     if config.edited and not config.edits:
-        raise UserError("edited: judges the edited text, and [edit] is empty; rules on the text go into [quality]")
+        raise UserError("edited: [edit] is empty, so there is no edited text; put rules on the text into [quality]")
 
 
 @contextmanager
-def at(place: str) -> Iterator[None]:
-    """Put `place` before what a UserError says that is raised in the block."""
+def at(prefix: str) -> Iterator[None]:
+    """Put `prefix` before the message of a UserError raised in the block."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{place}{error}") from None
+        raise UserError(f"{prefix}{error}") from None
 
 
 def check_languages(rules: Iterable[Rule], signals: Mapping[str, "Signal"]) -> None:
-    """A rule names only languages that its signal is defined for."""
+    """UserError for a rule that names a language for which its signal is not defined."""
     for rule in rules:
         signal = signals.get(rule.measured)
         if signal is None or signal.languages is None:
@@ -104,31 +102,31 @@ def check_languages(rules: Iterable[Rule], signals: Mapping[str, "Signal"]) -> N
         for label in sorted({*(rule.languages or ())} - {*signal.languages}):
             raise UserError(
                 f"{rule.signal}.languages: no list for {label!r}{did_you_mean(label, signal.languages)}; "
-                f"there are: {', '.join(signal.languages)}"
+                f"known: {', '.join(signal.languages)}"
             )
 
 
 def check_families(families: Sequence[str]) -> None:
-    """Every family of signals that is to be measured exists."""
+    """UserError for a family of signals that does not exist."""
     known = family_names()
     for family in families:
         if family not in known:
             near = did_you_mean(family, known)
-            raise UserError(f"measure.families: no family {family!r}{near}; there are: {', '.join(known)}")
+            raise UserError(f"measure.families: unknown family {family!r}{near}; known: {', '.join(known)}")
 
 
 def check_names(scores: Mapping[str, ScoreOptions], signals: Mapping[str, Any]) -> None:
-    """A score has a name that no signal has, and that can be a column's."""
+    """UserError for a score whose name is a signal's, or cannot be a column's."""
     for name in scores:
         if name in signals or is_taken(name):
             owner = "signal" if name in signals else "column"
-            raise UserError(f"{name}: a {owner} is called so already; give [scores.{name}] another name")
+            raise UserError(f"{name}: a {owner} already has this name; give [scores.{name}] another one")
         if not name.isidentifier():
-            raise UserError(f"{name}: the name of a score is made of letters, digits and _")
+            raise UserError(f"{name}: the name of a score must consist of letters, digits and _")
 
 
 def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
-    """The typed form of a plain dict; UserError for the first mistake."""
+    """A plain dict as a typed model; UserError for the first mistake."""
     with at(f"{where}: "):
         try:
             return model.model_validate(raw)
@@ -137,7 +135,7 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
 
 
 def check_keep(config: Config) -> None:
-    """Every preference is known, and so is the signal it names."""
+    """UserError for an unknown preference in `duplicates.keep`, or an unknown signal in one."""
     from pipeline.filters.dedup.keep_policy import parse_keep
 
     keep = config.duplicates.keep
@@ -151,12 +149,12 @@ def check_keep(config: Config) -> None:
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's tables laid over those of the file its `base` names, relative to it."""
+    """The file's tables merged over those of its `base`, a path relative to the file."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = did_you_mean(path.stem, sorted(file.stem for file in path.parent.glob("*.toml")))
-        raise UserError(f"{path}: no such file{near}; configs/quickstart.toml is one to start from") from None
+        raise UserError(f"{path}: no such file{near}; configs/quickstart.toml is a good start") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -165,7 +163,7 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if base is None:
         return raw
     if not isinstance(base, str):
-        raise UserError(f"{path}: base: give the path of one config file")
+        raise UserError(f"{path}: base: must be the path of one config file")
     below = (path.parent / base).resolve()
     if below in (*seen, path.resolve()):
         raise UserError(f"{path}: base: {base} extends itself")
@@ -173,7 +171,7 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables merged key by key; anything else from `above` wins, and `false` takes away what it lies on."""
+    """Tables merged key by key. Other values of `above` replace those of `below`; `false` removes them."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
@@ -182,7 +180,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(table: dict[str, Any], key: str, value: Any) -> None:
-    """Set a key; `false` over something that is no switch takes it away: off is absent."""
+    """Set a key; `false` over a value that is not a boolean removes it, because off is absent."""
     if value is False and key in table and not isinstance(table[key], bool):
         del table[key]
     else:
@@ -190,7 +188,7 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def apply_setting(raw: dict[str, Any], setting: str) -> None:
-    """Put `a.b.c=value` into `raw`; the value is TOML, or else plain text."""
+    """Apply a setting `a.b.c=value` to `raw`; the value is TOML, else plain text."""
     key, equals, text = setting.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
@@ -213,21 +211,21 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
 
 
 def one_line(error: ValidationError, model: type[Section]) -> str:
-    """The first mistake in words; a missing or misspelt key comes with the keys there are."""
+    """The first mistake in one line; for a misspelt key with the known keys."""
     first = error.errors(include_url=False)[0]
-    place = [str(step) for step in first["loc"]]
-    path = ".".join(place)
+    names = [str(name) for name in first["loc"]]
+    path = ".".join(names)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         if renamed := next((new for old, new in RENAMED.items() if fnmatchcase(path, old)), None):
             return f"{path}: is now called {renamed}"
-        known = _known_keys(model, place[:-1])
-        return f"{path}: unknown key{did_you_mean(place[-1], known)}; known: {', '.join(known)}"
+        known = _known_keys(model, names[:-1])
+        return f"{path}: unknown key{did_you_mean(names[-1], known)}; known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
-        return f"{path}: must be a table with keys {', '.join(_known_keys(model, place))}, not {first['input']!r}"
+        return f"{path}: must be a table with keys {', '.join(_known_keys(model, names))}, not {first['input']!r}"
     if first["type"] == "value_error":
-        return _own_check(str(first["ctx"]["error"]), place)
+        return _own_check(str(first["ctx"]["error"]), names)
     message = first["msg"][:1].lower() + first["msg"][1:]
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         message += f", not {first['input']!r}"
@@ -237,19 +235,20 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     return f"{path}: {message}{given}" if path else f"{message}{given}"
 
 
-def _own_check(message: str, place: Sequence[str]) -> str:
-    """What a table says of itself, with the place where it stands; a key or a signal that it begins with is named once."""
-    for depth in range(len(place)):
-        name = ".".join(place[depth:])
+def _own_check(message: str, names: Sequence[str]) -> str:
+    """The message of a table's own check, with the table's path; a key or signal that the message begins with is not
+    repeated."""
+    for depth in range(len(names)):
+        name = ".".join(names[depth:])
         if re.match(rf"{re.escape(name)}[.:]", message):
-            return ".".join([*place[:depth], message])
+            return ".".join([*names[:depth], message])
     names_a_key = re.match(r"[\w.]+: ", message) is not None
-    return ("." if names_a_key else ": ").join([".".join(place), message])
+    return ("." if names_a_key else ": ").join([".".join(names), message])
 
 
-def _known_keys(root: type[Section], place: Sequence[str]) -> list[str]:
+def _known_keys(root: type[Section], path: Sequence[str]) -> list[str]:
     table: Any = root
-    for name in place:
+    for name in path:
         if get_origin(table) is dict:  # its keys are names of signals or scores
             table = get_args(table)[1]
         else:

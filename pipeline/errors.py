@@ -1,6 +1,6 @@
-"""The errors a person sees.
+"""The errors that a user sees.
 
-Data errors (a page that will not parse) are counted reasons in the ledger, never exceptions. What remains:
+Data errors, such as a page that cannot be parsed, are counted reasons in the ledger, never exceptions. Exceptions are:
 
     Exception
     ├── UserError    bad config, missing file, full disk: one line, exit code 2, no traceback
@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line that names the key or path and what is accepted."""
+    """Something the user can fix; the message is one line that names the key or path and what is accepted."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to add after a name that is none: the nearest of those there are; nothing if none is near."""
+    """A hint to put after an unknown name, with the nearest known one; empty if none is near."""
     near = difflib.get_close_matches(name, list(known), 1)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -1,4 +1,4 @@
-"""Writing files so that they exist complete or not at all: the one way, for every room."""
+"""Writing files so that they exist complete or not at all. Every room writes files with this module."""
 
 import errno
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` if the block ends well, and vanishes otherwise."""
+    """A temporary path that is renamed to `path` if the block ends without an error, and deleted otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -30,7 +30,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic` for a folder. Between the two renames neither version exists; a reader then finds nothing, never half."""
+    """Like `atomic`, for a folder. Between its two renames `path` does not exist; a reader never sees half of a folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left below `folder` under temporary names."""
+    """Delete the temporary files and folders that killed processes left in `folder`."""
     for stale in sorted(folder.rglob(".*.tmp")):
         if stale.is_dir():
             shutil.rmtree(stale, ignore_errors=True)
@@ -65,7 +65,7 @@ def sweep(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file atomically."""
+    """Write a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -77,11 +77,11 @@ def digest(path: Path) -> str:
 
 
 def kernel_folder() -> Path:
-    """Where compiled kernels are kept: in the user's cache folder, or in a temporary one where that cannot be written."""
-    kept = Path("corpus-pipeline", "kernels")
-    folder = place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / kept
-    while not place.exists():
-        place = place.parent
-    return (
-        folder if os.access(place, os.W_OK | os.X_OK) else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}" / kept
-    )
+    """The folder of compiled kernels: in the user's cache folder, or in the temporary folder if that is not writable."""
+    subfolder = Path("corpus-pipeline", "kernels")
+    folder = existing = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / subfolder
+    while not existing.exists():
+        existing = existing.parent
+    if os.access(existing, os.W_OK | os.X_OK):
+        return folder
+    return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}" / subfolder

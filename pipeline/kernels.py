@@ -1,13 +1,13 @@
-"""How functions are compiled to machine code, and where the results are kept. Every compiled function of this package is a
-`kernel`, which Python calls, or an `inner` function, which only kernels call.
+"""Compiling functions to machine code, and caching the results. Every compiled function of this package is a `kernel`, which
+Python calls, or an `inner` function, which only kernels call.
 
 **Compiling.** Numba wraps every function twice, for calls from Python and from C. Here an inner function gets no wrapper, and
-a kernel only Python's: a fifth of the time to compile.
+a kernel only Python's, which takes a fifth of the time to compile.
 
-**Keeping.** A compiled kernel is kept under a stamp of everything that it is made of: its own instructions, those of the
-functions that it calls, and the constants that they read. So a change of a comment, of a docstring or of any other function
-compiles nothing again; a change of a constant in another module does. The folder is the user's cache folder, or
-`NUMBA_CACHE_DIR` where that is set, whoever imports the kernel. What cannot be read or written there is compiled, no more.
+**Caching.** A compiled kernel is cached under a stamp of everything that it is compiled from: its own instructions, those of
+the functions that it calls, and the constants that they read. So a changed comment, docstring or unrelated function does not
+recompile it, and a changed constant in another module does. The folder is the user's cache folder, or `NUMBA_CACHE_DIR` if
+that is set, whoever imports the kernel. A kernel that cannot be read or written there is compiled in each process.
 """
 
 import dis
@@ -41,9 +41,10 @@ from numba.core.typing import Context
 from pipeline.files import kernel_folder
 
 OnCompile = Callable[[int, str], None]
+"""Called with (count, name) before a kernel is compiled."""
 
 VERSION = 3
-"""Counted up when the way of compiling changes."""
+"""Raise it when the way of compiling changes."""
 
 
 class _State:
@@ -54,9 +55,10 @@ class _State:
 
 
 def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
-    """Compile a function that Python calls; it releases the GIL, and its code is kept. `options` are `numba.njit`'s.
+    """Compile a function that Python calls; it releases the GIL and is cached. `options` are those of `numba.njit`.
 
-    One that makes or returns arrays `allocates`; the others do without the counting of references, half of the code.
+    Pass `allocates` for a function that makes or returns arrays. Others compile without reference counting, which would be
+    half of the code.
     """
     if function is None:
         return partial(kernel, allocates=allocates, **options)
@@ -67,7 +69,7 @@ def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = Fals
 
 
 def inner(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
-    """Compile a function that only kernels call: a call from Python raises TypeError. `allocates` as for kernels."""
+    """Compile a function that only kernels call; a call from Python raises TypeError. `allocates` as for kernels."""
     if function is None:
         return partial(inner, allocates=allocates, **options)
     dispatcher = _compiled(function, {"no_cpython_wrapper": True, "_nrt": allocates} | options)
@@ -83,8 +85,8 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
 @contextmanager
 def compiling(on_compile: OnCompile) -> Iterator[None]:
-    """Meanwhile `on_compile(count, name)` is called before each kernel that this process has to compile, in place of the
-    line on standard error; `count` is how many it has begun, from 1."""
+    """In the block, call `on_compile(count, name)` before each kernel that this process has to compile, instead of printing a
+    line to standard error. `count` is the number of kernels that the process has begun to compile, from 1."""
     before, _State.on_compile = _State.on_compile, on_compile
     try:
         yield
@@ -93,31 +95,31 @@ def compiling(on_compile: OnCompile) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: NUMBA_CACHE_DIR, else the user's cache folder, else a temporary folder."""
+    """The folder of compiled kernels: NUMBA_CACHE_DIR, else the user's cache folder, else a temporary folder."""
     return Path(config.CACHE_DIR) if config.CACHE_DIR else kernel_folder()
 
 
 def stamp(function: Any) -> str:
-    """A digest of what a kernel is compiled from; TypeError where it reads a global that has no digest."""
+    """A digest of what a kernel is compiled from; TypeError if it reads a global that cannot be digested."""
     parts: list[str] = [str(VERSION)]
     _describe(function, parts, set())
     return hashlib.blake2b("\n".join(parts).encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
 class _Inner(CPUDispatcher):  # type: ignore[misc]
-    """An inner function. It has no wrapper for Python: Numba would jump to address 0."""
+    """An inner function. It has no wrapper for Python, so without this class a call would jump to address 0."""
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(f"{self.py_func.__qualname__}() is an inner function: only kernels can call it")
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        """Compile it once for all integers, not once more for each 0 and 1 in a call."""
+        """Compile it once for all integers, not again for each literal 0 or 1 in a call."""
         plain = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
         return super().get_call_template(tuple(numba.types.unliteral(kind) for kind in args), plain)
 
 
 class _Flags(compiler.Flags):  # type: ignore[misc]
-    """Numba's flags, compared by what was set: the typing of each operator asks whether two are equal."""
+    """Numba's flags, compared only by the values that were set: the typing of every operator compares flags."""
 
     __slots__ = ()
 
@@ -129,14 +131,14 @@ class _Flags(compiler.Flags):  # type: ignore[misc]
 
 
 class _Library(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a kernel, optimized once, when all of it is there, not each function by itself before."""
+    """The code of a kernel, optimized once as a whole, not function by function before."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
 
 class _InnerLibrary(_Library):
-    """The code of an inner function, as it is linked into a kernel: optimized and made machine code there, not here too."""
+    """The code of an inner function, to link into a kernel: optimized and compiled to machine code only there."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -147,7 +149,7 @@ class _InnerLibrary(_Library):
 
 
 def _executable(library: Any, description: Any, environment: Any) -> Any:
-    """What stands for an inner function among its callers: a function without an address."""
+    """A stand-in for an inner function, without an address, for its callers."""
     library._ensure_finalized()
     module, name = description.lookup_module(), description.qualname.rpartition(".")[2]
     return _dynfunc.make_function(module, name, "an inner function", 0, environment, (library,))
@@ -155,7 +157,7 @@ def _executable(library: Any, description: Any, environment: Any) -> Any:
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(NativeLowering):  # type: ignore[misc]
-    """Numba's lowering; an inner function stays LLVM's code until a kernel is made of it."""
+    """Numba's lowering; an inner function stays LLVM code until a kernel is built from it."""
 
     def run_pass(self, state: Any) -> bool:
         if not state.flags.nrt:
@@ -165,7 +167,7 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
             state.targetctx.get_executable = _executable
             return bool(super().run_pass(state))
         state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()  # to be kept
+        state.library.enable_object_caching()
         super().run_pass(state)
         for variable in state.library._final_module.global_variables:  # the environments of inner functions too
             if variable.name.startswith("_ZN08NumbaEnv"):
@@ -176,19 +178,19 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
 
 
 def _refuse_arrays(state: Any) -> None:
-    """Without counting, an array that is returned would be freed too early, or one that is received too late."""
+    """TypeError for arrays as results: without reference counting they would be freed too early or not at all."""
     results = [
         signature.return_type for call, signature in state.calltypes.items() if getattr(call, "op", "") == "call"
     ]
     for kind in (state.return_type, *results):
-        if any(isinstance(one, numba.types.Array) for one in (kind, *getattr(kind, "types", ()))):
-            raise TypeError(f"{state.func_id.func_qualname}() has an array from a function: say @inner(allocates=True)")
+        if any(isinstance(member, numba.types.Array) for member in (kind, *getattr(kind, "types", ()))):
+            raise TypeError(f"{state.func_id.func_qualname}() returns or receives an array: needs allocates=True")
 
 
 class _BaseCompiler(compiler.Compiler):  # type: ignore[misc]
-    """Numba's compiler with the parts above, for Numba's own functions that a kernel calls."""
+    """Numba's compiler with the classes above, for Numba's own functions that a kernel calls."""
 
-    declares = True  # what it compiles may have declared further functions
+    declares = True  # its functions may declare further functions
 
     def __init__(self, typing: Any, target: Any, library: Any, args: Any, result: Any, flags: Any, local: Any) -> None:
         if not self.declares and ConfigStack.top_or_none() is not None:
@@ -211,8 +213,8 @@ def _nothing() -> None:
 
 
 class _Typing(Context):  # type: ignore[misc]
-    """Numba's typing, which remembers what an operator makes of its types: each is asked for thousands of times, and each
-    time Numba tries all implementations that there are for lists, strings, NumPy's functions and so on."""
+    """Numba's typing with a cache of the result types of operators: each is looked up thousands of times, and each time Numba
+    would try all implementations for lists, strings, NumPy's functions and so on."""
 
     def _resolve_user_function_type(self, func: Any, args: Any, kws: Any, literals: Any = None) -> Any:
         key = getattr(func, "typing_key", func)
@@ -230,19 +232,19 @@ class _Typing(Context):  # type: ignore[misc]
 
 
 def _typing_of(context: Any) -> Any:
-    """The context with `_Typing`'s memory; it shares everything else."""
+    """The context with `_Typing`'s cache; all other state is shared."""
     if isinstance(context, _Typing):
         return context
-    if "_remembering" not in vars(context):
-        remembering = object.__new__(_Typing)
-        vars(context).update(_remembering=remembering, _operators={})
-        remembering.__dict__ = context.__dict__
-    return context._remembering
+    if "_cached" not in vars(context):
+        cached = object.__new__(_Typing)
+        vars(context).update(_cached=cached, _operators={})
+        cached.__dict__ = context.__dict__
+    return context._cached
 
 
 class _Compiler(_BaseCompiler):
-    """The same without what no kernel here needs: closures, rewrites, branches pruned by type, and the garbage collector,
-    which finds nothing in all that is alive while one compiles."""
+    """The same without what no kernel here needs: closures, rewrites, and branches pruned by type. The garbage collector is
+    off, since it would search all objects that are alive during compiling and free none."""
 
     declares = False
 
@@ -270,7 +272,7 @@ class _Compiler(_BaseCompiler):
         with global_compiler_lock:
             collecting, jit = gc.isenabled(), jit_registry[cpu]
             gc.disable()
-            dict.__setitem__(jit_registry, cpu, _jit)  # its own refuses to replace an entry
+            dict.__setitem__(jit_registry, cpu, _jit)  # the registry's own method refuses to replace an entry
             try:
                 return super().compile_extra(function)
             finally:
@@ -280,13 +282,13 @@ class _Compiler(_BaseCompiler):
 
 
 def _jit(*arguments: Any, **options: Any) -> Any:
-    """numba.jit for the implementations of what Numba overloads, such as np.empty."""
+    """numba.jit for functions that Numba overloads, such as np.empty."""
     own = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _BaseCompiler}
     return numba.jit(*arguments, **(own | options))
 
 
 class _Cache:
-    """Numba's cache of a function, opened at the first call: only then are all functions defined that it calls."""
+    """Numba's cache of a function, opened at the first call, when all functions that it calls are defined."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -334,7 +336,7 @@ class _Cache:
 
 
 class _Locator(_CacheLocator):  # type: ignore[misc]
-    """Tells Numba's cache the folder, the stamp and the file's name of a kernel."""
+    """Gives Numba's cache the folder, the stamp and the file name of a kernel."""
 
     def __init__(self, function: Any, file: str) -> None:
         self._py_file = file
@@ -385,7 +387,7 @@ def _announce(name: str) -> None:
         _State.on_compile(_State.compiled, name)
     elif not _State.announced and multiprocessing.parent_process() is None:
         _State.announced = True
-        text = f"compiling kernels for the first use of this version, up to a minute; kept in {cache_folder()}"
+        text = f"compiling kernels for the first use of this version, up to a minute; cached in {cache_folder()}"
         print(text, file=sys.stderr)  # noqa: T201 (a library has no progress bar)
 
 
@@ -397,7 +399,7 @@ def _not_kept(error: OSError) -> None:
 
 
 def _describe(thing: Any, parts: list[str], seen: set[int]) -> None:
-    """Add to `parts` what a function or a value that it reads is made of, once for each."""
+    """Add to `parts` a description of a function, or of a value that one reads; each function is added once."""
     if isinstance(thing, numba.core.dispatcher.Dispatcher):
         options = {name: value for name, value in thing.targetoptions.items() if name != "pipeline_class"}
         parts.append(repr(sorted(options.items())))
@@ -433,13 +435,13 @@ def _describe(thing: Any, parts: list[str], seen: set[int]) -> None:
     elif type(thing).__module__.partition(".")[0] in ("numba", "numpy", "llvmlite", "typing"):
         parts.append(type(thing).__qualname__)
     else:
-        raise TypeError(f"a kernel reads a {type(thing).__qualname__}, of which there is no stamp: {thing!r:.80}")
+        raise TypeError(f"a kernel reads a {type(thing).__qualname__}, which has no stable digest: {thing!r:.80}")
 
 
 def _describe_code(code: types.CodeType, names: dict[str, Any], parts: list[str], seen: set[int]) -> None:
     """Add instructions, without line numbers and docstrings, and each global value that they read."""
     parts.append(repr((code.co_varnames, code.co_argcount, code.co_exceptiontable)))
-    held: list[Any] = []  # the module that the last instruction read, whose attribute the next one reads
+    module: list[Any] = []  # the module that the last instruction loaded, if any; the next one reads its attribute
     for step in dis.get_instructions(code):
         if isinstance(step.argval, types.CodeType):
             parts.append(step.opname)
@@ -448,14 +450,14 @@ def _describe_code(code: types.CodeType, names: dict[str, Any], parts: list[str]
         parts.append(
             f"{step.opname} {sorted(map(repr, step.argval)) if isinstance(step.argval, frozenset) else step.argval!r}"
         )
-        now = None
+        value = None
         if step.opname in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME") and step.argval in names:
-            now = names[step.argval]
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and held:
-            now = getattr(held[0], step.argval, None)
-        held = []
-        if isinstance(now, types.ModuleType):
-            if now.__name__.partition(".")[0] not in ("numba", "numpy", "llvmlite", "math"):
-                held = [now]
-        elif now is not None:
-            _describe(now, parts, seen)
+            value = names[step.argval]
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and module:
+            value = getattr(module[0], step.argval, None)
+        module = []
+        if isinstance(value, types.ModuleType):
+            if value.__name__.partition(".")[0] not in ("numba", "numpy", "llvmlite", "math"):
+                module = [value]
+        elif value is not None:
+            _describe(value, parts, seen)

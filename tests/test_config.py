@@ -33,7 +33,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ("", "c.toml: input: missing"),
         (
             "[input]\npaths = []",
-            "c.toml: input: give one of paths (files, directories, globs, URLs), dataset and common_crawl",
+            "c.toml: input: give exactly one of paths (files, directories, globs, URLs), dataset and common_crawl",
         ),
         ('[input]\npath = ["x"]', "c.toml: input.path: unknown key (did you mean paths?)"),
         (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
@@ -55,11 +55,11 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + '[measure]\nfamilies = ["dloma"]',
-            "c.toml: measure.families: no family 'dloma' (did you mean dolma?); there are: ",
+            "c.toml: measure.families: unknown family 'dloma' (did you mean dolma?); known: ",
         ),
         (MINIMAL + "[duplicates]\nlines = { lower = true }", "duplicates.lines.lower: needs normalize = false"),
         (MINIMAL + "[decontaminate]\nwindow = 201", 'decontaminate.window: needs action = "cut"'),
-        (MINIMAL + "[duplicates]\nmin_sentences = 3", "duplicates.min_sentences: judges what cuts leave"),
+        (MINIMAL + "[duplicates]\nmin_sentences = 3", "duplicates.min_sentences: needs a table that makes cuts"),
         (
             MINIMAL + '[extract]\nrecord_types = ["respons"]',
             "'conversion' or 'continuation', not 'respons' (did you mean response?)",
@@ -88,10 +88,13 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         (MINIMAL + '[duplicates]\nkeep = "best"', "c.toml: duplicates.keep: unknown policy 'best' "),
         ("[input\n", "c.toml: not valid TOML: "),
         (MINIMAL + "base = 3", "c.toml: input.base: unknown key"),
-        ("base = 3\n" + MINIMAL, "c.toml: base: give the path of one config file"),
+        ("base = 3\n" + MINIMAL, "c.toml: base: must be the path of one config file"),
         ('base = "c.toml"\n' + MINIMAL, "c.toml: base: c.toml extends itself"),
-        ('base = "none.toml"\n' + MINIMAL, "none.toml: no such file; configs/quickstart.toml is one to start from"),
-        ('base = "cc.toml"\n' + MINIMAL, "cc.toml: no such file (did you mean c?); configs/quickstart.toml is one"),
+        ('base = "none.toml"\n' + MINIMAL, "none.toml: no such file; configs/quickstart.toml is a good start"),
+        (
+            'base = "cc.toml"\n' + MINIMAL,
+            "cc.toml: no such file (did you mean c?); configs/quickstart.toml is a good start",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_the_accepted_names(tmp_path: Path, text: str, message: str) -> None:

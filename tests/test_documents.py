@@ -109,11 +109,9 @@ def test_columns_have_the_names_that_the_user_says(tmp_path: Path) -> None:
     [row] = ledger(path, columns=Columns(html="body", url="link"))
     assert row.text == "The harbour was quiet in the morning, and boats lay along the wall."
     assert row.content_type == "text/html; charset=utf-8"
-    with pytest.raises(
-        UserError, match=r"x\.parquet: no column 'text'; say with input\.text which it is: body, link, raw, n"
-    ):
+    with pytest.raises(UserError, match=r"x\.parquet: no column 'text'; set input\.text to one of body, link, raw, n"):
         ledger(path)
-    with pytest.raises(UserError, match=r"no column 'page'; say with input\.html"):
+    with pytest.raises(UserError, match=r"no column 'page'; set input\.html"):
         ledger(path, columns=Columns(html="page"))
 
 
@@ -139,7 +137,7 @@ def test_bad_lines_are_counted_rows(tmp_path: Path) -> None:
             [], ["bad_record"], ["bad_record"], ["bad_record"], ["empty_text"], ["empty_text"], ["empty_text"], [],
             ["too_large"], ["too_large"], ["bad_record"], [], ["bad_record"],
         ]  # fmt: skip
-        assert found[3].detail == "text is no string but int"
+        assert found[3].detail == "text is not a string but int"
         assert found[11].text == "lone"
         assert len({r.id for r in found}) == len(found)  # without ids of their own
 
@@ -219,11 +217,11 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
         go(tmp_path / "run", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'saved'}")
     with pytest.raises(UserError, match=r"input\.dataset: .*nowhere: cannot be loaded"):
         go(tmp_path / "run3", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'nowhere'}")
-    with pytest.raises(UserError, match="no column 'words'; say with input.text which it is: id, url"):
+    with pytest.raises(UserError, match="no column 'words'; set input.text to one of id, url"):
         go(tmp_path / "run4", config_file, *sets, "input.text=words")
 
 
 def test_paths_or_a_dataset(config_file: Path) -> None:
     for sets in (["input.paths=[]"], ["input.dataset=x"]):
-        with pytest.raises(UserError, match=r"input: give one of paths .* dataset and common_crawl"):
+        with pytest.raises(UserError, match=r"input: give exactly one of paths .* dataset and common_crawl"):
             load(config_file, sets)

@@ -78,7 +78,7 @@ def test_what_an_extractor_does_not_offer_is_a_user_error() -> None:
         UserError, match='"trafilatura" with main_content = false, .* has no tables = false; "native" has'
     ):
         html_to_text("<p>x", extractor="trafilatura", main_content=False, tables=False)
-    with pytest.raises(UserError, match='^captions: "trafilatura" has no choice of them; "native" has$'):
+    with pytest.raises(UserError, match='^captions: "trafilatura" does not have this option; "native" has$'):
         html_to_text("<p>x", extractor="trafilatura", captions=False)
     with pytest.raises(UserError, match='^links: needs format = "markdown"$'):
         html_to_text("<p>x", links=True)

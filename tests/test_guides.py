@@ -183,5 +183,5 @@ def test_an_export_writes_its_files(house: House) -> None:
 
 
 def test_a_recipe_is_listed_and_runs(house: House) -> None:
-    assert "short-fineweb\n  Short pages of FineWeb" in house.printed[4]
+    assert "short-fineweb\n  FineWeb's rules for short pages" in house.printed[4]
     assert (house.root / "recipe" / "ledger" / "extract").is_dir()

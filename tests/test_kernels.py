@@ -86,7 +86,7 @@ def test_a_kernel_that_reads_what_has_no_stamp_is_refused() -> None:
     def reads() -> Any:
         return thing
 
-    with pytest.raises(TypeError, match="of which there is no stamp"):
+    with pytest.raises(TypeError, match="which has no stable digest"):
         stamp(reads)
 
 
@@ -122,7 +122,7 @@ def test_a_library_user_is_told_once_and_only_when_kernels_are_compiled(
     first = fresh()
     assert (first(1), first(1.5)) == (2, 2.5)  # two signatures
     assert capsys.readouterr().err.splitlines() == [
-        f"compiling kernels for the first use of this version, up to a minute; kept in {tmp_path}"
+        f"compiling kernels for the first use of this version, up to a minute; cached in {tmp_path}"
     ]
     assert fresh()(1) == 2
     assert capsys.readouterr().err == ""

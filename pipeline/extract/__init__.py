@@ -1,4 +1,4 @@
-"""Web archives in, text out. `html_to_text` is this package's public name; it loads the extractors when first asked for."""
+"""Web archives in, text out. `html_to_text` is the public name; the extractors are imported when it is first used."""
 
 from typing import TYPE_CHECKING
 

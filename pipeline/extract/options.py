@@ -1,6 +1,6 @@
-"""What a run reads, what of a page becomes its text, and how it is written: frozen values, each with its defaults, once.
+"""Options of a run's input, and of the text that is extracted from a page: frozen values with their defaults.
 
-This module is light: it loads neither Numba nor Arrow.
+This module is light: it imports neither Numba nor Arrow.
 """
 
 from dataclasses import dataclass
@@ -16,56 +16,56 @@ RecordType = Literal[
 ]  # WARC/1.1, section 6
 
 MAX_DEPTH = 500
-"""Browsers' own limit on nested elements (512 in Blink and WebKit), rounded. Parsers slow down with its square."""
+"""Browsers' limit on nested elements (512 in Blink and WebKit), rounded. Parsing time grows with its square."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOptions:
-    """The choices that a page's text depends on."""
+    """Options that a page's text depends on."""
 
     extractor: str = "native"
     """native, trafilatura or resiliparse; tests/benchmarks/extractors.py compares them."""
     main_content: bool = True
-    """False keeps navigation and boilerplate too, by resiliparse where trafilatura is named."""
+    """False keeps navigation and boilerplate too; with trafilatura, resiliparse then does the extraction."""
     format: Format = "text"
     """Markdown marks headings, quotes, code, tables and emphasis; not with resiliparse."""
     comments: bool = False
-    """True keeps readers' comments below the main content."""
+    """True keeps readers' comments after the main content."""
     captions: bool | None = None
-    """True keeps captions beside kept text, False leaves all out, and without it they are judged like all text; native's."""
+    """True keeps captions next to kept text, False drops all; by default they are judged like other text. native only."""
     links: bool = False
-    """True gives links their addresses, in Markdown, absolute where the page has a URL or says so itself."""
+    """True writes the addresses of links in Markdown, absolute if the page's URL or base is known."""
     tables: bool = True
-    """False leaves the rows of tables out; not with resiliparse."""
+    """False drops the rows of tables; not with resiliparse."""
     max_depth: Annotated[int, Ge(10)] = MAX_DEPTH
     """A page whose elements nest deeper is dropped as too_deep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractOptions(TextOptions):
-    """HTML to text, and which records are read."""
+    """Options of HTML to text, and of which records are read."""
 
     max_record_bytes: Annotated[int, Ge(1_000)] = 10_000_000
-    """A record, or its decoded body, over this is dropped as too_large. 10 MB is eight times the largest of 2,521 real
+    """A record or decoded body larger than this is dropped as too_large. 10 MB is eight times the largest of 2,521 real
     pages, and twice what Common Crawl keeps of a page (5 MiB since 2025, 1 MiB before)."""
     record_types: tuple[RecordType, ...] = ("response", "resource", "conversion")
-    """Those of an archive that are read; "conversion" is the text of a WET file."""
+    """The types of records that are read; "conversion" is the text of a WET file."""
     prescreen: Annotated[float, Gt(0), Lt(1)] | None = None
-    """Drop a page before extraction where its plain text has a lower probability of every language in language.keep."""
+    """Drop a page before extraction if its plain text has a lower probability for every language in language.keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCrawl:
-    """Files of Common Crawl, read from where it publishes them."""
+    """Files of Common Crawl, read from its server."""
 
     crawl: str
     """Such as CC-MAIN-2025-26; commoncrawl.org lists them."""
     files: Annotated[int, Ge(1)] = 1
     """The first N files: a crawl has up to 100,000 of about 1 GB, each a random sample of it."""
     kind: Literal["warc", "wet"] = "warc"
-    """Archives of pages, or the text that Common Crawl has taken out of them."""
+    """Archives of pages, or the text that Common Crawl extracted from them."""
     base: str = "https://data.commoncrawl.org"
-    """Where its files are published."""
+    """The server that publishes its files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +75,19 @@ class Files:
     paths: tuple[str, ...] = ()
     """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
     common_crawl: CommonCrawl | None = None
-    """Instead: files of a crawl."""
+    """Instead of paths: files of a crawl."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which column of a table, or key of a line, is what."""
+    """The meaning of the columns of a table, or of the keys of a JSON line."""
 
     text: str = "text"
-    """The column that is a document's text, in .jsonl, .parquet and datasets; it is taken as it is."""
+    """The column of a document's text, in .jsonl, .parquet and datasets; it is used unchanged."""
     html: str | None = None
-    """The column that is its HTML, from which the text is extracted then."""
+    """The column of its HTML; if given, the text is extracted from it."""
     id: str | None = "id"
-    """This and the columns that follow are used where they are there."""
+    """The column of its id. This column and those below may be missing."""
     url: str | None = "url"
     """The column of a page's address."""
     date: str | None = "date"
@@ -97,7 +97,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Those that a document is made from, the needed one first."""
+        """The columns to read, the required one first."""
         optional = (self.id, self.url, self.date, self.title)
         return [self.html or self.text, *(name for name in optional if name is not None)]
 
@@ -107,32 +107,32 @@ class Dataset:
     """A split of a dataset that the library `datasets` loads."""
 
     dataset: str | None = None
-    """Instead: what `datasets` can load by that name or path, read as a stream."""
+    """Instead of paths: a name or path that `datasets` can load, read as a stream."""
     subset: str | None = None
-    """The configuration of the dataset, where it has several."""
+    """The configuration of the dataset, if it has several."""
     split: str = "train"
-    """Which of its splits."""
+    """The split to read."""
     revision: str | None = None
-    """A branch, tag or commit of it; without one the newest."""
+    """A branch, tag or commit; by default the newest."""
 
     @property
     def name(self) -> str:
-        """A name on the hub, a directory of data files, or one that `save_to_disk` wrote."""
+        """A name on the hub, a directory of data files, or a directory that `save_to_disk` wrote."""
         return self.dataset or ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputOptions(Columns, Dataset, Files):
-    """What is read: files, or a dataset."""
+    """The input: files, or a dataset."""
 
     part_bytes: Annotated[int, Ge(1)] = 256_000_000
-    """A larger file is cut into parts of about this size, "256MB", at the starts of records; the result is the same."""
+    """A larger file is cut into parts of about this size, "256MB", at the starts of records; results do not depend on it."""
 
     def __post_init__(self) -> None:
         if [bool(given) for given in (self.paths, self.dataset, self.common_crawl)].count(True) != 1:
-            raise ValueError("give one of paths (files, directories, globs, URLs), dataset and common_crawl")
+            raise ValueError("give exactly one of paths (files, directories, globs, URLs), dataset and common_crawl")
 
     @property
     def described(self) -> str:
-        """The input in words."""
+        """The input in words, for messages."""
         return ", ".join(self.paths) or self.dataset or (self.common_crawl.crawl if self.common_crawl else "nothing")

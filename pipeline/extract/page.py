@@ -1,4 +1,4 @@
-"""Records to rows: one row for each record, with its text or with every reason why it has none."""
+"""Records to rows: one row per record, with its text or with every reason why it has none."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,20 +19,20 @@ from pipeline.extract.pages.published import published
 REASONS = {
     "record_type": "a record of a type that is not in `extract.record_types`, such as a request",
     "http_status": "a response with another status than 200 or 203",
-    "not_html": "neither HTML nor plain text, by its declared type or by its first bytes",
-    "empty_body": "nothing but white space was sent",
+    "not_html": "neither HTML nor plain text, by its declared type or its first bytes",
+    "empty_body": "the body is empty or white space only",
     "empty_text": "the page has no text, or the extractor found none",
     "too_large": "record, decoded body or number of tags over the limit (`extract.max_record_bytes`; 200,000 tags)",
     "too_deep": "elements nest deeper than `extract.max_depth`",
     "bad_coding": "the body's content coding could not be undone",
-    "bad_gzip": "no gzip member where one should start, or a broken one",
-    "truncated": "the record ends before its length",
-    "bad_record": "no record, or a line of JSON Lines that is no JSON object, or a broken row group",
-    "extractor_failed": "the extractor raised an error, which is in `detail`",
+    "bad_gzip": "a broken gzip member, or bytes that are not a gzip member",
+    "truncated": "the record is shorter than its declared length",
+    "bad_record": "bytes that are not a record, a line that is not a JSON object, or a broken row group",
+    "extractor_failed": "the extractor raised an error; `detail` has it",
     "prescreen_language": "the plain text looks like a language that `language.keep` does not keep (`extract.prescreen`)",
     "crashed": "a worker died on this record, several times",
 }
-"""Every reason that this stage drops a record for, beside those of filters/url.py."""
+"""Every reason for which this stage drops a record, besides those of filters/url.py."""
 
 SCHEMA = pa.schema(
     [
@@ -58,30 +58,30 @@ SCHEMA = pa.schema(
 )
 
 COLUMNS = {
-    "id": "the id that a document has; else 32 hexadecimal digits from the record's id, URL, date and place",
+    "id": "a document's own id, else 32 hexadecimal digits: a hash of the record's id, URL, date, file and offset",
     "record_type": "WARC-Type; `document` for rows of tables, `unreadable` for damage",
     "url": "the page's URL, as in the record",
     "date": "when the page was fetched, as in the record",
-    "offset": "where the record starts: bytes in the file as it lies on disk",
-    "length": "its bytes there; reading `length` bytes at `offset` gives the record back",
-    "inner_offset": "its place in the decompressed gzip member; 0 unless a member holds several records",
-    "http_status": "status of the response",
+    "offset": "where the record starts, in bytes of the file on disk",
+    "length": "its length there; reading `length` bytes at `offset` gives the record back",
+    "inner_offset": "its offset in the decompressed gzip member; 0 unless the member holds several records",
+    "http_status": "HTTP status of the response",
     "content_type": "media type of the payload, as declared",
-    "encoding": "the encoding that the page was decoded by",
+    "encoding": "the encoding that the page was decoded with",
     "declared_encoding": "the encoding that the page declares",
-    "encoding_from": "what decided: `bom`, `utf-8`, `header`, `meta`, `detected` or `default`",
+    "encoding_from": "how the encoding was chosen: `bom`, `utf-8`, `header`, `meta`, `detected` or `default`",
     "title": "the page's title",
-    "published": "the date, YYYY-MM-DD, that the page says it was published on",
+    "published": "the page's own date of publication, YYYY-MM-DD",
     "text": "the extracted text; null where the row is dropped",
-    "html_bytes": "bytes of the body with its codings undone",
+    "html_bytes": "bytes of the body after decompression",
     "detail": "more about a reason in `dropped`, in words",
 }
-"""What the columns of SCHEMA mean."""
+"""The meaning of the columns of SCHEMA."""
 
 _HTML_TYPES = {"text/html", "application/xhtml+xml", "text/plain"}
 _VAGUE_TYPES = {"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*", "content/unknown"}
-_PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 is a part of one
-# What a page of no or vague type starts with to be HTML, after WHATWG MIME Sniffing, section 7.1.
+_PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 carries a part of one
+# A page without a type, or with a vague one, is HTML if it starts like this (WHATWG MIME Sniffing, section 7.1).
 _HTML_START = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
     rb"|title|b|body|br|p|meta|link)[\s>/]",
@@ -92,7 +92,7 @@ _ZIPPED_START = re.compile(rb"\x1f\x8b|%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x0
 
 @dataclass(slots=True)
 class Row:
-    """One record in the ledger; kept where `dropped` is empty, and `text` is there exactly then."""
+    """One record in the ledger. It is kept if `dropped` is empty; only then does it have a `text`."""
 
     id: str
     record_type: str
@@ -106,13 +106,13 @@ class Row:
     encoding: str | None = None
     declared_encoding: str | None = None
     encoding_from: str | None = None
-    """What decided on the encoding: "bom", "utf-8", "header", "meta", "detected" or "default"."""
+    """How the encoding was chosen: "bom", "utf-8", "header", "meta", "detected" or "default"."""
     title: str | None = None
     published: str | None = None
-    """The date, YYYY-MM-DD, that the page says it was published on."""
+    """The page's own date of publication, YYYY-MM-DD."""
     text: str | None = None
     html_bytes: int | None = None
-    """Bytes of the body with its codings undone."""
+    """Bytes of the body after decompression."""
     dropped: list[str] = field(default_factory=list)
     detail: str | None = None
 
@@ -127,12 +127,12 @@ def rows(
     prescreen: Callable[[bytes], str | None] | None = None,
     skip: frozenset[int] = frozenset(),
 ) -> Iterator[Row]:
-    """One row for each record, in order, whatever is wrong with it.
+    """One row per record, in order, whatever is wrong with the record.
 
     `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
-    before a record is worked on, so that a runner whose worker dies knows which record did it; the rows in `skip` are
-    then "crashed" and their bodies left alone. `url_reasons` says for which reasons, if any, a URL is not worth extracting;
-    `prescreen` why a decoded page is in a language that is not wanted, if it is ("prescreen_language").
+    before a record is worked on, so that a runner knows on which record a worker died; rows in `skip` are "crashed", and
+    their bodies are not read. `url_reasons` returns the reasons, if any, not to extract a URL. `prescreen` returns why a
+    decoded page is in none of the kept languages, or None ("prescreen_language").
     """
     name = Path(archive).name
     for number, record in enumerate(records):
@@ -161,13 +161,13 @@ def rows(
 
 
 def _take(row: Row, text: str) -> None:
-    """Text as it stands."""
+    """Use a text as it is."""
     row.text = clean(text).replace("\r\n", "\n").replace("\r", "\n").strip() or None
     row.dropped += [] if row.text else ["empty_text"]
 
 
 def row_id(record: Record, archive: str) -> str:
-    """The id that a document has, else 32 hexadecimal digits: blake2b-128 of what the record says of itself and its place."""
+    """A document's own id, else 32 hexadecimal digits: BLAKE2b-128 of the record's id, URL and date, its file and offsets."""
     if record.record_type == "document" and record.record_id:
         return clean(record.record_id)
     parts = (record.record_id, record.url, record.date, archive, str(record.offset), str(record.inner_offset))
@@ -176,30 +176,30 @@ def row_id(record: Record, archive: str) -> str:
 
 
 def to_batches(rows: Iterable[Row], *, max_rows: int = 1024, max_bytes: int = 32_000_000) -> Iterator[pa.RecordBatch]:
-    """Rows as Arrow batches of SCHEMA; a batch ends at `max_rows` or with the text that fills `max_bytes` characters."""
+    """Rows as Arrow batches of SCHEMA; a batch ends at `max_rows` rows or when its texts reach `max_bytes` characters."""
     values = attrgetter(*SCHEMA.names)
 
-    def batch(held: list[tuple[object, ...]]) -> pa.RecordBatch:
-        columns = zip(*held, strict=True)
+    def batch(pending: list[tuple[object, ...]]) -> pa.RecordBatch:
+        columns = zip(*pending, strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
-    held: list[tuple[object, ...]] = []
+    pending: list[tuple[object, ...]] = []
     size = 0
     for row in rows:
-        held.append(values(row))
+        pending.append(values(row))
         size += len(row.text or "")
-        if len(held) >= max_rows or size >= max_bytes:
-            yield batch(held)
-            held, size = [], 0
-    if held:
-        yield batch(held)
+        if len(pending) >= max_rows or size >= max_bytes:
+            yield batch(pending)
+            pending, size = [], 0
+    if pending:
+        yield batch(pending)
 
 
 def media_type(content_type: str | None, body: bytes) -> str:
-    """The media type a body is to be read as, in lower case: the declared one, or where that is missing or vague, by its start.
+    """The media type to read a body as, in lower case: the declared one or, if that is missing or vague, one from its start.
 
-    "text/html" where the start is markup, else "text/plain" where it is text, else the declared type.
+    A start that is markup means "text/html", other text "text/plain"; for all else the declared type remains.
     """
     declared = (content_type or "").partition(";")[0].strip().lower()
     if "/" in declared and declared not in _VAGUE_TYPES:
@@ -212,7 +212,7 @@ def media_type(content_type: str | None, body: bytes) -> str:
 
 
 def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
-    """Reasons that need no look into the body: all that hold."""
+    """Add every reason to drop the record that does not depend on its body."""
     if record.record_type not in (*options.record_types, "document", "unreadable"):
         row.dropped.append("record_type")
     if record.problem is not None:
@@ -225,7 +225,7 @@ def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
 def _read(
     row: Row, record: Record, options: ExtractOptions, prescreen: Callable[[bytes], str | None] | None = None
 ) -> None:
-    """The row's text, or the reasons why there is none."""
+    """Fill in the row's text, or the reasons why it has none."""
     if record.text is not None:
         row.title = record.title and clean(record.title)
         _take(row, record.text)
@@ -249,9 +249,9 @@ def _read(
     if kind == "text/plain":
         _take(row, decoded.text)
         return
-    if prescreen is not None and (strange := prescreen(decoded.utf8)):
+    if prescreen is not None and (language_note := prescreen(decoded.utf8)):
         row.dropped.append("prescreen_language")
-        row.detail = "; ".join(note for note in (row.detail, strange) if note)
+        row.detail = "; ".join(note for note in (row.detail, language_note) if note)
         return
     page = extract_page(decoded.utf8, options, row.url)
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text

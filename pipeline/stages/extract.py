@@ -185,7 +185,7 @@ def _reasons() -> dict[str, str]:
 EXTRACT = Step(
     name="extract",
     title="extract text",
-    version=4,
+    version=5,
     run=extract,
     options=_options,
     gated=False,

@@ -1,8 +1,8 @@
-"""Web archives to records: every record once, with the exact place it can be fetched from again.
+"""Web archives to records: every record once, with the exact position to read it from again.
 
-Whatever an archive holds comes out as a `Record`: damage too, with a `problem` instead of an exception, and reading
-goes on behind it. Records are framed here rather than by fastwarc 2.0, which silently takes an unreadable Content-Length
-as 0, a header with bare line feeds as endless and a cut record as a whole one. The speed is nearly the same
+Everything in an archive becomes a `Record`. So does damage, with a `problem` instead of an exception, and reading continues
+after it. Records are framed here rather than by fastwarc 2.0, which silently takes an unreadable Content-Length as 0, a
+header with bare line feeds as endless, and a truncated record as a whole one. The speed is nearly the same
 (tests/benchmarks/extract.py).
 """
 
@@ -31,7 +31,7 @@ _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WARC_LINE = rb"WARC/\d+\.\d+[ \t\r]*\n[A-Za-z-]+[ \t]*:"
 _WARC_START = re.compile(_WARC_LINE)
 _WARC_NEXT = re.compile(rb"(?=" + _WARC_LINE + rb")")
-# URL, IP, 14 digits of date, content type (may be empty), in version 2 five fields more, length. URLs may hold spaces.
+# URL, IP, 14 digits of date, content type (may be empty), in version 2 five more fields, length. URLs may contain spaces.
 _ARC_LINE = rb"([A-Za-z][A-Za-z0-9+.-]*:[^\r\n]*) (\S+) (\d{14}) (\S*)(?: \S+){0,5}? (\d+)[ \t]*\r?\n"
 _ARC_START = re.compile(_ARC_LINE)
 _ARC_NEXT = re.compile(rb"\n(?=" + _ARC_LINE + rb")")
@@ -43,13 +43,12 @@ Headers = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class Record:
-    """One record of an archive, or a stretch of it that is none.
+    """One record of an archive, or a range of bytes that is not a record.
 
-    `offset` and `length` are bytes in the file as it lies on disk; reading just those gives the record back. In a .gz
-    they span whole gzip members, and `inner_offset` is the record's place in the decompressed member (0 unless a member
-    holds several). `body` is the payload without HTTP headers, its codings not undone. With a `problem` ("bad_gzip",
-    "truncated", "bad_record", "too_large") the body is empty; what the header told is kept, and `record_type` is
-    "unreadable" where there was none.
+    `offset` and `length` are bytes in the file on disk; reading those gives the record back. In a .gz they span whole gzip
+    members, and `inner_offset` is the record's offset in the decompressed member (0 unless the member holds several). `body`
+    is the payload without HTTP headers, still compressed. With a `problem` ("bad_gzip", "truncated", "bad_record",
+    "too_large") the body is empty; the values of the header are kept, and `record_type` is "unreadable" if there is no header.
     """
 
     record_type: str
@@ -60,13 +59,13 @@ class Record:
     url: str | None = None
     date: str | None = None
     content_type: str | None = None
-    """The payload's: of the HTTP response, or of a record without HTTP."""
+    """The media type of the payload: of the HTTP response, or of a record without HTTP."""
     http_status: int | None = None
     http_headers: Headers = field(default_factory=list)
     """Names in lower case."""
     body: bytes = b""
     text: str | None = None
-    """Text that needs no extraction, and its title: of a document that was no web page."""
+    """Text that needs no extraction: of a document that is not a web page. It may have a `title`."""
     title: str | None = None
     problem: str | None = None
     detail: str | None = None
@@ -74,12 +73,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How records start and what their header says."""
+    """How the records of a format start, and how their headers are read."""
 
     start: re.Pattern[bytes]
     next: re.Pattern[bytes]
     head: Callable[[Stream], tuple[Record, int] | None]
-    """Takes the header off the stream: the record and its content's length; length -1 where it is not told."""
+    """Reads the header from the stream: the record and the length of its content, -1 if unknown; None if it is not a header."""
 
 
 def read_records(
@@ -87,10 +86,10 @@ def read_records(
 ) -> Iterator[Record]:
     """Yield every record that starts in bytes [start, end) of the file, in order.
 
-    Ranges that tile a file yield each of its records exactly once wherever they are cut (unless a cut lies in a record
-    that itself holds an archive, uncompressed): a range begins at the first record at or after `start`, and damage
-    belongs to the range of the record before it. Memory stays within a few times `max_record_bytes`. A file that cannot
-    be opened raises UserError.
+    Adjacent ranges yield each record of the file exactly once, wherever they meet, unless they meet inside a record that
+    itself contains an uncompressed archive. A range begins at the first record at or after `start`, and damage belongs to the
+    range of the record before it. Memory stays within a few times `max_record_bytes`. A file that cannot be opened raises
+    UserError.
     """
     with _open(path) as (file, form, zipped):
         reader = _gzip_records if zipped else _plain_records
@@ -98,7 +97,7 @@ def read_records(
 
 
 def kind(path: Path | str) -> str:
-    """What a file's beginning says of it: all that decides, beside a range's own bytes, what is read from the range."""
+    """The kind of an archive, from its first bytes. What is read from a range depends on this and the range's bytes only."""
     with _open(path) as (_, form, zipped):
         return f"{'ARC' if form is _ARC else 'WARC'}{' in gzip' if zipped else ''}"
 
@@ -106,16 +105,16 @@ def kind(path: Path | str) -> str:
 def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000) -> list[int]:
     """Offsets of records that divide the file into ranges of at least `part_bytes` (the last may be smaller): [0, ...].
 
-    Found by seeking. A place only counts where the record there and the one behind it, if any, are whole, so that a page
-    about archives, or damage, moves the cut and changes nothing that is read.
+    They are found by seeking. An offset counts only if the record there and the next one, if any, are whole, so that a page
+    about archives, or damage, moves the cut without changing what is read.
     """
     cuts = [0]
     with _open(path) as (file, form, zipped):
         find, reader = (_next_member, _gzip_records) if zipped else (_next_start, _plain_records)
         at = part_bytes
         while at < file.size and (at := find(file, form, at)) < file.size:
-            two = [*islice(reader(file, form, at, file.size, max_record_bytes), 2)]
-            if two[0].offset == at and not any(record.problem for record in two):
+            records = [*islice(reader(file, form, at, file.size, max_record_bytes), 2)]
+            if records[0].offset == at and not any(record.problem for record in records):
                 cuts.append(at)
                 at += part_bytes
             else:
@@ -136,7 +135,7 @@ def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
 
 
 def header_block(block: bytes) -> Headers:
-    """Name and value of each header line, names in lower case; folded lines joined; lines without a colon left out."""
+    """Name and value of each header line, names in lower case; folded lines are joined, lines without a colon skipped."""
     headers: Headers = []
     lines = block.decode("ascii").replace("\0", "") if block.isascii() else None  # nearly always, and many times faster
     for line in lines.split("\n") if lines is not None else map(_text, block.split(b"\n")):
@@ -152,7 +151,7 @@ def header_block(block: bytes) -> Headers:
 
 
 def _text(raw: bytes) -> str:
-    """Header bytes as text: UTF-8 as WARC has it, else Latin-1 as HTTP once had it. NUL never reaches a column."""
+    """Header bytes as text: UTF-8 as in WARC, else Latin-1 as in old HTTP. NUL is removed, so that none reaches a column."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -203,7 +202,7 @@ _ARC = _Format(_ARC_START, _ARC_NEXT, _arc_head)
 
 
 def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
-    """The record at the cursor, or what stands there instead of one; None at the end. The cursor moves behind it."""
+    """The record at the cursor, or an unreadable one for other bytes; None at the end. The cursor moves past it."""
     stream.skip_padding()
     start = stream.position
     if not stream.fill(1):
@@ -211,18 +210,18 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
     if not stream.match(form.start, _MAX_LINE) or (head := form.head(stream)) is None:
         stream.skip(1)
         _resynchronise(stream, form)
-        return _place(Record("unreadable", problem="bad_record", detail="no record starts here"), start, stream)
+        return _located(Record("unreadable", problem="bad_record", detail="no record starts here"), start, stream)
     record, length = head
     content = stream.position
     if length < 0:
         record.problem, record.detail = "bad_record", "no usable Content-Length"
         _resynchronise(stream, form)
-        return _place(record, start, stream)
+        return _located(record, start, stream)
     body = stream.take(length) if length <= limit else b""
-    found = len(body) if length <= limit else stream.skip(length)
+    available = len(body) if length <= limit else stream.skip(length)
     ahead = stream.peek(_MAX_LINE).lstrip(PADDING)
-    if found < length or (ahead and not form.start.match(ahead)):
-        # The length does not lead to a next record. If one starts before that, this record was cut there.
+    if available < length or (ahead and not form.start.match(ahead)):
+        # No record follows at the declared length. If one starts before, this record was truncated there.
         stop = stream.position
         cut = form.next.search(body)
         if cut:
@@ -234,8 +233,8 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
                 stream.back(stop)
         if stream.position < stop:
             record.problem, record.detail = "truncated", f"another record starts within its {length:,} bytes"
-        elif found < length:
-            record.problem, record.detail = "truncated", f"{found:,} of {length:,} bytes are there"
+        elif available < length:
+            record.problem, record.detail = "truncated", f"{available:,} of {length:,} bytes are there"
     if length > limit:
         if record.problem is None:
             record.problem, record.detail = "too_large", f"{length:,} bytes; max_record_bytes is {limit:,}"
@@ -247,32 +246,32 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
         record.body = b""
     line_ends = stream.peek(4)
     stream.skip(len(line_ends) - len(line_ends.lstrip(b"\r\n")))
-    return _place(record, start, stream)
+    return _located(record, start, stream)
 
 
 def _is_whole(record: Record) -> bool:
-    """Whether a record that its own length calls cut holds all that HTTP announced."""
+    """Whether the body has at least the length that HTTP declares, although the record's own length says otherwise."""
     announced = next((value for name, value in record.http_headers if name == "content-length"), "")
     return announced.isascii() and announced.isdigit() and len(record.body) >= int(announced[:18])
 
 
-def _place(record: Record, start: int, stream: Stream) -> Record:
+def _located(record: Record, start: int, stream: Stream) -> Record:
     record.inner_offset, record.length = start, stream.position - start
     return record
 
 
 def _resynchronise(stream: Stream, form: _Format) -> None:
-    """Move to the next place at which a record starts, or to the end."""
+    """Move to the next start of a record, or to the end."""
     while block := stream.peek(1 << 18):
-        if found := form.next.search(block):
-            stream.skip(found.end())
+        if match := form.next.search(block):
+            stream.skip(match.end())
             return
-        # A start may straddle the end of the block: keep a header line's worth of it, unless this is the end.
+        # A record may start across the end of the block, so keep the length of a header line, unless this is the end.
         stream.skip(max(len(block) - _MAX_LINE, 1) if len(block) == 1 << 18 else len(block))
 
 
 def _open_payload(record: Record, block: bytes) -> None:
-    """Divide the block into HTTP headers and body, where it is an HTTP response."""
+    """Split the block into HTTP headers and body if it is an HTTP response; otherwise all of it is the body."""
     kind = (record.content_type or "").lower()
     if record.record_type not in ("response", "revisit") or not (kind.startswith("application/http") or not kind):
         record.body = block
@@ -292,7 +291,9 @@ def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) 
 
     def on_record() -> bool:
         at = stream.position
-        anchored = form is _WARC or at == 0 or file.read(at - 1, 1) == b"\n"  # the rest of an ARC line is like a line
+        anchored = (
+            form is _WARC or at == 0 or file.read(at - 1, 1) == b"\n"
+        )  # the tail of an ARC line may look like a line
         return anchored and stream.match(form.start, _MAX_LINE) is not None
 
     if start and not on_record():
@@ -308,7 +309,7 @@ def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) 
 
 
 def _next_start(file: File, form: _Format, offset: int) -> int:
-    """Offset of the first record that starts at or after `offset` in an uncompressed archive; the size if none does."""
+    """Offset of the first record at or after `offset` in an uncompressed archive; the file's size if there is none."""
     stream = file_stream(file, offset)
     if not stream.match(form.start, _MAX_LINE):
         _resynchronise(stream, form)
@@ -324,18 +325,18 @@ def _gzip_records(file: File, form: _Format, start: int, end: int, limit: int) -
             block = file.read(offset, 1 << 16)
             padding = len(block) - len(block.lstrip(b"\r\n\0"))
             if not padding:
-                behind = _next_member(file, form, offset + 1)
+                next_offset = _next_member(file, form, offset + 1)
                 yield Record(
-                    "unreadable", offset, behind - offset, problem="bad_gzip", detail="no gzip member starts here"
+                    "unreadable", offset, next_offset - offset, problem="bad_gzip", detail="no gzip member starts here"
                 )
-                offset = behind
+                offset = next_offset
             offset += padding
             continue
         offset = yield from _member_records(file, form, offset, limit)
 
 
 def _member_records(file: File, form: _Format, offset: int, limit: int) -> Generator[Record, None, int]:
-    """The records of the member at `offset`; returns the offset at which to go on."""
+    """The records of the gzip member at `offset`; returns the offset at which to continue."""
     member = GzipMember(file, offset, limit)
     stream = Stream(member.more)
     length: int | None = None
@@ -344,24 +345,24 @@ def _member_records(file: File, form: _Format, offset: int, limit: int) -> Gener
         stream.skip_padding()
         if not stream.fill(1):
             break
-        if length is None:  # several records in this member: its end is far ahead, so it is looked for separately
+        if length is None:  # several records in this member: find its end separately, since it may be far ahead
             length = member_length(file, offset, limit) or _next_member(file, form, offset + 1) - offset
         record.offset, record.length = offset, length
         yield record
         record = _next_record(stream, form, limit)
-    behind = member.end if member.end is not None else _next_member(file, form, offset + 1)
+    next_offset = member.end if member.end is not None else _next_member(file, form, offset + 1)
     if member.problem is not None:
         if record is None:
             record = Record("unreadable")
         record.body, record.problem, record.detail = b"", member.problem, member.detail
     if record is not None:
-        record.offset, record.length = offset, behind - offset
+        record.offset, record.length = offset, next_offset - offset
         yield record
-    return behind
+    return next_offset
 
 
 def _next_member(file: File, form: _Format, offset: int) -> int:
-    """Offset of the first gzip member at or after `offset` that starts like a record; the file's size if none does."""
+    """Offset of the first gzip member at or after `offset` that starts with a record; the file's size if there is none."""
     while block := file.read(offset, 1 << 18):
         at = block.find(GZIP_MAGIC)
         while at >= 0:
@@ -373,6 +374,6 @@ def _next_member(file: File, form: _Format, offset: int) -> int:
 
 
 def _is_damaged_gzip(file: File) -> bool:
-    """A .gz whose first bytes are neither gzip nor a record: its later members may be whole."""
+    """Whether a .gz file starts with neither gzip nor a record; its later members may be whole."""
     first = file.read(0, _MAX_LINE).lstrip(b"\r\n\0")
     return not (_WARC_START.match(first) or _ARC_START.match(first))

@@ -1,7 +1,7 @@
-"""Documents that come as rows of a table: JSON Lines, Parquet, and whatever `datasets` can load.
+"""Documents in tables: JSON Lines, Parquet, and whatever `datasets` can load.
 
-They become the same records as an archive's, of the type "document": with text that stands as it is, or with HTML that is
-extracted like a page. A line or row that cannot be used is a record with a problem, as a damaged page is.
+They become records of the type "document", with text that is used as it is, or with HTML that is extracted like a page. A
+line or row that cannot be used becomes a record with a problem, as damage in an archive does.
 """
 
 import io
@@ -29,7 +29,7 @@ _STEP = 1 << 20
 
 
 def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record:
-    """A row as a record; "bad_record" where the text is no string, "too_large" over `limit` bytes of UTF-8."""
+    """A row as a record; "bad_record" if the text is not a string, "too_large" over `limit` bytes of UTF-8."""
 
     def plain(name: str | None) -> str | None:
         value = None if name is None else values.get(name)
@@ -48,7 +48,7 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
         else:
             record.text = content or ""
     else:
-        record.problem, record.detail = "bad_record", f"{needed} is no string but {type(content).__name__}"
+        record.problem, record.detail = "bad_record", f"{needed} is not a string but {type(content).__name__}"
     return record
 
 
@@ -57,20 +57,20 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
 
 @contextmanager
 def open_lines(path: Path | str) -> Iterator[BinaryIO]:
-    """The file's own bytes, decompressed where its name says so."""
+    """The file's bytes, decompressed if its name ends in .gz or .zst."""
     name = str(path).lower()
     with io.BufferedReader(cast(io.RawIOBase, open_file(path)), _STEP) as handle:
         if name.endswith(".gz"):
             yield cast(BinaryIO, igzip.GzipFile(fileobj=handle))
         elif name.endswith(".zst"):
-            # zstandard's own reader takes a cut file for a whole one
+            # zstandard's own reader does not notice a truncated file
             yield cast(BinaryIO, _Lines(pa.CompressedInputStream(pa.PythonFile(handle), "zstd")))
         else:
             yield cast(BinaryIO, handle)
 
 
 class _Lines:
-    """`readline` over a reader that has none."""
+    """Adds `readline` to a reader that has only `read`."""
 
     def __init__(self, source: Any) -> None:
         self._source, self._held = source, b""
@@ -89,11 +89,11 @@ class _Lines:
 
 
 def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, limit: int) -> Iterator[Record]:
-    """A record for each line that starts in bytes [start, end); blank lines are none.
+    """A record for each line that starts in bytes [start, end), except blank lines.
 
-    `offset` and `length` are bytes of the decompressed file. Memory: a line of up to twice `limit` bytes and a little.
+    `offset` and `length` are bytes of the decompressed file. Memory: one line, of at most a little over twice `limit` bytes.
     """
-    most = 2 * limit + 65_536  # escapes make a text longer than it is, and other keys stand beside it
+    max_line = 2 * limit + 65_536  # escapes make a text longer, and the line has other keys too
     with open_lines(path) as lines:
         at = start
         if start:
@@ -101,12 +101,12 @@ def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, 
             at += len(lines.readline()) - 1
         while end is None or at < end:
             try:
-                line = lines.readline(most)
+                line = lines.readline(max_line)
                 length = len(line)
-                whole = length < most or line.endswith(b"\n")
-                while not whole and (rest := lines.readline(most)):
+                ended = length < max_line or line.endswith(b"\n")
+                while not ended and (rest := lines.readline(max_line)):
                     length += len(rest)
-                    whole = rest.endswith(b"\n")
+                    ended = rest.endswith(b"\n")
             except (OSError, EOFError, zlib.error) as error:
                 problem = "truncated" if isinstance(error, EOFError) or "Truncated" in str(error) else "bad_coding"
                 yield Record("unreadable", at, 0, problem=problem, detail=f"decompressing: {error}")
@@ -114,28 +114,28 @@ def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, 
             if not line:
                 return
             if line.strip():
-                record = _line_record(line, length, most, columns, limit)
+                record = _line_record(line, length, max_line, columns, limit)
                 record.offset, record.length = at, length
                 yield record
             at += length
 
 
-def _line_record(line: bytes, length: int, most: int, columns: Columns, limit: int) -> Record:
-    if length > most:
+def _line_record(line: bytes, length: int, max_line: int, columns: Columns, limit: int) -> Record:
+    if length > max_line:
         return Record(
             "document", problem="too_large", detail=f"a line of {length:,} bytes; max_record_bytes is {limit:,}"
         )
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Record("unreadable", problem="bad_record", detail=f"no JSON: {error}"[:500])
+        return Record("unreadable", problem="bad_record", detail=f"not JSON: {error}"[:500])
     if not isinstance(values, dict):
-        return Record("unreadable", problem="bad_record", detail=f"no JSON object but {type(values).__name__}")
+        return Record("unreadable", problem="bad_record", detail=f"not a JSON object but {type(values).__name__}")
     return record_of(values, columns, limit)
 
 
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
-    """Offsets of lines that divide an uncompressed file into ranges of about `part_bytes`; a compressed one stays whole."""
+    """Offsets of lines that divide an uncompressed file into ranges of about `part_bytes`; a compressed file is one range."""
     cuts = [0]
     if not str(path).lower().endswith((".jsonl", ".ndjson")):
         return cuts
@@ -156,7 +156,7 @@ def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
 
 @contextmanager
 def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file; UserError where it is none."""
+    """A Parquet file, opened; UserError if it is not Parquet."""
     with open_file(path) as handle:
         try:
             file = pq.ParquetFile(io.BufferedReader(cast(io.RawIOBase, handle), _STEP), pre_buffer=False)
@@ -167,7 +167,7 @@ def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
 
 
 def group_starts(file: pq.ParquetFile) -> list[int]:
-    """Where each row group starts in the file."""
+    """The offset of each row group in the file."""
     starts = []
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
@@ -177,7 +177,7 @@ def group_starts(file: pq.ParquetFile) -> list[int]:
 
 
 def cut_table(path: Path | str, part_bytes: int) -> list[int]:
-    """Starts of row groups that divide the file into ranges of at least `part_bytes`."""
+    """Offsets of row groups that divide the file into ranges of at least `part_bytes`."""
     cuts = [0]
     with open_table(path) as file:
         for start in group_starts(file)[1:]:
@@ -188,7 +188,7 @@ def cut_table(path: Path | str, part_bytes: int) -> list[int]:
 
 def read_table(path: Path | str, start: int, end: int | None, columns: Columns, limit: int) -> Iterator[Record]:
     """A record for each row of the row groups that start in bytes [start, end). `offset` is the row's number in the file,
-    `length` 0. A group that cannot be read is one unreadable record."""
+    `length` is 0. A row group that cannot be read becomes one unreadable record."""
     with open_table(path) as file:
         check_columns(str(path), file.schema_arrow.names, columns)
         names = [name for name in columns.names if name in file.schema_arrow.names]
@@ -205,11 +205,11 @@ def _group_records(
 ) -> Iterator[Record]:
     try:
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=list(names)):
-            for one in range(len(batch)):
+            for index_in_batch in range(len(batch)):
                 try:
-                    record = record_of(batch.slice(one, 1).to_pylist()[0], columns, limit)
+                    record = record_of(batch.slice(index_in_batch, 1).to_pylist()[0], columns, limit)
                 except UnicodeDecodeError as error:
-                    record = Record("unreadable", problem="bad_record", detail=f"no UTF-8: {error.reason}")
+                    record = Record("unreadable", problem="bad_record", detail=f"not UTF-8: {error.reason}")
                 record.offset = row
                 row += 1
                 yield record
@@ -217,59 +217,59 @@ def _group_records(
         yield Record("unreadable", row, problem="bad_record", detail=f"row group {index}: {error}"[:500])
 
 
-def check_columns(where: str, there: Sequence[str], columns: Columns) -> None:
-    """UserError where the column of the text, or of the HTML, is not there."""
+def check_columns(where: str, names: Sequence[str], columns: Columns) -> None:
+    """UserError if the column of the text, or of the HTML, is missing."""
     needed = columns.names[0]
-    if needed not in there:
+    if needed not in names:
         key = "html" if columns.html else "text"
         raise UserError(
-            f"{where}: no column {needed!r}{did_you_mean(needed, there)}; say with input.{key} which it is: {', '.join(there)}"
+            f"{where}: no column {needed!r}{did_you_mean(needed, names)}; set input.{key} to one of {', '.join(names)}"
         )
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------
 
 
-def open_dataset(wanted: Dataset) -> Any:
-    """The split as a `datasets.IterableDataset`: nothing is downloaded or loaded before it is read."""
+def open_dataset(options: Dataset) -> Any:
+    """The split as a `datasets.IterableDataset`; UserError if it cannot be loaded. Data are loaded when they are read."""
     try:
         import datasets
     except ImportError:
         raise UserError("input.dataset needs the extra: pip install 'corpus-pipeline[datasets]'") from None
     datasets.disable_progress_bars()
     try:
-        if (Path(wanted.name) / "state.json").is_file():
-            return datasets.load_from_disk(wanted.name).to_iterable_dataset()
-        if (Path(wanted.name) / "dataset_dict.json").is_file():
-            return datasets.load_from_disk(wanted.name)[wanted.split].to_iterable_dataset()
+        if (Path(options.name) / "state.json").is_file():
+            return datasets.load_from_disk(options.name).to_iterable_dataset()
+        if (Path(options.name) / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(options.name)[options.split].to_iterable_dataset()
         return datasets.load_dataset(
-            wanted.name, wanted.subset, split=wanted.split, revision=wanted.revision, streaming=True
+            options.name, options.subset, split=options.split, revision=options.revision, streaming=True
         )
-    except Exception as error:  # whatever a builder, a script or the network raises: the user's name led there
+    except Exception as error:  # a builder, a script or the network may raise anything
         lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"input.dataset: {wanted.name}: cannot be loaded ({lines[0]})") from None
+        raise UserError(f"input.dataset: {options.name}: cannot be loaded ({lines[0]})") from None
 
 
-def read_dataset(wanted: Dataset, shard: int, columns: Columns, limit: int) -> Iterator[Record]:
-    """A record for each row of one of the dataset's shards; `offset` is the row's number in it, `length` 0."""
-    whole = open_dataset(wanted)
-    part = whole if whole.num_shards == 1 else whole.shard(num_shards=whole.num_shards, index=shard)
-    for row, values in enumerate(part):
+def read_dataset(options: Dataset, shard: int, columns: Columns, limit: int) -> Iterator[Record]:
+    """A record for each row of one of the dataset's shards; `offset` is the row's number in the shard, `length` is 0."""
+    dataset = open_dataset(options)
+    rows = dataset if dataset.num_shards == 1 else dataset.shard(num_shards=dataset.num_shards, index=shard)
+    for row, values in enumerate(rows):
         if not row:
-            check_columns(f"input.dataset: {wanted.name}", list(values), columns)
+            check_columns(f"input.dataset: {options.name}", list(values), columns)
         record = record_of(values, columns, limit)
         record.offset = row
         yield record
 
 
-def dataset_state(wanted: Dataset) -> Any:
-    """What changes when the data do: names, sizes and times of a directory's files, or the hub's own version of each file."""
-    folder = Path(wanted.name)
+def dataset_state(options: Dataset) -> Any:
+    """A value that changes when the data do: names, sizes and times of a directory's files, or the hub's version of each."""
+    folder = Path(options.name)
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         return [[str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     import datasets
 
-    builder = datasets.load_dataset_builder(wanted.name, wanted.subset, revision=wanted.revision)
-    remote = (builder.config.data_files or {}).get(wanted.split)
+    builder = datasets.load_dataset_builder(options.name, options.subset, revision=options.revision)
+    remote = (builder.config.data_files or {}).get(options.split)
     return [builder.hash, [list(origin) for origin in getattr(remote, "origin_metadata", [])]]

@@ -1,7 +1,7 @@
-"""A file wherever it lies: on disk, behind http(s), or on any storage that fsspec knows (s3://, gs://, ...).
+"""Files on disk, on a web server, or on any storage that fsspec supports (s3://, gs://, ...).
 
-Remote files are read by ranges, a few megabytes at a time, never whole. A range that fails is asked for again after a
-pause that doubles; after the last try a UserError names the file and the bytes, and the finished parts of a run stay.
+Remote files are read in ranges of a few megabytes, never whole. A failed range is tried again after a pause that doubles;
+after the last try a UserError names the file and the bytes, and the finished parts of a run remain.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from typing import Any, BinaryIO, cast
 from pipeline.errors import UserError
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each further try; half a minute outlasts a server's restart."""
+"""Seconds before each further try; half a minute in total outlasts a server's restart."""
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 FIRST_READ = 1 << 20
 LARGEST_READ = 1 << 23
-_PASSING = {
+_TEMPORARY = {
     408,
     425,
     429,
@@ -29,7 +29,7 @@ _PASSING = {
     502,
     503,
     504,
-}  # HTTP's own names for "try again"; 503 is how object stores say "slower"
+}  # HTTP status codes that mean "try again"; 503 is how object stores say "slow down"
 
 
 def is_remote(path: str) -> bool:
@@ -38,7 +38,7 @@ def is_remote(path: str) -> bool:
 
 
 def open_file(path: Path | str) -> BinaryIO:
-    """The file, open for reading and seeking, unbuffered. UserError where it cannot be opened."""
+    """The file, open for reading and seeking, unbuffered; UserError if it cannot be opened."""
     if is_remote(str(path)):
         return cast(BinaryIO, Ranges(str(path)))
     try:
@@ -48,10 +48,9 @@ def open_file(path: Path | str) -> BinaryIO:
 
 
 def state(path: str) -> tuple[int, str]:
-    """Size in bytes, and what changes when the file does: its time of change on disk, else its ETag or time from the server.
+    """Size in bytes, and a version: the modification time on disk, else the server's ETag or time.
 
-    A remote file's bytes are not read to tell whether they have changed: one that changes while its size, its ETag and its
-    time stay the same is not noticed.
+    A remote file's bytes are not read to detect a change; a change that leaves its size and version alone is not noticed.
     """
     if not is_remote(path):
         stat = Path(path).stat()
@@ -67,7 +66,7 @@ def state(path: str) -> tuple[int, str]:
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
-    """Bytes [start, end) of a remote file, all of them, after as many tries as it takes or are allowed."""
+    """All bytes [start, end) of a remote file, with repeated tries; UserError after the last one."""
 
     def read() -> bytes:
         if _is_http(path):
@@ -77,33 +76,33 @@ def read_range(path: str, start: int, end: int) -> bytes:
             system, inner = _storage(path)
             data = system.cat_file(inner, start=start, end=end)
         if len(data) != end - start:
-            raise ConnectionError(f"{len(data):,} of {end - start:,} bytes came")
+            raise ConnectionError(f"received {len(data):,} of {end - start:,} bytes")
         return data
 
     return cast(bytes, _tried(path, f"bytes {start:,} to {end:,}", read))
 
 
 def matches(pattern: str) -> list[str]:
-    """The remote files that a URL names: itself, those under a directory, or those that a glob matches (not over http)."""
+    """The remote files that a URL names: the file itself, those in a directory, or those that a glob matches (not http)."""
     if _is_http(pattern):
         if "*" in pattern:
             raise UserError(f"{pattern}: a web server cannot list its files; name them, or use common_crawl")
         return [pattern]
     system, inner = _storage(pattern)
     if "*" in inner:
-        found = _tried(pattern, "the list of files", lambda: system.glob(inner))
+        names = _tried(pattern, "the list of files", lambda: system.glob(inner))
     else:
-        found = _tried(pattern, "the list of files", lambda: system.find(inner))
-    return [system.unstrip_protocol(name) for name in sorted(found)]
+        names = _tried(pattern, "the list of files", lambda: system.find(inner))
+    return [system.unstrip_protocol(name) for name in sorted(names)]
 
 
 def digest_of(size: int, version: str, start: int, end: int | None) -> str:
-    """What stands for the digest of a remote file's range."""
+    """A stand-in for the digest of a remote file's range, which is not read."""
     return hashlib.blake2b(f"{size} {version} {start} {end}".encode(), digest_size=16).hexdigest()
 
 
 class Ranges(io.RawIOBase):
-    """A remote file as a file. Reading on and on asks for larger and larger ranges; a jump starts small again."""
+    """A remote file as a file object. Sequential reading requests larger and larger ranges; a seek starts small again."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -114,24 +113,24 @@ class Ranges(io.RawIOBase):
         self._ahead = FIRST_READ
 
     def readable(self) -> bool:
-        """Yes."""
+        """See io.RawIOBase."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """See io.RawIOBase."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Where the next byte is read from."""
+        """Set the position of the next read; returns it."""
         self._at = max(offset + (0, self._at, self._size)[whence], 0)
         return self._at
 
     def tell(self) -> int:
-        """Where the next byte is read from."""
+        """The position of the next read."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, fewer only at the end of the file."""
+        """`size` bytes; fewer only at the end of the file. All remaining bytes if negative."""
         end = self._size if size < 0 else min(self._at + size, self._size)
         pieces = []
         while self._at < end:
@@ -148,7 +147,7 @@ class Ranges(io.RawIOBase):
         return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        """As `io.BufferedReader` wants it."""
+        """Read into a buffer, for io.BufferedReader; returns the number of bytes."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -159,7 +158,7 @@ def _is_http(path: str) -> bool:
 
 
 def _ask(url: str, start: int, end: int) -> Any:
-    """The reply to a request for bytes [start, end)."""
+    """The reply to a request for bytes [start, end); UserError if trying again is pointless."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"})
     try:
         reply = urllib.request.urlopen(request, timeout=TIMEOUT)
@@ -167,7 +166,7 @@ def _ask(url: str, start: int, end: int) -> Any:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start == 0:
             raise UserError(f"{url}: empty") from None
-        if error.code not in _PASSING:
+        if error.code not in _TEMPORARY:
             raise UserError(f"{url}: cannot be read (HTTP {error.code})") from None
         raise ConnectionError(f"HTTP {error.code}") from None
     if reply.status != http.client.PARTIAL_CONTENT:
@@ -177,7 +176,7 @@ def _ask(url: str, start: int, end: int) -> Any:
 
 
 def _storage(path: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path in it. Keys and endpoints come from its own settings and environment."""
+    """fsspec's file system for a URL, and the path in it. Keys and endpoints come from fsspec's settings and environment."""
     from fsspec.core import url_to_fs
 
     try:
@@ -191,8 +190,8 @@ def _storage(path: str) -> tuple[Any, str]:
     return system, inner
 
 
-def _tried(path: str, what: str, work: Any) -> Any:
-    """The result of `work`, tried again after each pause; UserError at once for what no waiting mends."""
+def _tried(path: str, target: str, work: Any) -> Any:
+    """The result of `work()`, tried again after each pause; UserError at once for errors that waiting does not fix."""
     last: Exception | None = None
     for pause in (*PAUSES, None):
         try:
@@ -201,11 +200,11 @@ def _tried(path: str, what: str, work: Any) -> Any:
             raise
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
-        except Exception as error:  # networks and their libraries fail in more ways than share a type
+        except Exception as error:  # networks and their libraries raise errors without a common type
             last = error
         if pause is not None:
             time.sleep(pause)
     reason = str(getattr(last, "reason", "") or last) or type(last).__name__
     raise UserError(
-        f"{path}: {what} could not be read in {len(PAUSES) + 1} tries ({reason}); run the same command again to go on"
+        f"{path}: {target} could not be read in {len(PAUSES) + 1} tries ({reason}); run the same command again to continue"
     )

@@ -1,4 +1,4 @@
-"""Every kind of input behind one door: which files there are, where they may be cut, and their records."""
+"""All kinds of input behind one interface: finding the files, cutting them into parts, and reading their records."""
 
 import glob
 import gzip
@@ -14,51 +14,51 @@ from pipeline.extract.inputs.files import is_remote, matches, open_file
 from pipeline.extract.options import Columns, Dataset
 
 DATASET = "dataset:"
-"""What the path of a part that `datasets` reads starts with; its `start` is a shard's number."""
+"""Prefix of the path of a part that `datasets` reads; the part's `start` is the number of a shard."""
 
 
 def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Input files under files, directories (whole trees), globs and URLs, and the files in those directories that are none.
+    """Input files named by files, directories (with subdirectories), globs and URLs; and the ignored files of the directories.
 
-    A directory gives its archives; one without any gives its .jsonl(.gz, .zst) and .parquet files, which beside archives
-    are mostly lists about them. In the order given, sorted within a directory or glob; a file that several of them name
-    comes once, under its first name. A file named itself is an archive unless its suffix says otherwise. Raises UserError
-    for a path that matches nothing or cannot be read.
+    A directory gives its archives. Only if it has none does it give its .jsonl(.gz, .zst) and .parquet files, which next to
+    archives are mostly lists of them. Files come in the order given, sorted within a directory or glob, each once under its
+    first name. A file given by name is an archive unless its suffix says otherwise. UserError for a path that matches
+    nothing or cannot be read.
     """
     inputs: dict[object, str] = {}
     ignored: dict[object, str] = {}
     for name in paths:
         if is_remote(name):
-            there = matches(name)
-            archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in there)
-            for url in there:
-                wanted = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
-                (inputs if wanted else ignored).setdefault(url, url)
-            if not there:
+            urls = matches(name)
+            archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in urls)
+            for url in urls:
+                is_input = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
+                (inputs if is_input else ignored).setdefault(url, url)
+            if not urls:
                 raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
             continue
-        found = (
+        paths_of_name = (
             [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
         )
-        if not found:
+        if not paths_of_name:
             raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
-        for path in found:
+        for path in paths_of_name:
             if not path.is_dir():
                 inputs.setdefault(path.resolve(), str(path))
                 continue
             inside = sorted(file for file in path.rglob("*") if file.is_file())
             archives = any(file.name.lower().endswith(ARCHIVE_SUFFIXES) for file in inside)
             for file in inside:
-                wanted = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
-                (inputs if wanted else ignored).setdefault(file.resolve(), str(file))
-    for chosen in inputs.values():
-        if not is_remote(chosen):
-            open_file(chosen).close()
+                is_input = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
+                (inputs if is_input else ignored).setdefault(file.resolve(), str(file))
+    for input_file in inputs.values():
+        if not is_remote(input_file):
+            open_file(input_file).close()
     return list(inputs.values()), [file for key, file in ignored.items() if key not in inputs]
 
 
 def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
-    """URLs of a Common Crawl crawl's first files of a kind ("warc" or "wet"), from the paths file that it publishes."""
+    """URLs of the first `count` files of a kind ("warc" or "wet") in a Common Crawl crawl, from its published list of paths."""
     listing = f"{base.rstrip('/')}/crawl-data/{crawl}/{kind}.paths.gz"
     with open_file(listing) as file:
         try:
@@ -71,7 +71,7 @@ def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
 
 
 def cut(path: str, part_bytes: int) -> list[int]:
-    """Offsets that divide a file into ranges of about `part_bytes` with whole records, lines or row groups: [0, ...]."""
+    """Offsets that divide a file into ranges of about `part_bytes`, at records, lines or row groups: [0, ...]."""
     name = path.lower()
     if name.endswith(LINES):
         return documents.cut_lines(path, part_bytes)
@@ -81,7 +81,7 @@ def cut(path: str, part_bytes: int) -> list[int]:
 
 
 def kind(path: str) -> str:
-    """All that decides, beside a range's own bytes, what is read from the range."""
+    """The kind of a file. What is read from a range depends on this and the range's bytes only."""
     if path.lower().endswith(LINES):
         return "lines"
     if path.lower().endswith(TABLES):
@@ -111,7 +111,7 @@ def read(
 
 
 def raw_bytes(path: str, offset: int, length: int) -> bytes:
-    """A record's bytes as they lie in the file: of a line, decompressed. UserError for a row of a table, which has none."""
+    """A record's bytes as they are in the file; a line's decompressed bytes. UserError for a row of a table, which has none."""
     if path.startswith(DATASET) or path.lower().endswith(TABLES):
         raise UserError(f"{path}: row {offset:,} is a row of a table and has no bytes of its own")
     if not path.lower().endswith(LINES):
@@ -121,7 +121,7 @@ def raw_bytes(path: str, offset: int, length: int) -> bytes:
     with documents.open_lines(path) as lines:
         while offset and (block := lines.read(min(offset, 1 << 20))):
             offset -= len(block)
-        found = b""
-        while len(found) < length and (block := lines.read(length - len(found))):
-            found += block
-        return found
+        line = b""
+        while len(line) < length and (block := lines.read(length - len(line))):
+            line += block
+        return line

@@ -1,7 +1,7 @@
-"""Bytes of an archive: the file, a gzip member in it, and a cursor over what either yields.
+"""Bytes of an archive: the file, a gzip member in it, and a cursor over either.
 
-A decompressor that hides the members cannot say where a record starts in the compressed file, how long it is there, or
-where to go on after damage. Here members are walked one at a time, so that all three are known exactly.
+A decompressor that hides gzip members cannot say where a record starts in the compressed file, how long it is there, or where
+to continue after damage. Here members are read one at a time, so that all three are known exactly.
 """
 
 import re
@@ -12,12 +12,12 @@ from isal import isal_zlib
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PADDING = b"\r\n\0 \t"
-"""What may stand between two records."""
+"""Bytes that may be between two records."""
 _BAD_GZIP = cast(type[Exception], isal_zlib.error)  # the stub calls it an instance
 _BLOCK = 1 << 20  # bytes read from the file at once
 _INPUT = 1 << 15  # compressed bytes handed to the decompressor at once
-_OUTPUT = 1 << 20  # decompressed bytes taken at once, so that a bomb costs a megabyte at a time
-# A member that swells beyond this factor (deflate's own limit is 1032) once far past the record limit is a bomb.
+_OUTPUT = 1 << 20  # decompressed bytes taken at once, so that a bomb costs at most a megabyte
+# A member far larger than the record limit that expands by more than this factor is a bomb (deflate's limit is 1032).
 _BOMB_RATIO = 200
 _BOMB_RECORDS = 16
 
@@ -44,8 +44,8 @@ class File:
 class GzipMember:
     """One gzip member at `offset`, decompressed piece by piece.
 
-    `end` is the offset behind it once it was read whole, else None. `problem` is "bad_gzip", "truncated" or "too_large"
-    (a bomb: its rest is not decompressed) once reading failed; then `more` yields nothing further.
+    `end` is the offset after the member once all of it is read, else None. `problem` is "bad_gzip", "truncated" or
+    "too_large" (a bomb, of which the rest is not decompressed) once reading has failed; `more` then returns nothing.
     """
 
     def __init__(self, file: File, offset: int, max_record_bytes: int) -> None:
@@ -61,7 +61,7 @@ class GzipMember:
         self.detail: str | None = None
 
     def more(self) -> bytes:
-        """The next decompressed piece; empty at the end of the member or of what can be read of it."""
+        """The next decompressed piece; empty at the end of the member, or of its readable part."""
         while self.end is None and self.problem is None:
             piece = self._tail
             if not piece:
@@ -88,9 +88,9 @@ class GzipMember:
 
 
 class Stream:
-    """A cursor over pieces of bytes that looks ahead as far as asked and soon forgets what lies behind.
+    """A cursor over pieces of bytes, which looks ahead as far as asked and does not keep what it has passed.
 
-    `position` counts from the `position` given. `seek`, where the source has it, moves the source for `back`.
+    `position` counts from the `position` given. `seek`, if the source has one, moves the source for `back`.
     """
 
     def __init__(self, more: Callable[[], bytes], position: int = 0, seek: Callable[[int], None] | None = None) -> None:
@@ -103,11 +103,11 @@ class Stream:
 
     @property
     def position(self) -> int:
-        """Where the next byte lies."""
+        """The position of the next byte."""
         return self._origin + self._cursor
 
     def fill(self, count: int) -> int:
-        """Hold the next `count` bytes ready; how many of them there are (fewer only at the end)."""
+        """Load the next `count` bytes; returns how many there are (fewer only at the end)."""
         ready = len(self._held) - self._cursor
         if ready < count and not self._ended:
             pieces = [self._held[self._cursor :]]
@@ -121,31 +121,31 @@ class Stream:
         return min(ready, count)
 
     def peek(self, count: int) -> bytes:
-        """The next `count` bytes, left where they are."""
+        """The next `count` bytes, without moving the cursor."""
         self.fill(count)
         return self._held[self._cursor : self._cursor + count]
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
-        found = self.peek(count)
-        self._cursor += len(found)
-        return found
+        """The next `count` bytes; moves the cursor past them."""
+        taken = self.peek(count)
+        self._cursor += len(taken)
+        return taken
 
     def skip(self, count: int) -> int:
-        """Pass over `count` bytes without holding them; how many there were."""
-        left = count
-        while left and (step := self.fill(min(left, _OUTPUT))):
+        """Skip `count` bytes without keeping them in memory; returns how many there were."""
+        remaining = count
+        while remaining and (step := self.fill(min(remaining, _OUTPUT))):
             self._cursor += step
-            left -= step
-        return count - left
+            remaining -= step
+        return count - remaining
 
     def match(self, pattern: re.Pattern[bytes], reach: int) -> re.Match[bytes] | None:
-        """The pattern's match at the cursor within the next `reach` bytes, left where they are."""
+        """The pattern's match at the cursor within the next `reach` bytes, without moving the cursor."""
         self.fill(reach)
         return pattern.match(self._held, self._cursor, self._cursor + reach)
 
     def skip_padding(self) -> None:
-        """Pass over the line ends, blanks and zeros that stand between records."""
+        """Skip the line ends, blanks and zeros between records."""
         while block := self.peek(256):
             padding = len(block) - len(block.lstrip(PADDING))
             self._cursor += padding
@@ -153,7 +153,7 @@ class Stream:
                 return
 
     def unread(self, taken: bytes) -> None:
-        """Put bytes back that were taken last."""
+        """Put back the bytes that were taken last."""
         self._held = taken + self._held[self._cursor :]
         self._origin, self._cursor = self.position - len(taken), 0
 
@@ -167,7 +167,7 @@ class Stream:
 
 
 def file_stream(file: File, position: int) -> Stream:
-    """The file's own bytes from `position` on."""
+    """The bytes of the file from `position` on."""
     at = position
 
     def more() -> bytes:
@@ -184,7 +184,7 @@ def file_stream(file: File, position: int) -> Stream:
 
 
 def opening(file: File, offset: int, count: int) -> bytes:
-    """The first `count` decompressed bytes of the gzip member at `offset`; empty where none starts there."""
+    """The first `count` decompressed bytes of the gzip member at `offset`; empty if none starts there."""
     try:
         return bytes(isal_zlib.decompressobj(31).decompress(file.read(offset, _INPUT), count))
     except _BAD_GZIP:
@@ -192,7 +192,7 @@ def opening(file: File, offset: int, count: int) -> bytes:
 
 
 def member_length(file: File, offset: int, max_record_bytes: int) -> int | None:
-    """Compressed length of the member at `offset`, found by decompressing it; None where it is damaged."""
+    """Compressed length of the gzip member at `offset`, found by decompressing it; None if it is damaged."""
     member = GzipMember(file, offset, max_record_bytes)
     while member.more():
         pass

@@ -1,8 +1,9 @@
-"""Bytes of a page to text: by what it declares, what its bytes allow, and detection, as pages lie about the first.
+"""Bytes of a page to text, by its declared encoding, by what its bytes allow, and by detection, since declarations are often
+wrong.
 
-Labels mean what browsers take them to mean (WHATWG Encoding Standard): iso-8859-1 is windows-1252, gb2312 is gb18030,
-shift_jis is cp932, euc-kr is cp949, tis-620 is windows-874. Beyond that standard, what old pages and feeds do use is
-read too: UTF-32, iso-2022-kr, HZ, Johab, IBM855, Mac encodings.
+Labels are read as browsers do (WHATWG Encoding Standard): iso-8859-1 is windows-1252, gb2312 is gb18030, shift_jis is cp932,
+euc-kr is cp949, tis-620 is windows-874. Encodings that the standard lacks but old pages use are read too: UTF-32, iso-2022-kr,
+HZ, Johab, IBM855, Mac encodings.
 """
 
 import codecs
@@ -16,8 +17,8 @@ _PRESCAN = (
     4096  # bytes searched for a declaration; browsers read 1024, but long comments and scripts come first on real pages
 )
 _DETECT = 1 << 17  # bytes the detector sees
-# Share of a page's non-ASCII bytes that may be broken under an encoding that is still taken to be the page's own: one
-# cut character at the end, a pasted quote. (253 encodings pages: true encodings stay under 1 %, wrong ones lie above 5 %.)
+# Share of a page's non-ASCII bytes that may be invalid in an encoding that is still accepted: a character cut off at the end,
+# a pasted quote. (On 253 pages of encodings, the right encoding stays under 1 %, wrong ones are above 5 %.)
 _TOLERATED = 0.02
 
 _BOMS = (
@@ -27,7 +28,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Labels that Python lacks or reads otherwise than browsers do.
+# Labels that Python lacks or reads differently from browsers.
 _LABELS = {
     "unicode-1-1-utf-8": "utf-8", "utf8mb4": "utf-8", "unicode": "utf-16-le", "utf-16": "utf-16-le",
     "utf-32": "utf-32-le", "x-sjis": "cp932", "x-euc-jp": "euc_jp", "x-gbk": "gb18030", "x-x-big5": "big5hkscs",
@@ -38,13 +39,13 @@ _LABELS = {
     "csiso88598i": "iso8859-8", "hz-gb-2312": "hz", "gb_2312-80": "gb18030", "iso-ir-58": "gb18030",
     "windows-936": "gb18030", "windows-1252-1": "cp1252", "x-windows-1251": "cp1251",
 }  # fmt: skip
-# Python's name of a codec to the one that browsers use for its label.
+# Python's name of a codec -> the codec that browsers use for that label.
 _READ_AS = {
     "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs", "cp950": "big5hkscs",
     "utf-8-sig": "utf-8", "utf_8_sig": "utf-8",
 }  # fmt: skip
-# Python's name of a codec to the name to show.
+# Python's name of a codec -> the name to show.
 _NAMES = {
     "cp874": "windows-874", "cp932": "shift_jis", "cp949": "euc-kr", "euc_jp": "euc-jp", "euc_jis_2004": "euc-jp",
     "big5hkscs": "big5", "cp866": "ibm866", "cp855": "ibm855", "mac-roman": "macintosh", "mac-cyrillic": "x-mac-cyrillic",
@@ -53,7 +54,7 @@ _NAMES = {
 _NOT_TEXT = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
 _WIDE = {"utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"}
 _EAST_ASIAN = {"gb18030", "cp932", "euc_jp", "cp949", "big5hkscs"}
-# What ISO's encodings leave to control characters, Windows' siblings use for quotes and dashes; no page means the former.
+# Windows' encodings use the control characters of ISO's for quotes and dashes; no page means control characters.
 _SIBLINGS = {"iso8859-2": "cp1250", "iso8859-5": "cp1251", "iso8859-7": "cp1253", "iso8859-15": "cp1252"}
 _CONTROLS = re.compile(rb"[\x80-\x9f]")
 _HIGH = bytes(range(128, 256))
@@ -66,25 +67,26 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text of a page, in UTF-8: most pages' own bytes; `how` is "bom", "utf-8", "header", "meta", "detected" or "default"."""
+    """Text of a page in UTF-8, for most pages their own bytes, and its encoding. `how` it was chosen is "bom", "utf-8",
+    "header", "meta", "detected" or "default"."""
 
     utf8: bytes
     encoding: str
     declared: str | None
-    """The label in the HTTP header, else in the page, as written in lower case."""
+    """The label in the HTTP header, else in the page, in lower case."""
     how: str
 
     @property
     def text(self) -> str:
-        """The text, decoded at each call."""
+        """The text, decoded anew on each access."""
         return self.utf8.decode()
 
 
 def decode(body: bytes, http_content_type: str | None = None) -> Decoded:
-    """Text of a page's bytes. Never raises: what cannot be decoded is U+FFFD. NUL and lone surrogates are taken out.
+    """Text of a page's bytes. Never raises: bytes that cannot be decoded become U+FFFD. NUL and lone surrogates are removed.
 
-    A byte-order mark decides; then UTF-16 and UTF-32 by their zeros; then UTF-8, if the bytes are that beyond chance,
-    whatever is declared; then the header's and the page's own declaration, each if the bytes decode under it; then detection.
+    In this order: a byte-order mark; UTF-16 and UTF-32 by their zeros; UTF-8 if the bytes are (nearly) valid, whatever is
+    declared; the declarations of the header and of the page if the bytes decode; detection.
     """
     header, meta = _in_header(http_content_type), _in_page(body)
     declared = header or meta
@@ -110,34 +112,36 @@ def decode(body: bytes, http_content_type: str | None = None) -> Decoded:
             if codec == "cp1252" and (other := _hidden_east_asian(body, high)):
                 return _result(body, other, declared, "detected")
             return _result(body, codec, declared, how)
-    found = _detected(body)
-    if found and _broken(body, found, high) <= 5 * _TOLERATED:
-        return _result(body, found, declared, "detected")
+    detected = _detected(body)
+    if detected and _broken(body, detected, high) <= 5 * _TOLERATED:
+        return _result(body, detected, declared, "detected")
     if labels and labels[0][0] not in _WIDE:
         return _result(body, labels[0][0], declared, labels[0][1])
-    return _result(body, found or "cp1252", declared, "detected" if found else "default")
+    return _result(body, detected or "cp1252", declared, "detected" if detected else "default")
 
 
 def clean(text: str) -> str:
-    """The text without NUL and lone surrogates, which no UTF-8 column or C string takes."""
-    if text.isascii():  # known without a look
+    """The text without NUL and lone surrogates, which UTF-8 columns and C strings cannot hold."""
+    if text.isascii():  # Python knows it without searching
         return text.replace("\0", "")
     try:
-        utf8 = text.encode()  # many times faster than a search, and nearly always fine
+        utf8 = text.encode()  # many times faster than a search, and nearly always valid
     except UnicodeEncodeError:
         return _SURROGATES.sub("", text).replace("\0", "")
-    return text.replace("\0", "") if b"\0" in utf8 else text  # in wide characters every second byte looks like one
+    return (
+        text.replace("\0", "") if b"\0" in utf8 else text
+    )  # in the string itself, wide characters contain zero bytes, which slow a search
 
 
 def _result(body: bytes, codec: str, declared: str | None, how: str) -> Decoded:
     if codec == "euc_jp" and "\ufffd" in body.decode(codec, "replace"):
-        codec = "euc_jis_2004"  # holds NEC's row 13 (circled digits), which browsers read under euc-jp
+        codec = "euc_jis_2004"  # includes NEC's row 13 (circled digits), which browsers read as euc-jp
     utf8 = body if codec == "utf-8" and _is_utf8(body) else clean(body.decode(codec, "replace")).encode()
     return Decoded(_without_nul(utf8), _NAMES.get(codec, codec), declared, how)
 
 
 def _is_utf8(body: bytes) -> bool:
-    """Whether the bytes are UTF-8 throughout; Arrow looks, in two fifths of the time that Python takes to decode them."""
+    """Whether all bytes are valid UTF-8; Arrow checks this in two fifths of the time that Python takes to decode them."""
     ends = pa.py_buffer(struct.pack("=qq", 0, len(body)))
     try:
         pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(body)]).validate(full=True)
@@ -147,24 +151,24 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def _without_nul(utf8: bytes) -> bytes:
-    return utf8.replace(b"\0", b"") if b"\0" in utf8 else utf8  # the search is much the faster
+    return utf8.replace(b"\0", b"") if b"\0" in utf8 else utf8  # searching is much faster than replacing
 
 
 def _in_header(content_type: str | None) -> str | None:
-    found = _CHARSET.search(content_type or "")
-    return found[1].lower() if found else None
+    match = _CHARSET.search(content_type or "")
+    return match[1].lower() if match else None
 
 
 def _in_page(body: bytes) -> str | None:
     head = body[:_PRESCAN]
     if b"\0" in head[:64]:
         head = head.replace(b"\0", b"")
-    found = _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)) or _META.search(_COMMENT.sub(b"", head))
-    return found[1].decode("ascii").lower() if found else None
+    match = _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)) or _META.search(_COMMENT.sub(b"", head))
+    return match[1].decode("ascii").lower() if match else None
 
 
 def _codec(label: str) -> str | None:
-    """Python's codec for a label; None for unknown ones and those that are no text encoding of a page."""
+    """Python's codec for a label; None for an unknown label, or one that is not a text encoding for pages."""
     try:
         info = codecs.lookup(_LABELS.get(label, label))
     except (LookupError, ValueError):
@@ -173,12 +177,12 @@ def _codec(label: str) -> str | None:
     if name in _NOT_TEXT or not getattr(info, "_is_text_encoding", True):
         return None
     if name not in _WIDE and b"<a>".decode(name, "replace") != "<a>":
-        return None  # EBCDIC: no page that a prescan could read is written in it
+        return None  # EBCDIC: a declaration in such a page could not have been read
     return name
 
 
 def _broken(body: bytes, codec: str, high: int) -> float:
-    """U+FFFD per non-ASCII byte when decoded so; 0.0 for text that decodes whole."""
+    """U+FFFD per non-ASCII byte when decoded with this codec; 0.0 if all bytes are valid."""
     try:
         body.decode(codec)
     except UnicodeDecodeError:
@@ -189,13 +193,13 @@ def _broken(body: bytes, codec: str, high: int) -> float:
 
 
 def _wide(body: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: ASCII characters, which markup and spaces are, leave zeros at fixed places."""
+    """The codec of UTF-16 or UTF-32 without a byte-order mark: ASCII, such as markup and spaces, has zeros at fixed offsets."""
     sample = body[: min(len(body), 4096) // 4 * 4]
     if len(sample) < 16 or sample.count(0) < len(sample) // 20:
         return None
     lanes = [sample[lane::4].count(0) * 4 / len(sample) for lane in range(4)]
     even, odd = lanes[0] + lanes[2], lanes[1] + lanes[3]
-    if lanes[0] > 0.95 and lanes[1] > 0.9:  # code points end at 0x10FFFF, and few lie above 0xFFFF
+    if lanes[0] > 0.95 and lanes[1] > 0.9:  # code points end at 0x10FFFF, and few are above 0xFFFF
         codec = "utf-32-be"
     elif lanes[3] > 0.95 and lanes[2] > 0.9:
         codec = "utf-32-le"
@@ -205,8 +209,8 @@ def _wide(body: bytes) -> str | None:
 
 
 def _seven_bit(body: bytes) -> str | None:
-    """Encodings that hide in ASCII: ISO-2022 by its escapes, HZ by its shifts."""
-    if b"\x1b" in body:  # one byte is found many times faster than two
+    """The codec of an encoding that uses only ASCII bytes: ISO-2022 by its escapes, HZ by its shifts."""
+    if b"\x1b" in body:  # searching for one byte is many times faster than for two
         if b"\x1b$)C" in body:
             return "iso2022_kr"
         if b"\x1b$" in body or b"\x1b(J" in body:
@@ -223,20 +227,20 @@ def _detected(body: bytes) -> str | None:
 
     label = detect_encoding(body[:_DETECT], html5_compatible=False)
     if label and label.lower() in ("iso8859-16", "iso-8859-16"):
-        return "cp1250"  # the detector's guess for Romanian; the web writes that in windows-1250
-    found = _codec(label.lower()) if label else None
-    if found in _SIBLINGS and _CONTROLS.search(body, 0, _DETECT):
-        return _SIBLINGS[found]
-    return found
+        return "cp1250"  # the detector's guess for Romanian, which the web writes in windows-1250
+    codec = _codec(label.lower()) if label else None
+    if codec in _SIBLINGS and _CONTROLS.search(body, 0, _DETECT):
+        return _SIBLINGS[codec]
+    return codec
 
 
 def _hidden_east_asian(body: bytes, high: int) -> str | None:
-    """The East Asian encoding of a page that a server calls iso-8859-1, as many do by default.
+    """The East Asian encoding of a page that a server declares as iso-8859-1, as many do by default.
 
-    Western letters seldom follow one another, so a page with many neighbouring high bytes that read whole as Chinese,
-    Japanese or Korean is that.
+    Non-ASCII letters of Western languages are rare and seldom adjacent, so a page with many high bytes that are valid Chinese,
+    Japanese or Korean is in that language.
     """
     if high < 40 or high * 20 < len(body):
         return None
-    found = _detected(body)
-    return found if found in _EAST_ASIAN and _broken(body, found, high) == 0.0 else None
+    detected = _detected(body)
+    return detected if detected in _EAST_ASIAN and _broken(body, detected, high) == 0.0 else None

@@ -1,7 +1,7 @@
-"""Undo what a server did to a body on its way: Transfer-Encoding, then Content-Encoding.
+"""Undoing the encodings that a server applied to a body: Transfer-Encoding, then Content-Encoding.
 
-Archives lie about both: crawlers store decoded bodies with the headers that came with them. A body that does not look as
-its header says is therefore taken as it is, and only one that starts right and then breaks is a failure.
+Headers in archives are often wrong about both, because crawlers store decoded bodies with the original headers. A body that is
+not encoded as its header says is therefore used as it is; only one that starts correctly and then breaks is a failure.
 """
 
 import zlib
@@ -19,9 +19,9 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 @dataclass(frozen=True, slots=True)
 class Uncoded:
-    """A body with its codings undone, or why it could not be: `problem` is "bad_coding" or "too_large", else None.
+    """A decoded body, or why it could not be decoded: `problem` is "bad_coding" or "too_large", else None.
 
-    `detail` says what was wrong, also where the body could be used all the same.
+    `detail` says what was wrong, even if the body could still be used.
     """
 
     body: bytes
@@ -30,7 +30,7 @@ class Uncoded:
 
 
 def undo(body: bytes, headers: Headers, *, max_bytes: int) -> Uncoded:
-    """The body without chunks and compression, at most `max_bytes` of it. Never raises."""
+    """The body without chunks and compression, of at most `max_bytes` ("too_large" beyond). Never raises."""
     notes = []
     coding = _listed(headers, "transfer-encoding") + _listed(headers, "content-encoding")[::-1]
     if "chunked" in coding:
@@ -52,9 +52,9 @@ def undo(body: bytes, headers: Headers, *, max_bytes: int) -> Uncoded:
 
 
 def unchunk(body: bytes) -> tuple[bytes, str | None]:
-    """Contents of a chunked body, and a note where it was not well-formed.
+    """Content of a chunked body, and a note if it was not well-formed.
 
-    One that does not start with a chunk is returned as it is; one that breaks keeps what could be read before that.
+    A body that does not start with a chunk is returned unchanged; of one that breaks, the chunks before the break are kept.
     """
     parts: list[bytes] = []
     at = 0
@@ -64,7 +64,7 @@ def unchunk(body: bytes) -> tuple[bytes, str | None]:
         if size is None:
             if not parts:
                 return body, None if not body else "declared chunked, but is not"
-            # Some servers' last chunk is followed by a page's rest without chunks; without a size it cannot be told apart.
+            # Some servers send the rest of a page without chunks. Without a size it cannot be told from broken chunks.
             return b"".join(parts), f"chunks broken after {at:,} bytes"
         if size == 0:
             return b"".join(parts), None
@@ -74,7 +74,7 @@ def unchunk(body: bytes) -> tuple[bytes, str | None]:
             return body, "declared chunked, but is not"
         parts.append(data)
         if len(data) < size:
-            return b"".join(parts), "last chunk is cut"
+            return b"".join(parts), "last chunk is truncated"
         at = line_end + 1 + size + (2 if follows == b"\r\n" else 1 if follows[:1] == b"\n" else 0)
 
 
@@ -92,13 +92,13 @@ def _listed(headers: Headers, name: str) -> list[str]:
 
 
 def _inflate(body: bytes, name: str, max_bytes: int) -> tuple[bytes | None, str | None]:
-    """The decompressed body and a note; None with the note saying why not."""
+    """The decompressed body and a note, if any; None, and a note that says why it cannot be decompressed."""
     name = {"x-gzip": "gzip", "gz": "gzip", "x-deflate": "deflate", "brotli": "br", "x-zstd": "zstd"}.get(name, name)
     if not body:
         return body, None
     if name == "gzip":
         if body[:2] != b"\x1f\x8b":
-            return body, "declared, but not so coded"
+            return body, "declared, but the body is not encoded so"
         return _collect(_zlib_pieces(body, 31), max_bytes)
     if name == "deflate":
         wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
@@ -109,17 +109,17 @@ def _inflate(body: bytes, name: str, max_bytes: int) -> tuple[bytes | None, str 
         inflated, note = _collect(_brotli_pieces(body), max_bytes)
     elif name == "zstd":
         if body[:4] != _ZSTD_MAGIC:
-            return body, "declared, but not so coded"
+            return body, "declared, but the body is not encoded so"
         return _collect(_zstd_pieces(body), max_bytes)
     else:
         return (body, "unknown coding") if _is_plain(body) else (None, "unknown coding")
     if inflated is None and note != "too_large" and _is_plain(body):
-        return body, "declared, but not so coded"
+        return body, "declared, but the body is not encoded so"
     return inflated, note
 
 
 def _collect(pieces: Iterator[bytes], max_bytes: int) -> tuple[bytes | None, str | None]:
-    """All pieces; what came before the data broke, with a note, if that is anything."""
+    """All pieces joined. Of broken data the pieces before the break and a note; None and a note if there are none."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -129,7 +129,7 @@ def _collect(pieces: Iterator[bytes], max_bytes: int) -> tuple[bytes | None, str
                 return None, "too_large"
             parts.append(piece)
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
-        # Browsers show what arrived before the break, and so do we.
+        # Browsers show what arrived before the break, so we keep it.
         return (b"".join(parts), f"broken after {size:,} bytes ({error})") if size else (None, str(error))
     return b"".join(parts), None
 
@@ -164,7 +164,7 @@ def _zstd_pieces(body: bytes) -> Iterator[bytes]:
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether the start reads as text: bytes no compressor leaves so."""
+    """Whether the start looks like text, which compressed data does not."""
     head = body[:512]
     controls = head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f\x1b")
     return len(controls) * 50 <= len(head) or head.count(0) * 3 > len(head)

@@ -1,7 +1,6 @@
-"""A page's markup to its text, through our own extractor, trafilatura or resiliparse.
+"""A page's markup to its text, by our own extractor, trafilatura or resiliparse.
 
-The text is the extractor's own but for NUL, lone surrogates and carriage returns, which are taken out; it is not
-normalised further.
+NUL, lone surrogates and carriage returns are removed from the extractor's text; it is not normalized further.
 """
 
 import html as entities
@@ -16,12 +15,12 @@ from pipeline.extract.options import FORMATS, Format, TextOptions
 from pipeline.extract.pages.charset import clean, decode
 
 MAX_TAGS = 200_000
-"""The largest of 2,521 real pages has a tenth of that; extraction time grows faster than the number of tags."""
+"""The largest of 2,521 real pages has a tenth of this; extraction time grows faster than the number of tags."""
 
 _PROLOG = re.compile(r"^\s*<\?xml[^>]*>")
 _TITLE_OR_SVG = re.compile(r"<(title|svg)\b", re.I)
 _SVG_END = re.compile(r"</svg\s*>", re.I)
-# Elements that stay open until their end tag; those whose end tag may be left out (p, li, td ...) cannot be counted so.
+# Elements that stay open until their end tag; those whose end tag may be omitted (p, li, td ...) cannot be counted this way.
 _NESTING = re.compile(
     r"<(/?)(?:div|span|font|table|ul|ol|dl|b|i|u|a|em|strong|small|big|center|section|article|aside|nav|blockquote|form"
     r"|fieldset|details|main|header|footer|figure|button|label|pre|code|sub|sup|ins|del|s|tt|svg|g|h[1-6]|object"
@@ -41,24 +40,24 @@ class Page:
 
 
 def without_text(title: str | None) -> Page:
-    """The page of which nothing is left."""
+    """The Page for a page in which the extractor found no text."""
     return Page(None, title, "empty_text", "the extractor found no text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extractor:
-    """A way from a page's markup to its text; one in EXTRACTORS can be named wherever an extractor is."""
+    """A way to extract a page's text from its markup. The extractors in EXTRACTORS can be named in configs and calls."""
 
     name: str
     help: str
     page: Callable[[str | bytes, TextOptions, str | None], Page]
-    """The page of a decoded document, or of one in UTF-8, under the options; the string is the page's URL."""
+    """Called with the decoded page (or its UTF-8), the options, and the page's URL; returns the Page."""
     offers: frozenset[str] = frozenset()
-    """Of "markdown", "tables" (whether they are kept) and "captions": the choices that it has."""
+    """The options that it supports, of "markdown", "tables" (dropping them) and "captions"."""
     everything: str | None = None
-    """The extractor that takes its place with main_content = false; None where it does that itself."""
+    """The extractor to use instead with main_content = false; None if it does that itself."""
     libraries: tuple[str, ...] = ()
-    """Distributions whose versions decide what it gives."""
+    """Distributions whose versions affect its output."""
     warm_up: Callable[[], None] | None = None
     """Compiles its kernels, or loads them from the cache."""
 
@@ -76,12 +75,13 @@ def html_to_text(
     links: bool = False,
     url: str | None = None,
 ) -> str:
-    """The text of an HTML page; "" where there is none or the page is beyond what the extractor can take.
+    """The text of an HTML page; "" if there is none or the page exceeds the limits of tags and depth.
 
-    Bytes are decoded by `encoding` if given (a label as in an HTTP header, believed unless the bytes say otherwise), else
-    by what the page declares or by detection. `url` is the page's own, for links in Markdown; the rest is TextOptions'.
+    Bytes are decoded with `encoding` if given (a label as in an HTTP header, unless the bytes contradict it), else with the
+    encoding that the page declares or that is detected. `url` is the page's own, for links in Markdown; the other arguments
+    are those of TextOptions.
 
-    Raises UserError for an unknown extractor, and for what one does not offer, as Markdown is with resiliparse.
+    Raises UserError for an unknown extractor, and for an option that it does not support, such as Markdown with resiliparse.
     """
     options = TextOptions(
         extractor=extractor,
@@ -98,10 +98,10 @@ def html_to_text(
 
 
 def extract_page(html: str | bytes, options: TextOptions, url: str | None = None) -> Page:
-    """Text and title of an HTML page, decoded or in UTF-8, or the reason why there is none. Same page, same result; no network.
+    """Text and title of an HTML page, decoded or in UTF-8, or the reason why it has none. Deterministic; uses no network.
 
-    Pages with more than 200,000 tags or nested beyond `max_depth` are not handed to the extractor at all: the time that
-    they take has no bound, and one that ran out of it would make the result depend on the machine.
+    A page with more than 200,000 tags or nested deeper than `max_depth` is not extracted: that could take any length of time,
+    and a time limit would make the result depend on the machine.
     """
     check_offer(options)
     extractor = EXTRACTORS[options.extractor]
@@ -111,30 +111,30 @@ def extract_page(html: str | bytes, options: TextOptions, url: str | None = None
 
 
 def extractor_named(name: str) -> Extractor:
-    """The extractor of this name; UserError where there is none."""
+    """The extractor of this name; UserError if there is none."""
     if name not in EXTRACTORS:
         raise UserError(f"extractor: {name!r} is not one of {', '.join(EXTRACTORS)}{did_you_mean(name, EXTRACTORS)}")
     return EXTRACTORS[name]
 
 
 def check_offer(options: TextOptions) -> None:
-    """UserError for an unknown extractor, and where the extractor does not offer what is asked of it."""
+    """UserError for an unknown extractor, or for an option that it does not support."""
     extractor = extractor_named(options.extractor)
     if options.format not in FORMATS:
         near = did_you_mean(options.format, FORMATS)
         raise UserError(f"format: {options.format!r} is not one of {', '.join(FORMATS)}{near}")
-    whole = ""
+    condition = ""
     offers = extractor.offers
     if extractor.everything is not None and not options.main_content:
         offers = extractor_named(extractor.everything).offers
-        whole = f" with main_content = false, which is {extractor.everything}'s"
+        condition = f" with main_content = false, done by {extractor.everything},"
     markdown = options.format == "markdown"
     if markdown and "markdown" not in offers:
-        raise UserError(f'extractor: "{extractor.name}"{whole} has no format = "markdown"; {_which("markdown")}')
+        raise UserError(f'extractor: "{extractor.name}"{condition} has no format = "markdown"; {_which("markdown")}')
     if not options.tables and "tables" not in offers:
-        raise UserError(f'extractor: "{extractor.name}"{whole} has no tables = false; {_which("tables")}')
+        raise UserError(f'extractor: "{extractor.name}"{condition} has no tables = false; {_which("tables")}')
     if options.captions is not None and "captions" not in offers:
-        raise UserError(f'captions: "{extractor.name}" has no choice of them; {_which("captions")}')
+        raise UserError(f'captions: "{extractor.name}" does not have this option; {_which("captions")}')
     if options.links and not markdown:
         raise UserError('links: needs format = "markdown"')
 
@@ -147,8 +147,8 @@ def _which(choice: str) -> str:
 def bounded(
     text: Callable[[str, TextOptions, str | None], str],
 ) -> Callable[[str | bytes, TextOptions, str | None], Page]:
-    """An extractor's `page` from a function that gives the text alone: tags and depth are bounded before it is called,
-    and what it raises is a reason."""
+    """An extractor's `page` from a function that returns only the text: tags and depth are checked before it is called, and an
+    exception becomes a reason."""
 
     def page(html: str | bytes, options: TextOptions, url: str | None) -> Page:
         html = _PROLOG.sub("", clean(html) if isinstance(html, str) else html.decode(), count=1)
@@ -160,7 +160,7 @@ def bounded(
             return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {options.max_depth:,}")
         try:
             raw = text(html, options, url)
-        except Exception as error:  # third-party code meets any page on the web here; what it raises has no common type
+        except Exception as error:  # on pages of the web, third-party code may raise anything
             return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
         kept = clean(raw).replace("\r\n", "\n").replace("\r", "\n").strip()
         return Page(kept, title) if kept else without_text(title)
@@ -175,15 +175,15 @@ def _native(html: str | bytes, options: TextOptions, url: str | None) -> Page:
 
 
 def page_title(html: str) -> str | None:
-    """The page's title on one line, at most 1,000 characters of it; an SVG's is none. Linear in the page's size."""
-    behind: int | None = 0  # the last SVG; None once no further one ends
+    """The page's title on one line, at most 1,000 characters; titles inside an SVG do not count. Linear in the page's size."""
+    svg_end: int | None = 0  # of the last SVG; None once an SVG never ends
     for tag in _TITLE_OR_SVG.finditer(html):
-        if behind is not None and tag.start() < behind:
+        if svg_end is not None and tag.start() < svg_end:
             continue
         if tag[1].lower() == "svg":
-            if behind is not None:
+            if svg_end is not None:
                 end = _SVG_END.search(html, tag.end())
-                behind = end.end() if end else None
+                svg_end = end.end() if end else None
             continue
         start = html.find(">", tag.end()) + 1
         if not start:
@@ -195,12 +195,12 @@ def page_title(html: str) -> str | None:
 
 
 def one_line(title: str) -> str | None:
-    """A title as it stands in a page, entities and all, on one line of at most 1,000 characters; None for an empty one."""
+    """A title from a page's markup, entities decoded, on one line of at most 1,000 characters; None if it is empty."""
     return " ".join(clean(entities.unescape(title)).split())[:1000] or None
 
 
 def nesting(html: str) -> int:
-    """Depth of the elements that need an end tag, from their tags alone: end tags never take it below zero."""
+    """Greatest nesting depth of the elements that need an end tag; surplus end tags are ignored."""
     depth = deepest = 0
     for tag in _NESTING.finditer(html):
         if tag[1]:
@@ -213,7 +213,7 @@ def nesting(html: str) -> int:
 
 @cache
 def _quiet() -> None:
-    """Keep the extractors' own log lines, one for many a page, out of the user's terminal; done on first use."""
+    """Keep the extractors' log lines, of which many pages cause one, off the user's terminal; done on first use."""
     for name in ("trafilatura", "htmldate", "justext", "courlan"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())
@@ -224,9 +224,9 @@ def _trafilatura(html: str, options: TextOptions, url: str | None) -> str:
     import trafilatura
 
     _quiet()
-    # Precision as FineWeb has it (Penedo et al. 2024). On 268 gold pages token F1 is 0.857, without it 0.847, with recall
-    # 0.846, fast 0.831; it gains on articles (0.981 against 0.968) and loses on product and list pages (0.791, 0.848).
-    found = trafilatura.extract(
+    # favor_precision as in FineWeb (Penedo et al. 2024). On 268 gold pages token F1 is 0.857; without it 0.847, with recall
+    # 0.846, fast 0.831. It gains on articles (0.981, else 0.968) and loses on product and list pages (0.791, else 0.848).
+    text = trafilatura.extract(
         html,
         url=url if options.links else None,
         output_format="markdown" if options.format == "markdown" else "txt",
@@ -236,7 +236,7 @@ def _trafilatura(html: str, options: TextOptions, url: str | None) -> str:
         favor_precision=True,
         deduplicate=False,
     )
-    return found or ""
+    return text or ""
 
 
 def _resiliparse(html: str, options: TextOptions, url: str | None) -> str:
@@ -267,10 +267,10 @@ EXTRACTORS: dict[str, Extractor] = {
         ),
         Extractor(
             name="trafilatura",
-            help="rules of long standing, best on articles",
+            help="well-tried rules, best on articles",
             page=bounded(_trafilatura),
             offers=frozenset({"markdown", "tables"}),
-            everything="resiliparse",  # it gives every word of a page; trafilatura leaves footers and asides out
+            everything="resiliparse",  # it keeps every word of a page; trafilatura drops footers and asides
             libraries=("trafilatura", "lxml"),
         ),
         Extractor(
@@ -281,4 +281,4 @@ EXTRACTORS: dict[str, Extractor] = {
         ),
     )
 }
-"""Every extractor by its name; the one place where they are listed."""
+"""All extractors by name; the only list of them."""
