@@ -231,8 +231,8 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
         message += f", not {first['input']!r}"
         near = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
         return f"{path}: {message}{near}"
-    given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-    return f"{path}: {message}{given}" if path else f"{message}{given}"
+    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"{path}: {message}{shown}" if path else f"{message}{shown}"
 
 
 def _own_check(message: str, names: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""What every room stands on: files, ledger, steps, engines, progress."""
+"""The basis of runs: steps, parts, ledger, journal, engines, progress."""

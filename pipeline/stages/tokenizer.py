@@ -113,10 +113,10 @@ def given_tokenizer(file: str, pattern: str) -> "Tokenizer":
     from pipeline.tokenize.bpe import Tokenizer
 
     try:
-        given = Tokenizer.from_file(file, pattern=_pattern(pattern))
-        if END_OF_TEXT in given.special_tokens:
-            return given
-        return Tokenizer(given.vocab, given.merges, [*given.special_tokens, END_OF_TEXT], given.pattern)
+        loaded = Tokenizer.from_file(file, pattern=_pattern(pattern))
+        if END_OF_TEXT in loaded.special_tokens:
+            return loaded
+        return Tokenizer(loaded.vocab, loaded.merges, [*loaded.special_tokens, END_OF_TEXT], loaded.pattern)
     except UserError as error:
         raise UserError(f"tokenizer.file: {error}") from None
 
