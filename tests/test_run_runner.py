@@ -179,7 +179,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, finished: Run, co
 
 
 def test_a_record_that_kills_its_worker_is_counted_at_every_stage(tmp_path: Path, config_file: Path) -> None:
-    """What a task does with the rows that an engine tells it to skip (how an engine finds them: test_engines)."""
+    """What a task does with the rows that an engine tells it to skip (how an engine finds them: test_core_engines)."""
     planned, _ = go(tmp_path / "run", load(config_file), until="language")
     part = planned.parts[0]
 

@@ -72,7 +72,9 @@ def kernels() -> dict[str, Dispatcher]:
 
 
 def test_every_kernel_has_a_stamp_that_other_processes_agree_on() -> None:
-    code = "import test_kernels as t; print(*(f'{name} {t.stamp(k)}' for name, k in t.kernels().items()), sep='\\n')"
+    code = (
+        "import test_core_kernels as t; print(*(f'{name} {t.stamp(k)}' for name, k in t.kernels().items()), sep='\\n')"
+    )
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "PYTHONHASHSEED": "7"}
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     ours = {name: stamp(function) for name, function in kernels().items()}

@@ -321,7 +321,7 @@ def test_signals_are_these_counts() -> None:
         "short_line_ratio": y["short_lines"] / y["lines"],
         "fineweb_duplicate_line_char_ratio": y["duplicate_line_characters"] / (c["characters"] - c["breaks"]),
         "line_break_word_ratio": c["breaks"] / c["tokens"],
-        **dict.fromkeys(("pii_emails", "pii_phones", "pii_ips", "pii_count"), 0.0),  # see test_pii.py
+        **dict.fromkeys(("pii_emails", "pii_phones", "pii_ips", "pii_count"), 0.0),  # see test_filters_pii.py
     }
     measured = {name: column[0].as_py() for name, column in measure(pa.array([text])).items()}
     assert measured == expected
