@@ -167,3 +167,9 @@ def test_each_floor_of_the_pipeline_stands_on_those_below_it() -> None:
             assert FLOORS.index(steps[1]) <= FLOORS.index(parts[0]) or (parts[0], steps[1]) in STAIRS, (
                 f"{file.relative_to(package)} imports {name}"
             )
+
+
+def test_a_test_file_is_named_by_its_room() -> None:
+    rooms = (*ROOMS, *FLOORS, "extract", "dedup", "docs")
+    for file in sorted((ROOT / "tests").glob("test_*.py")):
+        assert file.stem == "test_house" or file.stem.split("_")[1] in rooms, file.name

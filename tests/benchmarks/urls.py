@@ -66,10 +66,10 @@ def main() -> None:
         urls += [f"https://www.other{n}.net/a/b?c=d" for n in range(len(urls))]
         context = mp.get_context("spawn")
         ready, results = context.Barrier(4), context.Queue()
-        crew = [context.Process(target=look_up, args=(folder, options, urls, ready, results)) for _ in range(4)]
-        for worker in crew:
+        processes = [context.Process(target=look_up, args=(folder, options, urls, ready, results)) for _ in range(4)]
+        for worker in processes:
             worker.start()
-        for found, speed, own in [results.get() for _ in crew]:
+        for found, speed, own in [results.get() for _ in processes]:
             print(f"  worker: {found:,} of {len(urls):,} blocked, {speed:,.0f} URLs/s, {own:.1f} MiB of its own")
 
         part = Part(0, "x", 1, "0" * 8)
