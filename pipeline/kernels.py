@@ -365,19 +365,19 @@ class _FunctionCache(FunctionCache):  # type: ignore[misc]
     _impl_class = _CacheImpl
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
-        """What compiled code is found by: types in words, as a later version may have the class no more, or its fields in
-        another order. The instructions are in the stamp."""
+        """The key of compiled code: its types in words, because in a later version a class may be gone or have its fields in
+        another order. The stamp covers the instructions."""
         return tuple(map(_type_in_words, signature)), codegen.magic_tuple()
 
 
 def _type_in_words(kind: Any) -> str:
-    """A type with the names and types of the fields that named tuples have."""
+    """A type in words, for a named tuple with the names and types of its fields."""
     if not isinstance(kind, numba.types.BaseTuple):
         return str(kind)
-    words = [_type_in_words(one) for one in kind]
+    words = [_type_in_words(member) for member in kind]
     if not isinstance(kind, numba.types.BaseNamedTuple):
         return f"({', '.join(words)})"
-    fields = ", ".join(f"{name}: {one}" for name, one in zip(kind.fields, words, strict=True))
+    fields = ", ".join(f"{name}: {member}" for name, member in zip(kind.fields, words, strict=True))
     return f"{kind.instance_class.__module__}.{kind.instance_class.__qualname__}({fields})"
 
 

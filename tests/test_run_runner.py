@@ -325,7 +325,7 @@ def test_a_run_of_other_code_is_not_taken_for_unfinished(
     parts = {stage.name: stage.parts for stage in stats(run).stages}
     assert (parts["language"].outdated, parts["quality"].outdated) == (0, len(run.parts))
     for look in (lambda: diff(run, run), lambda: list(sample(run, "quality.words.min", 1))):
-        with pytest.raises(UserError, match="its quality stage is of other settings, code or libraries"):
+        with pytest.raises(UserError, match="its quality stage was made with other settings, code or libraries"):
             look()
     show_stats(stats(run), Console(width=120))
     assert f"quality (0 of {len(run.parts)} parts, {len(run.parts)} outdated)" in capsys.readouterr().out

@@ -109,9 +109,9 @@ class Run:
 
     @cached_property
     def folders(self) -> Mapping[str, dict[str, Path]]:
-        """Step -> the folders that it may read, by step: its own, and those of all that its key depends on."""
+        """Step -> the folders that it may open, by step: its own, and those of all steps that its key depends on."""
         folders: dict[str, dict[str, Path]] = {}
-        for step in self.steps:  # in their order: a step reads earlier ones
+        for step in self.steps:  # in order: a step reads earlier ones
             folders[step.name] = {step.name: step.folder(self.root)}
             for other in reads_of(step, self.config):
                 folders[step.name] |= folders[other.name]
@@ -174,11 +174,11 @@ class Run:
         return entry if entry and entry.key == self.keys[step.name, of.index if of else None] else None
 
     def is_outdated(self, step: Step, part: Part | None = None) -> bool:
-        """Whether a product of a step was made, for a part or for any, under another key: other settings, code or libraries."""
+        """Whether a step's work on a part, or on any part, was done under another key: other settings, code or libraries."""
         if not step.needed(self.config):
             return False
-        for of in (None,) if step.whole else (part,) if part else self.parts:
-            if self.journal.entry(step.name, of.name if of else None) and not self.entry(step, of):
+        for unit in (None,) if step.whole else (part,) if part else self.parts:
+            if self.journal.entry(step.name, unit.name if unit else None) and not self.entry(step, unit):
                 return True
         return False
 
@@ -192,13 +192,13 @@ class Run:
         return all(entry is not None and self.journal.changed(entry) is None for entry in entries)
 
     def require(self, step: Step | str, part: Part | None = None, advice: str = "run it again first") -> None:
-        """UserError where a step's product is not there under its key, whole: of one part, or of all."""
+        """UserError if a step is not done for a part, or for all parts; `advice` ends the message."""
         step = _step(step)
         if self.is_done(step, part):
             return
         stage = stage_of(step)
         if self.is_outdated(step, part):
-            raise UserError(f"{self.root}: its {stage} stage is of other settings, code or libraries; {advice}")
+            raise UserError(f"{self.root}: its {stage} stage was made with other settings, code or libraries; {advice}")
         raise UserError(f"{self.root}: has not finished its {stage} stage; {advice}")
 
     def changed(self, step: Step) -> list[str]:
@@ -290,13 +290,13 @@ def open_run(root: Path) -> Run:
 
 
 def input_of(root: Path) -> InputOptions:
-    """The input of the run in a directory, whatever tables another version had beside it."""
+    """The input of the run in a directory, also of a run whose other tables are of another version."""
     try:
-        held = json.loads((root / "config.json").read_text(encoding="utf-8"))
-        return Config.model_validate({"input": held["input"]}).input
+        stored = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        return Config.model_validate({"input": stored["input"]}).input
     except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise UserError(
-            f"{root}/config.json: damaged, or not of this version; delete {root}, or choose another"
+            f"{root}/config.json: damaged, or not of this version; delete {root}, or choose another directory"
         ) from None
 
 

@@ -146,7 +146,7 @@ def url_rules(lists: UrlLists | None, hashes: Path) -> Callable[[str], list[str]
 
 
 def _extractors(options: ExtractOptions) -> tuple[str, ...]:
-    """The extractor that is named, and the one that takes over with main_content = false."""
+    """The extractor of the options, and the one that it uses with main_content = false, if any."""
     from pipeline.extract.pages.markup import EXTRACTORS
 
     everything = EXTRACTORS[options.extractor].everything

@@ -128,10 +128,10 @@ def _pattern(name: str) -> str:
 
 
 def _kernels(options: Options) -> None:
-    """Those that count pre-tokens and learn merges."""
+    """Compile the kernels that count pre-tokens and learn merges."""
     from pipeline.tokenize.bpe import train_bpe
 
-    if options.given is None:
+    if options.file is None:
         train_bpe(["a word or two"], 257, (), _pattern(options.tokenizer.pattern))
 
 

@@ -234,4 +234,4 @@ SPANS = (
     _repeats("ngrams", "find n-grams seen before", ngrams, ("regex",)),
     _repeats("substrings", "find passages that repeat", substrings, ("regex",)),
 )
-"""Each named by its table in [duplicates], which switches it on."""
+"""The steps that cut repeats. Each has the name of its table in [duplicates], which switches it on."""
