@@ -51,7 +51,7 @@ class _State:
     on_compile: OnCompile | None = None
     compiled = 0  # kernels that this process has compiled
     announced = False
-    unkept = False  # whether it has said that it cannot keep them
+    warned = False  # whether it has printed that kernels cannot be cached
 
 
 def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
@@ -304,12 +304,12 @@ class _Cache:
             loaded = cache.load_overload(signature, target)
         except OSError:
             loaded = None
-        except Exception:  # what a broken file raises, or one that names a class that is no more, could be anything
+        except Exception:  # a broken file, or one that names a class that no longer exists, may raise anything
             loaded = None
             with suppress(OSError):
                 cache.flush()
         if loaded is not None and tuple(loaded.signature.args) != tuple(getattr(signature, "args", signature)):
-            loaded = None  # two processes, with a signature each, have written one file at a time
+            loaded = None  # another process wrote the file for another signature at the same time
         if loaded is None:
             _announce(f"{self._function.__module__}.{self._function.__qualname__}")
         return loaded
@@ -318,7 +318,7 @@ class _Cache:
         try:
             self._open().save_overload(signature, data)
         except OSError as error:
-            _not_kept(error)
+            _warn_uncached(error)
 
     def enable(self) -> None:
         self._open().enable()
@@ -391,10 +391,12 @@ def _announce(name: str) -> None:
         print(text, file=sys.stderr)  # noqa: T201 (a library has no progress bar)
 
 
-def _not_kept(error: OSError) -> None:
-    if not _State.unkept and multiprocessing.parent_process() is None:
-        _State.unkept = True
-        text = f"compiled kernels cannot be kept in {cache_folder()} ({error.strerror}): each process compiles its own"
+def _warn_uncached(error: OSError) -> None:
+    if not _State.warned and multiprocessing.parent_process() is None:
+        _State.warned = True
+        text = (
+            f"compiled kernels cannot be cached in {cache_folder()} ({error.strerror}); each process compiles its own"
+        )
         print(text, file=sys.stderr)  # noqa: T201 (as above)
 
 

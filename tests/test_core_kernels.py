@@ -178,7 +178,7 @@ def test_kernels_work_where_they_cannot_be_kept(
     monkeypatch.setattr("pipeline.kernels._State.unkept", False)
     assert (fresh()(1), fresh()(1)) == (2, 2)
     assert capsys.readouterr().err.splitlines()[1:] == [
-        f"compiled kernels cannot be kept in {folder} (Not a directory): each process compiles its own"
+        f"compiled kernels cannot be cached in {folder} (Not a directory); each process compiles its own"
     ]
 
 

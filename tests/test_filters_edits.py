@@ -196,7 +196,7 @@ def test_a_sliced_array_with_nulls() -> None:
             {"edit": {"numeric_lines": True}, "edited": {"wrods": {"min": 1}}},
             "edited.wrods: unknown signal (did you mean",
         ),
-        ({"edited": {"words": {"min": 1}}}, "edited: judges the edited text, and [edit] is empty"),
+        ({"edited": {"words": {"min": 1}}}, "edited: [edit] is empty, so there is no edited text"),
         ({"quality": {"removed_word_ratio": {"max": 1}}}, "quality.removed_word_ratio: unknown signal"),
     ],
 )

@@ -86,7 +86,7 @@ class Journal:
             return
         self._entries = {}
         for line in read_json_lines(self.path):
-            with suppress(KeyError, TypeError, ValueError, AttributeError):  # a line that is none of ours
-                made = {name: (size, sum_) for name, (size, sum_) in line["files"].items()}
-                self._entries[line["step"], line["part"]] = Entry(line["key"], line["seconds"], made)
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # skip a line of another form
+                written = {name: (size, digest) for name, (size, digest) in line["files"].items()}
+                self._entries[line["step"], line["part"]] = Entry(line["key"], line["seconds"], written)
         self._state = (state.st_size, state.st_mtime_ns)

@@ -154,7 +154,7 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line to a log (the journal); behind a line that a kill cut short, one of its own."""
+    """Add one line to a log (the journal). If a kill truncated the last line, start a new one."""
     with open(path, "ab+") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))

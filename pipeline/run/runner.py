@@ -70,14 +70,14 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
     _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
-    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it makes the directory a run's
+    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
     return planned
 
 
 def claim(root: Path, config: Config) -> None:
     """Make sure that `root` is new, or holds a run over the same input."""
     if not (root / "config.json").is_file():
-        own = (".lock", "parts.json")  # and temporary files: a run that was killed before it began
+        own = (".lock", "parts.json")  # and temporary files, of a run that was killed before its start
         names = [path.name for path in root.iterdir()] if root.is_dir() else []
         strangers = [name for name in names if name not in own and not name.endswith(".tmp")]
         if strangers:
@@ -213,8 +213,8 @@ def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Re
 
 
 def _discard(run: Run, step: Step) -> None:
-    """Remove what is left of a product that is no longer as it was: the step may take it for its own finished work."""
+    """Delete the rest of a product that has changed: the step might take it for its own finished work."""
     entry = run.entry(step)
     for name in entry.files if entry else ():
         (run.root / name).unlink(missing_ok=True)
-    run.journal.record(step.name, None, "", 0.0, ())  # else it would be removed again, half made, after a kill
+    run.journal.record(step.name, None, "", 0.0, ())  # otherwise a half-made product would be deleted after a kill
