@@ -175,7 +175,7 @@ def test_kernels_work_where_they_cannot_be_kept(
     folder = tmp_path / "a file"
     folder.touch()
     monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(folder))
-    monkeypatch.setattr("pipeline.kernels._State.unkept", False)
+    monkeypatch.setattr("pipeline.kernels._State.warned", False)
     assert (fresh()(1), fresh()(1)) == (2, 2)
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"compiled kernels cannot be cached in {folder} (Not a directory); each process compiles its own"

@@ -229,7 +229,7 @@ def test_an_input_without_a_record_is_counted_as_such(tmp_path: Path, config_fil
     sets = [f'input.paths=["{tmp_path / name}"]', 'url.duplicates="latest"', "duplicates.lines={}"]
     done, _ = go(tmp_path / "run", load(config_file, sets), until="clean")
     assert (stats(done).kept, done.is_done("clean")) == (0, True)
-    with pytest.raises(UserError, match="no document is left to go on with"):
+    with pytest.raises(UserError, match="no documents are left"):
         go(tmp_path / "run", load(config_file, sets), until="tokenizer")
 
 
