@@ -16,9 +16,10 @@ import pytest
 from pipeline import stages
 from pipeline.core.deciding import write_decision
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import fingerprint, plain
 from pipeline.core.ledger import DROPPED, read, row_groups, writer
 from pipeline.core.part import PartFiles, RunFiles
-from pipeline.core.step import Failing, Step, fingerprint, plain
+from pipeline.core.step import Failing, Step
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.filters.decisions import failing_rules

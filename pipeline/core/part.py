@@ -3,15 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.fingerprint import fingerprint
 from pipeline.core.ledger import Part, alive_rows, row_groups, rows_in
-from pipeline.core.step import Step, fingerprint
+
+
+class Named(Protocol):
+    """A step, as far as its files need it."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
 
 
 def part_key(key: str, part: Part) -> str:
@@ -19,7 +27,7 @@ def part_key(key: str, part: Part) -> str:
     return fingerprint(key, part.index, part.digest)
 
 
-def folder_of(folders: Mapping[str, Path], step: str, other: Step | str) -> Path:
+def folder_of(folders: Mapping[str, Path], step: str, other: Named | str) -> Path:
     """The folder of step `other` for step `step`; LookupError if the key of `step` does not depend on it."""
     name = other if isinstance(other, str) else other.name
     if name not in folders:
@@ -54,11 +62,11 @@ class PartFiles:
     first_row: int = 0
     """Row number, in the input file, of the part's first row; 0 while extracting, when it is not known yet."""
 
-    def file(self, step: Step | str) -> Path:
+    def file(self, step: Named | str) -> Path:
         """The file that a step writes for the part; LookupError for one that the key does not depend on."""
         return folder_of(self.folders, self.step, step) / f"{self.part.name}.parquet"
 
-    def has(self, step: Step) -> bool:
+    def has(self, step: Named) -> bool:
         """Whether the run needs a step that this one may read."""
         return step.name in self.folders
 
@@ -109,11 +117,11 @@ class RunFiles:
     on_train: Callable[[Any], None] | None = None
     note: Callable[[str], None] | None = None
 
-    def file(self, step: Step | str, part: Part) -> Path:
+    def file(self, step: Named | str, part: Part) -> Path:
         """The file that a step writes for a part; LookupError for one that the key does not depend on."""
         return folder_of(self.folders, self.step, step) / f"{part.name}.parquet"
 
-    def has(self, step: Step) -> bool:
+    def has(self, step: Named) -> bool:
         """Whether the run needs a step that this one may read."""
         return step.name in self.folders
 
@@ -138,6 +146,6 @@ class RunFiles:
         """The text so far of a part, a row group at a time."""
         return texts_of([self.file(layer, part) for layer in self.layers])
 
-    def rows(self, step: Step | str) -> int:
+    def rows(self, step: Named | str) -> int:
         """Rows in all files of a step."""
         return sum(rows_in(self.file(step, part)) for part in self.parts)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.core.step import fingerprint
+from pipeline.core.fingerprint import fingerprint
 from pipeline.extract.inputs.documents import dataset_state, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state

@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from pipeline.config import Config
 from pipeline.config_file import apply_setting, check, one_line
+from pipeline.core.fingerprint import fingerprint
 from pipeline.core.journal import Entry, Journal
 from pipeline.core.ledger import Part, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key
-from pipeline.core.step import Step, fingerprint
+from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import Content
 from pipeline.core.ledger import row_groups
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Content, Step, columns
+from pipeline.core.step import Step, columns
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.documents import LINES, open_lines
 from pipeline.filters.decontaminate.options import CUT_OPTIONS, DecontaminateOptions

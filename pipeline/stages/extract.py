@@ -10,9 +10,10 @@ import numpy as np
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import Content, part_of
 from pipeline.core.ledger import Part, rows_in, writer
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Column, Content, Failing, Step, columns, part_of
+from pipeline.core.step import Column, Failing, Step, columns
 from pipeline.extract.native import MODEL_FILE
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.files import atomic

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from pipeline.config import Config
 from pipeline.core.deciding import DECISION, MEASURING_CRASHED, write_decision
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import Content
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Content, Failing, Step, columns
+from pipeline.core.step import Failing, Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.decisions import failing_rules
 

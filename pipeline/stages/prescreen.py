@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import Config
-from pipeline.core.step import Content
+from pipeline.core.fingerprint import Content
 from pipeline.extract.options import ExtractOptions, TextOptions
 
 _SENTENCE = 60

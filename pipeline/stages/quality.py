@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import unhashed
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Step, columns, unhashed
+from pipeline.core.step import Step, columns
 from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.language import LANGUAGE
 

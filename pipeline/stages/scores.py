@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import Content
 from pipeline.core.ledger import read
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
-from pipeline.core.step import Content, Step, columns
+from pipeline.core.step import Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.options import ScoreOptions
 from pipeline.stages.language import LANGUAGE

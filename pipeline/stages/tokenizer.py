@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress
+from pipeline.core.fingerprint import Content
 from pipeline.core.ledger import row_groups
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Content, Step
+from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.files import atomic_folder
 from pipeline.stages.clean import CLEAN

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress
+from pipeline.core.fingerprint import unhashed
 from pipeline.core.ledger import DROPPED, alive_rows, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Failing, Step, columns, unhashed
+from pipeline.core.step import Failing, Step, columns
 from pipeline.stages.duplicates.candidates import Roots
 from pipeline.stages.duplicates.verify import of_documents
 from pipeline.stages.extract import EXTRACT

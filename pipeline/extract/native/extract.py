@@ -12,7 +12,7 @@ from pipeline.extract.native.features import describe
 from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import TextOptions
-from pipeline.extract.pages.markup import Page, one_line, without_text
+from pipeline.extract.pages.text import Page, one_line, without_text
 
 
 @cache

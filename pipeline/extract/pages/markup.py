@@ -3,7 +3,6 @@
 NUL, lone surrogates and carriage returns are removed from the extractor's text; it is not normalized further.
 """
 
-import html as entities
 import logging
 import re
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from functools import cache
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.options import FORMATS, Format, TextOptions
 from pipeline.extract.pages.charset import clean, decode
+from pipeline.extract.pages.text import Page, one_line, without_text
 
 MAX_TAGS = 200_000
 """The largest of 2,521 real pages has a tenth of this; extraction time grows faster than the number of tags."""
@@ -27,21 +27,6 @@ _NESTING = re.compile(
     r"|iframe|noscript|select|custom|x-[a-z-]*)\b",
     re.I,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Text and title of a page; or `problem`, one of "too_deep", "too_large", "extractor_failed", "empty_text"."""
-
-    text: str | None
-    title: str | None = None
-    problem: str | None = None
-    detail: str | None = None
-
-
-def without_text(title: str | None) -> Page:
-    """The Page for a page in which the extractor found no text."""
-    return Page(None, title, "empty_text", "the extractor found no text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +177,6 @@ def page_title(html: str) -> str | None:
         raw = html[start : stop if stop >= 0 else start + 100_000]
         return one_line(raw)
     return None
-
-
-def one_line(title: str) -> str | None:
-    """A title from a page's markup, entities decoded, on one line of at most 1,000 characters; None if it is empty."""
-    return " ".join(clean(entities.unescape(title)).split())[:1000] or None
 
 
 def nesting(html: str) -> int:

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress
+from pipeline.core.fingerprint import unhashed
 from pipeline.core.ledger import Part, alive_rows, read, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles, texts_of
-from pipeline.core.step import Step, columns, unhashed
+from pipeline.core.step import Step, columns
 from pipeline.errors import UserError
 from pipeline.stages.duplicates.features import Work
 from pipeline.stages.duplicates.signatures import SIGNATURES, band_names

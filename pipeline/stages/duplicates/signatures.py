@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry
+from pipeline.core.fingerprint import part_of
 from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles
-from pipeline.core.step import Column, Step, columns, part_of
+from pipeline.core.step import Column, Step, columns
 from pipeline.filters.dedup.options import MinHashOptions
 from pipeline.stages.language import LANGUAGE_DECIDE
 

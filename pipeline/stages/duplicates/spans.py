@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress
+from pipeline.core.fingerprint import unhashed
 from pipeline.core.ledger import Part, row_groups, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Column, Step, columns, unhashed
+from pipeline.core.step import Column, Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.dedup.options import LineOptions, NgramOptions, SentenceOptions, SubstringOptions
 from pipeline.stages.duplicates.candidates import LIBRARIES, SMALLEST_TABLE, kept_documents

@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.core.engines import Progress
+from pipeline.core.fingerprint import unhashed
 from pipeline.core.ledger import read, row_groups, rows_in, writer
 from pipeline.core.part import EarlierRun, RunFiles
-from pipeline.core.step import Step, columns, unhashed
+from pipeline.core.step import Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.plugins import PluginFile, load, locate
 from pipeline.stages.duplicates.candidates import (
