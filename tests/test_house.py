@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import tokenize
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,23 @@ def test_extraction_knows_only_what_lies_below_it() -> None:
         for name in imported(file):
             if name.split(".")[0] == "pipeline":
                 assert any(f"{name}.".startswith(f"{room}.") for room in allowed), f"{file.name} imports {name}"
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """Imports within functions and for types alone count too."""
+    files = [*ROOT.glob("pipeline/**/*.py"), *(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))]
+    parts = {file: file.relative_to(ROOT).with_suffix("").parts for file in files}
+    modules = {
+        ".".join(names if names[0] == "pipeline" else ("pipeline", *names)): file for file, names in parts.items()
+    }
+    graph = {}
+    for module, file in modules.items():
+        names = imported(file)
+        graph[module] = ({name for name in names if name in modules} | {name.rpartition(".")[0] for name in names}) & {
+            *modules
+        }
+    assert len(graph) > 200
+    TopologicalSorter(graph).prepare()  # CycleError names the circle
 
 
 def test_torch_is_imported_in_train_only() -> None:
