@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 @kernel
 def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any, same: Any) -> None:
     """Write for each document whether its edited text equals its text."""
-    for document in range(starts.shape[0]):
+    for document in range(len(starts)):
         size = ends[document] - starts[document]
         if offsets[document + 1] - offsets[document] == size:
             k = 0
@@ -79,7 +79,7 @@ def mark_unchanged(data: Any, starts: Any, ends: Any, buffer: Any, offsets: Any,
 @inner
 def _note(log: Any, row: Any, start: Any, end: Any, rule: Any) -> Any:
     """Write a line into the log, if there is one; returns the next row."""
-    if log.shape[0] == 0:
+    if len(log) == 0:
         return row
     log[row, 0], log[row, 1], log[row, 2] = start, end, rule
     return row + 1
@@ -93,7 +93,7 @@ def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any)
     """
     buffer, lines, words, log = out.buffer, out.lines, out.words, out.log
     written = 0  # bytes of output
-    for document in range(starts.shape[0]):
+    for document in range(len(starts)):
         begin, content, log_row = written, written, 0  # `content`: the end of the last non-blank line in the output
         i, end = starts[document], ends[document]
         while i < end:
@@ -131,7 +131,7 @@ def edit(data: Any, starts: Any, ends: Any, classes: Any, checks: Any, out: Any)
                 # Judge the rest of the line.
                 if (
                     reason == KEPT
-                    and checks.end_marks.shape[0]
+                    and len(checks.end_marks)
                     and not ends_well(buffer, line_start, line_start + size, checks.end_marks)
                 ):
                     reason = _NO_END_MARK

@@ -84,10 +84,10 @@ def _count(
     counts: Any,
 ) -> Any:
     """Count from document `begin` on. `room` holds lines; `hashes` and `lengths` have the same room for paragraphs."""
-    for document in range(begin, starts.shape[0]):
+    for document in range(begin, len(starts)):
         start, end = starts[document], ends[document]
         lines = _lines(data, start, end, classes, bullets, room, hashes, lengths, counts, document)
-        if lines > room.ids.shape[0]:
+        if lines > len(room.ids):
             return document, lines
         copies, copied = duplicates(lines, room)
         counts[_DUPLICATE_LINES, document] = copies
@@ -98,7 +98,7 @@ def _count(
         copies, copied = duplicates(paragraphs, room)
         counts[_DUPLICATE_PARAGRAPHS, document] = copies
         counts[_DUPLICATE_PARAGRAPH_CHARACTERS, document] = copied
-    return starts.shape[0], 0
+    return len(starts), 0
 
 
 @inner
@@ -111,7 +111,7 @@ def _lines(
     If there are more lines than `room` holds, call again with more room.
     """
     line_hashes, line_lengths = room.hashes, room.lengths
-    max_lines = line_hashes.shape[0]
+    max_lines = len(line_hashes)
     lines, paragraphs, bullet_lines, ellipsis_lines, terminal_lines, short_lines = 0, 0, 0, 0, 0, 0
     paragraph_value, paragraph_length = HASH_SEED, 0  # the open paragraph; length 0: none is open
     value, length = HASH_SEED, 0  # the open line, from its first visible character to the last one read
@@ -149,7 +149,7 @@ def _lines(
                     line_hashes[lines] = mix(visible_value)
                     line_lengths[lines] = visible_length
                 lines += 1
-                for k in range(bullets.shape[0]):
+                for k in range(len(bullets)):
                     bullet_lines += first == bullets[k]
                 terminal_lines += (classes[last] & TERMINAL) != 0
                 ellipsis_lines += last == _ELLIPSIS or visible_dots >= 3

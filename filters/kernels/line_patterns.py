@@ -103,9 +103,9 @@ def _is_at(data: Any, position: Any, end: Any, pattern: Any, low: Any, high: Any
 def holds(data: Any, start: Any, end: Any, phrases: Any) -> Any:
     """Whether the text contains one of the phrases."""
     pattern, bounds = phrases
-    for i in range(start, end if bounds.shape[0] > 1 else start):
+    for i in range(start, end if len(bounds) > 1 else start):
         byte = lower(data[i])
-        for k in range(bounds.shape[0] - 1):
+        for k in range(len(bounds) - 1):
             if pattern[bounds[k]] == byte and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
                 return True
     return False
@@ -121,9 +121,9 @@ _READ_MORE = np.frombuffer(b"read more...", np.uint8)
 @inner
 def _equals(data: Any, position: Any, end: Any, pattern: Any) -> Any:
     """Whether the text at `position` begins with the pattern, in the same case."""
-    if position + pattern.shape[0] > end:
+    if position + len(pattern) > end:
         return False
-    for k in range(pattern.shape[0]):  # noqa: SIM110 (compiled)
+    for k in range(len(pattern)):  # noqa: SIM110 (compiled)
         if data[position + k] != pattern[k]:
             return False
     return True
@@ -142,9 +142,9 @@ def without_citations(data: Any, start: Any, end: Any) -> Any:
             if k < end and data[k] == CLOSE_SQUARE:
                 skip = k + 1 - i
             elif _equals(data, i, end, _EDIT):
-                skip = _EDIT.shape[0]
+                skip = len(_EDIT)
             elif _equals(data, i, end, _NEEDED):
-                skip = _NEEDED.shape[0]
+                skip = len(_NEEDED)
         if skip:
             i += skip
         else:
@@ -171,19 +171,19 @@ def without_boilerplate(data: Any, start: Any, end: Any, classes: Any) -> Any:
     """Remove the three patterns in place, each with a space before or after it; returns the new end."""
     i, out = start, start
     while i < end:  # "items in cart" anywhere
-        if _is_at(data, i, end, _CART, 0, _CART.shape[0]):
-            i += _CART.shape[0]
+        if _is_at(data, i, end, _CART, 0, len(_CART)):
+            i += len(_CART)
             out -= _space_before(data, start, out, classes)
         else:
             data[out] = data[i]
             out += 1
             i += 1
     end = out
-    size = _READ_MORE.shape[0]
+    size = len(_READ_MORE)
     if end - size >= start and _is_at(data, end - size, end, _READ_MORE, 0, size):
         end -= size
         end -= _space_before(data, start, end, classes)
-    size = _SIGN_IN.shape[0]
+    size = len(_SIGN_IN)
     if _is_at(data, start, end, _SIGN_IN, 0, size):
         if start + size < end:
             code, length = decode(data, start + size, end)
@@ -229,7 +229,7 @@ def is_counter(data: Any, start: Any, end: Any, classes: Any, counted: Any) -> A
     if i == spaces:
         return False
     pattern, bounds = counted
-    for k in range(bounds.shape[0] - 1):
+    for k in range(len(bounds) - 1):
         matches = _is_at(data, i, end, pattern, bounds[k], bounds[k + 1])
         if matches and _after_signs(data, i + bounds[k + 1] - bounds[k], end, classes) >= end:
             return True
@@ -243,16 +243,16 @@ def count_phrases(data: Any, starts: Any, ends: Any, phrases: Any, begins: Any, 
     `begins` says for each byte whether a phrase begins with it; `free` has room for one number per phrase.
     """
     pattern, bounds = phrases
-    for document in range(starts.shape[0]):
+    for document in range(len(starts)):
         end = ends[document]
-        for k in range(free.shape[0]):
+        for k in range(len(free)):
             free[k] = starts[document]  # where the phrase may occur next
         i = starts[document]
         while i < end:
             if not begins[data[i]]:
                 i += 1
                 continue
-            for k in range(free.shape[0]):
+            for k in range(len(free)):
                 if i >= free[k] and _is_at(data, i, end, pattern, bounds[k], bounds[k + 1]):
                     counts[document] += 1
                     free[k] = i + bounds[k + 1] - bounds[k]

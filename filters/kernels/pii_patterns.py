@@ -82,7 +82,7 @@ def find(
     `groups` is scratch for the groups of digits of a phone number: start, end, separator before.
     """
     count = 0
-    for document in range(starts.shape[0]):
+    for document in range(len(starts)):
         begin, end = starts[document], ends[document]
         i, unused_from = begin, begin  # everything before `unused_from` is part of an earlier span
         while i < end:
@@ -108,7 +108,7 @@ def find(
                     while i + 1 < end and is_digit(data[i + 1]):
                         i += 1
             if kind >= 0:
-                if count < rows.shape[0]:
+                if count < len(rows):
                     rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3] = document, kind, first, last
                 count += 1
                 i = unused_from = last
@@ -187,7 +187,7 @@ def _email(data: Any, begin: Any, at: Any, end: Any, files: Any) -> Any:
 def _is_word(data: Any, start: Any, end: Any, words: Any) -> Any:
     """Whether the text, ignoring the case of ASCII letters, is one of the words."""
     pattern, bounds = words
-    for w in range(bounds.shape[0] - 1):
+    for w in range(len(bounds) - 1):
         size = bounds[w + 1] - bounds[w]
         if size == end - start:
             k = 0
@@ -207,7 +207,7 @@ def _said_before(data: Any, begin: Any, position: Any, words: Any, max_words: An
         while (
             i > begin and data[i - 1] < WIDE and not is_letter(data[i - 1]) and data[i - 1] not in (LINE_FEED, RETURN)
         ):
-            if is_digit(data[i - 1]) and i < position and bounds.shape[0] > 25 and position - i > 24:
+            if is_digit(data[i - 1]) and i < position and len(bounds) > 25 and position - i > 24:
                 return False
             i -= 1
         last = i
@@ -340,7 +340,7 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
     plus = data[start] == PLUS
     i = start + plus
     group_count, separator, open_bracket = 0, 0, -1
-    while i < end and group_count < groups.shape[0]:
+    while i < end and group_count < len(groups):
         if data[i] == OPEN_BRACKET and open_bracket < 0:
             open_bracket = group_count
             i += 1
@@ -444,9 +444,9 @@ def replace(data: Any, starts: Any, ends: Any, spans: Any, pieces: Any, bounds: 
     """
     written, span = 0, 0
     documents, kinds, firsts, lasts = spans
-    for document in range(starts.shape[0]):
+    for document in range(len(starts)):
         i = starts[document]
-        while span < documents.shape[0] and documents[span] == document:
+        while span < len(documents) and documents[span] == document:
             while i < firsts[span]:
                 buffer[written] = data[i]
                 written += 1

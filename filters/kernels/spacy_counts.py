@@ -53,7 +53,7 @@ def _count(
     data: Any, starts: Any, ends: Any, begin: Any, tables: Any, codes: Any, bounds: Any, tail: Any, room: Any, out: Any
 ) -> Any:
     """Count from document `begin` on; `codes`, `bounds` and `tail` have room for the longest document."""
-    for document in range(begin, starts.shape[0]):
+    for document in range(begin, len(starts)):
         characters = 0
         i = starts[document]
         while i < ends[document]:
@@ -61,10 +61,10 @@ def _count(
             characters += 1
             i += length
         tokens = _tokens(codes, characters, tables, bounds, tail, room, out, document)
-        if tokens > room.ids.shape[0]:
+        if tokens > len(room.ids):
             return document, tokens
         ngram_characters(tokens, room, out.top, out.duplicate, document)
-    return starts.shape[0], 0
+    return len(starts), 0
 
 
 @inner
@@ -110,7 +110,7 @@ def _tokens(
             value = mix(value)
             length = end - token_start
             total += length
-            if tokens < hashes.shape[0]:
+            if tokens < len(hashes):
                 hashes[tokens] = value
                 lengths[tokens] = total
             tokens += 1
@@ -118,7 +118,7 @@ def _tokens(
             word_characters += length * is_word
             alphabetic += has_letter
             if length <= 4:
-                for k in range(tables.stops.shape[0]):
+                for k in range(len(tables.stops)):
                     if tables.stops[k] == value:
                         stop_word_bits |= 1 << k
             terminal = length == 1 and classes[codes[token_start]] & TERMINAL != 0
@@ -134,7 +134,7 @@ def _tokens(
     out.word_characters[document] = word_characters
     out.alphabetic[document] = alphabetic
     stop_words = 0
-    for k in range(tables.stops.shape[0]):
+    for k in range(len(tables.stops)):
         stop_words += (stop_word_bits >> k) & 1
     out.stop_words[document] = stop_words
     out.sentences[document] = sentences + in_sentence

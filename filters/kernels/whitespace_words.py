@@ -221,10 +221,10 @@ def _count(
 ) -> Any:  # fmt: skip
     """Count from document `begin` on. `tables`: classes, cases and NFD lengths of characters, and the stop words."""
     classes, _, _, _ = tables
-    for document in range(begin, starts.shape[0]):
+    for document in range(begin, len(starts)):
         start, end = starts[document], ends[document]
         bound = _most(data, start, end)
-        if bound > room.ids.shape[0]:
+        if bound > len(room.ids):
             return document, bound
         n = _pieces(data, start, end, tables, fold, room, histogram, out, document)
         distinct = number(n, room)
@@ -238,7 +238,7 @@ def _count(
         if not fold:
             count_lines(data, start, end, classes, room, out, document)
             count_paragraphs(data, start, end, classes, room, out, document)
-    return starts.shape[0], 0
+    return len(starts), 0
 
 
 @inner
@@ -288,13 +288,13 @@ def _pieces(
                 hashes[n] = mix(value)
                 lengths[n] = total
                 n += 1
-                histogram[min(length, histogram.shape[0] - 1)] += 1
-                longest = max(longest, min(length, histogram.shape[0] - 1))
+                histogram[min(length, len(histogram) - 1)] += 1
+                longest = max(longest, min(length, len(histogram) - 1))
                 with_symbol += has_symbol
                 alphabetic_pieces += has_letter
                 worded_pieces += is_worded
                 if bytes_read <= 4:
-                    for k in range(stops.shape[0]):
+                    for k in range(len(stops)):
                         stop_words += stops[k] == code_raw
                         stop_words_any_case += stops[k] == code_any
             length, value, code_any, code_raw, bytes_read = 0, HASH_SEED, 0, 0, 0
@@ -375,9 +375,9 @@ def _count_words(
 ) -> Any:  # fmt: skip
     """Count from document `begin` on; `counts` has room for the statistics of one document."""
     hashes, lengths = room.hashes, room.lengths
-    for document in range(begin, starts.shape[0]):
+    for document in range(begin, len(starts)):
         tokens = words.count_tokens(data, starts[document], ends[document], classes, stops, room, counts, 0)
-        if tokens > hashes.shape[0]:
+        if tokens > len(hashes):
             return document, tokens
         repeats[document] = _most_repeats(hashes, tokens)
         n, total, before = 0, 0, 0
@@ -392,7 +392,7 @@ def _count_words(
         characters[document] = total
         number(n, room)
         _shares(n, room, ngrams, document)
-    return starts.shape[0], 0
+    return len(starts), 0
 
 
 @inner

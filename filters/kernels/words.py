@@ -113,12 +113,12 @@ def _count(
     duplicate: Any,
 ) -> Any:
     """Count from document `begin` on, until one has more tokens than `room`; returns that document and its tokens."""
-    for document in range(begin, starts.shape[0]):
+    for document in range(begin, len(starts)):
         tokens = count_tokens(data, starts[document], ends[document], classes, stops, room, counts, document)
-        if tokens > room.ids.shape[0]:
+        if tokens > len(room.ids):
             return document, tokens
         ngram_characters(tokens, room, top, duplicate, document)
-    return starts.shape[0], 0
+    return len(starts), 0
 
 
 _FULL_STOP, _HYPHEN, _COMMA, _UNDERSCORE, _APOSTROPHE, _QUOTE, _MIDDLE_DOT = 0x2E, 0x2D, 0x2C, 0x5F, 0x27, 0x2019, 0xB7
@@ -186,7 +186,7 @@ def count_tokens(
 
         if not joined and token != _NONE:  # close the token
             total += length
-            if tokens < hashes.shape[0]:
+            if tokens < len(hashes):
                 odd = mix(value) | np.uint64(1)  # words are even, symbols odd
                 hashes[tokens] = odd if token == _MARK else odd ^ np.uint64(1) or np.uint64(2)
                 lengths[tokens] = total
@@ -199,7 +199,7 @@ def count_tokens(
                     word: Any = 0
                     for k in range(opened, i):
                         word = word << 8 | np.int64(data[k])
-                    for k in range(stops.shape[0]):
+                    for k in range(len(stops)):
                         if stops[k] == word:
                             stop_word_bits |= 1 << k
             token = _NONE
@@ -247,7 +247,7 @@ def count_tokens(
         i += size
 
     stop_words = 0
-    for k in range(stops.shape[0]):
+    for k in range(len(stops)):
         stop_words += (stop_word_bits >> k) & 1
     counts[_CHARACTERS, document] = characters
     counts[_SPACES, document] = spaces
