@@ -95,21 +95,21 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
     from pipeline.kernels import compiling
 
-    wanted = tuple(step for step in upto(until) if step.needed(config))
+    requested = tuple(step for step in upto(until) if step.needed(config))
     if engine not in ("local", "ray"):
         raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
     for step in needed_steps(config):
-        if step.check and (step in wanted or not step.product):  # a product that is not asked for may lack its extra
+        if step.check and (step in requested or not step.product):  # a product that is not asked for may lack its extra
             for line in step.check(config):
                 reporter.note(line)
     with lock(root), ExitStack() as stack:
         planned = plan(root, config, reporter.note)
         sweep(root)
         pool: Engine | None = None
-        finished = [step for step in wanted if planned.is_done(step)]
+        finished = [step for step in requested if planned.is_done(step)]
         if finished:
             reporter.note(f"up to date, not done again: {', '.join(step.name for step in finished)}")
-        todo = [step for step in wanted if step not in finished]
+        todo = [step for step in requested if step not in finished]
         for step in todo:
             if changed := planned.changed(step):
                 more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""

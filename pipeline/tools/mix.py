@@ -31,7 +31,7 @@ from pipeline.tokenize.bpe import Tokenizer
 from pipeline.tokenize.encoded import Header, read_header
 from pipeline.tokenize.mixture import Mixture, Source
 
-_DOCUMENTS = 1024  # a batch
+_DOCUMENTS = 1024  # per batch
 
 
 class MixSource(Section):
@@ -48,15 +48,15 @@ class MixSource(Section):
     split: str = "train"
     """Which of its splits."""
     revision: str | None = None
-    """A branch, tag or commit of it; without one the newest."""
+    """A branch, tag or commit of it; absent: the newest."""
     weight: float = Field(default=1.0, gt=0)
     """Share of the tokens, relative to the other sources' weights."""
     epochs: float = Field(default=1.0, gt=0)
-    """How often a document may occur at most. Up to 4 are nearly as good as new text (Muennighoff et al. 2023, 2305.16264)."""
+    """How often a document may occur, at most. Up to 4 are nearly as good as new text (Muennighoff et al. 2023, 2305.16264)."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """The most that is taken of the source."""
+    """Take at most this many tokens from the source."""
     temperature: float | None = Field(default=None, ge=1)
-    """Languages in proportion to tokens ^ (1 / temperature); with 1, and without it, as they are."""
+    """Sample languages in proportion to tokens ^ (1 / temperature); 1, or absent: as they are."""
 
 
 class Mix(Section):
@@ -64,11 +64,11 @@ class Mix(Section):
 
     sources: dict[str, MixSource] = Field(min_length=1)
     tokenizer: str | None = None
-    """A run or a tokenizer.json; without it the first run's."""
+    """A run or a tokenizer.json; absent: the first run's."""
     tokens: int | None = Field(default=None, ge=1)
-    """Training tokens in all; without it as many as weights, epochs and caps allow."""
+    """Training tokens in all; absent: as many as weights, epochs and caps allow."""
     shard_tokens: int = Field(default=10_000_000, ge=1)
-    """Tokens a shard; the last of a split is shorter."""
+    """Tokens per shard; the last shard of a split is shorter."""
     validation: float = Field(default=0.02, ge=0, lt=1)
     """Share of duplicate clusters held out; runs with the same share and seed hold out the same documents."""
     seed: int = 0
