@@ -15,6 +15,7 @@ import gc
 import hashlib
 import multiprocessing
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ from pipeline.files import kernel_folder
 OnCompile = Callable[[int, str], None]
 """Called with (count, name) before a kernel is compiled."""
 
+KEPT_DAYS = 60
+"""How long compiled kernels of other versions are kept: several checkouts share one cache."""
 VERSION = 3
 """Raise it when the way of compiling changes."""
 
@@ -317,8 +320,17 @@ class _Cache:
     def save_overload(self, signature: Any, data: Any) -> None:
         try:
             self._open().save_overload(signature, data)
+            self._remove_outdated()
         except OSError as error:
             _warn_uncached(error)
+
+    def _remove_outdated(self) -> None:
+        """Delete this kernel's files of other versions that nobody has written for KEPT_DAYS; loading only reads them."""
+        name = self._open()._impl.filename_base.rpartition("-")[0] + "-"
+        oldest = time.time() - KEPT_DAYS * 86_400
+        for file in Path(self.cache_path).iterdir():
+            if file.name.startswith(name) and file.stat().st_mtime < oldest:
+                file.unlink(missing_ok=True)
 
     def enable(self) -> None:
         self._open().enable()

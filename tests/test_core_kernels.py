@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,23 @@ def test_a_cache_folder_of_someone_else_is_left_alone(tmp_path: Path, monkeypatc
     assert tmp_path not in kernel_folder().parents
     monkeypatch.setattr("os.access", lambda place, mode: True)
     assert kernel_folder() == tmp_path / "corpus-pipeline" / "kernels"
+
+
+def test_kernels_of_old_versions_go_in_time(fresh: Callable[[], Any], tmp_path: Path) -> None:
+    fresh()(1)
+    (folder,) = {file.parent for file in tmp_path.rglob("*.nbi")}
+    stem = next(folder.glob("*.nbi")).name.rpartition("-")[0]
+    now = time.time()
+    for name, days in ((f"{stem}-old.py311.nbi", 61), (f"{stem}-new.py311.nbi", 59), ("other-old.py311.nbi", 61)):
+        (folder / name).touch()
+        os.utime(folder / name, (now, now - days * 86_400))
+    fresh()(1)  # loaded: nothing is looked at
+    assert (folder / f"{stem}-old.py311.nbi").exists()
+    fresh()(1.5)
+    assert not (folder / f"{stem}-old.py311.nbi").exists()
+    assert (folder / f"{stem}-new.py311.nbi").exists()
+    assert (folder / "other-old.py311.nbi").exists()
+    assert fresh()(1) == 2
 
 
 def test_stages_compile_nothing() -> None:
