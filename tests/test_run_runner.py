@@ -1,9 +1,12 @@
+import fcntl
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -216,11 +219,52 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path, config_file: Path
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match=r"not empty and not a run directory \(thesis.txt\)"):
         go(tmp_path / "mine", load(config_file))
+    assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
+
+
+def test_a_run_that_is_refused_leaves_no_directory(tmp_path: Path, config_file: Path) -> None:
+    with pytest.raises(UserError, match="against"):
+        go(tmp_path / "new" / "run", load(config_file, [f'duplicates.against=["{tmp_path}/new/run"]']))
+    assert not (tmp_path / "new").exists()
 
 
 def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:
-    with lock(tmp_path / "run"), pytest.raises(UserError, match="another run is using this directory"):
-        go(tmp_path / "run", load(config_file))
+    with lock(tmp_path / "run"):
+        holder = rf"process {os.getpid()} on {re.escape(socket.gethostname())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d"
+        with pytest.raises(UserError, match=rf"run: another run is using this directory \({holder}"):
+            go(tmp_path / "run", load(config_file))
+    with lock(tmp_path / "run"):  # free again
+        pass
+    assert (tmp_path / "run" / ".lock").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("host", "content", "message"),
+    [
+        (None, None, r"another run is using this directory \(process \d+ on elsewhere, since noon\)"),
+        (
+            "",
+            None,
+            r"locked by process \d+ on .*, since noon, but that process is gone; .* delete .*\.lock and run again",
+        ),
+        ("", "", "another run is using this directory$"),
+        ("", "[]", "another run is using this directory$"),
+        ("", '{"host": "a"}', "another run is using this directory$"),
+    ],
+)
+def test_who_holds_a_lock(tmp_path: Path, host: str | None, content: str | None, message: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    if content is None:
+        name = socket.gethostname() if host == "" else "elsewhere"
+        content = json.dumps({"host": name, "process": child.pid, "since": "noon"})
+    (tmp_path / ".lock").write_text(content)
+    with open(tmp_path / ".lock", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=message), lock(tmp_path):
+            pass
+    with lock(tmp_path):  # the file of a process that has ended is no lock
+        assert json.loads((tmp_path / ".lock").read_bytes())["process"] == os.getpid()
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.warc"])

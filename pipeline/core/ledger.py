@@ -16,11 +16,13 @@ import hashlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -140,17 +142,75 @@ def reasons_to_dropped(alive: pa.Array, reasons: pa.Array) -> pa.Array:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Allow one run at a time in a run directory; the lock ends with the process, however that ends."""
+    """Allow one run at a time in a run directory; the lock ends with the process, however that ends.
+
+    While it is held, `.lock` names the host, the process and the time. A block that fails and has added nothing to the folder
+    leaves nothing behind. UserError where another process holds the lock: it says which.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder}: a file is in the way; choose another directory with --out") from None
-    with open(folder / ".lock", "w", encoding="utf-8") as file:
+    path = folder / ".lock"
+    before = set(os.listdir(folder))
+    with _locked(path) as file:
+        holder = {"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+        file.truncate(0)
+        file.write(json.dumps(holder).encode() + b"\n")
+        file.flush()
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another run is using this directory") from None
-        yield
+            yield
+        except BaseException:
+            if ".lock" not in before and set(os.listdir(folder)) == {*before, ".lock"}:
+                path.unlink()
+                with suppress(OSError):  # not empty
+                    for empty in made:
+                        empty.rmdir()
+            raise
+        finally:
+            file.truncate(0)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The lock file, open and locked."""
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(_in_use(path, file.read())) from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # else its last holder has just deleted it
+                    yield file
+                    return
+
+
+def _in_use(path: Path, content: bytes) -> str:
+    """The error where another process holds the lock, from what that process wrote into the file."""
+    try:
+        holder = json.loads(content)
+        host, process, since = str(holder["host"]), int(holder["process"]), str(holder["since"])
+    except (ValueError, LookupError, TypeError):  # it is just starting
+        return f"{path.parent}: another run is using this directory"
+    name = f"process {process} on {host}, since {since}"
+    if host == socket.gethostname() and not _exists(process):
+        return (
+            f"{path.parent}: locked by {name}, but that process is gone; a worker it started may still be running: "
+            f"end it, or delete {path} and run again"
+        )
+    return f"{path.parent}: another run is using this directory ({name})"
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
