@@ -85,7 +85,7 @@ class Config(Section):
     @field_validator("quality", "edited", mode="before")
     @classmethod
     def _named_rules(cls, tables: Any, info: ValidationInfo) -> Any:
-        """Give each rule its signal, which is the name of its table."""
+        """Give each rule its signal, which is the name of its table. A bound that is `false` is off, with a base or without."""
         if not isinstance(tables, Mapping):
             return tables
         prefix = EDITED if info.field_name == "edited" else ""
@@ -94,7 +94,10 @@ class Config(Section):
             signal = {"signal": f"{prefix}{name}"}
             if isinstance(rule, Mapping) and rule.get("signal") not in (None, *signal.values()):
                 raise ValueError(f"{name}.signal: unknown key; the name of the table is the signal")
-            rules[name] = {**rule, **signal} if isinstance(rule, Mapping) else rule
+            if isinstance(rule, Mapping):
+                rules[name] = {key: value for key, value in rule.items() if value is not False} | signal
+            else:
+                rules[name] = rule
         return rules
 
     @property

@@ -12,7 +12,8 @@ from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.filters.thresholds import best_cut, histograms, shortest
 from pipeline.report.show_suggest import plot_suggestions
-from pipeline.report.suggest import _thinned, suggest
+from pipeline.report.suggest import SuggestedBound, SuggestedRule, Suggestions, _thinned, suggest
+from pipeline.run.run import Run
 from pipeline.run.runner import run
 
 NAN = math.nan
@@ -119,8 +120,14 @@ def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
     words = next(rule for rule in report.signals if rule.signal == "words").cuts[0]
     assert (words.side, words.good, words.bad) == ("min", 0.0, 1.0)
     lines = report.lines_to_paste()
-    assert any(line.startswith("stop_words = { min = ") for line in lines)
+    assert any(line.startswith("stop_words = { min = ") and ", above = false }" in line for line in lines)
+    others = {"min": "above", "max": "below"}
+    below = [f"{rule.signal} = {{ {others[cut.side]} = 0.5 }}" for rule in report.signals for cut in rule.cuts[:1]]
+    (tmp_path / "below.toml").write_text(asked.format(bad) + "[quality]\n" + "\n".join(below))
+    (tmp_path / "above.toml").write_text('base = "below.toml"\n[quality]\n' + "\n".join(lines))
     (tmp_path / "b.toml").write_text(asked.format(bad) + "[quality]\n" + "\n".join(lines))
+    for cut in words.side, "above":
+        assert getattr(load(tmp_path / "above.toml").quality["words"], cut) == (words.bound if cut == "min" else None)
     again = run(
         tmp_path / "run", load(tmp_path / "b.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
     )
@@ -146,3 +153,33 @@ def test_the_old_name_of_an_option_is_answered_with_the_new_one(capsys: pytest.C
     assert stop.value.code == 2
     expected = "error: suggest: --most is now called --max-good-dropped; give --max-good-dropped 0.05\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("which", ["good", "bad"])
+def test_lengths_of_passages_are_not_compared(tmp_path: Path, config_file: Path, which: str) -> None:
+    (tmp_path / "book.txt").write_text("The river and the garden have a bridge to them.\n" * 300)
+    (tmp_path / "page.jsonl").write_text('{"text": "click here"}\n')
+    run_ = Run(tmp_path, load(config_file), ())
+    sides = {"good": [str(tmp_path / "page.jsonl")], "bad": [str(tmp_path / "page.jsonl")]}
+
+    def suggested() -> Suggestions:
+        return suggest(run_, sides["good"], sides["bad"], language=None, documents=9, max_good_dropped=0.1)
+
+    assert suggested().not_compared == ()
+    sides[which] = [str(tmp_path / "book.txt")]
+    report = suggested()
+    names = {rule.signal for rule in report.signals}
+    assert set(report.not_compared) == {"characters", "lines", "paragraphs", "sentences", "words"}
+    assert not names & set(report.not_compared)
+    assert "stop_words" in names
+
+
+def test_bounds_that_exclude_one_another_are_not_both_given() -> None:
+    cuts = tuple(
+        SuggestedBound(side=side, bound=bound, good=0.1, bad=0.5, separation=0.4)
+        for side, bound in (("min", 9.0), ("max", 3.0))
+    )
+    none = np.zeros(0)
+    rule = SuggestedRule(signal="words", cuts=cuts, edges=none, good=none, bad=none)
+    lines = Suggestions(good=1, bad=1, signals=(rule,)).lines_to_paste()
+    assert lines == ["words = { min = 9.0, above = false }   # drops 50.0% of bad, 10.0% of good"]

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from pipeline.cli.main import main
 from pipeline.config import Config
 from pipeline.config_file import load
 from pipeline.core.engines import Retry
@@ -226,6 +227,21 @@ def test_a_run_that_is_refused_leaves_no_directory(tmp_path: Path, config_file: 
     with pytest.raises(UserError, match="against"):
         go(tmp_path / "new" / "run", load(config_file, [f'duplicates.against=["{tmp_path}/new/run"]']))
     assert not (tmp_path / "new").exists()
+
+
+def test_train_of_a_run_without_shards_does_nothing(
+    tmp_path: Path, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "run"
+    go(root, load(config_file), until="extract")
+    before = sorted(root.rglob("*"))
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", str(root), "--set", "train.steps=1"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.replace("\n", " ").strip() == (
+        f"error: {root}: has no finished shards; run first: python -m pipeline run CONFIG --out {root} --until shards"
+    )
+    assert sorted(root.rglob("*")) == before
 
 
 def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:

@@ -53,10 +53,11 @@ def train(
 ) -> None:
     """Train the model on a run's shards, or train it again with other settings: --set train.steps=2000."""
     from pipeline.config_file import load
-    from pipeline.run.run import retrained
+    from pipeline.run.run import check_shards, retrained
 
     if source.is_dir():
         root, config = source, retrained(source, set_ or [])
+        check_shards(source)
     else:
         config = load(source, set_ or [])
         root = out or Path(config.out or Path("runs") / source.stem)

@@ -24,9 +24,12 @@ def show_suggestions(report: Suggestions, console: Console) -> None:
         bars = f"[green]{_bar(rule.good, rule.bad)}[/]\n[red]{_bar(rule.bad, rule.good)}[/]"
         table.add_row(rule.signal, *_cells(rule), bars)
     console.print(table)
+    if report.not_compared:
+        names = ", ".join(report.not_compared)
+        console.print(f"left out: {names} (.txt is cut into passages of one length)", highlight=False)
     if lines := report.lines_to_paste():
         console.print(
-            "\nto paste, and to judge (each bound was found alone):\n[quality]", highlight=False, markup=False
+            "\nreview before pasting: each bound was chosen on its own\n[quality]", highlight=False, markup=False
         )
         for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)

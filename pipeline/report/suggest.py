@@ -1,6 +1,7 @@
 """Bounds for rules, from documents known to be good and documents known to be bad."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,15 @@ from pipeline.run.run import Run
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality import QUALITY
 from pipeline.stages.scores import SCORES, check_scores
-from pipeline.tools.text_sources import read_texts
+from pipeline.tools.text_sources import any_passages, read_texts
 
 WORTH = 0.05
 """Bounds of a smaller separation are left out of the lines to paste."""
+
+ALTERNATIVE = {"min": "above", "max": "below"}
+"""A rule takes one of each pair."""
+LENGTHS = re.compile(r"(\w+_)?(characters|lines|paragraphs|sentences|words|word_count)")
+"""Signals that say how long a text is, of any family; stop words are none."""
 
 Values = dict[str, FloatArray]
 """Signal -> its value for each document; NaN where it has none."""
@@ -70,15 +76,24 @@ class Suggestions:
     """Good documents measured."""
     bad: int
     """Bad documents measured."""
+    not_compared: tuple[str, ...] = ()
+    """Signals of length, left out because plain text is cut into passages of one length."""
     signals: tuple[SuggestedRule, ...]
     """The largest separation first."""
 
     def lines_to_paste(self) -> list[str]:
-        """The bounds of a separation of at least `WORTH`, as lines of [quality]."""
+        """The bounds of a separation of at least `WORTH`, as lines of [quality].
+
+        A bound switches off its alternative (`min` that of `above`), which a config that has this one as its base may set.
+        """
         lines = []
         for rule in self.signals:
-            if cuts := [cut for cut in rule.cuts if cut.separation >= WORTH]:
-                bounds = ", ".join(f"{cut.side} = {cut.bound!r}" for cut in cuts)
+            cuts = [cut for cut in rule.cuts if cut.separation >= WORTH]
+            by_side = {cut.side: cut.bound for cut in cuts}
+            if by_side.get("min", -math.inf) > by_side.get("max", math.inf):
+                cuts = cuts[:1]  # together they would drop everything
+            if cuts:
+                bounds = ", ".join(f"{cut.side} = {cut.bound!r}, {ALTERNATIVE[cut.side]} = false" for cut in cuts)
                 shares = "; ".join(f"{cut.bad:.1%} of bad, {cut.good:.1%} of good" for cut in cuts)
                 lines.append(f"{rule.signal} = {{ {bounds} }}   # drops {shares}")
         return lines
@@ -97,7 +112,8 @@ def suggest(
 
     Without `bad` that side is the run's own documents, as they came to the quality stage. Of each side at most 2 x
     `documents` are held, evenly chosen; 8 bytes for each document and signal. A bound drops at most `max_good_dropped`, a
-    share, of the good documents. UserError where a side has no documents.
+    share, of the good documents. Signals of length are left out where a side is plain text, which is cut into passages.
+    UserError where a side has no documents.
     """
     check_scores(run.config)
     good_values = _thinned(_measured(run.config, read_texts(good, language=language)), documents)
@@ -106,9 +122,20 @@ def suggest(
     for values, name in ((good_values, "good"), (bad_values, "bad")):
         if not len(values["words"]):
             raise UserError(f"suggest: no {name} documents" + (f" in {language}" if language else ""))
-    rules = [_rule(name, good_values[name], bad_values[name], max_good_dropped) for name in good_values]
+    lengths = [name for name in good_values if LENGTHS.fullmatch(name) and not name.endswith("stop_words")]
+    artefacts = lengths if any_passages([*good, *bad]) else []
+    rules = [
+        _rule(name, good_values[name], bad_values[name], max_good_dropped)
+        for name in good_values
+        if name not in artefacts
+    ]
     rules.sort(key=lambda rule: (-rule.separation, rule.signal))
-    return Suggestions(good=len(good_values["words"]), bad=len(bad_values["words"]), signals=tuple(rules))
+    return Suggestions(
+        good=len(good_values["words"]),
+        bad=len(bad_values["words"]),
+        not_compared=tuple(artefacts),
+        signals=tuple(rules),
+    )
 
 
 def _rule(signal: str, good: FloatArray, bad: FloatArray, max_good_dropped: float) -> SuggestedRule:

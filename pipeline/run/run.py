@@ -36,6 +36,7 @@ from pipeline.run.steps import (
     reads_of,
     stage_of,
     stages,
+    upto,
 )
 from pipeline.stages.duplicates.signatures import SIGNATURES, signature_options
 from pipeline.stages.duplicates.verify import DOCUMENTS
@@ -304,6 +305,14 @@ def input_of(root: Path) -> InputOptions:
 def part_from(index: int, entry: Mapping[str, Any]) -> Part:
     """An entry of parts.json as a Part."""
     return Part(index, *(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+
+
+def check_shards(root: Path) -> None:
+    """UserError that says what to run first, where a run has not finished all steps up to its shards."""
+    opened = open_run(root)
+    if not all(opened.is_done(step) for step in upto("shards") if step.needed(opened.config)):
+        command = f"python -m pipeline run CONFIG --out {root} --until shards"
+        raise UserError(f"{root}: has no finished shards; run first: {command}")
 
 
 def retrained(root: Path, settings: Sequence[str]) -> Config:

@@ -47,6 +47,12 @@ def read_texts(sources: Sequence[str], *, text: str = "text", language: str | No
     return _in_language(_read(files, text), language, identifier)
 
 
+def any_passages(sources: Sequence[str]) -> bool:
+    """Whether any source has plain text, whose passages are as long as we cut them."""
+    files = [file for source in sources for names, which in [_files(source)] if which is None for file in names]
+    return any(file.lower().endswith(_TEXT) for file in files)
+
+
 def _files(source: str) -> tuple[list[str], str | None]:
     """The files of a source and None; or a run directory and which of its texts ("kept", "raw", "dropped")."""
     name, colon, which = source.rpartition(":")
