@@ -1,6 +1,7 @@
 import fcntl
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -374,6 +375,30 @@ def test_a_run_whose_config_another_version_wrote_is_run_again(tmp_path: Path, c
     (made.root / "config.json").write_text("{}")
     with pytest.raises(UserError, match="damaged, or not of this version"):
         go(tmp_path / "run", config, until="language")
+
+
+def test_shares_are_unknown_while_parts_are_missing(tmp_path: Path, finished: Run) -> None:
+    def lines(run: Run) -> dict[str, str]:
+        console = Console(file=io.StringIO(), width=160)
+        show_stats(stats(run), console)
+        assert isinstance(console.file, io.StringIO)
+        return {
+            stage.name: line
+            for stage in stats(run).stages
+            for line in console.file.getvalue().splitlines()
+            if re.match(rf"\W*{stage.name}\b.*(%|unknown)", line)
+        }
+
+    assert all("%" in line for line in lines(finished).values())
+    root = tmp_path / "run"
+    shutil.copytree(finished.root, root)
+    copy = open_run(root)
+    copy.file(LANGUAGE_DECIDE, copy.parts[0]).unlink()
+    shares = lines(open_run(root))
+    assert "%" in shares["extract"]
+    assert "unknown" in shares["language"]
+    copy.file(EXTRACT, copy.parts[0]).unlink()
+    assert not any("%" in line for line in lines(open_run(root)).values())
 
 
 def test_a_run_of_other_code_is_not_taken_for_unfinished(

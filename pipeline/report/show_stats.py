@@ -49,6 +49,7 @@ def show_funnel(report: Stats, console: Console) -> None:
     table = Table("stage", "in", "kept", "dropped", "of input", "CPU s", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
+    whole = all(stage.parts.done == stage.parts.total for stage in report.stages[:1])
     for stage in report.stages:
         share = stage.kept / max(1, report.pages)
         parts = stage.parts
@@ -59,7 +60,7 @@ def show_funnel(report: Stats, console: Console) -> None:
             f"{stage.entered:,}",
             f"{stage.kept:,}",
             f"{stage.dropped:,}",
-            f"{'█' * round(20 * share):<20} {share:6.1%}",
+            f"{'█' * round(20 * share):<20} {share:6.1%}" if whole and not unfinished else "unknown",
             f"{stage.seconds:,.1f}",
         )
     others = report.input - report.pages
