@@ -21,6 +21,7 @@ from pipeline.report.why import why
 from pipeline.run import runner
 from pipeline.run.run import Run
 from pipeline.stages.duplicates import candidates, features, verify
+from pipeline.stages.duplicates.outcome import similarity_in_words
 
 CONFIG = """
 input.paths = {paths}
@@ -369,3 +370,17 @@ def test_batches_are_whole_clusters() -> None:
     assert verify.plan_batches(sizes, 5) == [(0, 6), (6, 7), (7, 10)]
     assert verify.plan_batches(sizes, 100) == [(0, 10)]
     assert verify.plan_batches(np.zeros(0, np.int32), 5) == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "similarity", "words"),
+    [
+        ("exact", None, ""),
+        ("exact", 1.0, "similarity 1.000"),
+        ("exact", 0.8543, "exact copy of another document, whose similarity with the kept one is 0.854"),
+        ("minhash", 0.8543, "similarity 0.854"),
+        ("minhash", None, ""),
+    ],
+)
+def test_an_exact_copy_of_a_near_copy_is_told_as_what_it_is(rule: str, similarity: float | None, words: str) -> None:
+    assert similarity_in_words(rule, similarity) == words

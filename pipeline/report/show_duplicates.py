@@ -5,6 +5,7 @@ from rich.table import Table
 
 from pipeline.core.progress import safe
 from pipeline.report.duplicates import Duplicates, Pair, differing_spans
+from pipeline.stages.duplicates.outcome import similarity_in_words
 
 SPANS = 6
 """Differing spans shown of a pair."""
@@ -37,7 +38,7 @@ def show_pair(pair: Pair, console: Console) -> None:
     """Kept and dropped document side by side: where they are from, how similar they are, where they differ."""
     from pipeline.filters.minhash import jaccard
 
-    similarity = "not compared" if pair.similarity is None else f"similarity {pair.similarity:.3f}"
+    similarity = similarity_in_words(pair.rule, pair.similarity) or "not compared"
     if pair.kept is None:
         name = safe(str(pair.dropped.url or pair.dropped.id))
         console.print(f"[bold]{name}[/]: duplicates.{pair.rule}, {similarity}; the kept one is not here")

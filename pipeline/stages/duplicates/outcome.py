@@ -115,13 +115,24 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
     )
 
 
+def similarity_in_words(rule: str, similarity: float | None) -> str:
+    """How a dropped document resembles the kept one; empty where nothing was compared.
+
+    An exact copy has a similarity where the text that it repeats was dropped as similar to the kept one.
+    """
+    if similarity is None:
+        return ""
+    if rule == "exact" and similarity < 1.0:
+        return f"exact copy of another document, whose similarity with the kept one is {similarity:.3f}"
+    return f"similarity {similarity:.3f}"
+
+
 def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:
     if rule == "crashed":
         return Failing(None, None)
     if rule in ("exact", "minhash"):
-        similarity = row["similarity"]
-        shown = "" if similarity is None else f"similarity {similarity:.3f}, "
-        return Failing(row["cluster"], f"{shown}kept by {', '.join(options.keep)}")
+        shown = similarity_in_words(rule, row["similarity"])
+        return Failing(row["cluster"], f"{shown}{', ' if shown else ''}kept by {', '.join(options.keep)}")
     sentences = f" or min_sentences = {options.min_sentences}" if options.min_sentences else ""
     bound = f"too little is left: min_words = {options.min_words}{sentences}"
     return Failing(None, bound + (options.fate if rule == "contamination" else ""))
