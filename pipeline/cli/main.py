@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import demo, look, models, run, tokens
+from pipeline.cli import configs, demo, look, models, run, tokens
 from pipeline.errors import UserError
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -65,6 +65,10 @@ app.add_typer(classifier, name="classifier", rich_help_panel=OTHERS)
 perplexity = typer.Typer(help="Language models of n-grams, trained on a reference.", no_args_is_help=True)
 perplexity.command("train")(models.train_perplexity)
 app.add_typer(perplexity, name="perplexity", rich_help_panel=OTHERS)
+
+config = typer.Typer(help="Config files: show all that is in effect.", no_args_is_help=True)
+config.command("show")(configs.show)
+app.add_typer(config, name="config", rich_help_panel=OTHERS)
 
 
 def _show_version(asked: bool) -> None:

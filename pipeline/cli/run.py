@@ -34,6 +34,9 @@ def run(
     ] = None,
     workers: Workers = None,
     engine: Annotated[str, typer.Option(metavar="ENGINE", help="local (this machine) or ray (a cluster).")] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which steps would be done, and why; write nothing.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Read archives, clean, deduplicate, tokenize, train.
@@ -46,6 +49,9 @@ def run(
 
     loaded = load(config_path(config), set_ or [])
     root = out or Path(loaded.out or Path("runs") / config.stem)
+    if dry_run:
+        _dry_run(root, loaded, until or loaded.until, engine)
+        return
     _run(root, loaded, until or loaded.until, workers, engine, quiet)
 
 
@@ -70,6 +76,14 @@ def train(
         config = load(source, set_ or [])
         root = out or Path(config.out or Path("runs") / source.stem)
     _run(root, config, "train", None, "local", quiet)
+
+
+def _dry_run(root: Path, config: "Config", until: str, engine: str) -> None:
+    """Show what a run would do."""
+    from pipeline.report.show_dry_run import show_dry_run
+    from pipeline.run.dry_run import dry_run
+
+    show_dry_run(dry_run(root, config, until, engine), console())
 
 
 def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str, quiet: bool) -> None:
