@@ -1,18 +1,22 @@
 import ast
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
-from pipeline.cli.main import COMMANDS, main
+from pipeline.cli.main import COMMANDS, GROUPS, app, main
 
 ROOT = Path(__file__).parents[1]
+NAMES = sorted(typer.main.get_group(app).commands)
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -33,20 +37,60 @@ def test_help_is_light() -> None:
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pipeline.cli.main" in loaded
     assert not loaded & {"torch", "numba", "pyarrow", "numpy", "pydantic", "trafilatura"}
-    for command_name in (
-        "run",
-        "stats",
-        "sample",
-        "why",
-        "diff",
-        "tokens",
-        "mix",
-        "export",
-        "crawl",
-        "train",
-        "generate",
-    ):
-        assert command_name in done.stdout
+    for function in COMMANDS:
+        assert f"\n  {function.__name__} " in done.stdout
+
+
+@pytest.mark.parametrize("environment", [{"COLUMNS": "80"}, {"COLUMNS": "160"}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}])
+def test_help_has_groups_of_commands_with_whole_summaries(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    for heading, commands in GROUPS.items():
+        _, _, group = out.partition(f"\n{heading}:\n")
+        rows = group.partition("\n\n")[0].splitlines()
+        summaries = [(command.__name__, (inspect.getdoc(command) or "").split("\n")[0]) for command in commands]
+        assert [tuple(row.split(maxsplit=1)) for row in rows] == summaries
+        assert max(map(len, rows)) < 80
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("command", [[name] for name in NAMES] + [["classifier", "train"], ["perplexity", "train"]])
+def test_the_help_of_a_command_fits_80_columns_and_names_what_it_takes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = call(capsys, *command, "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert not re.search(r"^ +--?[a-z-]+ <", out, re.M), "an option without a metavar"
+
+
+def test_the_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert call(capsys, "--version") == (0, f"corpus-pipeline {project['version']}\n", "")
+
+
+def test_completion_is_for_the_installed_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    code, out, _ = call(capsys, "--show-completion", "bash")
+    assert code == 0
+    assert "complete -o default -F _corpus_pipeline_completion corpus-pipeline" in out
+
+
+def test_outside_the_environment_one_line_says_what_to_do() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", "-m", "pipeline", "stats", "runs/x"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"error: this Python \(.*\) has no typer; use the project's own, .venv/bin/python -m pipeline .*\n", done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,6 +158,8 @@ def test_a_run_can_be_looked_at_from_all_sides(
     assert "30 records: 30 pages" in out
     assert "removed most      duplicates.exact (1), duplicates.minhash (1), extract.empty_body (1)" in out
     assert f"python -m pipeline stats {root}" in out
+
+    assert call(capsys, "run", str(config_file), "--out", root, "--until", "shards", "--quiet") == (0, "", "")
 
     code, out, _ = call(capsys, "stats", root, "--json")
     account = json.loads(out)

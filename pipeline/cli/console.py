@@ -16,16 +16,17 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set quality.words.min=100. Repeatable."),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="All figures as JSON.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per core.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Worker processes. Default: one per core.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/quickstart.")]
 
 
-def console(*, stderr: bool = False) -> "Console":
-    """Standard output, or standard error, 160 characters wide where it is no terminal."""
+def console(*, stderr: bool = False, quiet: bool = False) -> "Console":
+    """Standard output, or standard error, 160 characters wide where it is no terminal; with `quiet` it prints nothing."""
     from rich.console import Console
 
-    return Console(stderr=stderr, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
+    return Console(stderr=stderr, quiet=quiet, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
 
 
 def report(result: T, show: Callable[[T, "Console"], None], *, as_json: bool) -> None:

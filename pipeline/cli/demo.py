@@ -5,25 +5,29 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.console import console
+from pipeline.cli.console import Quiet, console
 from pipeline.errors import UserError
 
 
 def crawl(
     out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
+    quiet: Quiet = False,
 ) -> None:
-    """Make an archive to try things on: our sample pages and your Python's documentation, served and recorded over HTTP."""
+    """Make a small archive to try things on.
+
+    It holds our sample pages and your Python's documentation, served and recorded over HTTP.
+    """
     from rich.progress import Progress
 
     from pipeline.demo.crawl import crawl
 
-    screen = console()
+    screen = console(quiet=quiet)
     screen.print("rendering your Python's documentation, then crawling it", highlight=False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out.parent}: cannot be made: {error.strerror}") from None
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with Progress(console=screen, transient=True, disable=quiet or not screen.is_terminal) as bar:
         task = bar.add_task("crawl", total=None)
         summary = crawl(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
     screen.print(

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def stats(run: RunFolder, as_json: AsJson = False) -> None:
-    """What each stage and each rule removed, computed from the files on disk."""
+    """Show what each stage and each rule removed.
+
+    All figures are computed from the files on disk.
+    """
     from pipeline.report.show_stats import show_stats
     from pipeline.report.stats import stats
     from pipeline.run.run import open_run
@@ -32,9 +35,9 @@ def sample(
         typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min."),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that are kept (the default).")] = False,
-    n: Annotated[int, typer.Option("-n", min=1, help="At most this many.")] = 5,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="At most this many.")] = 5,
 ) -> None:
-    """Look at documents that a rule dropped, or that are kept."""
+    """Show documents that a rule dropped, or that are kept."""
     from pipeline.report.sample import sample
     from pipeline.report.show_why import show_sample
     from pipeline.report.why import why_row
@@ -56,13 +59,16 @@ def why(
     token: Annotated[
         int | None, typer.Option(metavar="N", help="Instead: the document that token N of the shards comes from.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split of token N: train or validation.")] = "train",
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="The split of token N: train or validation.")] = "train",
     as_json: AsJson = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the record's bytes, as they are in the archive, to stdout.")
     ] = False,
 ) -> None:
-    """One document: archive and offset, every number, every failed rule, its place in the products."""
+    """Explain what became of one document.
+
+    Shows its archive and offset, every number, every failed rule, and its place in the products.
+    """
     from pipeline.report.show_why import show_why
     from pipeline.report.tokens import find_token
     from pipeline.report.why import raw_record, why, why_token
@@ -94,7 +100,7 @@ def diff(
     second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one, over the same input.")],
     as_json: AsJson = False,
 ) -> None:
-    """Which documents two runs decide differently, and by which rules."""
+    """Show what two runs decide differently, and by which rules."""
     from pipeline.report.diff import diff
     from pipeline.report.show_diff import show_diff
     from pipeline.run.run import open_run
@@ -110,10 +116,13 @@ def duplicates(
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL_OR_ID", help="One dropped document.")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="This many dropped documents, the same ones each time.")
+        int | None, typer.Option(metavar="N", min=1, help="This many dropped documents, the same ones each time.")
     ] = None,
 ) -> None:
-    """Look at duplicates: the largest clusters and what the bands find, or dropped and kept documents side by side."""
+    """Show the largest clusters of duplicates, or pairs.
+
+    Without an option: the largest clusters, and what the bands find. With one: dropped and kept documents side by side.
+    """
     from pipeline.report.duplicates import duplicate_pairs, duplicates
     from pipeline.report.show_duplicates import show_duplicates, show_pair
     from pipeline.run.run import open_run
@@ -130,7 +139,10 @@ def duplicates(
 
 
 def contamination(run: RunFolder, as_json: AsJson = False) -> None:
-    """Which evaluation texts were found in which documents ([decontaminate] says what to look for)."""
+    """Show which evaluation texts are in which documents.
+
+    The table [decontaminate] of the config says what to look for.
+    """
     from pipeline.report.contamination import contamination
     from pipeline.report.show_contamination import show_contamination
     from pipeline.run.run import open_run
@@ -145,16 +157,25 @@ def suggest(
         list[str] | None,
         typer.Option(metavar="SOURCE", help="Documents as they should not be. Default: the run's own. Repeatable."),
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Only documents in this language, such as en.")] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Only documents in this language, such as en.")
+    ] = None,
     max_good_dropped: Annotated[
-        float, typer.Option(min=0, max=1, help="The largest share of the good documents that a bound may drop.")
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="The largest share of the good documents that a bound may drop."
+        ),
     ] = 0.1,
-    documents: Annotated[int, typer.Option(min=1, help="Hold at most twice this many of each side.")] = 100_000,
-    png: Annotated[Path | None, typer.Option(help="Draw all histograms into this file.")] = None,
+    documents: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Hold at most twice this many of each side.")
+    ] = 100_000,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw all histograms into this file.")] = None,
     as_json: AsJson = False,
     most: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """For each signal, good documents against bad ones: the bound where bad outweighs good, and a config to paste.
+    """Suggest rules from good and bad documents.
+
+    Shows for each signal the bound where bad documents outweigh good ones, and a config to paste.
 
     A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
     """
@@ -181,7 +202,10 @@ def recipes(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this recipe.")] = None,
     file: Annotated[bool, typer.Option("--file", help="Write its config file to stdout, to build on.")] = False,
 ) -> None:
-    """List the published recipes; run one by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'."""
+    """List the published recipes, or explain one.
+
+    A recipe is run by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'.
+    """
     from pipeline.report.recipes import recipe, recipe_file, recipes
     from pipeline.report.show_recipes import show_recipe, show_recipes
 

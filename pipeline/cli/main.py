@@ -5,61 +5,107 @@ Commands import what they need when they run: `--help` brings neither torch nor 
 """
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from pipeline.cli import demo, look, models, run, tokens
+from pipeline.cli import configs, demo, look, models, run, tokens
 from pipeline.errors import UserError
 
-COMMANDS = (
-    run.run,
-    look.stats,
-    look.sample,
-    look.why,
-    look.recipes,
-    look.diff,
-    look.contamination,
-    look.suggest,
-    tokens.tokens,
-    tokens.mix,
-    tokens.append,
-    tokens.export,
-    look.duplicates,
-    demo.crawl,
-    run.train,
-    models.ablate,
-    models.generate,
-)
+GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (demo.crawl, run.run, run.train),
+    "Look at a run": (look.stats, look.sample, look.why, look.duplicates, look.contamination, tokens.tokens),
+    "Choose rules": (look.recipes, look.suggest, look.diff, models.ablate),
+    "Use the tokens and the model": (tokens.mix, tokens.append, tokens.export, models.generate),
+}
+"""Heading in --help -> its commands."""
+OTHERS = "Models and configs"
+COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
+INSTALLED = "corpus-pipeline"
+"""The program that pip installs, and the distribution's name."""
 STOPPED = 130  # Typer's exit code for Ctrl-C
+
+
+class Groups(TyperGroup):
+    """Commands under headings, each with its whole summary."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, heading by heading."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = getattr(command, "rich_help_panel", None)
+            summary = " ".join((command.help or "").split("\n\n")[0].split())
+            sections.setdefault(heading if isinstance(heading, str) else "Commands", []).append((name, summary))
+        width = max(map(len, self.commands))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
+
 
 app = typer.Typer(
     name="pipeline",
+    cls=Groups,
     help="Turn web archives into a corpus worth training on, and prove it by training on it.",
     epilog="Start with: python -m pipeline crawl runs/demo.warc.gz && python -m pipeline run configs/quickstart.toml",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _command in COMMANDS:
-    app.command()(_command)
+for _heading, _commands in GROUPS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_heading)(_command)
 
 classifier = typer.Typer(help="Quality models: fastText, trained on good and bad texts.", no_args_is_help=True)
 classifier.command("train")(models.train_classifier)
-app.add_typer(classifier, name="classifier")
+app.add_typer(classifier, name="classifier", rich_help_panel=OTHERS)
 
 perplexity = typer.Typer(help="Language models of n-grams, trained on a reference.", no_args_is_help=True)
 perplexity.command("train")(models.train_perplexity)
-app.add_typer(perplexity, name="perplexity")
+app.add_typer(perplexity, name="perplexity", rich_help_panel=OTHERS)
+
+config = typer.Typer(help="Config files: show all that is in effect.", no_args_is_help=True)
+config.command("show")(configs.show)
+app.add_typer(config, name="config", rich_help_panel=OTHERS)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"{INSTALLED} {_version()}")  # noqa: T201 (the output itself)
+        raise typer.Exit
+
+
+def _version() -> str:
+    """The version of this code: the checkout's, else that of the installed distribution."""
+    import tomllib
+    from importlib.metadata import version
+
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return version(INSTALLED)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before any command."""
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """The program. Exit codes: 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
     from pipeline.core.engines import disk_message, is_disk_error
 
+    given = sys.argv[1:] if arguments is None else arguments
+    completes = given[:1] and given[0].startswith(("--install-completion", "--show-completion"))
     try:
-        return app(arguments)
+        # A shell completes the words of a program; it knows none called "python -m pipeline".
+        return app(arguments, prog_name=INSTALLED if completes else None)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -10,11 +10,13 @@ from pipeline.cli.console import AsJson, RunFolder, Sets, console, report
 
 def generate(
     run: RunFolder,
-    prompt: Annotated[str, typer.Option(help="The text to continue.")],
-    tokens: Annotated[int, typer.Option(min=1, help="At most this many tokens.")] = 100,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the most likely token each time.")] = 0.8,
-    top_k: Annotated[int, typer.Option(min=1, help="Draw among the k most likely tokens.")] = 50,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="The text to continue.")],
+    tokens: Annotated[int, typer.Option(metavar="N", min=1, help="At most this many tokens.")] = 100,
+    temperature: Annotated[
+        float, typer.Option(metavar="NUMBER", min=0.0, help="0 takes the most likely token each time.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Draw among the k most likely tokens.")] = 50,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same text.")] = 0,
 ) -> None:
     """Let a run's model continue a text."""
     from pipeline.tools.generate import generate
@@ -24,17 +26,21 @@ def generate(
 
 
 def ablate(
-    out: Annotated[Path, typer.Argument(help="The directory for models, ablation.json and ablation.png.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The directory for models, ablation.json and ablation.png.")
+    ],
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs that have shards.")],
     on: Annotated[list[str], typer.Option(metavar="SOURCE", help="Texts that no run contains. Repeatable.")],
     seeds: Annotated[
-        int, typer.Option(min=1, max=10, help="Trainings per run; with 1 there is no confidence interval.")
+        int, typer.Option(metavar="N", min=1, max=10, help="Trainings per run; with 1 there is no confidence interval.")
     ] = 3,
     size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on this much of the texts.")] = "250kB",
     set_: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Did a filter help the model? Train the same small model on each run's shards, and compare it on the same texts.
+    """Train a small model on each run: did a filter help?
+
+    The same model is trained on each run's shards, and compared on the same texts.
 
     All models see equally many tokens, from the same seeds, with the settings of RUN_A's [train] (--set train.steps=2000).
     The result is bits per byte of the texts, the difference to RUN_A, and whether it is larger than the noise of the seeds.
@@ -59,25 +65,30 @@ def ablate(
 def train_classifier(
     positive: Annotated[list[str], typer.Option(metavar="SOURCE", help="Good texts. Repeatable.")],
     negative: Annotated[list[str], typer.Option(metavar="SOURCE", help="Bad texts, such as RUN:raw. Repeatable.")],
-    out: Annotated[Path, typer.Option(help="The model file to write.")],
-    language: Annotated[str | None, typer.Option(help="Only texts in this language (by lid.176), such as en.")] = None,
-    text: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
+    language: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Only texts in this language (by lid.176), such as en.")
+    ] = None,
+    text: Annotated[str, typer.Option(metavar="NAME", help="The key or column of a document's text.")] = "text",
     normalization: Annotated[
-        str, typer.Option(help="The form that the model sees: whitespace, lowercase, or words.")
+        str, typer.Option(metavar="NAME", help="The form that the model sees: whitespace, lowercase, or words.")
     ] = "words",
-    seed: Annotated[int, typer.Option(help="The same seed and texts give the same bytes.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1)] = 5,
-    word_ngrams: Annotated[int, typer.Option(min=1)] = 2,
-    dimensions: Annotated[int, typer.Option(min=1)] = 16,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed and texts give the same bytes.")] = 0,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1)] = 5,
+    word_ngrams: Annotated[int, typer.Option(metavar="N", min=1)] = 2,
+    dimensions: Annotated[int, typer.Option(metavar="N", min=1)] = 16,
     buckets: Annotated[
-        int, typer.Option(min=1, help="Hash buckets of the n-grams; each takes 4 bytes for each dimension.")
+        int,
+        typer.Option(metavar="N", min=1, help="Hash buckets of the n-grams; each takes 4 bytes for each dimension."),
     ] = 200_000,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.5,
+    learning_rate: Annotated[float, typer.Option(metavar="NUMBER", min=0.0)] = 0.5,
     held_out: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of the texts that the figures are from.")
+        float, typer.Option(metavar="NUMBER", min=0.0, max=0.9, help="Share of the texts that the figures are from.")
     ] = 0.1,
 ) -> None:
-    """Train a fastText model that tells good texts from bad ones, and measure it on texts it has not seen.
+    """Train a fastText model that tells good texts from bad.
+
+    It is then measured on texts that it has not seen.
 
     A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
     """
@@ -99,21 +110,32 @@ def train_classifier(
 
 def train_perplexity(
     text: Annotated[list[str], typer.Option(metavar="SOURCE", help="The reference. Repeatable.")],
-    out: Annotated[Path, typer.Option(help="The model file to write; .arpa or .arpa.gz writes the ARPA text format.")],
-    order: Annotated[int, typer.Option(min=1, max=16, help="Words in an n-gram.")] = 5,
-    min_count: Annotated[int, typer.Option(min=1, help="Rarer words are <unk>.")] = 2,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The model file to write; .arpa or .arpa.gz writes the ARPA text format."),
+    ],
+    order: Annotated[int, typer.Option(metavar="N", min=1, max=16, help="Words in an n-gram.")] = 5,
+    min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Rarer words are <unk>.")] = 2,
     prune: Annotated[
         list[int] | None,
-        typer.Option(help="Drop n-grams up to this count, for n = 1, 2, ...: --prune 0 --prune 0 --prune 1."),
+        typer.Option(
+            metavar="N", help="Drop n-grams up to this count, for n = 1, 2, ...: --prune 0 --prune 0 --prune 1."
+        ),
     ] = None,
     normalization: Annotated[
-        str, typer.Option(help="The form that the model sees: whitespace, lowercase, or words.")
+        str, typer.Option(metavar="NAME", help="The form that the model sees: whitespace, lowercase, or words.")
     ] = "words",
-    language: Annotated[str | None, typer.Option(help="Only texts in this language (by lid.176), such as en.")] = None,
-    column: Annotated[str, typer.Option(help="The key or column of a document's text.")] = "text",
-    memory: Annotated[str, typer.Option(help="For counting; with less memory the text is read more often.")] = "2GB",
+    language: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Only texts in this language (by lid.176), such as en.")
+    ] = None,
+    column: Annotated[str, typer.Option(metavar="NAME", help="The key or column of a document's text.")] = "text",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="For counting; with less memory the text is read more often.")
+    ] = "2GB",
 ) -> None:
-    """Train a language model of n-grams (modified Kneser-Ney), whose perplexity of a text is a signal.
+    """Train a language model of n-grams.
+
+    Its smoothing is modified Kneser-Ney; its perplexity of a text is a signal.
 
     A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.console import Sets, Workers, console
+from pipeline.cli.console import Quiet, Sets, Workers, console
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 def run(
     config: Annotated[
-        Path, typer.Argument(help="A config file (configs/quickstart.toml explains every key), or a recipe.")
+        Path,
+        typer.Argument(
+            metavar="CONFIG", help="A config file (configs/quickstart.toml explains every key), or a recipe."
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Run directory. Default: the config's `out`, or runs/ and its name.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Run directory. Default: the config's `out`, or runs/ and its name."),
     ] = None,
     set_: Sets = None,
     until: Annotated[
@@ -29,7 +33,11 @@ def run(
         ),
     ] = None,
     workers: Workers = None,
-    engine: Annotated[str, typer.Option(help="local (this machine) or ray (a cluster).")] = "local",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="local (this machine) or ray (a cluster).")] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which steps would be done, and why; write nothing.")
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Read archives, clean, deduplicate, tokenize, train.
 
@@ -41,7 +49,10 @@ def run(
 
     loaded = load(config_path(config), set_ or [])
     root = out or Path(loaded.out or Path("runs") / config.stem)
-    _run(root, loaded, until or loaded.until, workers, engine)
+    if dry_run:
+        _dry_run(root, loaded, until or loaded.until, engine)
+        return
+    _run(root, loaded, until or loaded.until, workers, engine, quiet)
 
 
 def train(
@@ -49,9 +60,13 @@ def train(
         Path, typer.Argument(metavar="CONFIG|RUN", help="A config file, or a run directory that has shards.")
     ],
     set_: Sets = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory, where SOURCE is a config.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run directory, where SOURCE is a config.")] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train the model on a run's shards, or train it again with other settings: --set train.steps=2000."""
+    """Train the model on a run's shards, or train it again.
+
+    --set train.steps=2000 trains it with other settings.
+    """
     from pipeline.config_file import load
     from pipeline.run.run import check_shards, retrained
 
@@ -61,10 +76,18 @@ def train(
     else:
         config = load(source, set_ or [])
         root = out or Path(config.out or Path("runs") / source.stem)
-    _run(root, config, "train", None, "local")
+    _run(root, config, "train", None, "local", quiet)
 
 
-def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str) -> None:
+def _dry_run(root: Path, config: "Config", until: str, engine: str) -> None:
+    """Show what a run would do."""
+    from pipeline.report.show_dry_run import show_dry_run
+    from pipeline.run.dry_run import dry_run
+
+    show_dry_run(dry_run(root, config, until, engine), console())
+
+
+def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str, quiet: bool) -> None:
     """Run with progress on the console, and a summary at the end."""
     from pipeline.core.engines import disk_message, is_disk_error
     from pipeline.core.progress import Display
@@ -72,7 +95,7 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
     from pipeline.report.stats import stats
     from pipeline.run.runner import run
 
-    display = Display(console())
+    display = Display(console(quiet=quiet))
     try:
         finished = run(
             root, config, workers=workers or os.cpu_count() or 1, engine=engine, until=until, reporter=display
@@ -83,4 +106,4 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
         raise
     finally:
         display.close()
-    show_summary(stats(finished), console())
+    show_summary(stats(finished), console(quiet=quiet))

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.console import AsJson, RunFolder, Sets, Workers, console, report
+from pipeline.cli.console import AsJson, Quiet, RunFolder, Workers, console, report
 
 
 def tokens(run: RunFolder, as_json: AsJson = False) -> None:
-    """What the shards hold: splits, bytes per token by language, longest and unused tokens, samples."""
+    """Show what the shards and the tokenizer hold.
+
+    Splits, bytes per token by language, the longest and the unused tokens, samples.
+    """
     from pipeline.report.show_tokens import show_tokens
     from pipeline.report.tokens import tokens
     from pipeline.run.run import open_run
@@ -19,32 +22,43 @@ def tokens(run: RunFolder, as_json: AsJson = False) -> None:
 
 
 def mix(
-    config: Annotated[Path, typer.Argument(help="A file with a [mix] table.")],
-    out: Annotated[Path, typer.Argument(help="The directory of shards to make.")],
-    set_: Sets = None,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A file with a [mix] table.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The directory of shards to make.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key: --set mix.tokens=100_000. Repeatable."),
+    ] = None,
     workers: Workers = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Mix runs and files by weights in tokens into one directory of shards, and list what went in."""
+    """Mix runs and files into one directory of shards.
+
+    The weights are shares of the tokens; what went in is listed.
+    """
     from pipeline.tools.mix import load_mix, mix
     from pipeline.tools.show_mix import show_mix
 
-    screen = console()
+    screen = console(quiet=quiet)
     mixed = mix(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=screen.print)
     show_mix(mixed, screen)
 
 
 def append(
-    shards: Annotated[Path, typer.Argument(help="A directory of shards that mix made.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="A directory of shards that mix made.")],
     sources: Annotated[list[str], typer.Argument(metavar="RUN|FILES...", help="Runs, and .jsonl or .parquet files.")],
     tokenizer: Annotated[
-        str | None, typer.Option(help="The shards' tokenizer, where it is not the first run's.")
+        str | None, typer.Option(metavar="FILE", help="The shards' tokenizer, where it is not the first run's.")
     ] = None,
     workers: Workers = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Add new documents to a directory of shards, in new shards behind the old ones, which are not written again."""
+    """Add new documents to shards, without writing those again.
+
+    The documents go into new shards behind the old ones.
+    """
     from pipeline.tools.mix import append
 
-    screen = console()
+    screen = console(quiet=quiet)
     opened = append(shards, sources, tokenizer, workers=workers or os.cpu_count() or 1, note=screen.print)
     added = opened.manifest["appended"][-1]
     total = sum(split.tokens for split in opened.splits.values())
@@ -58,9 +72,12 @@ def export(
     format_: Annotated[
         str, typer.Argument(metavar="FORMAT", help="Such as megatron or parquet; docs/reference has all.")
     ],
-    out: Annotated[Path, typer.Argument(help="The directory to make.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The directory to make.")],
 ) -> None:
-    """Write the tokens in another trainer's format: Megatron-LM, nanoGPT, llm.c, Parquet for `datasets`, …"""
+    """Write the tokens in another trainer's format.
+
+    Megatron-LM, nanoGPT, llm.c, Parquet for `datasets`, …
+    """
     from pipeline.tools.export import export
 
     for line in export(run, format_, out):

@@ -46,6 +46,14 @@ class Reporter(Protocol):
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
+    planned, entries = find(root, config, note)
+    write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
+    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
+    return planned
+
+
+def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, list[dict[str, Any]]]:
+    """Find and fingerprint the input: the run as it would be, and the entries of parts.json. Writes nothing."""
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
@@ -69,9 +77,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
 
     planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
     _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written
-    write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
-    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
-    return planned
+    return planned, entries
 
 
 def claim(root: Path, config: Config) -> None:
@@ -91,17 +97,23 @@ def claim(root: Path, config: Config) -> None:
         )
 
 
+def check_steps(config: Config, until: str, engine: str, note: Callable[[str], None]) -> tuple[Step, ...]:
+    """The steps up to a stage that the config needs, in order; UserError for a config or an engine that cannot work."""
+    if engine not in ("local", "ray"):
+        raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
+    requested = tuple(step for step in upto(until) if step.needed(config))
+    for step in needed_steps(config):
+        if step.check and (step in requested or not step.product):  # a product that is not asked for may lack its extra
+            for line in step.check(config):
+                note(line)
+    return requested
+
+
 def run(root: Path, config: Config, *, workers: int, engine: str, until: str, reporter: Reporter) -> Run:
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
     from pipeline.kernels import compiling
 
-    requested = tuple(step for step in upto(until) if step.needed(config))
-    if engine not in ("local", "ray"):
-        raise UserError(f"--engine {engine}: unknown{did_you_mean(engine, ('local', 'ray'))}; known: local, ray")
-    for step in needed_steps(config):
-        if step.check and (step in requested or not step.product):  # a product that is not asked for may lack its extra
-            for line in step.check(config):
-                reporter.note(line)
+    requested = check_steps(config, until, engine, reporter.note)
     with lock(root), ExitStack() as stack:
         planned = plan(root, config, reporter.note)
         sweep(root)
