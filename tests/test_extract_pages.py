@@ -273,7 +273,7 @@ def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch:
     records = [response(), response(), Record("request"), response()]
     found = list(rows(records, OPTIONS, archive="x", at=seen.append, skip=frozenset({1, 2})))
     assert [row.dropped for row in found] == [[], ["crashed"], ["record_type", "crashed"], []]
-    assert (seen, worked) == ([0, 1, 2, 3], [0, 3])
+    assert (seen, worked) == ([0, 1, 2, 3, 4], [0, 3])
 
 
 def test_batches() -> None:
