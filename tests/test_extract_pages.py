@@ -322,3 +322,11 @@ def test_real_archives_become_rows() -> None:
 )
 def test_titles_are_found_in_one_pass(html: str, title: str | None) -> None:
     assert page_title(html) == title
+
+
+def test_comments_before_the_first_tag_are_skipped_in_one_pass() -> None:
+    comments = b"<!---->" * 140
+    assert media_type(None, comments) == "text/plain"
+    assert media_type(None, comments + b" \n<p>") == "text/html"
+    assert media_type(None, b"<!-- a --> b --> <html>") == "text/html"
+    assert media_type(None, b"<!-- a -- <html>") == "text/plain"
