@@ -208,6 +208,28 @@ def test_a_file_in_the_place_of_the_run_is_left_alone(
         assert err == f"error: {out}: a file is in the way; choose another directory with --out\n"
 
 
+@pytest.mark.parametrize("command", [("run",), ("train",)])
+@pytest.mark.parametrize("option", ["--out", "--set"])
+def test_a_url_as_output_is_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str],
+    option: str,
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    value = "s3://bucket/run" if option == "--out" else 'out="s3://bucket/run"'
+    code, out, err = call(capsys, *command, str(config_file), option, value)
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: s3://bucket/run: output goes to a directory on this machine; only input may be a URL. "
+        "Copy the finished run there\n"
+    )
+    assert not list(Path().iterdir())
+
+
 def test_recipes_are_listed_shown_and_run_by_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path
 ) -> None:

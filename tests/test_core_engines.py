@@ -45,6 +45,25 @@ def killer(rows, bad, batch, progress, retry):
             seen.append(row)
     return seen
 
+def reader(rows, deadly, batch, progress, retry):
+    """Reads rows in batches; reading the batch of row `deadly` kills, whatever is in `skip`."""
+    seen = []
+    for start in range(0, rows, batch):
+        progress(start, start)
+        if start in retry.unread:
+            return [*seen, "rest"]
+        if start <= deadly < start + batch:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for row in range(start, start + batch):
+            progress(row, row)
+            seen.append("crashed" if row in retry.skip else row)
+    return seen
+
+def deaf(at, progress, retry):
+    """Dies at a row, whatever it is told."""
+    progress(at, at)
+    os.kill(os.getpid(), signal.SIGKILL)
+
 def dies_once(marker, progress, retry):
     progress(5, 5)
     if not Path(marker).exists():
@@ -135,8 +154,29 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(tasks) -> None:  # type: 
 
 
 def test_a_worker_that_never_starts_ends_the_run(tasks) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(RuntimeError, match="died 3 times .exit 9. before the first record"):
+    with pytest.raises(UserError, match="died 3 times .exit 9. before the first record"):
         run(1, Task("t", tasks.dies_at_start, ()))
+
+
+def test_rows_that_cannot_be_read_end_the_part_and_cost_no_row_before(tasks) -> None:  # type: ignore[no-untyped-def]
+    done, notes = run(1, Task("part", tasks.reader, (8, 5, 2)))
+    assert done[0].result == [0, 1, 2, 3, "rest"]
+    assert notes == [
+        "part: a worker died (SIGKILL) at record 4; trying again row by row",
+        "part: a worker died (SIGKILL) at record 4; trying again row by row",
+        "part: record 4 kills its worker (SIGKILL); it is dropped as crashed",
+        "part: reading record 4 kills the worker (SIGKILL); the rest of its row group or part is dropped",
+    ]
+
+
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_task_that_dies_whatever_it_is_told_ends_the_run_in_one_line(tasks, at: int) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError) as error:
+        run(1, Task("clean x", tasks.deaf, (at,)))
+    assert str(error.value) == (
+        f"clean x: its worker died (SIGKILL) at record {at}, which is dropped already; "
+        "if memory ran out, give --workers a smaller number; no finished work is lost"
+    )
 
 
 def test_workers_are_gone_after_close(tasks) -> None:  # type: ignore[no-untyped-def]

@@ -354,3 +354,22 @@ def test_real_archives_give_every_record(folder: str) -> None:
         assert len(records) == expected + leftovers.get(path.name, 0), path.name
         compared += 1
     assert compared >= len(paths) - 3
+
+
+def test_headers_of_one_repeated_unit_are_read_in_one_pass(tmp_path: Path) -> None:
+    """Each would take minutes or hours if time grew with the square of the length."""
+    returns = b"\r" * 1_000_000
+    [record] = read(warc(b"HTTP/1.1 200 OK" + returns) + END, tmp_path, limit=2_000_000)
+    assert (record.problem, record.body, record.http_headers) == (None, b"", [])
+    [record] = read(
+        warc(b"HTTP/1.1 200 OK\r\nA: b" + returns + b"\n" + returns + b"\nx") + END, tmp_path, limit=3_000_000
+    )
+    assert (record.body, record.http_headers) == (b"x", [("a", "b")])
+    folded = header_block(b"A: b\n" + b" c\n" * 1_000_000 + b"D:\n\te")
+    assert folded == [("a", "b" + " c" * 1_000_000), ("d", " e")]
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r\n\r\r\n", "\n\r\n", "\r\n\n"])
+def test_every_kind_of_blank_line_ends_the_headers(tmp_path: Path, end: str) -> None:
+    [record] = read(warc(f"HTTP/1.1 200 OK\nA: b{end}\r\nbody".encode()) + END, tmp_path)
+    assert (record.body, record.http_headers) == (b"\r\nbody", [("a", "b")])

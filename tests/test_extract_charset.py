@@ -120,3 +120,11 @@ def test_a_detected_iso_encoding_has_no_control_characters() -> None:
     assert decode(body).text == body.decode("cp1252")
     czech = ("Příliš žluťoučký kůň úpěl ďábelské ódy. " * 5).encode("iso8859-2")
     assert decode(czech).text == czech.decode("iso8859-2")
+
+
+def test_a_declaration_padded_with_spaces_is_read_in_one_pass() -> None:
+    spaces = " " * 1_000_000
+    body = "naïve".encode("cp1252")
+    for value in (f"charset={spaces}koi8-r", f"charset={spaces}'{spaces}koi8-r"):
+        assert decode(body, value).declared == "koi8-r"
+    assert decode(body, f"charset={spaces}!").declared is None

@@ -172,6 +172,33 @@ def test_damaged_parquet(tmp_path: Path) -> None:
         kind(str(path))
 
 
+def test_what_cannot_be_read_without_dying_is_one_row(tmp_path: Path) -> None:
+    """Parquet: the rest of a row group from the start of a batch on, else the row. Other files: the rest of the part."""
+    values = [{"text": f"document {n}"} for n in range(16)]
+    table = parquet(tmp_path / "a.parquet", values)
+    lines = write(tmp_path / "a.jsonl", b"".join(json.dumps(value).encode() + b"\n" for value in values))
+
+    def summary(path: Path, *unread: int) -> list[str]:
+        records = read(str(path), 0, None, columns=Columns(), max_record_bytes=10_000, unread=frozenset(unread))
+        return [
+            (row.text or "").removeprefix("document ") or f"{row.dropped} {row.offset} {row.detail}"
+            for row in rows(records, ExtractOptions(), archive="a", skip=frozenset({1}))
+        ]
+
+    first, others = ["0", "['crashed'] %d None"], [str(n) for n in range(7, 16)]
+    row_3 = "['crashed'] 3 reading the row kills the worker"
+    assert summary(table, 3) == [first[0], first[1] % 1, "2", row_3, "4", "5", "6", *others]
+    row_0, row_7 = (
+        f"['crashed'] {7 * n} row group {n}: reading it from row {7 * n} on kills the worker" for n in (0, 1)
+    )
+    assert summary(table, 0) == [row_0, "['crashed'] 7 None", *others[1:]]  # row 7 is record 1 now
+    assert summary(table, 7) == [first[0], first[1] % 1, *"23456", row_7, "14", "15"]
+    rest = "['crashed'] %d reading the rest of the part kills the worker"
+    size = len(json.dumps(values[0])) + 1
+    assert summary(lines, 3, 5) == [first[0], first[1] % size, "2", rest % (3 * size)]
+    assert summary(lines, 0) == [rest % 0]
+
+
 def test_a_directory_of_archives_keeps_its_lists_out(tmp_path: Path) -> None:
     for name in ("a/x.warc.gz", "a/index.jsonl", "b/x.jsonl", "b/y.parquet", "b/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -2,6 +2,8 @@
 
 import gzip
 import http.server
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,3 +261,49 @@ def test_a_crawl_is_read_from_where_it_lies(tmp_path: Path, server: Server, conf
 def gone(handler: http.server.BaseHTTPRequestHandler) -> bool:
     handler.send_error(404)
     return True
+
+
+def test_input_that_is_no_regular_file_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    os.mkfifo("pipe.jsonl")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.warc")
+        refused = {
+            "pipe.jsonl": "a pipe",
+            "socket.warc": "a socket",
+            "/dev/zero": "a device",
+            "/dev/null": "a device",
+            "/proc/self/status": "a file of the system",
+        }
+        for path, kind in refused.items():
+            with pytest.raises(UserError) as error:
+                find_inputs([path])
+            assert str(error.value) == f"{path}: {kind}, where a regular file is needed"
+
+
+def test_output_goes_to_a_directory_or_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    os.mkfifo("pipe")
+    os.symlink("nowhere", "link")
+    for scheme in ("s3", "gs", "hf", "http", "https", "memory", "file"):
+        with pytest.raises(UserError) as error:
+            files.local_directory(Path(f"{scheme}://bucket/run"))
+        assert str(error.value) == (
+            f"{scheme}://bucket/run: output goes to a directory on this machine; only input may be a URL. "
+            "Copy the finished run there"
+        )
+    for name, line in {
+        "file": "file: a file is in the way; choose another directory with --out",
+        "file/run": "file/run: a file is in the way; choose another directory with --out",
+        "pipe": "pipe: a file is in the way; choose another directory with --out",
+        "link/run": "link/run: a file is in the way; choose another directory with --out",
+        "/dev/null": "/dev/null: a place of the system, where nothing can be stored",
+        "/proc/x/run": "/proc/x/run: a place of the system, where nothing can be stored",
+    }.items():
+        with pytest.raises(UserError) as error:
+            files.local_directory(Path(name))
+        assert str(error.value) == line
+    for name in ("new", "new/below", "C:/new", "."):
+        assert files.local_directory(Path(name)) == Path(name)
+    assert sorted(os.listdir()) == ["file", "link", "pipe"]

@@ -273,7 +273,7 @@ def test_the_runner_knows_which_record_is_worked_on_and_may_skip_it(monkeypatch:
     records = [response(), response(), Record("request"), response()]
     found = list(rows(records, OPTIONS, archive="x", at=seen.append, skip=frozenset({1, 2})))
     assert [row.dropped for row in found] == [[], ["crashed"], ["record_type", "crashed"], []]
-    assert (seen, worked) == ([0, 1, 2, 3], [0, 3])
+    assert (seen, worked) == ([0, 1, 2, 3, 4], [0, 3])
 
 
 def test_batches() -> None:
@@ -322,3 +322,11 @@ def test_real_archives_become_rows() -> None:
 )
 def test_titles_are_found_in_one_pass(html: str, title: str | None) -> None:
     assert page_title(html) == title
+
+
+def test_comments_before_the_first_tag_are_skipped_in_one_pass() -> None:
+    comments = b"<!---->" * 140
+    assert media_type(None, comments) == "text/plain"
+    assert media_type(None, comments + b" \n<p>") == "text/html"
+    assert media_type(None, b"<!-- a --> b --> <html>") == "text/html"
+    assert media_type(None, b"<!-- a -- <html>") == "text/plain"

@@ -543,3 +543,25 @@ def test_a_tokenizer_can_be_sent_to_a_worker(tokenizer: Tokenizer) -> None:
     sent = pickle.loads(pickle.dumps(tokenizer))
     assert sent.to_json() == tokenizer.to_json()
     assert sent.encode(SENTENCES[0]) == tokenizer.encode(SENTENCES[0])
+
+
+def test_a_text_of_one_letter_trains_and_encodes() -> None:
+    """Its tokens grow to the length of the text, which the fast engine would take hours to load."""
+    text = "x" * 300_000
+    tokenizer = train_bpe([text, "the end"], 300)
+    assert max(map(len, tokenizer.vocab.values())) == 300_000
+    assert len(tokenizer.encode(text)) == 1
+    ids = tokenizer.encode(text + "xx end")
+    assert tokenizer.decode(ids) == text + "xx end"
+
+
+def test_both_engines_give_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["x" * 1000 + " the end", "the xxx end", ""]
+    fast = train_bpe(texts, 290)
+    ids, bounds = fast.encode_batch(texts)
+    monkeypatch.setattr(bpe, "_FAST_TOKEN_BYTES", 1)
+    other = Tokenizer(fast.vocab, fast.merges, list(fast.special_tokens))
+    other_ids, other_bounds = other.encode_batch(texts)
+    assert (fast._has_fast_engine, other._has_fast_engine) == (True, False)
+    assert ids.tolist() == other_ids.tolist()
+    assert bounds.tolist() == other_bounds.tolist()

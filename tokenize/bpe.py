@@ -1,7 +1,7 @@
 """Byte-level BPE: training on text, encoding, reading and writing `tokenizer.json`.
 
 `fastokens` encodes with the two published patterns, `tokenizers` with any other: fastokens' general regular expressions
-follow an older Unicode (where U+180E is white space), and it needs ids without gaps.
+follow an older Unicode (where U+180E is white space), it needs ids without gaps, and it loads long tokens slowly.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ END_OF_TEXT = "<|endoftext|>"
 
 _FILE_CHARACTERS = 1 << 22
 _PIECE_CHARACTERS = 1 << 20
+_FAST_TOKEN_BYTES = 2048  # fastokens takes quadratic time to load a token: a second at 10 kB, hours at 1 MB
 
 
 class Tokenizer:
@@ -213,8 +214,10 @@ class Tokenizer:
         """Matches special tokens, the longest first."""
         return re.compile("(" + "|".join(map(re.escape, sorted(self.special_tokens, key=lambda s: (-len(s), s)))) + ")")
 
-    @property
+    @cached_property
     def _has_fast_engine(self) -> bool:
+        if max(map(len, self.vocab.values())) > _FAST_TOKEN_BYTES:
+            return False
         return self.pattern in (GPT2_PATTERN, CL100K_PATTERN) and len(self.vocab) == self.vocab_size
 
     @cached_property

@@ -91,10 +91,12 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
     """Run with progress on the console, and a summary at the end."""
     from pipeline.core.engines import disk_message, is_disk_error
     from pipeline.core.progress import Display
+    from pipeline.extract.inputs.files import local_directory
     from pipeline.report.show_stats import show_summary
     from pipeline.report.stats import stats
     from pipeline.run.runner import run
 
+    local_directory(root)
     display = Display(console(quiet=quiet))
     try:
         finished = run(

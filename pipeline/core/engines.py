@@ -2,8 +2,9 @@
 
 A task is a picklable call `function(*args, progress, retry)`. It calls `progress(row, units)` before it works on a row, so
 that when a worker dies (out of memory, a fault in a C library) the engine knows where. The engine then retries row by row.
-A row that kills its worker twice in a row-by-row try goes into `retry.skip`, and the task drops it as "crashed". Nothing
-depends on a clock.
+A row that kills its worker twice in a row-by-row try goes into `retry.skip`, and the task drops it as "crashed". A row that
+kills its worker even then cannot be read: it goes into `retry.unread`, and the rest of its row group or part is dropped. A
+death after that ends the run, so that the number of retries is bounded. Nothing depends on a clock.
 """
 
 import multiprocessing as mp
@@ -26,6 +27,7 @@ Report = Callable[[int, int], None]
 """Called by an engine with the (rows, units) that running tasks have done so far."""
 
 MAX_DEATHS_AT_START = 3
+_ADVICE = "; if memory ran out, give --workers a smaller number; no finished work is lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Retry:
 
     skip: frozenset[int] = frozenset()
     """Rows to drop as crashed."""
+    unread: frozenset[int] = frozenset()
+    """Rows not even to read: they, and what follows them in their row group or part, are dropped as crashed."""
     row_by_row: bool = False
     """Work row by row, so that the next death names its row."""
 
@@ -201,14 +205,27 @@ class LocalEngine:
         deaths[task.name, row] += 1
         if row < 0:
             if deaths[task.name, row] >= MAX_DEATHS_AT_START:
-                raise RuntimeError(
-                    f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({cause}) before the first record"
+                raise UserError(
+                    f"{task.name}: its worker died {MAX_DEATHS_AT_START} times ({cause}) before the first record{_ADVICE}"
                 )
             note(f"{task.name}: a worker died ({cause}) before its first record; trying again")
             return task
+        if row in task.retry.unread:
+            raise UserError(
+                f"{task.name}: its worker died ({cause}) at record {row}, which is dropped already{_ADVICE}"
+            )
+        if row in task.retry.skip:
+            note(
+                f"{task.name}: reading record {row} kills the worker ({cause}); the rest of its row group or part is dropped"
+            )
+            # Rows after it have other numbers from now on: those that kill are found again.
+            skip, unread = (frozenset(n for n in rows if n < row) for rows in (task.retry.skip, task.retry.unread))
+            for later in [key for key in deaths if key[0] == task.name and key[1] > row]:
+                del deaths[later]
+            return replace(task, retry=Retry(skip, unread | {row}, row_by_row=True))
         if task.retry.row_by_row and deaths[task.name, row] >= 2:
             note(f"{task.name}: record {row} kills its worker ({cause}); it is dropped as crashed")
-            return replace(task, retry=Retry(task.retry.skip | {row}, row_by_row=True))
+            return replace(task, retry=replace(task.retry, skip=task.retry.skip | {row}))
         if not task.retry.row_by_row:
             del deaths[task.name, row]  # this row may only be the first of its batch; later deaths name the exact row
         note(f"{task.name}: a worker died ({cause}) at record {row}; trying again row by row")

@@ -29,16 +29,20 @@ def measure(
     if labels:
         sources.append(row_groups(files.file(labels), ["language"]))
     with writer(files.out, schema, files.key) as out:
-        for text, gates, *languages in zip(*sources, strict=True):
+        groups = zip(*sources, strict=True)
+        while True:
+            progress(row, row)  # before reading, so that a death in it does not name the row before
+            group = next(groups, None)
+            if group is None:
+                return row
+            text, gates, *languages = group
             text = pc.if_else(kept(gates["dropped"]), text, pa.scalar(None, text.type))
             arguments = [text, *(table["language"].combine_chunks() for table in languages)]
             columns = _row_by_row(arguments, row, compute, progress, retry) if retry.row_by_row else None
             if columns is None:
-                progress(row, row)
                 columns = compute(*arguments)
             out.write_table(pa.Table.from_arrays(columns, schema=schema))
             row += len(text)
-    return row
 
 
 def _row_by_row(
@@ -48,9 +52,8 @@ def _row_by_row(
     rows = []
     for index in range(len(arguments[0])):
         row = [array.slice(index, 1) for array in arguments]
+        progress(first + index, first + index)
         if first + index in retry.skip:
             row[0] = pa.nulls(1, row[0].type)
-        else:
-            progress(first + index, first + index)
         rows.append(compute(*row))
     return [pa.concat_arrays(columns) for columns in zip(*rows, strict=True)] if rows else None

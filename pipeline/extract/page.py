@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import count
 from operator import attrgetter
 from pathlib import Path
 
@@ -30,7 +31,7 @@ REASONS = {
     "bad_record": "bytes that are not a record, a line that is not a JSON object, or a broken row group",
     "extractor_failed": "the extractor raised an error; `detail` has it",
     "prescreen_language": "the plain text looks like a language that `language.keep` does not keep (`extract.prescreen`)",
-    "crashed": "a worker died on this record, several times",
+    "crashed": "a worker died several times on this record, or on reading it and the rest of its row group or part",
 }
 """Every reason for which this stage drops a record, besides those of filters/url.py."""
 
@@ -81,9 +82,10 @@ COLUMNS = {
 _HTML_TYPES = {"text/html", "application/xhtml+xml", "text/plain"}
 _VAGUE_TYPES = {"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*", "content/unknown"}
 _PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 carries a part of one
-# A page without a type, or with a vague one, is HTML if it starts like this (WHATWG MIME Sniffing, section 7.1).
+# A page without a type, or with a vague one, is HTML if it starts like this (WHATWG MIME Sniffing, section 7.1). One comment
+# stands for any number: from the first <!-- to any -->. A repeated group could divide comments in exponentially many ways.
 _HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
     rb"|title|b|body|br|p|meta|link)[\s>/]",
     re.I | re.S,
 )
@@ -130,14 +132,18 @@ def rows(
     """One row per record, in order, whatever is wrong with the record.
 
     `archive` is the file that the records come from; its base name enters the ids. `at` is called with the row's number
-    before a record is worked on, so that a runner knows on which record a worker died; rows in `skip` are "crashed", and
-    their bodies are not read. `url_reasons` returns the reasons, if any, not to extract a URL. `prescreen` returns why a
+    before a record is read, so that a runner knows on which record a worker died; rows in `skip` are "crashed", and their
+    bodies are not worked on. `url_reasons` returns the reasons, if any, not to extract a URL. `prescreen` returns why a
     decoded page is in none of the kept languages, or None ("prescreen_language").
     """
     name = Path(archive).name
-    for number, record in enumerate(records):
+    reading = iter(records)
+    for number in count():
         if at is not None:
             at(number)
+        record = next(reading, None)
+        if record is None:
+            return
         row = Row(
             id=row_id(record, name),
             record_type=clean(record.record_type),

@@ -83,6 +83,7 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
             columns=options.columns,
             dataset=options.dataset,
             max_record_bytes=options.extract.max_record_bytes,
+            unread=retry.unread,
         ):
             position = max(record.offset - part.start, 0)
             yield record

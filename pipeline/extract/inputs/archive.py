@@ -35,7 +35,9 @@ _WARC_NEXT = re.compile(rb"(?=" + _WARC_LINE + rb")")
 _ARC_LINE = rb"([A-Za-z][A-Za-z0-9+.-]*:[^\r\n]*) (\S+) (\d{14}) (\S*)(?: \S+){0,5}? (\d+)[ \t]*\r?\n"
 _ARC_START = re.compile(_ARC_LINE)
 _ARC_NEXT = re.compile(rb"\n(?=" + _ARC_LINE + rb")")
-_BLANK_LINE = re.compile(rb"\r*\n\r*\n")  # \r\r\n: archives that went through a text-mode copy
+# \r\r\n: archives that went through a text-mode copy. A match starts at the start of a run of \r only: a long run without \n
+# would otherwise be read again from each of its bytes.
+_BLANK_LINE = re.compile(rb"(?<!\r)\r*\n\r*\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t]|\r|\n|$)")
 
 Headers = list[tuple[str, str]]
@@ -136,18 +138,17 @@ def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
 
 def header_block(block: bytes) -> Headers:
     """Name and value of each header line, names in lower case; folded lines are joined, lines without a colon skipped."""
-    headers: Headers = []
+    headers: list[tuple[str, list[str]]] = []
     lines = block.decode("ascii").replace("\0", "") if block.isascii() else None  # nearly always, and many times faster
     for line in lines.split("\n") if lines is not None else map(_text, block.split(b"\n")):
         if line[:1] in (" ", "\t") and headers:
-            if line.strip():
-                name, value = headers[-1]
-                headers[-1] = name, f"{value} {line.strip()}"
+            if folded := line.strip():
+                headers[-1][1].append(folded)
             continue
         name, colon, value = line.partition(":")
         if colon:
-            headers.append((name.strip().lower(), value.strip()))
-    return headers
+            headers.append((name.strip().lower(), [value.strip()]))
+    return [(name, " ".join(values)) for name, values in headers]
 
 
 def _text(raw: bytes) -> str:

@@ -186,9 +186,18 @@ def cut_table(path: Path | str, part_bytes: int) -> list[int]:
     return cuts
 
 
-def read_table(path: Path | str, start: int, end: int | None, columns: Columns, limit: int) -> Iterator[Record]:
+def read_table(
+    path: Path | str,
+    start: int,
+    end: int | None,
+    columns: Columns,
+    limit: int,
+    unread: frozenset[int] = frozenset(),
+) -> Iterator[Record]:
     """A record for each row of the row groups that start in bytes [start, end). `offset` is the row's number in the file,
-    `length` is 0. A row group that cannot be read becomes one unreadable record."""
+    `length` is 0. A row group that cannot be read becomes one unreadable record, and so does the rest of a row group
+    from a record whose number, among those that this yields, is in `unread` (that row alone, where its batch can be read)."""
+    records = 0
     with open_table(path) as file:
         check_columns(str(path), file.schema_arrow.names, columns)
         names = [name for name in columns.names if name in file.schema_arrow.names]
@@ -196,22 +205,42 @@ def read_table(path: Path | str, start: int, end: int | None, columns: Columns, 
         for index, at in enumerate(group_starts(file)):
             rows = file.metadata.row_group(index).num_rows
             if at >= start and (end is None or at < end):
-                yield from _group_records(file, index, row, names, columns, limit)
+                for record in _group_records(file, index, row, names, columns, limit, unread, records):
+                    records += 1
+                    yield record
             row += rows
 
 
 def _group_records(
-    file: pq.ParquetFile, index: int, row: int, names: Sequence[str], columns: Columns, limit: int
+    file: pq.ParquetFile,
+    index: int,
+    row: int,
+    names: Sequence[str],
+    columns: Columns,
+    limit: int,
+    unread: frozenset[int],
+    number: int,
 ) -> Iterator[Record]:
+    end = row + file.metadata.row_group(index).num_rows
     try:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=list(names)):
+        batches = file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=list(names))  # reads nothing yet
+        while True:
+            if number in unread and row < end:
+                detail = f"row group {index}: reading it from row {row:,} on kills the worker"
+                yield Record("unreadable", row, problem="crashed", detail=detail)
+                return
+            if (batch := next(batches, None)) is None:
+                return
             for index_in_batch in range(len(batch)):
                 try:
-                    record = record_of(batch.slice(index_in_batch, 1).to_pylist()[0], columns, limit)
+                    if index_in_batch and number in unread:
+                        record = Record("unreadable", problem="crashed", detail="reading the row kills the worker")
+                    else:
+                        record = record_of(batch.slice(index_in_batch, 1).to_pylist()[0], columns, limit)
                 except UnicodeDecodeError as error:
                     record = Record("unreadable", problem="bad_record", detail=f"not UTF-8: {error.reason}")
                 record.offset = row
-                row += 1
+                row, number = row + 1, number + 1
                 yield record
     except (OSError, pa.ArrowException) as error:
         yield Record("unreadable", row, problem="bad_record", detail=f"row group {index}: {error}"[:500])

@@ -7,6 +7,9 @@ after the last try a UserError names the file and the bytes, and the finished pa
 import hashlib
 import http.client
 import io
+import os
+import re
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +24,7 @@ TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 FIRST_READ = 1 << 20
 LARGEST_READ = 1 << 23
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path has one slash where the URL has two; C:/ is no scheme
 _TEMPORARY = {
     408,
     425,
@@ -31,6 +35,33 @@ _TEMPORARY = {
     504,
 }  # HTTP status codes that mean "try again"; 503 is how object stores say "slow down"
 
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_SYSTEM = re.compile(r"/(?:proc|sys|dev(?!/shm(?:/|$)))(?:/|$)")
+"""Where the kernel shows things as files; /dev/shm is storage."""
+
+
+def local_directory(path: Path) -> Path:
+    """The same path, if a directory can be made there or is there; else UserError. Nothing is written."""
+    if match := _SCHEME.match(str(path)):
+        raise UserError(
+            f"{match[0]}/{str(path)[match.end() :].lstrip('/')}: output goes to a directory on this machine; "
+            "only input may be a URL. Copy the finished run there"
+        )
+    if _SYSTEM.match(os.path.realpath(path)):
+        raise UserError(f"{path}: a place of the system, where nothing can be stored")
+    try:
+        above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+        if not above.is_dir():
+            raise UserError(f"{path}: a file is in the way; choose another directory with --out")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be used as a directory ({error.strerror})") from None
+    return path
+
 
 def is_remote(path: str) -> bool:
     """Whether a path is a URL."""
@@ -38,10 +69,17 @@ def is_remote(path: str) -> bool:
 
 
 def open_file(path: Path | str) -> BinaryIO:
-    """The file, open for reading and seeking, unbuffered; UserError if it cannot be opened."""
+    """The file, open for reading and seeking, unbuffered; UserError if it cannot be opened, or is not a regular file.
+
+    Opening a pipe waits for a writer, and a device such as /dev/zero has no end; files of /proc say that they are empty.
+    """
     if is_remote(str(path)):
         return cast(BinaryIO, Ranges(str(path)))
     try:
+        mode = os.stat(path).st_mode
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+        if kind or _SYSTEM.match(os.path.realpath(path)):
+            raise UserError(f"{path}: {kind or 'a file of the system'}, where a regular file is needed")
         return open(path, "rb", buffering=0)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
@@ -53,8 +91,8 @@ def state(path: str) -> tuple[int, str]:
     A remote file's bytes are not read to detect a change; a change that leaves its size and version alone is not noticed.
     """
     if not is_remote(path):
-        stat = Path(path).stat()
-        return stat.st_size, str(stat.st_mtime_ns)
+        about = Path(path).stat()
+        return about.st_size, str(about.st_mtime_ns)
     if _is_http(path):
         with _tried(path, "its size", lambda: _ask(path, 0, 1)) as reply:
             size = int((reply.headers.get("Content-Range") or "/0").rpartition("/")[2])

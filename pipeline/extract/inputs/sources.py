@@ -4,6 +4,7 @@ import glob
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -98,16 +99,32 @@ def read(
     columns: Columns = Columns(),  # noqa: B008 (frozen)
     dataset: Dataset | None = None,
     max_record_bytes: int,
+    unread: frozenset[int] = frozenset(),
 ) -> Iterator[Record]:
-    """The records of a part, in order."""
+    """The records of a part, in order.
+
+    `unread` has the numbers, within the part, of records whose reading kills the worker: one unreadable record ("crashed")
+    stands for such a record and the rest of its row group, or of the part if it is not a Parquet file.
+    """
     name = path.lower()
+    if name.endswith(TABLES) and not path.startswith(DATASET):
+        return documents.read_table(path, start, end, columns, max_record_bytes, unread)
     if path.startswith(DATASET) and dataset:
-        return documents.read_dataset(dataset, start, columns, max_record_bytes)
-    if name.endswith(LINES):
-        return documents.read_lines(path, start, end, columns, max_record_bytes)
-    if name.endswith(TABLES):
-        return documents.read_table(path, start, end, columns, max_record_bytes)
-    return archive.read_records(path, start, end, max_record_bytes=max_record_bytes)
+        records = documents.read_dataset(dataset, start, columns, max_record_bytes)
+    elif name.endswith(LINES):
+        records = documents.read_lines(path, start, end, columns, max_record_bytes)
+    else:
+        records = archive.read_records(path, start, end, max_record_bytes=max_record_bytes)
+    return _up_to(records, min(unread), start) if unread else records
+
+
+def _up_to(records: Iterator[Record], number: int, start: int) -> Iterator[Record]:
+    """The first `number` records, and an unreadable one for the rest of the part, which starts at `start`."""
+    last = None
+    for last in islice(records, number):
+        yield last
+    at = last.offset + last.length if last else start
+    yield Record("unreadable", at, problem="crashed", detail="reading the rest of the part kills the worker")
 
 
 def raw_bytes(path: str, offset: int, length: int) -> bytes:
