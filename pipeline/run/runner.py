@@ -16,6 +16,7 @@ from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import list_parts, list_shards
+from pipeline.run.nothing_left import check_something_left
 from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, part_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
@@ -118,7 +119,12 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         if todo:
             stack.callback(warm_up.close)
             stack.enter_context(compiling(warm_up.count))
-        for step in todo:
+        deciders = planned.deciders.values()
+        for step in requested:
+            if step in finished:
+                if step in deciders:
+                    check_something_left(planned, step)
+                continue
             if step.whole:
                 _run_whole(planned, step, workers, warm_up, reporter)
             else:
@@ -128,6 +134,8 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                 _run_parts(planned, step, pool or InlineEngine(), warm_up, reporter)
             for line in step.remarks(planned.run_files(step), planned.options[step.name]) if step.remarks else ():
                 reporter.note(line)
+            if step in deciders:
+                check_something_left(planned, step)
     return planned
 
 
