@@ -99,8 +99,8 @@ def _likely_mistake(run: Run, stage: str, rule: str) -> str:
     if rule.startswith("url_"):
         return "the rules in [url] match every address"
     if stage == "quality":
-        table, name = ("", rule) if rule.startswith("edited.") else ("quality.", rule)
-        return f"{table}{name} is too strict, or is made for another kind of text"
+        name = rule if rule.startswith("edited.") else f"quality.{rule}"
+        return f"{name} is too strict, or is made for another kind of text"
     return f"[{stage}] is too strict for this input"
 
 

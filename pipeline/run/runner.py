@@ -47,6 +47,7 @@ class Reporter(Protocol):
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
+    from pipeline.extract.inputs.kinds import left_out, why_not_read
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
@@ -56,11 +57,13 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
+        reason = why_not_read(ignored[0]) if ignored else None
+        mend = f"; {ignored[0]} is {reason}" if reason else ""
         raise UserError(
-            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}"
+            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}{mend}"
         )
-    if ignored:
-        note(f"{len(ignored)} other files are ignored, the first is {ignored[0]}")
+    for line in left_out(ignored):
+        note(line)
     known: list[dict[str, Any]] = []
     with suppress(FileNotFoundError, ValueError):  # a damaged list is made again
         known = json.loads((root / "parts.json").read_bytes())

@@ -11,6 +11,7 @@ from pipeline.extract.inputs import archive, documents
 from pipeline.extract.inputs.archive import ARCHIVE_SUFFIXES, Record
 from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, LINES, TABLES
 from pipeline.extract.inputs.files import is_remote, matches, open_file
+from pipeline.extract.inputs.kinds import check_kinds
 from pipeline.extract.options import Columns, Dataset
 
 DATASET = "dataset:"
@@ -22,15 +23,17 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
 
     A directory gives its archives. Only if it has none does it give its .jsonl(.gz, .zst) and .parquet files, which next to
     archives are mostly lists of them. Files come in the order given, sorted within a directory or glob, each once under its
-    first name. A file given by name is an archive unless its suffix says otherwise. UserError for a path that matches
-    nothing or cannot be read.
+    first name. UserError for a path that matches nothing or cannot be read, and for a file of another kind that is named or
+    that a glob matches.
     """
     inputs: dict[object, str] = {}
+    named: list[str] = []
     ignored: dict[object, str] = {}
     for name in paths:
         if is_remote(name):
             urls = matches(name)
             archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in urls)
+            named += [url for url in urls if url == name]
             for url in urls:
                 is_input = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
                 (inputs if is_input else ignored).setdefault(url, url)
@@ -45,12 +48,14 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
         for path in paths_of_name:
             if not path.is_dir():
                 inputs.setdefault(path.resolve(), str(path))
+                named.append(str(path))
                 continue
             inside = sorted(file for file in path.rglob("*") if file.is_file())
             archives = any(file.name.lower().endswith(ARCHIVE_SUFFIXES) for file in inside)
             for file in inside:
                 is_input = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
                 (inputs if is_input else ignored).setdefault(file.resolve(), str(file))
+    check_kinds(named)
     for input_file in inputs.values():
         if not is_remote(input_file):
             open_file(input_file).close()
