@@ -15,7 +15,7 @@ from pipeline.core.part import PartFiles
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
-from pipeline.run.inputs import list_parts, list_shards
+from pipeline.run.inputs import check_documents, list_parts, list_shards
 from pipeline.run.nothing_left import check_something_left
 from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, part_from
 from pipeline.run.steps import needed_steps, upto
@@ -67,6 +67,8 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     known: list[dict[str, Any]] = []
     with suppress(FileNotFoundError, ValueError):  # a damaged list is made again
         known = json.loads((root / "parts.json").read_bytes())
+    for line in check_documents(files, config.input, known):
+        note(line)
     entries = list_parts(files, config.input.part_bytes, known)
     if config.input.dataset:
         entries = list_shards(config.input)

@@ -85,6 +85,16 @@ def cut(path: str, part_bytes: int) -> list[int]:
     return archive.cut(path, part_bytes)
 
 
+def check_columns(path: str, columns: Columns) -> list[str]:
+    """UserError if a file of documents lacks the column of the text, or of the HTML, as far as its schema or its first lines
+    tell; a line for each other column that is missing although its name is not the default."""
+    if path.lower().endswith(LINES):
+        return documents.check_lines(path, columns)
+    if path.lower().endswith(TABLES):
+        return documents.check_table(path, columns)
+    return []
+
+
 def kind(path: str) -> str:
     """The kind of a file. What is read from a range depends on this and the range's bytes only."""
     if path.lower().endswith(LINES):
@@ -109,6 +119,8 @@ def read(
     if path.startswith(DATASET) and dataset:
         return documents.read_dataset(dataset, start, columns, max_record_bytes)
     if name.endswith(LINES):
+        if is_remote(path) and not start:  # a file on disk was checked before any work
+            documents.check_lines(path, columns)
         return documents.read_lines(path, start, end, columns, max_record_bytes)
     if name.endswith(TABLES):
         return documents.read_table(path, start, end, columns, max_record_bytes)
