@@ -319,8 +319,9 @@ def test_find_inputs(tmp_path: Path) -> None:
     assert [Path(p).name for p in ignored] == ["notes.txt"]
     twice, _ = find_inputs([str(tmp_path / "d" / "b.warc.gz"), str(tmp_path / "d"), str(tmp_path / "d" / "*.gz")])
     assert [Path(p).name for p in twice] == ["b.warc.gz", "a.arc", "D.WARC", "c.warc.wet.gz"]
-    named, ignored = find_inputs([str(tmp_path / "d" / "notes.txt"), str(tmp_path / "d" / "**" / "*.WARC")])
-    assert ([Path(p).name for p in named], ignored) == (["notes.txt", "D.WARC"], [])
+    (tmp_path / "d" / "crawl").write_bytes(b"\nWARC/1.0\r\nWARC-Type: warcinfo\r\n")
+    named, ignored = find_inputs([str(tmp_path / "d" / "crawl"), str(tmp_path / "d" / "**" / "*.WARC")])
+    assert ([Path(p).name for p in named], ignored) == (["crawl", "D.WARC"], [])
     with pytest.raises(UserError, match=r"none\*\.warc: no such file"):
         find_inputs([str(tmp_path / "none*.warc")])
 

@@ -14,7 +14,7 @@ from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.inputs.documents import cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.documents import check_lines, cut_lines, cut_table, open_dataset
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.extract.page import Row, rows
@@ -220,7 +220,7 @@ def test_wet_is_text_as_it_stands() -> None:
 
 
 def go(root: Path, config_file: Path, *sets: str) -> tuple[Run, list[dict[str, Any]]]:
-    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="language", reporter=Quiet())
+    done = run(root, load(config_file, list(sets)), workers=1, engine="local", until="extract", reporter=Quiet())
     return done, [row for part in done.parts for row in pq.read_table(done.file("extract", part)).to_pylist()]
 
 
@@ -246,6 +246,83 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
         go(tmp_path / "run3", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'nowhere'}")
     with pytest.raises(UserError, match="no column 'words'; set input.text to one of id, url"):
         go(tmp_path / "run4", config_file, *sets, "input.text=words")
+
+
+DOLMA = {"id": "d1", "text": "Hi", "metadata": {"url": "http://a.example/", "page": {"title": "T"}}, "added": "2026"}
+TOO = {"content": "Hi", "meta.url": "flat", "meta": {"url": "nested", "doc": {"body": "Body"}}}
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.parquet"])
+def test_nested_columns(tmp_path: Path, name: str) -> None:
+    def read_one(row: dict[str, Any], columns: Columns) -> tuple[Any, ...]:
+        path = tmp_path / name
+        if name.endswith(".parquet"):
+            parquet(path, [row])
+        else:
+            write(path, json.dumps(row).encode() + b"\n")
+        [found] = ledger(path, columns=columns)
+        return found.text, found.url, found.title, found.date
+
+    columns = Columns(url="metadata.url", title="metadata.page.title", date="added")
+    assert read_one(DOLMA, columns) == ("Hi", "http://a.example/", "T", "2026")
+    assert read_one(TOO, Columns(text="meta.doc.body", url="meta.url")) == ("Body", "flat", None, None)
+    assert read_one(TOO, Columns(text="meta.doc.body", url="meta.none", title="content.x"))[1:3] == (None, None)
+
+
+def test_nested_columns_of_a_dataset(tmp_path: Path, config_file: Path) -> None:
+    pytest.importorskip("datasets", reason="an extra")
+    parquet(tmp_path / "data.parquet", [DOLMA] * 2)
+    sets = ["input.paths=[]", f"input.dataset={tmp_path}", "input.url=metadata.url"]
+    _, rows = go(tmp_path / "run", config_file, *sets)
+    assert [row["url"] for row in rows] == ["http://a.example/"] * 2
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson.gz", "x.jsonl.zst", "x.parquet"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("text=txet", "'txet' (did you mean text?); set input.text to one of id, text, metadata, metadata.url, "),
+        ("text=body", "'body'; set input.text to one of id, text, metadata, "),
+        ("text=metadata.text", "'metadata.text' (did you mean text?); set input.text to one of"),
+        ("html=url", "'url' (did you mean metadata.url?); set input.html to one of"),
+    ],
+)
+def test_a_missing_text_is_an_error_before_work(
+    tmp_path: Path, config_file: Path, name: str, setting: str, message: str
+) -> None:
+    path = tmp_path / name
+    if name == "x.parquet":
+        parquet(path, [DOLMA] * 3)
+    else:
+        write(path, b"\n".join([b"", b"not JSON", *[json.dumps(DOLMA).encode()] * 3]))
+    with pytest.raises(UserError) as error:
+        go(tmp_path / "run", config_file, f"input.paths=['{path}']", f"input.{setting}")
+    where = "no column" if name == "x.parquet" else "first 3 lines: no key"
+    assert f"{where} {message}" in str(error.value)
+    assert str(error.value).startswith(str(path))
+    assert not (tmp_path / "run" / "parts.json").exists()
+
+
+def test_a_missing_column_that_was_named_is_noted(tmp_path: Path, config_file: Path) -> None:
+    paths = [write(tmp_path / f"{n}.jsonl", json.dumps({"text": "Hi", "link": "u", "n": n}).encode()) for n in range(2)]
+    sets = [f"input.paths={[str(path) for path in paths]}", "input.url=lnik", "input.id=n"]
+    quiet = Quiet()
+    run(tmp_path / "run", load(config_file, sets), workers=1, engine="local", until="extract", reporter=quiet)
+    assert quiet.notes[0] == f"input.url: no key 'lnik' (did you mean link?) in {paths[0]}, first line"
+    assert not any(note.startswith("input.") for note in quiet.notes[1:])
+
+
+def test_lines_that_are_not_judged(tmp_path: Path) -> None:
+    columns = Columns(text="body")
+    assert check_lines(write(tmp_path / "a.jsonl", b""), columns) == []
+    assert check_lines(write(tmp_path / "b.jsonl", b"no JSON\n[1]\n"), columns) == []
+    assert check_lines(write(tmp_path / "c.jsonl", b'{"text": "a"}\n{"body": null}\n'), columns) == []
+    (tmp_path / "d.jsonl.gz").write_bytes(b"no gzip")
+    assert check_lines(tmp_path / "d.jsonl.gz", columns) == []
+    with pytest.raises(UserError, match="first 100 lines: no key 'body'"):
+        check_lines(write(tmp_path / "e.jsonl", b'{"text": "a"}\n' * 200), columns)
+    with pytest.raises(UserError, match=r"k19 and 10 more$"):
+        check_lines(write(tmp_path / "f.jsonl", json.dumps({f"k{n}": 1 for n in range(30)}).encode()), columns)
 
 
 def test_paths_or_a_dataset(config_file: Path) -> None:

@@ -287,11 +287,14 @@ def test_who_holds_a_lock(tmp_path: Path, host: str | None, content: str | None,
 @pytest.mark.parametrize("name", ["a.jsonl", "a.warc"])
 def test_an_input_without_a_record_is_counted_as_such(tmp_path: Path, config_file: Path, name: str) -> None:
     (tmp_path / name).touch()
-    sets = [f'input.paths=["{tmp_path / name}"]', 'url.duplicates="latest"', "duplicates.lines={}"]
-    done, _ = go(tmp_path / "run", load(config_file, sets), until="clean")
-    assert (stats(done).kept, done.is_done("clean")) == (0, True)
-    with pytest.raises(UserError, match="no documents are left"):
-        go(tmp_path / "run", load(config_file, sets), until="tokenizer")
+    config = load(config_file)
+    sets = ['url.duplicates="latest"', "duplicates.lines={}"]
+    paths = [*config.input.paths, str(tmp_path / name)]
+    done, _ = go(tmp_path / "run", load(config_file, [f"input.paths={paths}", *sets]), until="clean")
+    assert (stats(done).input, len(done.parts), done.is_done("clean")) == (30, 3, True)
+    with pytest.raises(UserError, match="nothing was read"):
+        go(tmp_path / "empty", load(config_file, [f"input.paths={paths[-1:]}", *sets]), until="clean")
+    assert stats(open_run(tmp_path / "empty")).input == 0
 
 
 def test_missing_input_is_named_before_any_work(tmp_path: Path, config_file: Path) -> None:

@@ -83,7 +83,8 @@ class Columns:
     """The meaning of the columns of a table, or of the keys of a JSON line."""
 
     text: str = "text"
-    """The column of a document's text, in .jsonl, .parquet and datasets; it is used unchanged."""
+    """The column of a document's text, in .jsonl, .parquet and datasets; it is used unchanged. Here and below, "metadata.url"
+    is the key url in the table metadata."""
     html: str | None = None
     """The column of its HTML; if given, the text is extracted from it."""
     id: str | None = "id"

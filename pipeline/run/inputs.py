@@ -8,8 +8,8 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.extract.inputs.documents import dataset_state, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
-from pipeline.extract.inputs.sources import DATASET, cut, kind
-from pipeline.extract.options import Dataset
+from pipeline.extract.inputs.sources import DATASET, check_columns, cut, kind
+from pipeline.extract.options import Columns, Dataset
 
 _BLOCK = 1 << 20
 
@@ -42,6 +42,20 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
             part = {"path": path, "file": number, "start": start, "end": end, "size": length, "digest": digest}
             entries.append(part | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
     return entries
+
+
+def check_documents(files: Sequence[str], columns: Columns, known: Sequence[Mapping[str, Any]]) -> list[str]:
+    """UserError if a file of documents on disk lacks the column of the text or HTML; a line for each other missing column.
+
+    A file that is in `known`, the entries of an earlier plan, was checked then. A remote file is checked when it is read.
+    """
+    planned = {(entry["path"], entry["file_bytes"], entry["modified"]) for entry in known}
+    lines: dict[str, str] = {}
+    for path in files:
+        if not is_remote(path) and (path, *file_state(path)) not in planned:
+            for line in check_columns(path, columns):
+                lines.setdefault(line.partition(":")[0], line)  # one for each key, not for each file
+    return list(lines.values())
 
 
 def list_shards(dataset: Dataset) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from pipeline.core.part import PartFiles
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
-from pipeline.run.inputs import list_parts, list_shards
+from pipeline.run.inputs import check_documents, list_parts, list_shards
+from pipeline.run.nothing_left import check_something_left
 from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, part_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
@@ -54,6 +55,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
 
 def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, list[dict[str, Any]]]:
     """Find and fingerprint the input: the run as it would be, and the entries of parts.json. Writes nothing."""
+    from pipeline.extract.inputs.kinds import left_out, why_not_read
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
@@ -63,14 +65,18 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
+        reason = why_not_read(ignored[0]) if ignored else None
+        mend = f"; {ignored[0]} is {reason}" if reason else ""
         raise UserError(
-            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}"
+            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}{mend}"
         )
-    if ignored:
-        note(f"{len(ignored)} other files are ignored, the first is {ignored[0]}")
+    for line in left_out(ignored):
+        note(line)
     known: list[dict[str, Any]] = []
     with suppress(FileNotFoundError, ValueError):  # a damaged list is made again
         known = json.loads((root / "parts.json").read_bytes())
+    for line in check_documents(files, config.input, known):
+        note(line)
     entries = list_parts(files, config.input.part_bytes, known)
     if config.input.dataset:
         entries = list_shards(config.input)
@@ -130,7 +136,12 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         if todo:
             stack.callback(warm_up.close)
             stack.enter_context(compiling(warm_up.count))
-        for step in todo:
+        deciders = planned.deciders.values()
+        for step in requested:
+            if step in finished:
+                if step in deciders:
+                    check_something_left(planned, step)
+                continue
             if step.whole:
                 _run_whole(planned, step, workers, warm_up, reporter)
             else:
@@ -140,6 +151,8 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                 _run_parts(planned, step, pool or InlineEngine(), warm_up, reporter)
             for line in step.remarks(planned.run_files(step), planned.options[step.name]) if step.remarks else ():
                 reporter.note(line)
+            if step in deciders:
+                check_something_left(planned, step)
     return planned
 
 

@@ -25,7 +25,7 @@ from pipeline.extract.inputs.stream import (
     opening,
 )
 
-ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wat", ".wat.gz")
+ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz")
 _MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL and a few lines
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WARC_LINE = rb"WARC/\d+\.\d+[ \t\r]*\n[A-Za-z-]+[ \t]*:"
@@ -96,6 +96,12 @@ def read_records(
     with _open(path) as (file, form, zipped):
         reader = _gzip_records if zipped else _plain_records
         yield from reader(file, form, start, file.size if end is None else end, max_record_bytes)
+
+
+def is_archive(first: bytes) -> bool:
+    """Whether these first bytes of a file, decompressed, begin a record."""
+    first = first.lstrip(PADDING)
+    return bool(_WARC_START.match(first) or _ARC_START.match(first))
 
 
 def kind(path: Path | str) -> str:

@@ -7,8 +7,8 @@ line or row that cannot be used becomes a record with a problem, as damage in an
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -26,19 +26,22 @@ TABLES = (".parquet",)
 DOCUMENT_SUFFIXES = LINES + TABLES
 _BATCH_ROWS = 64
 _STEP = 1 << 20
+_FIRST_LINES = 100
+"""A file of lines is judged by this many; a key that is in none of them counts as missing."""
+_SHOWN = 20  # known columns in a message
 
 
 def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record:
     """A row as a record; "bad_record" if the text is not a string, "too_large" over `limit` bytes of UTF-8."""
 
     def plain(name: str | None) -> str | None:
-        value = None if name is None else values.get(name)
+        value = None if name is None else value_at(values, name)
         return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
 
     record = Record("document", record_id=plain(columns.id), url=plain(columns.url), date=plain(columns.date))
     record.title = plain(columns.title)
     needed = columns.html or columns.text
-    content = values.get(needed)
+    content = value_at(values, needed)
     if content is None or isinstance(content, str):
         body = (content or "").encode("utf-8", "surrogatepass")
         if len(body) > limit:
@@ -50,6 +53,61 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
     else:
         record.problem, record.detail = "bad_record", f"{needed} is not a string but {type(content).__name__}"
     return record
+
+
+def value_at(values: Mapping[str, Any], name: str) -> Any:
+    """The value of a column or key; None if there is none. "metadata.url" is the key of this name, else `url` in `metadata`."""
+    if name in values:
+        return values[name]
+    outer, dot, inner = name.partition(".")
+    table = values.get(outer) if dot else None
+    return value_at(table, inner) if isinstance(table, Mapping) else None
+
+
+def key_names(values: Mapping[str, Any]) -> list[str]:
+    """The keys of a row, and those of the tables in it as "metadata.url", after the key of the table."""
+    names = []
+    for name, value in values.items():
+        names.append(name)
+        if isinstance(value, Mapping):
+            names += [f"{name}.{inner}" for inner in key_names(value)]
+    return names
+
+
+def column_names(schema: Iterable[pa.Field]) -> list[str]:
+    """The same of a table's schema."""
+    names = []
+    for column in schema:
+        names.append(column.name)
+        if pa.types.is_struct(column.type):
+            names += [f"{column.name}.{inner}" for inner in column_names(column.type)]
+    return names
+
+
+def check_columns(where: str, names: Sequence[str], columns: Columns, *, noun: str = "column") -> list[str]:
+    """UserError if the column of the text, or of the HTML, is missing from `names`.
+
+    Returns a line for each other column that is missing although its name is not the default, for a note.
+    """
+    needed = columns.names[0]
+    if needed not in names:
+        key = "html" if columns.html else "text"
+        listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        raise UserError(
+            f"{where}: no {noun} {needed!r}{_nearest(needed, names)}; set input.{key} to one of {listed or '...'}"
+        )
+    lines = []
+    for key in ("id", "url", "date", "title"):
+        name = getattr(columns, key)
+        if name not in (None, getattr(Columns(), key)) and name not in names:
+            lines.append(f"input.{key}: no {noun} {name!r}{_nearest(name, names)} in {where}")
+    return lines
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """The name that was likely meant: the same in another table or outside of one, else the nearest in spelling."""
+    same = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    return did_you_mean(same[0], same[:1]) if same else did_you_mean(name, names)
 
 
 # --- JSON Lines ------------------------------------------------------------------------------------------------------
@@ -134,6 +192,26 @@ def _line_record(line: bytes, length: int, max_line: int, columns: Columns, limi
     return record_of(values, columns, limit)
 
 
+def check_lines(path: Path | str, columns: Columns) -> list[str]:
+    """`check_columns` of the keys in a file's first lines; a file whose first lines are no JSON objects is not judged."""
+    names: dict[str, None] = {}
+    count = 0
+    with open_lines(path) as lines:
+        remaining = _STEP
+        try:
+            while count < _FIRST_LINES and remaining > 0 and (line := lines.readline(remaining)):
+                remaining -= len(line)
+                with suppress(ValueError, RecursionError):
+                    values = json.loads(line)
+                    if isinstance(values, dict):
+                        names |= dict.fromkeys(key_names(values))
+                        count += 1
+        except (OSError, EOFError, zlib.error):
+            pass  # damage is counted when the file is read
+    where = f"{path}, first {count:,} lines" if count > 1 else f"{path}, first line"
+    return check_columns(where, list(names), columns, noun="key") if count else []
+
+
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
     """Offsets of lines that divide an uncompressed file into ranges of about `part_bytes`; a compressed file is one range."""
     cuts = [0]
@@ -199,8 +277,9 @@ def read_table(
     from a record whose number, among those that this yields, is in `unread` (that row alone, where its batch can be read)."""
     records = 0
     with open_table(path) as file:
-        check_columns(str(path), file.schema_arrow.names, columns)
-        names = [name for name in columns.names if name in file.schema_arrow.names]
+        known = column_names(file.schema_arrow)
+        check_columns(str(path), known, columns)
+        names = [name for name in columns.names if name in known]
         row = 0
         for index, at in enumerate(group_starts(file)):
             rows = file.metadata.row_group(index).num_rows
@@ -246,14 +325,10 @@ def _group_records(
         yield Record("unreadable", row, problem="bad_record", detail=f"row group {index}: {error}"[:500])
 
 
-def check_columns(where: str, names: Sequence[str], columns: Columns) -> None:
-    """UserError if the column of the text, or of the HTML, is missing."""
-    needed = columns.names[0]
-    if needed not in names:
-        key = "html" if columns.html else "text"
-        raise UserError(
-            f"{where}: no column {needed!r}{did_you_mean(needed, names)}; set input.{key} to one of {', '.join(names)}"
-        )
+def check_table(path: Path | str, columns: Columns) -> list[str]:
+    """`check_columns` of a file's schema."""
+    with open_table(path) as file:
+        return check_columns(str(path), column_names(file.schema_arrow), columns)
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------
@@ -285,7 +360,7 @@ def read_dataset(options: Dataset, shard: int, columns: Columns, limit: int) -> 
     rows = dataset if dataset.num_shards == 1 else dataset.shard(num_shards=dataset.num_shards, index=shard)
     for row, values in enumerate(rows):
         if not row:
-            check_columns(f"input.dataset: {options.name}", list(values), columns)
+            check_columns(f"input.dataset: {options.name}", key_names(values), columns)
         record = record_of(values, columns, limit)
         record.offset = row
         yield record

@@ -12,6 +12,7 @@ from pipeline.extract.inputs import archive, documents
 from pipeline.extract.inputs.archive import ARCHIVE_SUFFIXES, Record
 from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, LINES, TABLES
 from pipeline.extract.inputs.files import is_remote, matches, open_file
+from pipeline.extract.inputs.kinds import check_kinds
 from pipeline.extract.options import Columns, Dataset
 
 DATASET = "dataset:"
@@ -23,15 +24,17 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
 
     A directory gives its archives. Only if it has none does it give its .jsonl(.gz, .zst) and .parquet files, which next to
     archives are mostly lists of them. Files come in the order given, sorted within a directory or glob, each once under its
-    first name. A file given by name is an archive unless its suffix says otherwise. UserError for a path that matches
-    nothing or cannot be read.
+    first name. UserError for a path that matches nothing or cannot be read, and for a file of another kind that is named or
+    that a glob matches.
     """
     inputs: dict[object, str] = {}
+    named: list[str] = []
     ignored: dict[object, str] = {}
     for name in paths:
         if is_remote(name):
             urls = matches(name)
             archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in urls)
+            named += [url for url in urls if url == name]
             for url in urls:
                 is_input = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
                 (inputs if is_input else ignored).setdefault(url, url)
@@ -46,12 +49,14 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
         for path in paths_of_name:
             if not path.is_dir():
                 inputs.setdefault(path.resolve(), str(path))
+                named.append(str(path))
                 continue
             inside = sorted(file for file in path.rglob("*") if file.is_file())
             archives = any(file.name.lower().endswith(ARCHIVE_SUFFIXES) for file in inside)
             for file in inside:
                 is_input = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
                 (inputs if is_input else ignored).setdefault(file.resolve(), str(file))
+    check_kinds(named)
     for input_file in inputs.values():
         if not is_remote(input_file):
             open_file(input_file).close()
@@ -79,6 +84,16 @@ def cut(path: str, part_bytes: int) -> list[int]:
     if name.endswith(TABLES):
         return documents.cut_table(path, part_bytes)
     return archive.cut(path, part_bytes)
+
+
+def check_columns(path: str, columns: Columns) -> list[str]:
+    """UserError if a file of documents lacks the column of the text, or of the HTML, as far as its schema or its first lines
+    tell; a line for each other column that is missing although its name is not the default."""
+    if path.lower().endswith(LINES):
+        return documents.check_lines(path, columns)
+    if path.lower().endswith(TABLES):
+        return documents.check_table(path, columns)
+    return []
 
 
 def kind(path: str) -> str:
@@ -112,6 +127,8 @@ def read(
     if path.startswith(DATASET) and dataset:
         records = documents.read_dataset(dataset, start, columns, max_record_bytes)
     elif name.endswith(LINES):
+        if is_remote(path) and not start:  # a file on disk was checked before any work
+            documents.check_lines(path, columns)
         records = documents.read_lines(path, start, end, columns, max_record_bytes)
     else:
         records = archive.read_records(path, start, end, max_record_bytes=max_record_bytes)
