@@ -6,9 +6,10 @@ absent.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from pipeline.errors import UserError
 from pipeline.extract.options import ExtractOptions, InputOptions
@@ -34,9 +35,14 @@ SIZES = ("input.part_bytes", "duplicates.memory", "tokenizer.memory", "shards.me
 
 
 class Section(BaseModel):
-    """A table of a config file: unknown keys are errors, and values are frozen."""
+    """A table of a config file: unknown keys are errors, values are frozen, and one string may stand for a list of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_of_one(cls, raw: Any) -> Any:
+        return _lists_of_one(cls, raw)
 
 
 class Config(Section):
@@ -74,13 +80,6 @@ class Config(Section):
         keys = {f"{info.field_name}.{key}": key for key in table}
         sizes = {keys[name]: parse_bytes(str(table[keys[name]]), name) for name in SIZES if name in keys}
         return {**table, **sizes}
-
-    @field_validator("duplicates", mode="before")
-    @classmethod
-    def _one_or_several(cls, table: Any) -> Any:
-        if isinstance(table, Mapping) and isinstance(table.get("keep"), str):
-            return {**table, "keep": (table["keep"],)}
-        return table
 
     @field_validator("quality", "edited", mode="before")
     @classmethod
@@ -137,6 +136,24 @@ class Config(Section):
     def cuts(self) -> tuple[str, ...]:
         """The kinds of cuts made in the texts of kept documents, in the order of the steps."""
         return (*self.duplicates.families, *(("contamination",) if self.contamination == "cut" else ()))
+
+
+def _lists_of_one(kind: Any, value: Any) -> Any:
+    """The value of a key of type `kind`, with a string in it where the type is a list of strings as a list of one."""
+    kinds = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) in (Union, UnionType):
+        return _lists_of_one(kinds[0], value) if len(kinds) == 1 else value
+    if get_origin(kind) is tuple:
+        strings = kinds[0] is str or get_origin(kinds[0]) is Literal
+        return (value,) if strings and isinstance(value, str) else value
+    if not isinstance(value, Mapping):
+        return value
+    if get_origin(kind) is dict:
+        return {key: _lists_of_one(kinds[1], inner) for key, inner in value.items()}
+    if not isinstance(kind, type):
+        return value
+    types = get_type_hints(kind)
+    return {key: _lists_of_one(types.get(key), inner) for key, inner in value.items()}
 
 
 def parse_bytes(text: str, key: str) -> int:

@@ -4,6 +4,7 @@
 A mistake raises a `UserError` that names the key and what is accepted.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from pydantic import ValidationError
 
 from pipeline.config import Config, Section
+from pipeline.config_names import config_path, is_name, named_config, named_configs
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.discovery import family_names
 from pipeline.filters.options import ScoreOptions, is_taken
@@ -37,7 +39,8 @@ RENAMED = {
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
-    """The config in the file at `path`, merged over its base, with `key=value` settings on top."""
+    """The config in the file at `path`, or of this name, merged over its base, with `key=value` settings on top."""
+    path = config_path(path)
     raw = read_with_base(path)
     for setting in sets:
         apply_setting(raw, setting)
@@ -60,6 +63,15 @@ def check(raw: Mapping[str, Any], where: str) -> Config:
     if config.duplicates.min_sentences is not None and not config.cuts:
         raise UserError(f"{where}: duplicates.min_sentences: needs a table that makes cuts, such as duplicates.lines")
     return config
+
+
+def _with_home(value: Any) -> Any:
+    """The value, with ~ expanded in every string in it that starts with ~/; no other values than paths do."""
+    if isinstance(value, str):
+        return os.path.expanduser(value) if value.startswith("~/") else value
+    if isinstance(value, Mapping):
+        return {key: _with_home(inner) for key, inner in value.items()}
+    return [_with_home(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def check_rules(config: Config) -> None:
@@ -126,10 +138,10 @@ def check_names(scores: Mapping[str, ScoreOptions], signals: Mapping[str, Any]) 
 
 
 def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
-    """A plain dict as a typed model; UserError for the first mistake."""
+    """A plain dict as a typed model; UserError for the first mistake. A ~ that starts a path is the home directory."""
     with at(f"{where}: "):
         try:
-            return model.model_validate(raw)
+            return model.model_validate(_with_home(raw))
         except ValidationError as error:
             raise UserError(one_line(error, model)) from None
 
@@ -149,12 +161,16 @@ def check_keep(config: Config) -> None:
 
 
 def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's tables merged over those of its `base`, a path relative to the file."""
+    """The file's tables merged over those of its `base`: a path relative to the file, or the name of a recipe."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = did_you_mean(path.stem, sorted(file.stem for file in path.parent.glob("*.toml")))
-        raise UserError(f"{path}: no such file{near}; configs/quickstart.toml is a good start") from None
+        if path.stem in named_configs():
+            bare = " without .toml" if path.suffix else ""
+            near = f"; {path.stem}{bare} is the one that comes with this package"
+        else:
+            near = did_you_mean(path.stem, sorted(file.stem for file in path.parent.glob("*.toml")))
+        raise UserError(f"{path}: no such file{near}; python -m pipeline run quickstart is a good start") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -163,8 +179,12 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if base is None:
         return raw
     if not isinstance(base, str):
-        raise UserError(f"{path}: base: must be the path of one config file")
-    below = (path.parent / base).resolve()
+        raise UserError(f"{path}: base: must be the path of one config file, or the name of a recipe")
+    below = path.parent / Path(base).expanduser()
+    if not below.is_file() and is_name(Path(base)):
+        with at(f"{path}: base: "):
+            below = named_config(base)
+    below = below.resolve()
     if below in (*seen, path.resolve()):
         raise UserError(f"{path}: base: {base} extends itself")
     return merge(read_with_base(below, (*seen, path.resolve())), raw)

@@ -195,7 +195,11 @@ def test_a_run_that_keeps_nothing_says_where_to_look(
         capsys, "run", str(config_file), "--out", root, "--workers", "1", "--set", "quality.words.min=9000"
     )
     assert code == 2
-    assert err == f"error: no documents are left; python -m pipeline stats {root} shows what removed them\n"
+    assert err == (
+        f"error: {root}: nothing is left after the quality stage: quality.words.min dropped all 27 documents. Likely, "
+        "quality.words.min is too strict, or is made for another kind of text; "
+        f"python -m pipeline stats {root} counts every reason\n"
+    )
 
 
 def test_a_file_in_the_place_of_the_run_is_left_alone(

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.config_file import load
+from pipeline.config_names import recipe_files
 from pipeline.core.plain_values import toml_key, toml_value
-from pipeline.report.recipes import recipe_files
 from pipeline.tools.configs import show_config
 
 ROOT = Path(__file__).parents[1]

@@ -90,10 +90,13 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
         (MINIMAL + "base = 3", "c.toml: input.base: unknown key"),
         ("base = 3\n" + MINIMAL, "c.toml: base: must be the path of one config file"),
         ('base = "c.toml"\n' + MINIMAL, "c.toml: base: c.toml extends itself"),
-        ('base = "none.toml"\n' + MINIMAL, "none.toml: no such file; configs/quickstart.toml is a good start"),
+        (
+            'base = "none.toml"\n' + MINIMAL,
+            "none.toml: no such file; python -m pipeline run quickstart is a good start",
+        ),
         (
             'base = "cc.toml"\n' + MINIMAL,
-            "cc.toml: no such file (did you mean c?); configs/quickstart.toml is a good start",
+            "cc.toml: no such file (did you mean c?); python -m pipeline run quickstart is a good start",
         ),
     ],
 )
@@ -265,3 +268,82 @@ def test_merge_leaves_its_arguments_alone() -> None:
     below = {"a": {"b": 1, "c": [1]}, "d": 1}
     assert merge(below, {"a": {"c": [2]}, "d": {"e": 2}}) == {"a": {"b": 1, "c": [2]}, "d": {"e": 2}}
     assert below == {"a": {"b": 1, "c": [1]}, "d": 1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("input.paths=b.warc.gz", ("b.warc.gz",)),
+        ("language.keep=en", ("en",)),
+        ("language.keep='en'", ("en",)),
+        ("language.keep=['en', 'de']", ("en", "de")),
+        ("duplicates.keep=shortest", ("shortest",)),
+        ("duplicates.against=runs/old", ("runs/old",)),
+        ("decontaminate.fields=question", ("question",)),
+        ("extract.record_types=response", ("response",)),
+        ("mask.kinds=email", ("email",)),
+        ("measure.families=dolma", ("dolma",)),
+        ("url.blocklists=list.txt", ("list.txt",)),
+        ("edit.phrases=lorem ipsum", ("lorem ipsum",)),
+    ],
+)
+def test_one_string_stands_for_a_list_of_one(tmp_path: Path, setting: str, values: tuple[str, ...]) -> None:
+    value: object = load(write(tmp_path, MINIMAL), [setting])
+    for name in setting.partition("=")[0].split("."):
+        value = getattr(value, name)
+    assert value == values
+
+
+def test_one_string_in_a_rule(tmp_path: Path) -> None:
+    rule = load(write(tmp_path, MINIMAL + '[quality]\nstop_words = { min = 2, languages = "en" }')).quality[
+        "stop_words"
+    ]
+    assert rule.languages == ("en",)
+    with pytest.raises(UserError, match=r"language\.keep: .*, not 3"):
+        load(write(tmp_path, MINIMAL), ["language.keep=3"])
+
+
+def test_a_home_directory_in_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "[quality]\nwords = { min = 7 }\n", "below.toml")
+    text = 'base = "~/below.toml"\nout = "~/run"\n[input]\npaths = ["~/a.warc", "b~/c.warc"]\n'
+    config = load(write(tmp_path, text), ["url.hard_words=~/words.txt"])
+    assert (config.out, config.url.hard_words) == (f"{tmp_path}/run", f"{tmp_path}/words.txt")
+    assert config.input.paths == (f"{tmp_path}/a.warc", "b~/c.warc")
+    assert config.quality["words"].limits() == load(tmp_path / "c.toml").quality["words"].limits()
+    assert load(Path("~/c.toml")) == load(tmp_path / "c.toml")
+
+
+def test_configs_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no checkout here
+    (tmp_path / "gopher").mkdir()  # a folder of the name is no config
+    assert load(Path("quickstart")).input.paths == ("runs/demo.warc.gz",)
+    for name in ("fineweb", "gopher", "quickstart"):
+        by_name = load(write(tmp_path, f'base = "{name}"\n' + MINIMAL))
+        assert by_name == load(Path(name), ["input.paths=a.warc.gz"])
+    write(tmp_path, MINIMAL, "fineweb")
+    assert load(Path("fineweb")).rules == load(write(tmp_path, 'base = "fineweb"')).rules == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        (
+            "finweb",
+            "c.toml: base: finweb: no such recipe (did you mean fineweb?); known: common-crawl, ",
+        ),
+        ("fineweb.toml", "fineweb.toml: no such file; fineweb without .toml is the one that comes with this package"),
+        ("recipes/fineweb", "recipes/fineweb: no such file; fineweb is the one that comes"),
+        ("other.toml", "other.toml: no such file; python -m pipeline run quickstart is a good start"),
+    ],
+)
+def test_a_base_that_is_not_there(tmp_path: Path, base: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load(write(tmp_path, f'base = "{base}"\n' + MINIMAL))
+    assert message in str(error.value)
+
+
+def test_two_inputs_say_how_to_drop_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"dataset and common_crawl; paths = \[\] takes away those of the base"):
+        load(write(tmp_path, MINIMAL), ["input.dataset=x"])
+    assert load(write(tmp_path, MINIMAL), ["input.dataset=x", "input.paths=[]"]).input.paths == ()

@@ -159,6 +159,7 @@ FLOORS = (
     "kernels",
     "core",
     "config",
+    "config_names",
     "config_file",
     "stages",
     "run",

@@ -17,7 +17,7 @@ def show(
     As TOML: what the file says over its base, with --set, and the defaults of all other keys.
     """
     from pipeline.config_file import load
-    from pipeline.report.recipes import config_path
+    from pipeline.config_names import config_path
     from pipeline.tools.configs import show_config
 
     console().out(show_config(load(config_path(config), set_ or [])), highlight=False, end="")

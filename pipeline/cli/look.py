@@ -206,7 +206,8 @@ def recipes(
 
     A recipe is run by its name: python -m pipeline run fineweb --set input.paths='["my/archives"]'.
     """
-    from pipeline.report.recipes import recipe, recipe_file, recipes
+    from pipeline.config_names import recipe_file
+    from pipeline.report.recipes import recipe, recipes
     from pipeline.report.show_recipes import show_recipe, show_recipes
 
     if file and not name:

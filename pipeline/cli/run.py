@@ -45,7 +45,7 @@ def run(
     decides again in seconds, without measuring again; add --until clean to see the effect before training on it.
     """
     from pipeline.config_file import load
-    from pipeline.report.recipes import config_path
+    from pipeline.config_names import config_path
 
     loaded = load(config_path(config), set_ or [])
     root = out or Path(loaded.out or Path("runs") / config.stem)

@@ -130,8 +130,12 @@ class InputOptions(Columns, Dataset, Files):
     """A larger file is cut into parts of about this size, "256MB", at the starts of records; results do not depend on it."""
 
     def __post_init__(self) -> None:
-        if [bool(given) for given in (self.paths, self.dataset, self.common_crawl)].count(True) != 1:
-            raise ValueError("give exactly one of paths (files, directories, globs, URLs), dataset and common_crawl")
+        given = [bool(source) for source in (self.paths, self.dataset, self.common_crawl)].count(True)
+        if given != 1:
+            mend = "; paths = [] takes away those of the base" if given and self.paths else ""
+            raise ValueError(
+                f"give exactly one of paths (files, directories, globs, URLs), dataset and common_crawl{mend}"
+            )
 
     @property
     def described(self) -> str:

@@ -6,13 +6,10 @@ from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.errors import UserError, did_you_mean
+from pipeline.config_names import recipe_file, recipe_files
 from pipeline.extract.options import ExtractOptions
 from pipeline.filters.options import EditOptions
 from pipeline.filters.rules import Rule
-
-FOLDER = (Path(__file__).parents[1] / "configs" / "recipes").resolve()
-"""pipeline/configs is a link in a checkout, and a folder in a wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,26 +58,6 @@ class Recipe:
     duplicates: str
     masks: tuple[str, ...]
     """Kinds of personal data that it masks."""
-
-
-def recipe_files() -> dict[str, Path]:
-    """Name -> file of every recipe."""
-    return {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
-
-
-def recipe_file(name: str) -> Path:
-    """The file of a recipe; UserError naming those that there are."""
-    known = recipe_files()
-    if name not in known:
-        raise UserError(f"{name}: no such recipe{did_you_mean(name, known)}; known: {', '.join(known)}")
-    return known[name]
-
-
-def config_path(given: Path) -> Path:
-    """A config file as named on the command line: a path, or the name of a recipe. UserError for an unknown name."""
-    if given.exists() or given.suffix or given.name != str(given):
-        return given
-    return recipe_file(str(given))
 
 
 def recipes() -> dict[str, str]:

@@ -32,10 +32,10 @@ from documents import documents
 
 from pipeline.config import Config
 from pipeline.config_file import load
+from pipeline.config_names import recipe_file
 from pipeline.filters.edits import edit_lines
 from pipeline.filters.rules import Rule
 from pipeline.filters.signals import all_signals, measure
-from pipeline.report.recipes import recipe_file
 
 DOLMA = {
     "dolma_words": "word_count",

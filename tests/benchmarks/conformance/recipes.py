@@ -22,12 +22,12 @@ from documents import documents
 
 from pipeline.config import Config
 from pipeline.config_file import load
+from pipeline.config_names import recipe_files
 from pipeline.filters.decisions import decide
 from pipeline.filters.edits import edit_lines
 from pipeline.filters.language import LanguageIdentifier
 from pipeline.filters.rules import EDITED
 from pipeline.filters.signals import all_signals, measure
-from pipeline.report.recipes import recipe_files
 
 
 def keeps(
