@@ -4,8 +4,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
-import socket
 import tarfile
 import zipfile
 from pathlib import Path
@@ -110,22 +108,6 @@ def test_the_command_ends_before_work(tmp_path: Path, config_file: Path) -> None
         f"1 more of these files are not read, {tmp_path}/b.csv next"
     )
     assert not (tmp_path / "run" / "ledger").exists()
-
-
-def test_pipes_and_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(tmp_path / "pipe.jsonl")
-    monkeypatch.chdir(tmp_path)  # a socket's path must be short
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind("s.warc")
-        for path, kind in (
-            (tmp_path / "pipe.jsonl", "a pipe"),
-            (tmp_path / "s.warc", "a socket"),
-            ("/dev/null", "a device"),
-        ):
-            with pytest.raises(
-                UserError, match=f"is {kind}, which cannot be read twice; write its contents to a file first"
-            ):
-                find_inputs([str(path)])
 
 
 def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:

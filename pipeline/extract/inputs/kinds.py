@@ -1,7 +1,6 @@
 """Files that are not read as input: what they are, told by their names and first bytes, and what to do with them."""
 
 import re
-import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -100,8 +99,6 @@ def _reason(path: str) -> str | None:
     by_suffix = next((text for suffixes, text in _by_length() if name.endswith(suffixes)), None)
     if is_remote(path):
         return None if name.endswith(ARCHIVE_SUFFIXES + DOCUMENT_SUFFIXES) else by_suffix
-    if special := _special(path):
-        return special
     with open_file(path) as handle:
         file = File(handle)
         first = file.read(0, _OPENING)
@@ -161,17 +158,6 @@ def _by_length() -> list[tuple[tuple[str, ...], str]]:
     """The suffixes one by one, the longest first: .tar.bz2 before .bz2."""
     single = [((suffix,), text) for suffixes, text in _BY_SUFFIX.items() for suffix in suffixes]
     return sorted(single, key=lambda entry: -len(entry[0][0]))
-
-
-def _special(path: str) -> str | None:
-    """What a path is that is no regular file."""
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return None  # opening it gives the reason
-    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
-    kind = next((words for test, words in kinds.items() if test(mode)), None)
-    return kind and f"{kind}, which cannot be read twice; write its contents to a file first"
 
 
 def _by_content(name: str, first: bytes, packed: bool) -> str | None:
