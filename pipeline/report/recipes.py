@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, known_names
 from pipeline.extract.options import ExtractOptions
 from pipeline.filters.options import EditOptions
 from pipeline.filters.rules import Rule
@@ -72,7 +72,7 @@ def recipe_file(name: str) -> Path:
     """The file of a recipe; UserError naming those that there are."""
     known = recipe_files()
     if name not in known:
-        raise UserError(f"{name}: no such recipe{did_you_mean(name, known)}; known: {', '.join(known)}")
+        raise UserError(f"{name}: no such recipe{known_names(name, known, 'python -m pipeline recipes')}")
     return known[name]
 
 
