@@ -68,9 +68,7 @@ def _parse(text: str, signals: Iterable[str]) -> Preference:
     if word in ("highest", "lowest") and argument:
         known = [*signals, "language_score"]
         if argument not in known:
-            raise UserError(
-                f"{text!r}: unknown signal {argument}{known_names(argument, known, SIGNALS_PAGE)}"
-            )
+            raise UserError(f"{text!r}: unknown signal {argument}{known_names(argument, known, SIGNALS_PAGE)}")
         return Preference(column=argument, descending=word == "highest")
     if word in ("url", "file") and argument:
         return Preference(column=word, pattern=argument)
