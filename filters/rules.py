@@ -15,9 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, known_names
 
 EDITED = "edited."
+SIGNALS_PAGE = "docs/reference/signals.md"
+"""Where all signals are listed."""
 
 BOUNDS = ("min", "max", "above", "below")
 SHARES = ("top", "bottom")
@@ -63,7 +65,7 @@ class Rule:
                 f'{self.signal}.languages: a list of labels is needed (["en", "de"]), not {self.languages!r}'
             )
         if not self.limits():
-            raise ValueError(f"{self.signal}: a bound is needed: {', '.join(LIMITS)}")
+            raise ValueError(f"{self.signal}: a bound is needed: {', '.join(LIMITS)}; false switches off a base's rule")
         for bound, alternative in (("min", "above"), ("max", "below")):
             if getattr(self, bound) is not None and getattr(self, alternative) is not None:
                 raise ValueError(f"{self.signal}: give {bound} or {alternative}, not both")
@@ -135,5 +137,4 @@ def check_signals(rules: Iterable[Rule], known: Iterable[str]) -> None:
     names = sorted(known)
     for rule in rules:
         if rule.signal not in names:
-            hint = did_you_mean(rule.signal, names)
-            raise UserError(f"{rule.signal}: unknown signal{hint}; known: {', '.join(names)}")
+            raise UserError(f"{rule.signal}: unknown signal{known_names(rule.signal, names, SIGNALS_PAGE)}")

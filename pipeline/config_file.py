@@ -15,19 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pipeline.config import Config, Section
 from pipeline.config_names import config_path, is_name, named_config, named_configs
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, known_names, listed
 from pipeline.filters.discovery import family_names
 from pipeline.filters.options import ScoreOptions, is_taken
-from pipeline.filters.rules import EDITED, Rule, check_signals
+from pipeline.filters.rules import EDITED, SIGNALS_PAGE, Rule, check_signals
 
 if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
 
 Model = TypeVar("Model", bound=Section)
 
+KEYS_PAGE = "docs/reference/config.md"
+"""Where all keys are listed."""
+OFF = ("off", "none", "no", "null", "false", "disabled", "")
+"""Words that are meant to switch something off, which `false` does."""
+_NOTHING_TO_SWITCH_OFF = "false switches off what a base sets, and no base sets {}"
 RENAMED = {
     "duplicates.lines.most": "max_count",
     "duplicates.sentences.most": "max_count",
@@ -113,8 +119,7 @@ def check_languages(rules: Iterable[Rule], signals: Mapping[str, "Signal"]) -> N
             continue
         for label in sorted({*(rule.languages or ())} - {*signal.languages}):
             raise UserError(
-                f"{rule.signal}.languages: no list for {label!r}{did_you_mean(label, signal.languages)}; "
-                f"known: {', '.join(signal.languages)}"
+                f"{rule.signal}.languages: no list for {label!r}{known_names(label, signal.languages, SIGNALS_PAGE)}"
             )
 
 
@@ -141,9 +146,22 @@ def validate(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
     """A plain dict as a typed model; UserError for the first mistake. A ~ that starts a path is the home directory."""
     with at(f"{where}: "):
         try:
-            return model.model_validate(_with_home(raw))
+            made = model.model_validate(_with_home(raw))
         except ValidationError as error:
             raise UserError(one_line(error, model)) from None
+        _refuse_booleans(raw, made, "")
+        return made
+
+
+def _refuse_booleans(raw: Mapping[str, Any], made: Any, above: str) -> None:
+    """UserError for `true` or `false` where a number is needed: pydantic takes them for 1 and 0."""
+    for name, value in raw.items():
+        taken = made.get(name) if isinstance(made, Mapping) else getattr(made, name, None)
+        if isinstance(value, Mapping):
+            _refuse_booleans(value, taken, f"{above}{name}.")
+        elif isinstance(value, bool) and isinstance(taken, int | float) and not isinstance(taken, bool):
+            reason = "a number is needed, not true" if value else _NOTHING_TO_SWITCH_OFF.format(name)
+            raise UserError(f"{above}{name}: {reason}")
 
 
 def check_keep(config: Config) -> None:
@@ -178,6 +196,11 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = raw.pop("base", None)
     if base is None:
         return raw
+    for table, rules in ((name, raw.get(name)) for name in ("quality", "edited")):
+        for name in (name for name, rule in rules.items() if rule == {}) if isinstance(rules, dict) else ():
+            raise UserError(
+                f"{path}: {table}.{name}: an empty table changes nothing; {name} = false switches the rule off"
+            )
     if not isinstance(base, str):
         raise UserError(f"{path}: base: must be the path of one config file, or the name of a recipe")
     below = path.parent / Path(base).expanduser()
@@ -231,19 +254,29 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
 
 
 def one_line(error: ValidationError, model: type[Section]) -> str:
-    """The first mistake in one line; for a misspelt key with the known keys."""
+    """The first mistake in one line; for a misspelt key with the known keys, for a word such as "off" with what is meant."""
     first = error.errors(include_url=False)[0]
+    value, names = first["input"], [str(name) for name in first["loc"]]
+    if value is False and first["type"] not in ("extra_forbidden", "unexpected_keyword_argument", "value_error"):
+        return f"{'.'.join(names)}: {_NOTHING_TO_SWITCH_OFF.format(names[-1])}"
+    is_off = isinstance(value, str) and value.strip().lower() in OFF
+    return _message(first, model) + (f"; {names[-1]} = false switches off what a base sets" if is_off else "")
+
+
+def _message(first: ErrorDetails, model: type[Section]) -> str:
     names = [str(name) for name in first["loc"]]
     path = ".".join(names)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         if renamed := next((new for old, new in RENAMED.items() if fnmatchcase(path, old)), None):
             return f"{path}: is now called {renamed}"
         known = _known_keys(model, names[:-1])
-        return f"{path}: unknown key{did_you_mean(names[-1], known)}; known: {', '.join(known)}"
+        return f"{path}: unknown key{known_names(names[-1], known, KEYS_PAGE)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
-        return f"{path}: must be a table with keys {', '.join(_known_keys(model, names))}, not {first['input']!r}"
+        return (
+            f"{path}: must be a table, not {first['input']!r}; its keys: {listed(_known_keys(model, names), KEYS_PAGE)}"
+        )
     if first["type"] == "value_error":
         return _own_check(str(first["ctx"]["error"]), names)
     message = first["msg"][:1].lower() + first["msg"][1:]

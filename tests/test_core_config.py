@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             "c.toml: input: give exactly one of paths (files, directories, globs, URLs), dataset and common_crawl",
         ),
         ('[input]\npath = ["x"]', "c.toml: input.path: unknown key (did you mean paths?)"),
-        (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, out, until"),
+        (MINIMAL + "[inptu]\n", "c.toml: inptu: unknown key (did you mean input?); known: input, "),
         (
             MINIMAL + "[language]\nkep = []",
             "c.toml: language.kep: unknown key (did you mean keep?); known: model, keep, min_score",
@@ -69,8 +70,8 @@ def test_defaults_need_only_an_input(tmp_path: Path) -> None:
             'c.toml: extract.extractor: "resiliparse" has no format = "markdown"; "native" has',
         ),
         (MINIMAL + "[train]\nsteps = 0", "c.toml: train: steps = 0 must be above 0"),
-        (MINIMAL + "[train]\nstep = 1", "c.toml: train.step: unknown key (did you mean steps?); known: layers, width"),
-        ("train = 3\n" + MINIMAL, "c.toml: train: must be a table with keys layers, width"),
+        (MINIMAL + "[train]\nstep = 1", "c.toml: train.step: unknown key (did you mean steps?); known: steps, "),
+        ("train = 3\n" + MINIMAL, "c.toml: train: must be a table, not 3; its keys: layers, width"),
         (
             MINIMAL + "[quality]\nwrods = { min = 5 }",
             "c.toml: quality.wrods: unknown signal (did you mean words?); known: ",
@@ -105,6 +106,52 @@ def test_a_mistake_is_one_line_with_the_accepted_names(tmp_path: Path, text: str
         load(write(tmp_path, text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value).strip()
+
+
+MUST_BE_A_TABLE = "must be a table, not {}; its keys: min, max, above, below, top, bottom, by, pareto, seed, languages"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ('words = "off"', 'quality.words: ' + MUST_BE_A_TABLE.format("'off'") + "; words = false switches off what a base sets"),
+        ('words = "None"', 'quality.words: ' + MUST_BE_A_TABLE.format("'None'") + "; words = false switches off what a base sets"),
+        ("words = 0", 'quality.words: ' + MUST_BE_A_TABLE.format("0")),
+        ("words = {}", "quality.words: an empty table changes nothing; words = false switches the rule off"),
+        ("lines = false", "quality.lines: false switches off what a base sets, and no base sets lines"),
+        ("lines = { max = false }", "quality.lines.max: false switches off what a base sets, and no base sets max"),
+        ("lines = { max = true }", "quality.lines.max: a number is needed, not true"),
+        ('words = { min = "off" }', "quality.words.min: input should be a valid number, unable to parse string as a number, "
+         "not 'off'; min = false switches off what a base sets"),
+    ],
+)  # fmt: skip
+def test_what_is_meant_to_switch_a_rule_off_is_answered_with_false(tmp_path: Path, rule: str, message: str) -> None:
+    write(tmp_path, MINIMAL + "[quality]\nwords = { min = 50 }\n", "base.toml")
+    path = write(tmp_path, f'base = "base.toml"\n[quality]\n{rule}\n')
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: {message}"
+    assert not load(write(tmp_path, 'base = "base.toml"\n[quality]\nwords = false\n')).rules
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("quality.wrods.min=3", "quality.wrods: unknown signal (did you mean words?); known: words, "),
+        ("quality.qqq.min=3", "quality.qqq: unknown signal; known: "),
+        ('duplicates.keep="highest wrods"', "unknown signal wrods (did you mean words?); known: words, "),
+        ("train.stepz=3", "train.stepz: unknown key (did you mean steps?); known: steps, "),
+        ("trian.steps=3", "trian: unknown key (did you mean train?); known: train, "),
+        ("train=3", "train: must be a table, not 3; its keys: layers, "),
+    ],
+)
+def test_of_many_known_names_a_message_has_the_nearest(tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(write(tmp_path, MINIMAL), [setting])
+    assert message in str(caught.value)
+    names, _, all_in = str(caught.value).rpartition(": ")[2].partition(", …; ")
+    assert names.count(", ") == 7
+    assert re.fullmatch(r"docs/reference/(signals|config)\.md lists all", all_in)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
             ["why", "out", "list"],
             ["export", "out", "lengths", "lengths"],
             ["recipes"],
-            ["run", "short-fineweb", "--set", 'input.paths=["pages.jsonl"]', "--out", "recipe", *once, "extract"],
+            [
+                "run",
+                "short-fineweb",
+                "--set",
+                "input.paths=pages.jsonl",
+                "--set",
+                "input.html=html",
+                "--out",
+                "recipe",
+                *once,
+                "extract",
+            ],
         ]
     )
     return house

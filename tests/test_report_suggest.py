@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.filters.thresholds import best_cut, histograms, shortest
 from pipeline.report.show_suggest import plot_suggestions
 from pipeline.report.suggest import SuggestedBound, SuggestedRule, Suggestions, _thinned, suggest
-from pipeline.run.run import Run
+from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
 
 NAN = math.nan
@@ -128,9 +128,9 @@ def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text(asked.format(bad) + "[quality]\n" + "\n".join(lines))
     for cut in words.side, "above":
         assert getattr(load(tmp_path / "above.toml").quality["words"], cut) == (words.bound if cut == "min" else None)
-    again = run(
-        tmp_path / "run", load(tmp_path / "b.toml"), workers=1, engine="local", until="quality", reporter=Quiet()
-    )
+    with pytest.raises(UserError, match="nothing is left after the quality stage"):
+        run(tmp_path / "run", load(tmp_path / "b.toml"), workers=1, engine="local", until="quality", reporter=Quiet())
+    again = open_run(tmp_path / "run")
     best = suggest(again, [good], [bad], language=None, documents=1000, max_good_dropped=0.1).signals[0]
     assert best.cuts[0].bad == 1.0
     plain = plain_values(report)

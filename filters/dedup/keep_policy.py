@@ -24,7 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, known_names
+from pipeline.filters.rules import SIGNALS_PAGE
 
 NONE = "none"
 INDEX = "index"
@@ -67,9 +68,7 @@ def _parse(text: str, signals: Iterable[str]) -> Preference:
     if word in ("highest", "lowest") and argument:
         known = [*signals, "language_score"]
         if argument not in known:
-            raise UserError(
-                f"{text!r}: unknown signal {argument}{did_you_mean(argument, known)}; known: {', '.join(known)}"
-            )
+            raise UserError(f"{text!r}: unknown signal {argument}{known_names(argument, known, SIGNALS_PAGE)}")
         return Preference(column=argument, descending=word == "highest")
     if word in ("url", "file") and argument:
         return Preference(column=word, pattern=argument)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.ledger import Part, kept, read
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, listed
 from pipeline.filters.rules import Reason
 from pipeline.run.run import Run
 from pipeline.stages.extract import EXTRACT
@@ -46,7 +46,7 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
         names = sorted(rules_that_dropped)
         raise UserError(
             f"--dropped-by {dropped_by}: dropped nothing in this run{did_you_mean(dropped_by, names)}; "
-            f"rules that did: {', '.join(names) or 'none'}"
+            f"rules that did: {listed(names, f'python -m pipeline stats {run.root}', near=dropped_by) or 'none'}"
         )
     for _, index, row in chosen:
         yield run.parts[index], row
