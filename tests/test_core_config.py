@@ -119,7 +119,7 @@ MUST_BE_A_TABLE = "must be a table, not {}; its keys: min, max, above, below, to
         ("words = 0", 'quality.words: ' + MUST_BE_A_TABLE.format("0")),
         ("words = {}", "quality.words: an empty table changes nothing; words = false switches the rule off"),
         ("lines = false", "quality.lines: false switches off what a base sets, and no base sets lines"),
-        ("lines = { max = false }", "quality.lines.max: false switches off what a base sets, and no base sets max"),
+        ("lines = { max = false }", "quality.lines: a bound is needed: min, max, above, below, top, bottom, pareto; false switches off a base's rule"),
         ("lines = { max = true }", "quality.lines.max: a number is needed, not true"),
         ('words = { min = "off" }', "quality.words.min: input should be a valid number, unable to parse string as a number, "
          "not 'off'; min = false switches off what a base sets"),
