@@ -248,6 +248,35 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
         go(tmp_path / "run4", config_file, *sets, "input.text=words")
 
 
+@pytest.mark.parametrize(
+    ("column", "dropped", "detail"),
+    [
+        (pa.array([2**60, 0], pa.timestamp("us")), ["bad_record"], "a value cannot be read: date value out of range"),
+        (pa.array([2**30, 0], pa.date32()), ["bad_record"], "a value cannot be read: days=1073741824"),
+        (pa.array([1, None], pa.timestamp("us", tz="No/Zone")), ["bad_record"], "a value cannot be read: 'No/Zone'"),
+        (pa.nulls(2), [], ""),
+        (pa.array([1, 0], pa.duration("s")), [], ""),
+    ],
+)
+def test_odd_values_are_counted(tmp_path: Path, column: pa.Array, dropped: list[str], detail: str) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "date": column}), tmp_path / "x.parquet")
+    first, second = ledger(tmp_path / "x.parquet")
+    assert first.dropped == dropped
+    assert (first.detail or "").startswith(detail)
+    assert (second.text, second.dropped) == ("b", [])
+
+
+def test_tables_without_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": pa.nulls(2)}), path)
+    assert [row.dropped for row in ledger(path)] == [["empty_text"]] * 2
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    assert ledger(path) == []
+    pq.write_table(pa.table({}), path)
+    with pytest.raises(UserError, match="no column 'text'; the file has no columns"):
+        ledger(path)
+
+
 DOLMA = {"id": "d1", "text": "Hi", "metadata": {"url": "http://a.example/", "page": {"title": "T"}}, "added": "2026"}
 TOO = {"content": "Hi", "meta.url": "flat", "meta": {"url": "nested", "doc": {"body": "Body"}}}
 

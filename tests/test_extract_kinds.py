@@ -130,3 +130,11 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
     config = load(config_file, [f"input.paths=['{tmp_path / 'other'}']"])
     with pytest.raises(UserError, match=r"no archive .* in .*other; .*a\.csv is a table of another format; convert it"):
         run(tmp_path / "run", config, workers=1, engine="local", until="clean", reporter=Quiet())
+
+
+def test_a_remote_file_is_judged_by_its_name() -> None:
+    with pytest.raises(UserError, match=r"http://a\.example/crawl\.wacz: is a WACZ, which is a zip: unzip it"):
+        find_inputs(["http://a.example/crawl.wacz"])
+    with pytest.raises(UserError, match=r"crawl\.warc\.wat\.gz: is WAT, metadata without pages"):
+        find_inputs(["http://a.example/crawl.warc.wat.gz"])
+    assert find_inputs(["http://a.example/download?id=7"]) == (["http://a.example/download?id=7"], [])

@@ -93,9 +93,8 @@ def check_columns(where: str, names: Sequence[str], columns: Columns, *, noun: s
     if needed not in names:
         key = "html" if columns.html else "text"
         listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        raise UserError(
-            f"{where}: no {noun} {needed!r}{_nearest(needed, names)}; set input.{key} to one of {listed or '...'}"
-        )
+        mend = f"set input.{key} to one of {listed}" if names else f"the file has no {noun}s"
+        raise UserError(f"{where}: no {noun} {needed!r}{_nearest(needed, names)}; {mend}")
     lines = []
     for key in ("id", "url", "date", "title"):
         name = getattr(columns, key)
@@ -318,6 +317,12 @@ def _group_records(
                         record = record_of(batch.slice(index_in_batch, 1).to_pylist()[0], columns, limit)
                 except UnicodeDecodeError as error:
                     record = Record("unreadable", problem="bad_record", detail=f"not UTF-8: {error.reason}")
+                except (
+                    ValueError,
+                    OverflowError,
+                    LookupError,
+                ) as error:  # a date of the year 50000, an unknown time zone
+                    record = Record("unreadable", problem="bad_record", detail=f"a value cannot be read: {error}"[:500])
                 record.offset = row
                 row, number = row + 1, number + 1
                 yield record
