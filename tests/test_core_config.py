@@ -119,7 +119,7 @@ MUST_BE_A_TABLE = "must be a table, not {}; its keys: min, max, above, below, to
         ("words = 0", 'quality.words: ' + MUST_BE_A_TABLE.format("0")),
         ("words = {}", "quality.words: an empty table changes nothing; words = false switches the rule off"),
         ("lines = false", "quality.lines: false switches off what a base sets, and no base sets lines"),
-        ("lines = { max = false }", "quality.lines.max: false switches off what a base sets, and no base sets max"),
+        ("lines = { max = false }", "quality.lines: a bound is needed: min, max, above, below, top, bottom, pareto; false switches off a base's rule"),
         ("lines = { max = true }", "quality.lines.max: a number is needed, not true"),
         ('words = { min = "off" }', "quality.words.min: input should be a valid number, unable to parse string as a number, "
          "not 'off'; min = false switches off what a base sets"),
@@ -132,6 +132,21 @@ def test_what_is_meant_to_switch_a_rule_off_is_answered_with_false(tmp_path: Pat
         load(path)
     assert str(caught.value) == f"{path}: {message}"
     assert not load(write(tmp_path, 'base = "base.toml"\n[quality]\nwords = false\n')).rules
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("duplicates.threshold=false", "duplicates.threshold: false switches off what a base sets, and no base sets threshold"),
+        ("duplicates.lines={max_count=true}", "duplicates.lines.max_count: a number is needed, not true"),
+        ("train.steps=true", "train.steps: a number is needed, not true"),
+    ],
+)  # fmt: skip
+def test_a_boolean_is_no_number(tmp_path: Path, setting: str, message: str) -> None:
+    path = write(tmp_path, MINIMAL)
+    with pytest.raises(UserError) as caught:
+        load(path, [setting])
+    assert str(caught.value) == f"{path}: {message}"
 
 
 @pytest.mark.parametrize(
