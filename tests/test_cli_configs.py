@@ -9,7 +9,7 @@ from pipeline.cli.main import main
 from pipeline.config_file import load
 from pipeline.config_names import recipe_files
 from pipeline.core.plain_values import toml_key, toml_value
-from pipeline.tools.configs import show_config
+from pipeline.tools.configs import config_schema, show_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,6 +64,78 @@ def test_config_show_has_the_base_the_settings_and_the_defaults(
     code, out, err = call(capsys, "config", "show", str(tmp_path / "c.toml"), "--set", "shards.sed=7")
     assert (code, out) == (2, "")
     assert "shards.sed: unknown key (did you mean seed?)" in err
+
+
+def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Whether a value is as a JSON Schema says, of the words that ours uses."""
+    if "$ref" in schema:
+        return fits(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    if "anyOf" in schema and not any(fits(value, one, root) for one in schema["anyOf"]):
+        return False
+    if "const" in schema and (value != schema["const"] or type(value) is not type(schema["const"])):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
+    names = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", list(kinds))
+    if not any(isinstance(value, kinds[name]) and isinstance(value, bool) <= (name == "boolean") for name in names):  # type: ignore[arg-type]
+        return False
+    if isinstance(value, int | float) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        return False
+    if isinstance(value, list):
+        return all(fits(entry, schema.get("items", {}), root) for entry in value)
+    if not isinstance(value, dict):
+        return True
+    known, other = schema.get("properties", {}), schema.get("additionalProperties", {})
+    if not {*schema.get("required", ())} <= {*value} or (other is False and not {*value} <= {*known}):
+        return False
+    return all(fits(entry, known.get(name, other or {}), root) for name, entry in value.items())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*recipe_files().values(), *sorted((ROOT / "configs").glob("*.toml"))],
+    ids=lambda path: path.stem,
+)
+def test_configs_fit_the_schema_as_written_and_as_shown(path: Path) -> None:
+    schema = config_schema()
+    written = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert fits(written | {"input": written.get("input", {"paths": ["x"]})}, schema, schema)
+    sets = [] if path.stem == "common-crawl" else ['input.paths=["x"]']
+    assert fits(tomllib.loads(show_config(load(path, sets))), schema, schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ('base = "b.toml"', True),
+        ("[quality]\nwords.min = 3", False),
+        ('base = "b.toml"\n[quality]\nwords.min = 3\nlines = false\nsentences.max = false', True),
+        ('base = "b.toml"\n[quality]\nwords = "off"', False),
+        ('base = "b.toml"\n[quality]\nwords.mni = 3', False),
+        ('base = "b.toml"\n[quality.words]\nsignal = "words"', False),
+        ('base = "b.toml"\n[language]\nmin_score = 2', False),
+        ('base = "b.toml"\n[language]\nkeep = ["en"]\nmin_score = true', False),
+        ('base = "b.toml"\n[duplicates]\nmemory = "2GB"\nkeep = "none"\nlines = false', True),
+        ('base = "b.toml"\n[duplicates]\nkeep = ["none"]\nlines = { max_count = 2 }', True),
+        ('base = "b.toml"\n[duplicates]\nverify = "exactly"', False),
+        ('base = "b.toml"\n[scores.x]\nkind = "fasttext"\nmodel = "m.bin"', True),
+        ("base = 3", False),
+        ('base = "b.toml"\n[inptu]', False),
+    ],
+)
+def test_the_schema_takes_what_load_takes(text: str, good: bool) -> None:
+    schema = config_schema()
+    assert fits(tomllib.loads(text), schema, schema) is good
+
+
+def test_every_key_of_the_schema_has_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "config", "schema")
+    assert (code, err) == (0, "")
+    schema = json.loads(out)
+    assert schema == config_schema()
+    assert schema["$defs"]["Rule"]["properties"]["min"]["description"] == "The lowest value that is kept."
+    assert "null" not in out
 
 
 def files_of(root: Path) -> dict[str, tuple[int, int]]:

@@ -137,6 +137,21 @@ def test_what_is_meant_to_switch_a_rule_off_is_answered_with_false(tmp_path: Pat
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("duplicates.threshold=false", "duplicates.threshold: false switches off what a base sets, and no base sets threshold"),
+        ("duplicates.lines={max_count=true}", "duplicates.lines.max_count: a number is needed, not true"),
+        ("train.steps=true", "train.steps: a number is needed, not true"),
+    ],
+)  # fmt: skip
+def test_a_boolean_is_no_number(tmp_path: Path, setting: str, message: str) -> None:
+    path = write(tmp_path, MINIMAL)
+    with pytest.raises(UserError) as caught:
+        load(path, [setting])
+    assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
         ("quality.wrods.min=3", "quality.wrods: unknown signal (did you mean words?); known: words, "),
         ("quality.qqq.min=3", "quality.qqq: unknown signal; known: "),
         ('duplicates.keep="highest wrods"', "unknown signal wrods (did you mean words?); known: words, "),

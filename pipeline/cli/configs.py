@@ -1,4 +1,4 @@
-"""Commands on config files: config show."""
+"""Commands on config files: config show, config schema."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,3 +21,12 @@ def show(
     from pipeline.tools.configs import show_config
 
     console().out(show_config(load(config_path(config), set_ or [])), highlight=False, end="")
+
+
+def schema() -> None:
+    """Write out the JSON Schema of a config file, for editors."""
+    import json
+
+    from pipeline.tools.configs import config_schema
+
+    console().out(json.dumps(config_schema(), indent=1, ensure_ascii=False), highlight=False)

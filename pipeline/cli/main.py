@@ -66,8 +66,9 @@ perplexity = typer.Typer(help="Language models of n-grams, trained on a referenc
 perplexity.command("train")(models.train_perplexity)
 app.add_typer(perplexity, name="perplexity", rich_help_panel=OTHERS)
 
-config = typer.Typer(help="Config files: show all that is in effect.", no_args_is_help=True)
+config = typer.Typer(help="Config files: show what is in effect, or their JSON Schema.", no_args_is_help=True)
 config.command("show")(configs.show)
+config.command("schema")(configs.schema)
 app.add_typer(config, name="config", rich_help_panel=OTHERS)
 
 

@@ -1,10 +1,11 @@
-"""A config as others see it: its keys with all that is in effect, as TOML."""
+"""A config as others see it: all that is in effect, as TOML; and the JSON Schema of config files, for editors."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.config import Config
+from pipeline.config import SIZES, Config
 from pipeline.core.plain_values import toml_key, toml_value
+from pipeline.tools.reference import NAME, first_paragraph, tables
 
 LONGEST = 100
 """Characters of a table on one line; a longer one has its own heading."""
@@ -38,3 +39,59 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     for name, value in inner:
         lines += _lines(value, (*path, name))
     return lines
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a config file: its keys, types, limits, defaults and meanings.
+
+    A file with a `base` may lack what the base has, and say `false` to what the base sets; a file without may not.
+    """
+    schema = Config.model_json_schema()
+    kinds = schema["$defs"]
+    for path, doc, keys in tables(Config):
+        kind = schema
+        for name in path.split(".") if path else ():
+            kind = _inner(kind["additionalProperties"] if name == NAME else kind["properties"][name], kinds)
+        if doc and path:
+            kind["description"] = first_paragraph(doc)
+        for key in keys:
+            name = key.path.rpartition(".")[2]
+            kind["properties"][name] = {**kind["properties"][name], "description": key.meaning}
+            if key.path in SIZES:
+                kind["properties"][name] |= {"type": ["integer", "string"]}
+    del kinds["Rule"]["properties"]["signal"]  # the name of its table
+    kinds["Rule"].pop("required", None)
+    keep = kinds["DuplicateOptions"]["properties"]["keep"]
+    kinds["DuplicateOptions"]["properties"]["keep"] = {"anyOf": [keep, {"type": "string"}]}
+    for name in ("quality", "edited", "scores"):
+        named = schema["properties"][name]
+        named["additionalProperties"] = _or_false(named["additionalProperties"])
+    for kind in (schema, *kinds.values()):
+        kind["properties"] = {name: _or_false(value) for name, value in kind["properties"].items()}
+    schema["properties"]["base"] = {"type": "string", "description": "A config file that this one is laid over."}
+    required = schema.pop("required")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Config of a run",
+        "anyOf": [{"required": required}, {"required": ["base"]}],
+    }
+
+
+def _inner(schema: dict[str, Any], kinds: Mapping[str, Any]) -> Any:
+    """The schema that one refers to, as such or where it may be absent; else itself."""
+    references = [one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one]
+    return kinds[references[0].rpartition("/")[2]] if references else schema
+
+
+def _or_false(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that takes `false` too, which switches off what a base sets, and no null, which TOML has not."""
+    outer = {
+        key: schema[key] for key in ("description", "default") if isinstance(schema.get(key), str | int | float | list)
+    }
+    kind = {key: value for key, value in schema.items() if key not in ("description", "default", "title")}
+    if kind.get("type") == "boolean":
+        return outer | kind
+    more = {key: value for key, value in kind.items() if key != "anyOf"}
+    several = [{**one, **more} for one in kind.get("anyOf", [{}]) if one != {"type": "null"}]
+    return outer | {"anyOf": [*several, {"const": False}]}
