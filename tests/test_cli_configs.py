@@ -120,6 +120,8 @@ def test_configs_fit_the_schema_as_written_and_as_shown(path: Path) -> None:
         ('base = "b.toml"\n[duplicates]\nkeep = ["none"]\nlines = { max_count = 2 }', True),
         ('base = "b.toml"\n[duplicates]\nverify = "exactly"', False),
         ('base = "b.toml"\n[scores.x]\nkind = "fasttext"\nmodel = "m.bin"', True),
+        ('[input]\npaths = "x"\n[language]\nkeep = "en"\n[mask]\nkinds = "ip"', True),
+        ('[input]\npaths = "x"\n[mask]\nkinds = "pi"', False),
         ("base = 3", False),
         ('base = "b.toml"\n[inptu]', False),
     ],

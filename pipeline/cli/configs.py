@@ -29,4 +29,4 @@ def schema() -> None:
 
     from pipeline.tools.configs import config_schema
 
-    console().out(json.dumps(config_schema(), indent=1, ensure_ascii=False), highlight=False)
+    console().out(json.dumps(config_schema(), indent=1), highlight=False)

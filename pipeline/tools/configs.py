@@ -61,8 +61,6 @@ def config_schema() -> dict[str, Any]:
                 kind["properties"][name] |= {"type": ["integer", "string"]}
     del kinds["Rule"]["properties"]["signal"]  # the name of its table
     kinds["Rule"].pop("required", None)
-    keep = kinds["DuplicateOptions"]["properties"]["keep"]
-    kinds["DuplicateOptions"]["properties"]["keep"] = {"anyOf": [keep, {"type": "string"}]}
     for name in ("quality", "edited", "scores"):
         named = schema["properties"][name]
         named["additionalProperties"] = _or_false(named["additionalProperties"])
@@ -85,7 +83,8 @@ def _inner(schema: dict[str, Any], kinds: Mapping[str, Any]) -> Any:
 
 
 def _or_false(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that takes `false` too, which switches off what a base sets, and no null, which TOML has not."""
+    """A schema that takes `false` too, which switches off what a base sets, and one string for a list of one; but no null,
+    which TOML has not."""
     outer = {
         key: schema[key] for key in ("description", "default") if isinstance(schema.get(key), str | int | float | list)
     }
@@ -94,4 +93,5 @@ def _or_false(schema: dict[str, Any]) -> dict[str, Any]:
         return outer | kind
     more = {key: value for key, value in kind.items() if key != "anyOf"}
     several = [{**one, **more} for one in kind.get("anyOf", [{}]) if one != {"type": "null"}]
-    return outer | {"anyOf": [*several, {"const": False}]}
+    one_for_a_list = [one["items"] for one in several if one.get("items", {}).get("type") == "string"]
+    return outer | {"anyOf": [*several, *one_for_a_list, {"const": False}]}
