@@ -15,7 +15,8 @@ from numba.core.dispatcher import Dispatcher
 
 from pipeline.core.step import Step
 from pipeline.files import kernel_folder
-from pipeline.kernels import compiling, inner, kernel, stamp
+from pipeline.kernel_cache import compiling, stamp
+from pipeline.kernels import inner, kernel
 from pipeline.run.warmup import WarmUp
 
 ROOT = Path(__file__).parents[1]
@@ -105,9 +106,9 @@ def test_an_inner_function_cannot_be_called_from_python() -> None:
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """A function that makes a kernel as a new process would, with a cache folder of its own."""
-    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("pipeline.kernels._State.announced", False)
-    monkeypatch.setattr("pipeline.kernels._State.compiled", 0)
+    monkeypatch.setattr("pipeline.kernel_cache.config.CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("pipeline.kernel_cache._State.announced", False)
+    monkeypatch.setattr("pipeline.kernel_cache._State.compiled", 0)
 
     def make() -> Any:
         @kernel
@@ -162,10 +163,10 @@ def test_a_file_with_another_signatures_code_is_not_used(
     """What two processes leave that compile one kernel for two types at a time: each begins with the first file name."""
     fresh()(1)
     [kept] = tmp_path.rglob("*.nbc")
-    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(tmp_path / "other"))
+    monkeypatch.setattr("pipeline.kernel_cache.config.CACHE_DIR", str(tmp_path / "other"))
     fresh()(1.5)
     [other] = (tmp_path / "other").rglob("*.nbc")
-    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("pipeline.kernel_cache.config.CACHE_DIR", str(tmp_path))
     kept.write_bytes(other.read_bytes())
     assert repr(fresh()(1)) == "2"
 
@@ -175,8 +176,8 @@ def test_kernels_work_where_they_cannot_be_kept(
 ) -> None:
     folder = tmp_path / "a file"
     folder.touch()
-    monkeypatch.setattr("pipeline.kernels.config.CACHE_DIR", str(folder))
-    monkeypatch.setattr("pipeline.kernels._State.warned", False)
+    monkeypatch.setattr("pipeline.kernel_cache.config.CACHE_DIR", str(folder))
+    monkeypatch.setattr("pipeline.kernel_cache._State.warned", False)
     assert (fresh()(1), fresh()(1)) == (2, 2)
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"compiled kernels cannot be cached in {folder} (Not a directory); each process compiles its own"
@@ -219,16 +220,16 @@ def test_stages_compile_nothing() -> None:
 LOADED = """
 import sys
 from pathlib import Path
-from pipeline import kernels
+from pipeline.kernel_cache import KernelCache
 from pipeline.config_file import load
 from pipeline.run.run import Run
 from pipeline.run.steps import needed_steps
 
-names, load_overload = set(), kernels._Cache.load_overload
+names, load_overload = set(), KernelCache.load_overload
 def loads(self, *arguments):
     names.add(self._function)
     return load_overload(self, *arguments)
-kernels._Cache.load_overload = loads
+KernelCache.load_overload = loads
 config = load(Path(sys.argv[1]), ["edit.numeric_lines=true"])
 options = Run(Path("none"), config, ()).options
 for step in needed_steps(config):
@@ -270,7 +271,7 @@ def test_a_run_counts_kernels_over_all_its_steps(fresh: Callable[[], Any]) -> No
 
 
 COMPILED = """
-from pipeline.kernels import compiling
+from pipeline.kernel_cache import compiling
 from pipeline.filters.kernels.spans import Ranges, join
 import numpy as np
 names = []

@@ -156,6 +156,8 @@ def test_a_compiled_function_says_what_it_does(room: str) -> None:
 FLOORS = (
     "files",
     "errors",
+    "kernel_compiler",
+    "kernel_cache",
     "kernels",
     "core",
     "config",

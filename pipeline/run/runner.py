@@ -117,7 +117,7 @@ def check_steps(config: Config, until: str, engine: str, note: Callable[[str], N
 
 def run(root: Path, config: Config, *, workers: int, engine: str, until: str, reporter: Reporter) -> Run:
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
-    from pipeline.kernels import compiling
+    from pipeline.kernel_cache import compiling
 
     requested = check_steps(config, until, engine, reporter.note)
     with lock(root), ExitStack() as stack:

@@ -30,7 +30,7 @@ class WarmUp:
             step.kernels(self._options[step.name])
 
     def count(self, compiled: int, name: str) -> None:
-        """Report progress; the callback for `pipeline.kernels.compiling`."""
+        """Report progress; the callback for `pipeline.kernel_cache.compiling`."""
         if self._total is None:
             self._total = sum(step.compiles for step in (self._step, *self._later) if step)
             if self._workers > 1 and self._later:
@@ -53,7 +53,7 @@ class WarmUp:
 
 
 def _compile(kernels: Sequence[tuple[Callable[[Any], None], Any]], compiled: Any) -> None:
-    from pipeline.kernels import compiling
+    from pipeline.kernel_cache import compiling
 
     def count(number: int, name: str) -> None:
         compiled.value = number
