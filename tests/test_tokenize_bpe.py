@@ -4,6 +4,8 @@ import base64
 import json
 import pickle
 import random
+import re
+import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -20,7 +22,7 @@ import transformers
 from pipeline.errors import UserError
 from pipeline.tokenize import bpe, merges
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, portable, split
 from pipeline.tokenize.pretokens import PreTokens, count_pretokens, grown
 from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
 from pipeline.tokenize.vocabulary_report import measure
@@ -208,7 +210,7 @@ def test_training_ignores_order_and_how_files_are_read(tmp_path: Path, monkeypat
     assert train_bpe([file], 500, (END_OF_TEXT,)).merges == trained
 
 
-@pytest.mark.parametrize("pattern", [GPT2_PATTERN, CL100K_PATTERN, r"\w+|\W"], ids=("gpt2", "cl100k", "own"))
+@pytest.mark.parametrize("pattern", [GPT2_PATTERN, CL100K_PATTERN, r"\p{L}+|\P{L}"], ids=("gpt2", "cl100k", "own"))
 def test_counts_on_disk_are_exact(pattern: str) -> None:
     def as_dict(counted: PreTokens) -> dict[bytes, int]:
         words = [counted.data[a:b].tobytes() for a, b in pairwise(counted.offsets.tolist())]
@@ -565,3 +567,55 @@ def test_both_engines_give_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None
     assert (fast._has_fast_engine, other._has_fast_engine) == (True, False)
     assert ids.tolist() == other_ids.tolist()
     assert bounds.tolist() == other_bounds.tolist()
+
+
+# The patterns of tiktoken 0.14.0 (openai_public.py).
+TIKTOKEN_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+TIKTOKEN_R50K = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+
+
+@pytest.mark.parametrize("pattern", [TIKTOKEN_CL100K, TIKTOKEN_R50K], ids=("cl100k", "r50k"))
+def test_patterns_of_tiktoken_give_its_ids(pattern: str) -> None:
+    classes = {unicodedata.category(chr(number)): chr(number) for number in range(0x3000, 0x20, -1)}
+    del classes["Cn"]
+    texts = ["2026", "12345678 years", "a\n  ", "a \n", "\n\n b\r\n ", "IT'LL it's", " \t", "?!\n\n"]
+    texts += [f"a{front}{back}1{back} " for front in classes.values() for back in classes.values()]
+    tokenizer = train_bpe(texts * 3, 600, pattern=pattern)
+    peer = tiktoken.Encoding(
+        "x", pat_str=pattern, mergeable_ranks={token: n for n, token in tokenizer.vocab.items()}, special_tokens={}
+    )
+    for text in texts:
+        assert tokenizer.encode(text) == peer.encode(text), text
+    assert list(split("2026\n  ", tokenizer.pattern)) == list(regex.findall(pattern, "2026\n  "))
+    assert portable(tokenizer.pattern) == tokenizer.pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"\p{N}{1,3}+|\D+", "'2026'"),  # Oniguruma: one or more times
+        (r"\s+$|\S+|\s", r"'2026 \n \n b'"),  # Oniguruma: the end of a line
+        (r"\w+|\W", "'a\u00b2'"),  # regex: \w has more numbers
+    ],
+    ids=("possessive", "end", "word"),
+)
+def test_patterns_that_engines_read_differently_are_refused_with_the_mend(pattern: str, text: str) -> None:
+    message = re.escape(f"cuts {text} differently in training and in encoding; write x+ for x++, {{1,3}} for {{1,3}}+")
+    with pytest.raises(UserError, match=message):
+        train_bpe(["a"], 257, pattern=pattern)
+    with pytest.raises(UserError, match=message):
+        Tokenizer(dict(enumerate(bytes([value]) for value in range(256))), [], pattern=pattern)
+    with pytest.raises(UserError, match="cannot be read"):
+        train_bpe(["a"], 257, pattern="(")
+
+
+def test_a_file_means_what_tokenizers_reads_in_it(tmp_path: Path) -> None:
+    tokenizer = train_bpe(["2026 2026 2026"], 300, pattern=r"\p{N}+|\P{N}+")
+    file = tokenizer.save(tmp_path)
+    file.write_text(file.read_text("utf-8").replace(r"\\p{N}+", r"\\p{N}{1,3}+"), "utf-8")
+    for read in (Tokenizer.from_file(file), pickle.loads(pickle.dumps(Tokenizer.from_file(file)))):
+        assert r"{1,3}+" in read.pattern
+        assert read.encode("2026") == tokenizers.Tokenizer.from_file(str(file)).encode("2026").ids

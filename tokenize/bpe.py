@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.files import write_text
-from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, recut
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, portable, recut
 from pipeline.tokenize.tiktoken_ranks import merges_of, read_ranks
 
 END_OF_TEXT = "<|endoftext|>"
@@ -42,10 +42,13 @@ class Tokenizer:
         special_tokens: Sequence[str] = (),
         pattern: str = GPT2_PATTERN,
     ) -> None:
-        """UserError if a byte or the result of a merge is missing, an entry is repeated, or a special token is ordinary too."""
+        """UserError if a byte or the result of a merge is missing, an entry is repeated, or a special token is ordinary too.
+
+        Also for a pattern that training and encoding would read differently. tiktoken's own are taken for what they mean.
+        """
         self.vocab = dict(vocab)
         self.merges = list(merges)
-        self.pattern = pattern
+        self.pattern = portable(pattern)
         ids = {token: number for number, token in self.vocab.items()}
         if len(ids) < len(self.vocab):
             raise UserError("the vocabulary gives two ids to one byte string")
@@ -72,7 +75,7 @@ class Tokenizer:
             raise UserError(f"special token {min(clash)!r} is how tokenizer.json spells an ordinary token")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
+        return _with_pattern, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
 
     @property
     def vocab_size(self) -> int:
@@ -205,7 +208,7 @@ class Tokenizer:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{file}: not a tokenizer.json of byte-level BPE ({error!r})") from error
         vocab |= {number: content.encode() for content, number in added.items()}
-        return Tokenizer(vocab, pairs, list(added), pattern)
+        return _with_pattern(vocab, pairs, list(added), pattern)
 
     # Internals
 
@@ -269,6 +272,15 @@ class Tokenizer:
         }
 
 
+def _with_pattern(
+    vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str], pattern: str
+) -> Tokenizer:
+    """A tokenizer with a pattern of `tokenizer.json`, which means what Oniguruma, the engine of `tokenizers`, reads in it."""
+    tokenizer = Tokenizer(vocab, merges, special_tokens)
+    tokenizer.pattern = pattern
+    return tokenizer
+
+
 def train_bpe(
     paths_or_texts: "Iterable[str | Path | pa.Array]",
     vocab_size: int,
@@ -283,7 +295,8 @@ def train_bpe(
     Ids: the 256 bytes, the merges as learned, the special tokens; `vocab_size` in all, or fewer if nothing is left to merge.
     Each merge is the most frequent pair; ties go to the lexicographically greatest pair of byte strings, so the order of the
     texts and the way files are read make no difference. A special token in the text is a border, as between documents joined
-    by `<|endoftext|>`, and is not learned from. UserError if `vocab_size` is too small or a file cannot be read.
+    by `<|endoftext|>`, and is not learned from. UserError if `vocab_size` is too small, a file cannot be read, or training and
+    encoding would read `pattern` differently.
 
     `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk. If there are too
     many distinct ones to learn from, the rarest are left out, and `note` is called with a message; otherwise it makes no
@@ -291,6 +304,7 @@ def train_bpe(
     """
     if isinstance(paths_or_texts, (str, Path)):
         raise TypeError("train_bpe takes a list of texts or paths, not one")
+    pattern = portable(pattern)
     limit = vocab_size - 256 - len(set(special_tokens))
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")

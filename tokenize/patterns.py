@@ -1,20 +1,40 @@
 """How text is cut into pre-tokens. BPE never merges across them."""
 
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import regex
+
+from pipeline.errors import UserError
 
 LIBRARIES = ("regex", "unicode")  # their tables decide where text is cut
 
 # GPT-2's (openai/gpt-2, encoder.py).
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # cl100k_base's (openai/tiktoken, openai_public.py) without possessive quantifiers, which Oniguruma, the engine of
-# `tokenizers`, reads differently. The matches are the same.
+# `tokenizers`, reads differently. The matches are the same, but for white space at the end of a text (_TIKTOKEN_CL100K).
 CL100K_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# What tiktoken 0.14.0 has for cl100k_base. It keeps white space at the end of a text whole, "\n  " too, and so differs from
+# CL100K_PATTERN there. `\s+(?!\s|\S)` is its `\s++$`: in Oniguruma, `$` is the end of any line.
+_TIKTOKEN_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+_PORTABLE_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s+(?!\s|\S)|\s*[\r\n]|\s+(?!\S)|\s"
+)
+# Published spellings, and patterns with the same matches that every engine reads alike.
+_PORTABLE = {
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+": GPT2_PATTERN,  # tiktoken 0.1
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": GPT2_PATTERN,  # tiktoken 0.14
+    _TIKTOKEN_CL100K: _PORTABLE_CL100K,
+}
 
 _STREAM_CHARACTERS = 1 << 16
 
@@ -30,6 +50,85 @@ def split(text: str, pattern: str) -> Iterator[str]:
         end = match.end()
     if end < len(text):
         yield text[end:]
+
+
+def portable(pattern: str) -> str:
+    """A pattern that `regex` (which training cuts by) and Oniguruma (which encoding cuts by) read alike.
+
+    tiktoken's own patterns are rewritten with the same matches. UserError for any other pattern that the two read differently
+    on a text of `_probes`, or that one of them cannot read.
+    """
+    pattern = _PORTABLE.get(pattern, pattern)
+    if pattern not in (GPT2_PATTERN, CL100K_PATTERN):
+        _check_engines(pattern)
+    return pattern
+
+
+@lru_cache(maxsize=16)
+def _check_engines(pattern: str) -> None:
+    import tokenizers  # only other people's patterns need it
+
+    try:
+        regex.compile(pattern)
+        cut = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+    except Exception as error:  # tokenizers raises bare Exception
+        raise UserError(f"pattern {pattern!r} cannot be read: {error}") from None
+    for text in _probes():
+        trained = list(split(text, pattern))
+        encoded = [piece for piece, _ in cut.pre_tokenize_str(text)]
+        if trained != encoded:
+            first = next(n for n, (a, b) in enumerate(zip([*trained, ""], [*encoded, ""], strict=False)) if a != b)
+            near = text if len(text) < 40 else "".join(trained[first : first + 2])[:20]
+            raise UserError(
+                f"pattern {pattern!r} cuts {near!r} differently in training and in encoding; write x+ for x++, {{1,3}} "
+                r"for {1,3}+, (?!\s|\S) for $ (the end of the text), and [\p{L}\p{M}\p{N}_] for \w"
+            )
+
+
+@lru_cache(maxsize=1)
+def _probes() -> tuple[str, ...]:
+    """Texts on which engines are known to differ: numbers, contractions, white space at ends, every character class."""
+    gaps = [
+        "",
+        " ",
+        "  ",
+        "\n",
+        "\n ",
+        "\n  ",
+        " \n",
+        "\r\n",
+        "\n\n",
+        " \n \n ",
+        "\t \t",
+        "\u00a0 ",
+        "\u3000",
+        "\u2028 ",
+    ]
+    words = [
+        "2026",
+        "1234567",
+        "ab",
+        "AbC",
+        "it's",
+        "WE'LL",
+        "x!!",
+        "...",
+        "a1b22c333",
+        "\u0645\u0661\u0662\u0663\u0664",
+        "e\u0301",
+    ]
+    short = [front + word + gap + after for front in gaps for word in words for gap in gaps for after in ("", "b", "?")]
+    # Characters that Unicode 3.2 has: engines of different age differ about newer ones.
+    by_class: dict[str, list[str]] = {}
+    for character in map(chr, range(sys.maxunicode + 1)):
+        kind = unicodedata.ucd_3_2_0.category(character)
+        if kind not in ("Cn", "Cs", "Co") and kind == unicodedata.category(character):
+            by_class.setdefault(kind, []).append(character)
+    classes = [
+        "".join(f"a{character}{character}1 {character}B" for character in characters[:: max(1, len(characters) // 200)])
+        for characters in by_class.values()
+    ]
+    return (*short, *classes)
 
 
 def recut(chunks: Iterable[str], pattern: str, special_tokens: Sequence[str]) -> Iterator[str]:

@@ -102,7 +102,7 @@ def functions(folder: str) -> Iterator[tuple[str, Callable[[bytes], object]]]:
             print(error)
             continue
         yield f"signals {family or ''}", lambda data, names=names: measure(pa.array([data.decode()]), names)  # type: ignore[misc]
-    for pattern in (GPT2_PATTERN, CL100K_PATTERN, r"\w+|\W"):
+    for pattern in (GPT2_PATTERN, CL100K_PATTERN, r"\p{L}+|\P{L}"):
 
         def tokens(data: bytes, pattern: str = pattern) -> None:
             train_bpe([data.decode()], 400, pattern=pattern).encode_batch([data.decode()])
