@@ -436,3 +436,20 @@ def test_the_whole_line_ends_in_a_model_that_speaks(tmp_path: Path, finished: Ru
     text = generate(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
     assert text.startswith("The river")
     assert text == generate(root, "The river", tokens=5, temperature=0.8, top_k=20, seed=1)
+
+
+def test_the_folder_of_the_model_opens_in_transformers(tmp_path: Path, finished: Run, config_file: Path) -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    transformers = pytest.importorskip("transformers")
+    from pipeline.tokenize.bpe import Tokenizer
+
+    shutil.copytree(finished.root, tmp_path / "run")
+    done, _ = go(tmp_path / "run", load(config_file), until="train")
+    folder = shutil.copytree(done.root / "train", tmp_path / "alone")
+    peer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    ours = Tokenizer.from_file(done.root / "tokenizer")
+    assert peer.encode("The river, 2026\n  ") == ours.encode("The river, 2026\n  ")
+    end = ours.end_of_text
+    for settings in (peer, model.config):
+        assert (settings.bos_token_id, settings.eos_token_id, settings.pad_token_id) == (None, end, end)

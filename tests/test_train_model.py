@@ -1,5 +1,6 @@
 """The model against slow explicit formulas and against transformers' Llama."""
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,11 +203,30 @@ def test_transformers_loads_the_export_with_equal_logits(
     export_model(model, tmp_path, end_of_text=7)
     peer, loading = LlamaForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(loading.values()), loading  # no missing, unexpected or mismatched weight
-    assert (peer.config.bos_token_id, peer.config.eos_token_id) == (7, 7)
+    assert (peer.config.bos_token_id, peer.config.eos_token_id, peer.config.pad_token_id) == (None, 7, 7)
     assert peer.config.max_position_embeddings == 16
     assert peer.dtype is torch.float32
     with torch.no_grad():
         torch.testing.assert_close(model(tokens()), peer(tokens()).logits, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_load_model_reads_what_transformers_saves(tmp_path: Path, tied: bool) -> None:
+    from transformers import LlamaForCausalLM
+
+    model = tiny(tie_embeddings=tied, rope_theta=500.0)
+    export_model(model, tmp_path / "ours", end_of_text=7)
+    LlamaForCausalLM.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    saved = json.loads((tmp_path / "theirs" / "config.json").read_text())
+    assert "rope_theta" not in saved
+    assert saved["rope_parameters"]["rope_theta"] == 500.0
+    again = load_model(tmp_path / "theirs")
+    assert again.config == model.config
+    assert torch.equal(again(tokens()), model(tokens()))
+    for rope in ({"rope_theta": 500.0, "rope_type": "linear", "factor": 2.0}, [1]):
+        (tmp_path / "theirs" / "config.json").write_text(json.dumps(saved | {"rope_parameters": rope}))
+        with pytest.raises(UserError, match="rotary positions other than the default are not supported"):
+            load_model(tmp_path / "theirs")
 
 
 @pytest.mark.parametrize("tied", [True, False])

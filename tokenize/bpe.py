@@ -172,12 +172,16 @@ class Tokenizer:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write `tokenizer.json` (to this path, or into a directory) and, beside it, the config that `transformers` needs."""
+        """Write `tokenizer.json` (to this path, or into a directory) and, beside it, the config that `transformers` needs.
+
+        There, end-of-text is eos and pad, and there is no bos, as in shards. Mask padding by position, not by its id: the
+        end-of-text of a document has the same id and is to be learned.
+        """
         file = _json_path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         config: dict[str, Any] = {"clean_up_tokenization_spaces": False, "tokenizer_class": "PreTrainedTokenizerFast"}
         if END_OF_TEXT in self.special_tokens:
-            config |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
+            config |= {"eos_token": END_OF_TEXT, "pad_token": END_OF_TEXT}
         write_text(file.with_name("tokenizer_config.json"), json.dumps(config, indent=2, sort_keys=True) + "\n")
         write_text(file, self.to_json())
         return file

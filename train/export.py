@@ -44,15 +44,15 @@ def llama_name(name: str) -> str:
 def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> None:
     """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all.
 
-    The end-of-text token is both `bos_token_id` and `eos_token_id`: in shards it stands between documents, so a document
-    begins after one and ends with one.
+    The end-of-text token is `eos_token_id` and `pad_token_id`. `bos_token_id` is null, because documents in shards begin with
+    no token of their own: a trainer that looks for a bos after each eos would see a whole shard as one document.
     """
     config = model.config
     settings = {
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
         "attention_dropout": 0.0,
-        "bos_token_id": end_of_text,
+        "bos_token_id": None,  # written, since Llama's default is 1
         "eos_token_id": end_of_text,
         "head_dim": config.width // config.heads,
         "hidden_act": "silu",
@@ -65,6 +65,7 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
         "num_attention_heads": config.heads,
         "num_hidden_layers": config.layers,
         "num_key_value_heads": config.kv_heads,
+        "pad_token_id": end_of_text,
         "rms_norm_eps": config.norm_eps,
         "rope_theta": config.rope_theta,
         "tie_word_embeddings": config.tie_embeddings,
@@ -77,7 +78,10 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """The exported `config.json`; `UserError` if it is missing or not from this trainer."""
+    """The exported `config.json`, also as transformers saves it; `UserError` if it is missing or not from this trainer.
+
+    transformers 5 writes `rope_theta` into `rope_parameters`; here it is at the top in any case.
+    """
     path = directory / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -87,7 +91,13 @@ def read_settings(directory: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
-    if not isinstance(settings, dict) or settings.get("model_type") != "llama" or "rope_theta" not in settings:
+    if not isinstance(settings, dict) or settings.get("model_type") != "llama":
+        raise UserError(f"{path}: not a model exported by this trainer (model_type llama, with rope_theta)")
+    rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
+    if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type", "default")) != "default":
+        raise UserError(f"{path}: rotary positions other than the default are not supported: {rope}")
+    settings = {name: rope[name] for name in ("rope_theta",) if name in rope} | settings
+    if "rope_theta" not in settings:
         raise UserError(f"{path}: not a model exported by this trainer (model_type llama, with rope_theta)")
     return settings
 

@@ -1,6 +1,7 @@
 """train: a model on the shards."""
 
 import os
+import shutil
 from importlib.util import find_spec
 
 from pipeline.config import Config
@@ -8,8 +9,12 @@ from pipeline.core.engines import Progress
 from pipeline.core.part import RunFiles
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.files import atomic
 from pipeline.stages.shards import SHARDS
+from pipeline.stages.tokenizer import TOKENIZER
 from pipeline.train.config import TrainConfig
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def train(files: RunFiles, options: TrainConfig, progress: Progress) -> int:
@@ -19,6 +24,9 @@ def train(files: RunFiles, options: TrainConfig, progress: Progress) -> int:
     from pipeline.train.loop import train as train_model
 
     result = train_model(options, files.folders[SHARDS.name], files.folder, progress=files.on_train, note=files.note)
+    for name in TOKENIZER_FILES:  # so that the folder alone opens in transformers
+        with atomic(files.folder / name) as temporary:
+            shutil.copyfile(files.folders[TOKENIZER.name] / name, temporary)
     return result.steps
 
 
@@ -34,10 +42,10 @@ def check_torch(config: Config) -> list[str]:
 TRAIN = Step(
     name="train",
     title="train model",
-    version=1,
+    version=2,
     run=train,
     options=lambda config, earlier: config.train,
-    reads=(SHARDS,),
+    reads=(SHARDS, TOKENIZER),
     whole=True,
     gated=False,
     product=True,
@@ -46,6 +54,8 @@ TRAIN = Step(
     files={
         "model.safetensors": "the weights, in Hugging Face's Llama format",
         "config.json": "the model's shape, in the same format",
+        "tokenizer.json": "the tokenizer of the shards, so that the folder alone opens in `transformers`",
+        "tokenizer_config.json": "its settings for `transformers`: end-of-text is eos and pad, and there is no bos",
         "metrics.jsonl": "one line per step: loss, learning rate, gradient norm; validation loss where measured",
         "loss.png": "the loss curves",
         "result.json": "written last: final losses, steps, tokens, parameters",
