@@ -442,6 +442,7 @@ def test_the_folder_of_the_model_opens_in_transformers(tmp_path: Path, finished:
     pytest.importorskip("torch", reason="training is an extra")
     transformers = pytest.importorskip("transformers")
     from pipeline.tokenize.bpe import Tokenizer
+    from pipeline.tools.export import export
 
     shutil.copytree(finished.root, tmp_path / "run")
     done, _ = go(tmp_path / "run", load(config_file), until="train")
@@ -453,3 +454,5 @@ def test_the_folder_of_the_model_opens_in_transformers(tmp_path: Path, finished:
     end = ours.end_of_text
     for settings in (peer, model.config):
         assert (settings.bos_token_id, settings.eos_token_id, settings.pad_token_id) == (None, end, end)
+    (line,) = export(done.root, "megatron", tmp_path / "megatron")
+    assert line.endswith(f"--tokenizer-type HuggingFaceTokenizer --tokenizer-model {done.root / 'tokenizer'}")

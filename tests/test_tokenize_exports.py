@@ -1,5 +1,7 @@
 """Exports, read back byte by byte as the published formats are described, and by the readers' own one-liners."""
 
+import pickle
+import shlex
 import struct
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.errors import UserError
 from pipeline.tokenize import shards
-from pipeline.tokenize.exports import FORMATS, Format, llmc, megatron, nanogpt, parquet
+from pipeline.tokenize.exports import FORMATS, Format, llmc, megatron, megatron_arguments, nanogpt, parquet
+from pipeline.tools.export import export
 
 DOCUMENTS = [(f"d{n}", np.random.default_rng(n).integers(0, 99, n % 9 * 3)) for n in range(50)]
 
@@ -55,7 +59,8 @@ def test_megatron_by_its_published_layout(opened: shards.Shards, tmp_path: Path)
 
 
 def test_nanogpt_by_memmap(opened: shards.Shards, tmp_path: Path) -> None:
-    assert nanogpt(opened, tmp_path) == [tmp_path / "train.bin", tmp_path / "val.bin"]
+    assert nanogpt(opened, tmp_path) == [tmp_path / name for name in ("meta.pkl", "train.bin", "val.bin")]
+    assert pickle.loads((tmp_path / "meta.pkl").read_bytes()) == {"vocab_size": opened.vocab_size}
     dtype = np.uint16 if opened.vocab_size == 100 else np.uint32
     for name, file in (("train", "train.bin"), ("validation", "val.bin")):
         data = np.memmap(tmp_path / file, dtype=dtype, mode="r")
@@ -95,9 +100,9 @@ def test_parquet_is_a_dataset(opened: shards.Shards, tmp_path: Path) -> None:
 
 def test_an_empty_split_is_an_empty_file(tmp_path: Path) -> None:
     opened = shards.write(tmp_path / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
-    for name, export in FORMATS.items():
+    for name, kind in FORMATS.items():
         (tmp_path / name).mkdir()
-        export.write(opened, tmp_path / name)
+        kind.write(opened, tmp_path / name)
     assert (tmp_path / "nanogpt" / "val.bin").read_bytes() == b""
     assert (tmp_path / "megatron" / "validation.idx").stat().st_size == 34 + 8
     assert [file.name for file in (tmp_path / "llmc").iterdir()] == ["train_000000.bin"]
@@ -115,7 +120,7 @@ def test_the_command(opened: shards.Shards, tmp_path: Path, capsys: pytest.Captu
     code, said, err = call(str(opened.directory), "nanogpt", str(out))
     assert (code, err) == (0, "")
     assert f"np.memmap('{out}/train.bin', np.{opened.manifest['dtype']})" in said
-    assert sorted(path.name for path in out.iterdir()) == ["train.bin", "val.bin"]
+    assert sorted(path.name for path in out.iterdir()) == ["meta.pkl", "train.bin", "val.bin"]
     code, said, err = call(str(opened.directory), "nanogpt", str(out))
     assert (code, said, err) == (2, "", f"error: {out}: exists already; choose another name\n")
     code, said, err = call(str(opened.directory), "mds", str(out))
@@ -151,9 +156,27 @@ def test_how_each_file_is_read(opened: shards.Shards, tmp_path: Path) -> None:
     lines = {}
     for name, form in FORMATS.items():
         (tmp_path / name).mkdir()
-        lines[name] = form.reader_lines(form.write(opened, tmp_path / name)[:2], "uint16")
+        lines[name] = form.reader_lines(form.write(opened, tmp_path / name), "uint16")
         assert "\n" not in form.help
-    assert lines["megatron"] == [f"--data-path {tmp_path}/megatron/train"]
+    assert len(lines["nanogpt"]) == 2
     assert lines["nanogpt"][1] == f"np.memmap('{tmp_path}/nanogpt/val.bin', np.uint16)"
     assert lines["llmc"][0] == f"np.memmap('{tmp_path}/llmc/train_000000.bin', np.uint16, offset=1024)"
     assert lines["parquet"][0] == f"datasets.load_dataset('parquet', data_files='{tmp_path}/parquet/train.parquet')"
+
+
+def test_megatron_takes_its_arguments_as_printed(opened: shards.Shards, tmp_path: Path) -> None:
+    out = tmp_path / "my tokens"
+    (line,) = export(opened.directory, "megatron", out)
+    assert shlex.split(line) == [
+        *("--train-data-path", f"{out}/train", "--valid-data-path", f"{out}/validation"),
+        *("--tokenizer-type", "NullTokenizer", "--vocab-size", str(opened.end_of_text)),
+    ]
+    line = megatron_arguments(opened, out, tmp_path / "tokenizer")
+    assert shlex.split(line)[4:] == [
+        *("--tokenizer-type", "HuggingFaceTokenizer", "--tokenizer-model", f"{tmp_path}/tokenizer"),
+    ]
+    small = shards.write(tmp_path / "s", [("a", np.array([1]))], vocab_size=9, end_of_text=2)
+    assert "--valid-data-path" not in megatron_arguments(small, out, tmp_path)
+    with pytest.raises(UserError, match="end-of-text is not the last id; export the run instead"):
+        export(small.directory, "megatron", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -4,6 +4,8 @@ A format is one entry of FORMATS: a function that fills an empty folder and retu
 such a file, and a line of help. `python -m pipeline export` offers every entry.
 """
 
+import pickle
+import shlex
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import UserError
 from pipeline.tokenize.shards import Shards, Split
 
 _BLOCK_TOKENS = 1 << 22
@@ -48,9 +51,35 @@ def megatron(shards: Shards, out: Path) -> list[Path]:
     return written
 
 
+def megatron_arguments(shards: Shards, out: Path, tokenizer: Path | None) -> str:
+    """Megatron-LM's arguments for data and tokenizer, quoted for a shell; an empty split is left out.
+
+    Data paths by split, because `--data-path` would be split again. Without the tokenizer's folder, NullTokenizer, whose
+    end-of-document is its `--vocab-size` (megatron/training/tokenizer/tokenizer.py); UserError if ours is not the last id.
+    """
+    arguments = []
+    for name, option in (("train", "--train-data-path"), ("validation", "--valid-data-path")):
+        if name in shards.splits and shards.splits[name].tokens:
+            arguments += [option, str(out / name)]
+    if tokenizer is not None:
+        arguments += ["--tokenizer-type", "HuggingFaceTokenizer", "--tokenizer-model", str(tokenizer)]
+    elif shards.end_of_text == shards.vocab_size - 1:
+        arguments += ["--tokenizer-type", "NullTokenizer", "--vocab-size", str(shards.end_of_text)]
+    else:
+        raise UserError(
+            f"{shards.directory}: Megatron needs the tokenizer, because end-of-text is not the last id; export the run instead"
+        )
+    return shlex.join(arguments)
+
+
 def nanogpt(shards: Shards, out: Path) -> list[Path]:
-    """`train.bin` and `val.bin`, the bare tokens: `np.memmap("train.bin", np.uint16)` (np.uint32 above 65,536 ids)."""
-    written = []
+    """`train.bin` and `val.bin`, the bare tokens: `np.memmap("train.bin", np.uint16)` (np.uint32 above 65,536 ids).
+
+    `meta.pkl` has the vocabulary's size for nanoGPT's train.py, which takes 50,304 ids without it. Its sample.py then asks for
+    `stoi`, where without the file it would decode by GPT-2's vocabulary.
+    """
+    written = [out / "meta.pkl"]
+    written[0].write_bytes(pickle.dumps({"vocab_size": shards.vocab_size}, protocol=2))
     for name, split in shards.splits.items():
         written.append(out / f"{_short(name)}.bin")
         with written[-1].open("wb") as file:
@@ -109,6 +138,8 @@ class Format:
     """Only files with this suffix are read; empty: all."""
     help: str
     """One line: what reads it."""
+    arguments: Callable[[Shards, Path, Path | None], str] | None = None
+    """If given, it makes one line for all files instead: from the shards, the written folder and the tokenizer's folder."""
 
     def reader_lines(self, files: Sequence[Path], dtype: str) -> list[str]:
         """The code that reads each of the written files, one line per file."""
@@ -120,9 +151,18 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "megatron": Format(write=megatron, reader="--data-path {stem}", suffix=".idx", help="Megatron-LM's IndexedDataset"),
+    "megatron": Format(
+        write=megatron,
+        reader="--train-data-path OUT/train --valid-data-path OUT/validation",
+        suffix=".idx",
+        help="Megatron-LM's IndexedDataset",
+        arguments=megatron_arguments,
+    ),
     "nanogpt": Format(
-        write=nanogpt, reader="np.memmap('{file}', np.{dtype})", help="nanoGPT: bare tokens, one file per split"
+        write=nanogpt,
+        reader="np.memmap('{file}', np.{dtype})",
+        suffix=".bin",
+        help="nanoGPT: bare tokens, one file per split, and meta.pkl with the vocabulary's size",
     ),
     "llmc": Format(
         write=llmc,

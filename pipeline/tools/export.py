@@ -19,7 +19,14 @@ def export(source: Path, format_: str, out: Path) -> list[str]:
         raise UserError(f"{format_}: unknown format{did_you_mean(format_, FORMATS)}; known: {', '.join(FORMATS)}")
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name")
-    opened = shards.open(source) if (source / "manifest.json").is_file() else open_shards(open_run(source))[0]
+    tokenizer = None
+    if (source / "manifest.json").is_file():
+        opened = shards.open(source)
+    else:
+        run = open_run(source)
+        opened, tokenizer = open_shards(run)[0], run.root / "tokenizer"
+    kind = FORMATS[format_]
+    line = kind.arguments(opened, out, tokenizer) if kind.arguments else None  # before any work, since it may refuse
     with atomic_folder(out) as folder:
-        files = [out / path.relative_to(folder) for path in FORMATS[format_].write(opened, folder)]
-    return FORMATS[format_].reader_lines(files, opened.manifest["dtype"])
+        files = [out / path.relative_to(folder) for path in kind.write(opened, folder)]
+    return [line] if line else kind.reader_lines(files, opened.manifest["dtype"])
