@@ -535,3 +535,13 @@ def test_what_cannot_be_appended(tokenizer: Tokenizer, tmp_path: Path) -> None:
         shards.append(folder, [tmp_path / "double.parquet"])
     os.close(lock)
     assert contents(folder) == before
+
+
+def test_a_part_without_documents_has_no_row_group_and_opens_in_datasets(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    files = [str(tmp_path / f"{name}.parquet") for name in ("none", "all")]
+    for file, rows in zip(files, ([], ROWS), strict=True):
+        shards.encode_part(tokenizer, batches(rows), file=0, out=Path(file), seed=1)
+    assert pq.ParquetFile(files[0]).num_row_groups == 0
+    opened = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    assert [row["id"] for row in opened] == pq.read_table(files[1], partitioning=None)["id"].to_pylist()

@@ -128,7 +128,10 @@ class PartWriter:
         metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
         index = index.replace_schema_metadata(metadata)
         with atomic(self._out) as temporary:
-            pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+            if len(index):
+                pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+            else:  # without a row group: `datasets` cannot read an empty one, which write_table would make
+                pq.ParquetWriter(temporary, index.schema, compression="zstd").close()
 
 
 def _hashes(purpose: bytes, seed: int, texts: pa.Array) -> np.ndarray:
