@@ -13,20 +13,11 @@ from pipeline.config import Config
 from pipeline.extract import html_to_text
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import captions
-from pipeline.extract.native.blocks import (
-    BOLD_SHARE,
-    LINK_SHARE,
-    LINKS,
-    OK,
-    STATS,
-    TOO_DEEP,
-    TOO_LARGE,
-    Parsed,
-    parse,
-)
+from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.extract import shipped_model
 from pipeline.extract.native.features import FEATURES, describe
 from pipeline.extract.native.names import TAGS
+from pipeline.extract.native.parsed import BOLD_SHARE, LINK_SHARE, LINKS, OK, STATS, TOO_DEEP, TOO_LARGE, Parsed
 from pipeline.extract.native.words import COMMAS, IDEOGRAPHS, SENTENCE_END, STOP_WORDS, WORDS
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.markup import extract_page

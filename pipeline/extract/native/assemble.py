@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.blocks import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
 from pipeline.extract.native.outline import ELEMENT, outline
+from pipeline.extract.native.parsed import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.words import WORDS
 from pipeline.kernels import inner, kernel
 

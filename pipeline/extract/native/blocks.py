@@ -6,14 +6,13 @@ broken page would lose its text: an element, comment or quote that never ends is
 Every loop is linear in the page: an end that does not exist is searched for only once.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.lanes import LANES, at_most, copy, equal, first
+from pipeline.extract.native.lanes import LANES
 from pipeline.extract.native.names import (
-    AMPERSAND,
     BLOCK,
     DASH,
     EXCLAMATION,
@@ -21,168 +20,36 @@ from pipeline.extract.native.names import (
     KIND,
     LESS,
     LINE_FEED,
-    NO_BREAK_SPACE,
     OPAQUE,
     QUESTION,
     SLASH,
-    SOFT_HYPHEN,
     SPACE,
-    TAB,
     TAG,
     TAG_TABLE,
     TAGS,
     VOID,
     look_up,
 )
+from pipeline.extract.native.nesting import depth_after_end, implied_end
+from pipeline.extract.native.open_marks import MARK, end_all_marks, end_mark
+from pipeline.extract.native.page_text import copy_text
+from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, OK, STATS, TOO_DEEP, TOO_LARGE, Parsed
 from pipeline.extract.native.syntax import (
     FAR,
     attributes,
     behind,
     comment_end,
     end_tag,
-    entity,
     name,
     next_line_break,
-    put,
     shows,
 )
-from pipeline.extract.native.words import COLUMNS, measure
+from pipeline.extract.native.words import measure
 from pipeline.kernels import inner, kernel
 
-OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
-
-# Columns of `Blocks.stats` beyond those of words.measure.
-LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
-STATS = COLUMNS + 4
-
-_SCAN = 48  # most open elements that are searched for the one that a tag ends
-
-_A, _B, _BR, _DD, _DIV, _DL, _DT, _IMG, _LI, _OL, _P, _PRE, _STRONG, _TABLE, _TBODY, _TD, _TH, _TITLE, _TR, _UL = (
-    TAG[name] for name in "a b br dd div dl dt img li ol p pre strong table tbody td th title tr ul".split()
+_A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _SCRIPT, _STYLE = (
+    TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()
 )
-_BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _OPTION, _SCRIPT, _STYLE = (
-    TAG[name] for name in "base html head body noscript option script style".split()
-)
-
-STRONG, EMPHASIS, LINK = range(3)
-"""Kinds of marks."""
-_MARK = np.full(len(TAGS), -1, np.int64)
-for _names, _kind in (("b strong", STRONG), ("i em", EMPHASIS), ("a", LINK)):
-    _MARK[[TAG[name] for name in _names.split()]] = _kind
-
-
-class Parsed(NamedTuple):
-    """A parsed page. Per element: parent, tag, hints, path (a hash of the tags and classes down to it); element 0 is the
-    page. Per block: its text is `out[start:stop]`, inside element `home`; `stats` has STATS columns; `print` is a hash of the
-    text's letters and digits."""
-
-    status: int
-    """OK, TOO_DEEP or TOO_LARGE."""
-    title: tuple[int, int]
-    """Start and end of the page's title, in bytes of the page."""
-    base: tuple[int, int]
-    """Start and end of the address that its links are relative to; empty if the page states none."""
-    parent: NDArray[np.int32]
-    tag: NDArray[np.int32]
-    hints: NDArray[np.int64]
-    path: NDArray[np.uint64]
-    number: NDArray[np.int32]
-    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none."""
-    out: NDArray[np.uint8]
-    home: NDArray[np.int32]
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    stats: NDArray[np.float32]
-    print: NDArray[np.uint64]
-    marks: NDArray[np.int64]
-    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and for a link
-    start and end of its target in the page. Marks do not cross one another and stay within a block."""
-
-
-@inner
-def _implied_end(open_: Any, depth: Any, tag: Any, new: Any) -> Any:
-    """Depth after the end tags that a start tag implies: of p before a block, of li before li, of cells and rows."""
-    cell = new == _TD or new == _TH
-    term = new == _DT or new == _DD
-    new_depth, z = depth, depth - 1
-    while z > 0 and z > depth - _SCAN:
-        it = tag[open_[z]]
-        if it == _NOSCRIPT:
-            break
-        if it == _P:
-            new_depth = z
-        elif new == _LI:
-            if it == _LI:
-                return z
-            if it == _UL or it == _OL or it == _TABLE or it == _DIV:
-                break
-        elif cell:
-            if it == _TD or it == _TH:
-                return z
-            if it == _TR or it == _TABLE:
-                break
-        elif new == _TR:
-            if it == _TR:
-                return z
-            if it == _TABLE:
-                break
-        elif term:
-            if it == _DT or it == _DD:
-                return z
-            if it == _DL or it == _DIV:
-                break
-        elif new == _OPTION and it == _OPTION:
-            return z
-        elif KIND[it] & BLOCK:
-            break
-        z -= 1
-    return new_depth
-
-
-@inner
-def _end(open_: Any, depth: Any, tag: Any, ended: Any) -> Any:
-    """Depth after an end tag; unchanged if no open element near enough matches it."""
-    z = depth - 1
-    while z > 0 and z > depth - _SCAN:
-        it = tag[open_[z]]
-        if it == ended:
-            return z
-        if (it == _TD or it == _TH) and ended != _TABLE and ended != _TR and ended != _TBODY:
-            break
-        if not KIND[ended] & BLOCK and KIND[it] & BLOCK and ended != _NOSCRIPT:
-            break
-        z -= 1
-    return depth
-
-
-@inner
-def _mark_ends(marks: Any, state: Any, kind: Any, o: Any) -> None:
-    """End the open mark of a kind, if there is one, and drop open marks inside it. `state`: where the open mark of each kind
-    begins, or -1 (3 numbers); how many marks there are, and were before this block; start and end of a link's target."""
-    begin = state[kind]
-    if begin >= 0:
-        for other in range(3):
-            if state[other] >= (begin if other == kind else begin + 1):
-                state[other] = -1
-        m = state[3]
-        marks[m, 0], marks[m, 1], marks[m, 2], marks[m, 3], marks[m, 4] = begin, o, kind, state[5], state[6]
-        state[3] += 1
-
-
-@inner
-def _marks_end(marks: Any, state: Any, o: Any, begun: Any, end: Any) -> None:
-    """End all open marks with their block, the inner ones first; a block without text has no marks."""
-    for _ in range(3):
-        inner = 0
-        for kind in range(1, 3):
-            if state[kind] > state[inner]:
-                inner = kind
-        _mark_ends(marks, state, inner, o)
-    if end == begun:
-        state[3] = state[4]
-    for m in range(state[4], state[3]):
-        marks[m, 1] = min(marks[m, 1], end)
-    state[4] = state[3]
 
 
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
@@ -229,83 +96,6 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         print=room.print[:blocks],
         marks=room.marks[: state[3]],
     )
-
-
-@inner
-def _text(page: Any, i: Any, out: Any, o: Any, begun: Any, pre: Any, space: Any, breaks: Any) -> Any:
-    """Copy text up to the next tag: (position in `page`, position in `out`, whether it ends with a space, line breaks at its
-    end)."""
-    n = len(page)
-    while i < n:
-        if i + LANES <= n and not pre:  # words with single spaces between them are copied unchanged
-            spaces = equal(page, i, SPACE)
-            doubled = spaces & ((spaces << 1) | space)
-            odd = (
-                at_most(page, i, 31) | equal(page, i, LESS) | equal(page, i, AMPERSAND) | equal(page, i, 0xC2) | doubled
-            )
-            size = first(np.uint32(odd))
-            if size > 0:
-                copy(page, i, out, o)
-                space = (spaces >> (size - 1)) & 1 != 0
-                if size > 1 or not space:
-                    breaks = 0
-                o += size
-                i += size
-                if size == LANES:
-                    continue
-        c = page[i]
-        point, second = np.int64(-1), np.int64(0)
-        if c == LESS:
-            break
-        if c == AMPERSAND:
-            end, point, second = entity(page, i)
-            if end == i:
-                point = np.int64(AMPERSAND)
-                end = i + 1
-            i = end
-        elif c <= SPACE:
-            point = np.int64(c)
-            i += 1
-            while space and not pre and i + LANES <= n:
-                blanks = first(~at_most(page, i, SPACE))
-                i += blanks
-                if blanks < LANES:
-                    break
-        elif c == 0xC2 and i + 1 < n and page[i + 1] == NO_BREAK_SPACE:
-            point = np.int64(SPACE)
-            i += 2
-        elif c == 0xC2 and i + 1 < n and page[i + 1] == SOFT_HYPHEN:
-            i += 2
-            continue
-        else:
-            out[o] = c
-            o += 1
-            i += 1
-            space = False
-            breaks = 0
-            continue
-        if point <= SPACE or point == NO_BREAK_SPACE or point == 0x200B or point == 0xFEFF:
-            if pre:
-                if point == LINE_FEED and o > begun:
-                    out[o] = LINE_FEED
-                    o += 1
-                elif point == TAB or point == SPACE or point == NO_BREAK_SPACE:
-                    out[o] = TAB if point == TAB else SPACE
-                    o += 1
-            elif not space:
-                out[o] = SPACE
-                o += 1
-            space = True
-        elif point == 0x200C or point == 0x200D:  # joiners: between letters they decide on their shape
-            if not space:
-                o = put(out, o, point)
-        elif point != SOFT_HYPHEN:
-            o = put(out, o, point)
-            if second:
-                o = put(out, o, second)
-            space = False
-            breaks = 0
-    return i, o, space, breaks
 
 
 @inner
@@ -357,7 +147,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         target = target_end = list_number = np.int64(-1)
         if not flush and page[i] != LESS:
             before = o
-            i, o, space, breaks = _text(page, i, out, o, begun, pre, space, breaks)
+            i, o, space, breaks = copy_text(page, i, out, o, begun, pre, space, breaks)
             if in_link:
                 link_bytes += o - before
             if bold:
@@ -449,7 +239,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             if end > begun and out[begun] == LESS and tag[open_[depth - 1]] == _NOSCRIPT:  # an image's tag as text
                 end = begun
             if inline:
-                _marks_end(marks, state, o, begun, end)
+                end_all_marks(marks, state, o, begun, end)
             if end > begun:
                 if blocks > tags:
                     status = TOO_LARGE
@@ -477,12 +267,12 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 bold = False
             elif new == _PRE:
                 pre = False
-            if inline and _MARK[new] >= 0:
-                _mark_ends(marks, state, _MARK[new], o)
-            depth = _end(open_, depth, tag, new)
+            if inline and MARK[new] >= 0:
+                end_mark(marks, state, MARK[new], o)
+            depth = depth_after_end(open_, depth, tag, new)
             continue
         if kind & BLOCK:
-            depth = _implied_end(open_, depth, tag, new)
+            depth = implied_end(open_, depth, tag, new)
         if closed and new != 0 and not kind & BLOCK and new != _A:
             continue
         if depth > max_depth or elements > tags:
@@ -503,10 +293,10 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             bold = True
         elif new == _PRE:
             pre = True
-        if inline and _MARK[new] >= 0 and not pre:
+        if inline and MARK[new] >= 0 and not pre:
             if new == _A:  # links do not nest: the previous one ends
-                _mark_ends(marks, state, _MARK[new], o)
+                end_mark(marks, state, MARK[new], o)
                 state[5], state[6] = target, target_end
-            if state[_MARK[new]] < 0 and (new != _A or target >= 0):
-                state[_MARK[new]] = o
+            if state[MARK[new]] < 0 and (new != _A or target >= 0):
+                state[MARK[new]] = o
     return status, elements, blocks, (title, title_end), (base, base_end)

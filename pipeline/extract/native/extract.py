@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import assemble, captions, comments, visible
-from pipeline.extract.native.blocks import OK, TOO_DEEP, Parsed, parse
+from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.marks import NONE, find_marks
+from pipeline.extract.native.parsed import OK, TOO_DEEP, Parsed
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.text import Page, one_line, without_text

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.blocks import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
 from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
+from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
 from pipeline.extract.native.trees import CONTEXT, LEVELS
 from pipeline.extract.native.words import (
     CAPITALISED,

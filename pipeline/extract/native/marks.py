@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.blocks import LINK, Parsed
+from pipeline.extract.native.parsed import LINK, Parsed
 
 ENDS = 3
 """Added to the kind of a mark where it ends."""

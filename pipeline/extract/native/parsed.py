@@ -1,0 +1,45 @@
+"""A parsed page: the columns of its elements and blocks, and the statuses of parsing."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.extract.native.words import COLUMNS
+
+OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
+
+# Columns of `Parsed.stats` beyond those of words.measure.
+LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
+STATS = COLUMNS + 4
+
+STRONG, EMPHASIS, LINK = range(3)
+"""Kinds of marks."""
+
+
+class Parsed(NamedTuple):
+    """A parsed page. Per element: parent, tag, hints, path (a hash of the tags and classes down to it); element 0 is the
+    page. Per block: its text is `out[start:stop]`, inside element `home`; `stats` has STATS columns; `print` is a hash of the
+    text's letters and digits."""
+
+    status: int
+    """OK, TOO_DEEP or TOO_LARGE."""
+    title: tuple[int, int]
+    """Start and end of the page's title, in bytes of the page."""
+    base: tuple[int, int]
+    """Start and end of the address that its links are relative to; empty if the page states none."""
+    parent: NDArray[np.int32]
+    tag: NDArray[np.int32]
+    hints: NDArray[np.int64]
+    path: NDArray[np.uint64]
+    number: NDArray[np.int32]
+    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none."""
+    out: NDArray[np.uint8]
+    home: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    stats: NDArray[np.float32]
+    print: NDArray[np.uint64]
+    marks: NDArray[np.int64]
+    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and for a link
+    start and end of its target in the page. Marks do not cross one another and stay within a block."""
