@@ -164,6 +164,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArch
 CONFIG = """
 [input]
 paths = ["{}"]
+part_bytes = "300kB"  # so that its two archives, of a few kB, do not share a part
 [extract]
 extractor = "resiliparse"
 [language]

@@ -165,7 +165,7 @@ def test_rows_that_cannot_be_read_end_the_part_and_cost_no_row_before(tasks) -> 
         "part: a worker died (SIGKILL) at record 4; trying again row by row",
         "part: a worker died (SIGKILL) at record 4; trying again row by row",
         "part: record 4 kills its worker (SIGKILL); it is dropped as crashed",
-        "part: reading record 4 kills the worker (SIGKILL); the rest of its row group or part is dropped",
+        "part: reading record 4 kills the worker (SIGKILL); the rest of its row group, file or part is dropped",
     ]
 
 

@@ -25,6 +25,7 @@ from pipeline.stages.duplicates.outcome import similarity_in_words
 
 CONFIG = """
 input.paths = {paths}
+input.part_bytes = "300kB"  # the archives do not share a part
 until = "duplicates"
 extract.extractor = "resiliparse"
 quality.words = {{ min = 20 }}

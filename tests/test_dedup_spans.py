@@ -22,6 +22,7 @@ from pipeline.stages.duplicates import spans
 
 CONFIG = """
 input.paths = {paths}
+input.part_bytes = "100kB"  # the archives do not share a part
 until = "clean"
 extract.extractor = "resiliparse"
 extract.main_content = false

@@ -233,7 +233,10 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
     assert open_dataset(Dataset(dataset=str(folder))).num_shards == 2
     sets = ["input.paths=[]", f"input.dataset={folder}"]
     done, found = go(tmp_path / "run", config_file, *sets)
-    assert [(part.path, part.start) for part in done.parts] == [(f"dataset:{folder}", 0), (f"dataset:{folder}", 1)]
+    assert [(piece.path, piece.start) for part in done.parts for piece in part.pieces] == [
+        (f"dataset:{folder}", 0),
+        (f"dataset:{folder}", 1),
+    ]
     assert [(row["id"], row["url"], row["text"]) for row in found] == [
         (row["id"], row["url"], row["text"].replace("\r", "")) for row in ROWS
     ]

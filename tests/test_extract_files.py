@@ -242,7 +242,7 @@ def test_a_crawl_is_read_from_where_it_lies(tmp_path: Path, server: Server, conf
     remote = go(tmp_path / "remote", config_file, *crawl)
     assert table(remote) == table(local)
     assert len(remote.parts) > 3
-    assert remote.parts[0].path == f"{server.url}/{names[0]}"
+    assert remote.parts[0].pieces[0].path == f"{server.url}/{names[0]}"
     with pytest.raises(UserError, match="holds a run over other input"):
         go(tmp_path / "remote", config_file, *crawl[:2], crawl[2].replace("files=2", "files=1"))
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.config_file import load
-from pipeline.core.ledger import Part
+from pipeline.core.ledger import Part, Piece
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.page import Row, rows
@@ -78,7 +78,7 @@ def test_the_language_enters_the_key_only_when_it_is_asked_for(tmp_path: Path) -
     def key(keep: list[str], least: float | None) -> str:
         extract = {} if least is None else {"prescreen": least}
         values = Config.model_validate({"input": {"paths": ["x"]}, "language": {"keep": keep}, "extract": extract})
-        return Run(tmp_path, values, (Part(0, "x", 1, "0"),)).keys["extract", 0]
+        return Run(tmp_path, values, (Part(0, (Piece("x", 1, "0"),)),)).keys["extract", 0]
 
     assert key(["en"], None) == key(["de"], None)
     assert len({key(["en"], None), key(["en"], 0.01), key(["de"], 0.01), key(["en"], 0.02)}) == 4

@@ -70,6 +70,7 @@ def config(place: Path, extra: str) -> Config:
         f"""
 [input]
 paths = ["{place}/part-*.jsonl"]
+part_bytes = "100kB"
 [duplicates]
 threshold = 1.0
 [scores.good]

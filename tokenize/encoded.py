@@ -115,7 +115,7 @@ class PartWriter:
 
     def _finish(self) -> None:
         index = pa.Table.from_batches(self._batches, PART_SCHEMA)
-        index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "row")]))
+        index = index.take(pc.sort_indices(index, [(name, "ascending") for name in ("key", "id", "file", "row")]))
         locations = pa.table(
             {"part": np.zeros(len(index), np.int32), "start": index["start"], "length": index["length"]}
         )

@@ -270,9 +270,10 @@ def _blocks(documents: Iterable[tuple[str, np.ndarray]]) -> Iterator[list[tuple[
         yield block
 
 
-def _documents(names: Any, clusters: Any, file: int, rows: Any, sizes: Any, languages: Any = None) -> pa.RecordBatch:
-    """The columns for a PartWriter; one file for all documents, and null languages without `languages`."""
-    files = pa.repeat(pa.scalar(file, pa.int32()), len(names))
+def _documents(names: Any, clusters: Any, files: Any, rows: Any, sizes: Any, languages: Any = None) -> pa.RecordBatch:
+    """The columns for a PartWriter; `files` may be one number for all documents; null languages without `languages`."""
+    if isinstance(files, int):
+        files = pa.repeat(pa.scalar(files, pa.int32()), len(names))
     languages = pa.nulls(len(names), pa.string()) if languages is None else languages
     return pa.record_batch(
         {"id": names, "cluster": clusters, "file": files, "row": rows, "bytes": sizes, "language": languages}
@@ -283,17 +284,17 @@ def encode_part(
     tokenizer: "Tokenizer",
     batches: "Iterable[pa.RecordBatch]",
     *,
-    file: int,
+    file: int | None = None,
     out: Path,
     seed: int,
     metadata: dict[str, str] | None = None,
 ) -> int:
     """Encode one part's documents; returns the number of tokens. Memory: a batch, the encoder, and 200 bytes per document.
 
-    A batch has id, cluster and text (strings), row (int64) and possibly language (string). Rows with a null text are skipped; a
-    null cluster is a cluster of its own. Two files are written, each complete or not at all: first the tokens in the order of
-    hash(seed, id), ties by id and row (`out` with the suffix `.tokens`), then their index `out` (Parquet, with `metadata` in
-    its schema). So if the index exists, both do.
+    A batch has id, cluster and text (strings), row (int64) and possibly language (string); without `file`, the number of the
+    input file, also file (int32). Rows with a null text are skipped; a null cluster is a cluster of its own. Two files are
+    written, each complete or not at all: first the tokens in the order of hash(seed, id), ties by id, file and row (`out` with
+    the suffix `.tokens`), then their index `out` (Parquet, with `metadata` in its schema). So if the index exists, both do.
     """
     header = Header(
         vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, seed=seed, tokenizer=tokenizer.sha256
@@ -304,7 +305,8 @@ def encode_part(
             ids, offsets = tokenizer.encode_batch(kept["text"])
             clusters = pc.coalesce(kept["cluster"], kept["id"])
             language = kept["language"] if "language" in kept.schema.names else None
-            documents = _documents(kept["id"], clusters, file, kept["row"], pc.binary_length(kept["text"]), language)
+            files = kept["file"] if file is None else file
+            documents = _documents(kept["id"], clusters, files, kept["row"], pc.binary_length(kept["text"]), language)
             writer.add(documents, ids, offsets)
     return writer.tokens
 

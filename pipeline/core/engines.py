@@ -3,8 +3,8 @@
 A task is a picklable call `function(*args, progress, retry)`. It calls `progress(row, units)` before it works on a row, so
 that when a worker dies (out of memory, a fault in a C library) the engine knows where. The engine then retries row by row.
 A row that kills its worker twice in a row-by-row try goes into `retry.skip`, and the task drops it as "crashed". A row that
-kills its worker even then cannot be read: it goes into `retry.unread`, and the rest of its row group or part is dropped. A
-death after that ends the run, so that the number of retries is bounded. Nothing depends on a clock.
+kills its worker even then cannot be read: it goes into `retry.unread`, and the rest of its row group, file or part is
+dropped. A death after that ends the run, so that the number of retries is bounded. Nothing depends on a clock.
 """
 
 import multiprocessing as mp
@@ -22,9 +22,34 @@ from typing import Any, Protocol
 from pipeline.errors import UserError
 
 Progress = Callable[[int, int], None]
-"""Called by a task with (row, units done) before it works on a row."""
+"""Called by a task with (row, units done) before it works on a row; a row is a number from `numbered` where it reads files."""
 Report = Callable[[int, int], None]
 """Called by an engine with the (rows, units) that running tasks have done so far."""
+
+_PIECE = 40  # bits of a row's number in its piece
+
+
+def numbered(piece: int, row: int) -> int:
+    """The number of row `row` of piece `piece` of a part, for `Progress` and `Retry`: row `row` itself in the first piece.
+
+    So a death at the end of a piece, while it is asked for one more row, is not taken for a death at the next piece's first.
+    """
+    return piece << _PIECE | row
+
+
+def place_of(number: int) -> tuple[int, int]:
+    """The piece and the row of a number from `numbered`."""
+    return number >> _PIECE, number & ((1 << _PIECE) - 1)
+
+
+def rows_in_piece(numbers: frozenset[int], piece: int) -> frozenset[int]:
+    """Those of the numbers that are in a piece, as its rows."""
+    return frozenset(row for of, row in map(place_of, numbers) if of == piece)
+
+
+def _row_number(number: int) -> str:
+    return f"record {number}"
+
 
 MAX_DEATHS_AT_START = 3
 _ADVICE = "; if memory ran out, give --workers a smaller number; no finished work is lost"
@@ -37,7 +62,7 @@ class Retry:
     skip: frozenset[int] = frozenset()
     """Rows to drop as crashed."""
     unread: frozenset[int] = frozenset()
-    """Rows not even to read: they, and what follows them in their row group or part, are dropped as crashed."""
+    """Rows not even to read: they, and what follows them in their row group, file or part, are dropped as crashed."""
     row_by_row: bool = False
     """Work row by row, so that the next death names its row."""
 
@@ -50,6 +75,8 @@ class Task:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     retry: Retry = field(default_factory=Retry)
+    where: Callable[[int], str] = _row_number
+    """A row's number in words; it can be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +151,7 @@ class InlineEngine:
     def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
         """See Engine."""
         for task in tasks:
-            yield finish(task, *call(task, report))
+            yield finish(task, *call(task, lambda number, units: report(place_of(number)[1], units)))
 
     def close(self) -> None:
         """Do nothing: there are no workers."""
@@ -169,7 +196,8 @@ class LocalEngine:
                 self._counters[2 * slot], self._counters[2 * slot + 1] = -1, 0
                 yield finish(task, kind, value, seconds)
             busy = [slot for slot, worker in self._pool.items() if worker.task]
-            report(sum(self._counters[2 * s] + 1 for s in busy), sum(self._counters[2 * s + 1] for s in busy))
+            rows = sum(place_of(self._counters[2 * s] + 1)[1] for s in busy)
+            report(rows, sum(self._counters[2 * s + 1] for s in busy))
 
     def close(self) -> None:
         """Stop the workers."""
@@ -210,13 +238,12 @@ class LocalEngine:
                 )
             note(f"{task.name}: a worker died ({cause}) before its first record; trying again")
             return task
+        where = task.where(row)
         if row in task.retry.unread:
-            raise UserError(
-                f"{task.name}: its worker died ({cause}) at record {row}, which is dropped already{_ADVICE}"
-            )
+            raise UserError(f"{task.name}: its worker died ({cause}) at {where}, which is dropped already{_ADVICE}")
         if row in task.retry.skip:
             note(
-                f"{task.name}: reading record {row} kills the worker ({cause}); the rest of its row group or part is dropped"
+                f"{task.name}: reading {where} kills the worker ({cause}); the rest of its row group, file or part is dropped"
             )
             # Rows after it have other numbers from now on: those that kill are found again.
             skip, unread = (frozenset(n for n in rows if n < row) for rows in (task.retry.skip, task.retry.unread))
@@ -224,11 +251,11 @@ class LocalEngine:
                 del deaths[later]
             return replace(task, retry=Retry(skip, unread | {row}, row_by_row=True))
         if task.retry.row_by_row and deaths[task.name, row] >= 2:
-            note(f"{task.name}: record {row} kills its worker ({cause}); it is dropped as crashed")
+            note(f"{task.name}: {where} kills its worker ({cause}); it is dropped as crashed")
             return replace(task, retry=replace(task.retry, skip=task.retry.skip | {row}))
         if not task.retry.row_by_row:
             del deaths[task.name, row]  # this row may only be the first of its batch; later deaths name the exact row
-        note(f"{task.name}: a worker died ({cause}) at record {row}; trying again row by row")
+        note(f"{task.name}: a worker died ({cause}) at {where}; trying again row by row")
         return replace(task, retry=replace(task.retry, row_by_row=True))
 
 

@@ -1,7 +1,8 @@
 """The ledger: every input record is a row, and no stage removes a row.
 
-A run's input is cut into *parts*. Each *step* writes one Parquet file per part, with its own columns only, row-aligned with
-the part and in the same row groups. A row that an earlier stage dropped is null. The column `dropped` has three values:
+A run's input is cut into *parts*; small files share one. Each *step* writes one Parquet file per part, with its own columns
+only, row-aligned with the part and in the same row groups. A row that an earlier stage dropped is null. The column `dropped`
+has three values:
 
     null            the row was dropped by an earlier stage
     []              the row is kept
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,30 +39,57 @@ DROPPED = pa.list_(pa.string())
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A slice of the input: a file, or bytes [start, end) of a large one. `digest` is a BLAKE2b of its bytes."""
+class Piece:
+    """A file, or bytes [start, end) of a large one. `digest` is a BLAKE2b of its bytes."""
 
-    index: int
     path: str
     size: int
     digest: str
     start: int = 0
     end: int | None = None
-    """None where the part goes to the end of the file."""
+    """None where the piece goes to the end of the file."""
     file: int = 0
     """Number of the file among the input's files."""
 
     @property
+    def title(self) -> str:
+        """The piece in words."""
+        return f"{self.path} from byte {self.start:,}" if self.start else self.path
+
+
+@dataclass(frozen=True)
+class Part:
+    """A slice of the input: one piece, or several small files in order. Its rows are those of the pieces, one after another."""
+
+    index: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(piece.size for piece in self.pieces)
+
+    @cached_property
+    def digest(self) -> str:
+        """A BLAKE2b of its bytes, and of where one file ends and the next begins."""
+        if len(self.pieces) == 1:
+            return self.pieces[0].digest
+        return hashlib.blake2b("\n".join(p.digest for p in self.pieces).encode(), digest_size=16).hexdigest()
+
+    @cached_property
     def name(self) -> str:
         """File name of the part in every step's folder: safe, and independent of the part's position in the list."""
-        base = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(self.path))[:80]
-        title_hash = hashlib.blake2b(self.title.encode(), digest_size=3).hexdigest()
-        return f"{base}-{self.digest[:8]}{title_hash}"
+        base = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(self.pieces[0].path))[:80]
+        more = f"-and-{len(self.pieces) - 1}-more" if len(self.pieces) > 1 else ""
+        titles = "\n".join(piece.title for piece in self.pieces)
+        title_hash = hashlib.blake2b(titles.encode(), digest_size=3).hexdigest()
+        return f"{base}{more}-{self.digest[:8]}{title_hash}"
 
     @property
     def title(self) -> str:
         """The part in words."""
-        return f"{self.path} from byte {self.start:,}" if self.start else self.path
+        more = f" and {len(self.pieces) - 1:,} more" if len(self.pieces) > 1 else ""
+        return f"{self.pieces[0].title}{more}"
 
 
 @contextmanager
@@ -89,6 +118,12 @@ def rows_in(path: Path) -> int:
     """Number of rows, from the footer."""
     with undamaged(path):
         return int(pq.read_metadata(path).num_rows)
+
+
+def metadata_of(path: Path) -> Mapping[bytes, bytes]:
+    """Keys and values in the footer."""
+    with undamaged(path):
+        return pq.read_metadata(path).metadata or {}
 
 
 def read(path: Path, columns: Sequence[str]) -> pa.Table:

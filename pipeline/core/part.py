@@ -1,6 +1,7 @@
 """What a step sees of a run: the files of one part, or of all parts. Workers get it with each task."""
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.fingerprint import fingerprint
-from pipeline.core.ledger import Part, alive_rows, row_groups, rows_in
+from pipeline.core.ledger import Part, Piece, alive_rows, metadata_of, row_groups, rows_in
+
+PIECE_ROWS = b"pipeline.rows"
+"""Metadata of the extract step's file of a part with several pieces: how many rows each of them has, as JSON."""
 
 
 class Named(Protocol):
@@ -43,6 +47,51 @@ def texts_of(files: list[Path]) -> Iterator[pa.Array]:
         yield pc.coalesce(*columns) if len(columns) > 1 else columns[0]
 
 
+def piece_rows(part: Part, extracted: Path) -> Sequence[int]:
+    """The rows of each piece of a part, from its file of the extract step; UserError where that is damaged."""
+    if len(part.pieces) == 1:
+        return [rows_in(extracted)]
+    counts: list[int] = json.loads(metadata_of(extracted)[PIECE_ROWS])
+    return counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origins:
+    """The file, and the row in that file, of each row of a part."""
+
+    pieces: tuple[Piece, ...]
+    starts: npt.NDArray[np.int64]
+    """The row of the part at which each piece starts, (pieces,); a piece without rows starts where the next one does."""
+    first_row: int
+    """Row number, in its file, of the part's first row."""
+
+    @classmethod
+    def of(cls, part: Part, extracted: Path, first_row: int) -> "Origins":
+        """The origins of a part's rows, from its file of the extract step; UserError where that is damaged."""
+        counts = piece_rows(part, extracted) if len(part.pieces) > 1 else ()
+        return cls(part.pieces, np.cumsum([0, *counts[:-1]], dtype=np.int64), first_row)
+
+    def piece(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The index of the piece of each of these rows of the part."""
+        return np.searchsorted(self.starts, rows, side="right").astype(np.int64) - 1
+
+    def row_in_file(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The number, in its file, of each of these rows of the part."""
+        return np.asarray(rows, np.int64) - self.starts[self.piece(rows)] + self.first_row
+
+    def row_in_part(self, piece: int, row: int) -> int:
+        """The row of the part that is row `row` of the file of a piece."""
+        return int(self.starts[piece]) + row - self.first_row
+
+    def place(self, row: int) -> tuple[Piece, int]:
+        """The piece of one row of the part, and its number in that file."""
+        return self.pieces[int(self.piece(row))], int(self.row_in_file(row))
+
+    def paths(self, rows: npt.ArrayLike) -> pa.Array:
+        """The path of the file of each of these rows of the part."""
+        return pa.array([piece.path for piece in self.pieces], pa.string()).take(pa.array(self.piece(rows)))
+
+
 @dataclass(frozen=True, slots=True)
 class PartFiles:
     """What a step gets to work on one part, in a worker."""
@@ -60,7 +109,7 @@ class PartFiles:
     cuts: tuple[str, ...] = ()
     """The steps whose cuts are taken out of the text, of those that the run needs."""
     first_row: int = 0
-    """Row number, in the input file, of the part's first row; 0 while extracting, when it is not known yet."""
+    """Row number, in its input file, of the part's first row; 0 while extracting, when it is not known yet."""
 
     def file(self, step: Named | str) -> Path:
         """The file that a step writes for the part; LookupError for one that the key does not depend on."""
@@ -69,6 +118,10 @@ class PartFiles:
     def has(self, step: Named) -> bool:
         """Whether the run needs a step that this one may read."""
         return step.name in self.folders
+
+    def origins(self) -> Origins:
+        """Where each row of the part comes from; the part must be extracted."""
+        return Origins.of(self.part, self.file("extract"), self.first_row)
 
     @property
     def out(self) -> Path:

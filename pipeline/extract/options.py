@@ -127,7 +127,9 @@ class InputOptions(Columns, Dataset, Files):
     """The input: files, or a dataset."""
 
     part_bytes: Annotated[int, Ge(1)] = 256_000_000
-    """A larger file is cut into parts of about this size, "256MB", at the starts of records; results do not depend on it."""
+    """A larger file is cut into parts of about this size, "256MB", at the starts of records. Files below a 256th of it share
+    parts of at most a 32nd. Results do not depend on it; every step writes a file for each part, so give "32GB" for a whole
+    crawl of 100,000 files."""
 
     def __post_init__(self) -> None:
         given = [bool(source) for source in (self.paths, self.dataset, self.common_crawl)].count(True)

@@ -31,7 +31,7 @@ REASONS = {
     "bad_record": "bytes that are not a record, a line that is not a JSON object, or a broken row group",
     "extractor_failed": "the extractor raised an error; `detail` has it",
     "prescreen_language": "the plain text looks like a language that `language.keep` does not keep (`extract.prescreen`)",
-    "crashed": "a worker died several times on this record, or on reading it and the rest of its row group or part",
+    "crashed": "a worker died several times on this record, or on reading it and the rest of its row group, file or part",
 }
 """Every reason for which this stage drops a record, besides those of filters/url.py."""
 

@@ -55,7 +55,7 @@ def rows_of(
                 values |= zip(inside, table.to_pylist(), strict=True)
             first += count
     if missing := set(rows) - set(values):
-        raise IndexError(f"{step.name} of {part.path} has no row {min(missing)}")
+        raise IndexError(f"{step.name} of {part.title} has no row {min(missing)}")
     return [values[row] for row in rows]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.core.ledger import Part
+from pipeline.core.part import Origins
 from pipeline.core.plain_values import OPTIONAL
 from pipeline.core.step import Step
 from pipeline.errors import UserError
@@ -162,16 +163,17 @@ def why_row(run: Run, part: Part, row: int, token: TokenPlace | None = None) -> 
     """All that the run knows of a row of its ledger. IndexError where the part has no such row."""
     extracted = row_of(run, EXTRACT, part, row)
     if extracted is None:
-        raise UserError(f"{run.root}: has not extracted {part.path}; run it again first")
-    earlier_extracted = all(run.is_done(EXTRACT, earlier) for earlier in run.parts[: part.index])
-    row_in_file = row + run.first_row(part) if earlier_extracted else row
+        raise UserError(f"{run.root}: has not extracted {part.title}; run it again first")
+    before = [other for other in run.parts_of_file[part.pieces[0].file] if other.index < part.index]
+    first_row = run.first_row(part) if all(run.is_done(EXTRACT, other) for other in before) else 0
+    piece, row_in_file = Origins.of(part, run.file(EXTRACT, part), first_row).place(row)
     stages = _verdicts(run, part, row, extracted)
     clean = shards = None
     if run.is_done(CLEAN, part) and len(stages) == len(run.deciders) and stages[-1].dropped == []:
         clean = str(run.file(CLEAN, part))
-        shards = _shard_place(run, extracted["id"], row_in_file) if run.is_done(SHARDS) else None
+        shards = _shard_place(run, extracted["id"], piece.file, row_in_file) if run.is_done(SHARDS) else None
     return Why(
-        record=Record(**extracted, file=part.path, row=row_in_file),
+        record=Record(**extracted, file=piece.path, row=row_in_file),
         stages=stages,
         edit=_edited(run, part, row, extracted),
         cuts=_cuts(run, part, row),
@@ -224,9 +226,10 @@ def _explain(run: Run, part: Part, stage: str, decider: Step, rule: str, row: Ro
     return FailedRule(rule=str(Reason.of(stage, rule)), value=failing.value, bound=failing.bound)
 
 
-def _shard_place(run: Run, document: str, row_in_file: int) -> ShardPlace | None:
+def _shard_place(run: Run, document: str, file: int, row: int) -> ShardPlace | None:
     table = run.root / "shards" / "documents.parquet"
-    rows = pq.read_table(table, filters=[("id", "==", document), ("row", "==", row_in_file)]).to_pylist()
+    same = [("id", "==", document), ("file", "==", file), ("row", "==", row)]
+    rows = pq.read_table(table, filters=same).to_pylist()
     return ShardPlace(**rows[0]) if rows else None
 
 

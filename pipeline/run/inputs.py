@@ -1,4 +1,4 @@
-"""Files to parts: where a large file is cut, and the digest of each part."""
+"""Files to parts: where a large file is cut, which small files share a part, and the digest of each piece."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,21 @@ from pipeline.extract.inputs.sources import DATASET, check_columns, cut, kind
 from pipeline.extract.options import Columns, Dataset
 
 _BLOCK = 1 << 20
+SMALL = 256
+"""Files smaller than part_bytes / SMALL share parts: 1 MB by default. Every step opens, signs and checks each part, which takes
+as long as a hundred pages; a megabyte of compressed pages is several hundred."""
+SHARED = 32
+"""A part of several files has at most part_bytes / SHARED: 8 MB by default, so that 100 MB of small files are still enough
+parts for many workers."""
+FILES = 4096
+"""A part has at most this many files."""
 
 
 def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The entries of parts.json: one for each part of each file, in order.
+    """The entries of parts.json: one for each piece of each file, in order, with the number of its part.
 
-    `known` are the entries of an earlier plan. A file with unchanged size and modification time, cut into parts of the same
-    size, is not read again. Otherwise a file is read once, however many parts it has.
+    `known` are the entries of an earlier plan. A file with unchanged size and modification time, cut into pieces of the same
+    size, is not read again. Otherwise a file is read once, however many pieces it has.
     """
     planned: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in known:
@@ -31,7 +39,7 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
         if state in planned:
             entries += [{**entry, "file": number} for entry in planned[state]]
             continue
-        cuts = cut(path, part_bytes)
+        cuts = cut(path, part_bytes) if size > part_bytes else [0]
         ends = [*cuts[1:], None]
         if is_remote(path):
             digests = [digest_of(size, version, start, end) for start, end in zip(cuts, ends, strict=True)]
@@ -41,7 +49,29 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
             length = (size if end is None else end) - start
             part = {"path": path, "file": number, "start": start, "end": end, "size": length, "digest": digest}
             entries.append(part | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
-    return entries
+    numbers = part_numbers(entries, part_bytes)
+    return [{**entry, "part": number} for entry, number in zip(entries, numbers, strict=True)]
+
+
+def part_numbers(entries: Sequence[Mapping[str, Any]], part_bytes: int) -> list[int]:
+    """The number of the part of each piece: small files share parts.
+
+    A shared part ends where it is full, and after a file whose path's hash says so, which is more likely the larger the file
+    is: after half a part's bytes on average. So a new file changes the part that it comes into, not all those that follow.
+    """
+    most = part_bytes // SHARED
+    numbers: list[int] = []
+    part, size, is_open = -1, 0, False
+    for entry in entries:
+        is_small = entry["start"] == 0 and entry["end"] is None and entry["size"] * SMALL < part_bytes
+        weight = max(entry["size"], -(-most // FILES), 1)
+        if not (is_small and is_open and size + weight <= most):
+            part, size = part + 1, 0
+        numbers.append(part)
+        size += weight
+        draw = int.from_bytes(hashlib.blake2b(entry["path"].encode(), digest_size=8).digest()) / 2**64
+        is_open = is_small and draw * most >= 2 * weight
+    return numbers
 
 
 def check_documents(files: Sequence[str], columns: Columns, known: Sequence[Mapping[str, Any]]) -> list[str]:

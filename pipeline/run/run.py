@@ -21,8 +21,8 @@ from pipeline.config import Config
 from pipeline.config_file import apply_setting, check, one_line
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.journal import Entry, Journal
-from pipeline.core.ledger import Part, rows_in
-from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key
+from pipeline.core.ledger import Part, Piece, rows_in
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key, piece_rows
 from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.extract.options import InputOptions
@@ -153,18 +153,28 @@ class Run:
             **more,
         )
 
+    @cached_property
+    def parts_of_file(self) -> Mapping[int, list[Part]]:
+        """Number of an input file -> the parts that hold it, in order."""
+        of_file: dict[int, list[Part]] = {}
+        for part in self.parts:
+            for piece in part.pieces:
+                of_file.setdefault(piece.file, []).append(part)
+        return of_file
+
     def first_row(self, part: Part) -> int:
         """Row number, in the input file, of the part's first row; needs the file's earlier parts extracted."""
-        return sum(rows_in(self.file(EXTRACT, p)) for p in self.parts if p.file == part.file and p.index < part.index)
+        before = self.parts_of_file[part.pieces[0].file] if part.pieces[0].start else []
+        return sum(rows_in(self.file(EXTRACT, p)) for p in before if p.index < part.index)
 
     def locate(self, file: int, row: int) -> tuple[Part, int]:
         """The part with row `row` of input file number `file`, and the row's number in the part; IndexError if none has it."""
-        for part in self.parts:
-            if part.file == file:
-                count = rows_in(self.file(EXTRACT, part))
-                if row < count:
-                    return part, row
-                row -= count
+        for part in self.parts_of_file.get(file, []):
+            counts = piece_rows(part, self.file(EXTRACT, part))
+            number = [piece.file for piece in part.pieces].index(file)
+            if row < counts[number]:
+                return part, sum(counts[:number]) + row
+            row -= counts[number]
         raise IndexError(f"{self.root}: input file {file} has no such row")
 
     def entry(self, step: Step, part: Part | None = None) -> Entry | None:
@@ -260,7 +270,7 @@ def earlier_runs(config: Config) -> tuple[Run, ...]:
             if value != earlier_value:
                 raise UserError(f"duplicates.against: {name}: signed with {option.name} = {earlier_value}, not {value}")
         for step in (*layers_of(DOCUMENTS, run.config), LANGUAGE, QUALITY, SIGNATURES):
-            missing = [part.path for part in run.parts if not run.is_done(step, part)]
+            missing = [part.title for part in run.parts if not run.is_done(step, part)]
             if missing:
                 raise UserError(
                     f"duplicates.against: {name}: {step.name} of {missing[0]} is missing or of another version"
@@ -288,7 +298,7 @@ def open_run(root: Path) -> Run:
         raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)}); run it again") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{root}/parts.json: damaged: {error}") from None
-    return Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(listed)))
+    return Run(root, config, parts_from(listed))
 
 
 def input_of(root: Path) -> InputOptions:
@@ -302,9 +312,13 @@ def input_of(root: Path) -> InputOptions:
         ) from None
 
 
-def part_from(index: int, entry: Mapping[str, Any]) -> Part:
-    """An entry of parts.json as a Part."""
-    return Part(index, *(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own."""
+    pieces: dict[int, list[Piece]] = {}
+    for number, entry in enumerate(entries):
+        piece = Piece(*(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+        pieces.setdefault(entry.get("part", number), []).append(piece)
+    return tuple(Part(index, tuple(of_part)) for index, of_part in enumerate(pieces.values()))
 
 
 def check_shards(root: Path) -> None:

@@ -5,19 +5,20 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.config import Config
-from pipeline.core.engines import Engine, InlineEngine, LocalEngine, Progress, RayEngine, Retry, Task
-from pipeline.core.ledger import alive_rows, dropped_nulls, lock, rows_in
-from pipeline.core.part import PartFiles
+from pipeline.core.engines import Engine, InlineEngine, LocalEngine, Progress, RayEngine, Retry, Task, place_of
+from pipeline.core.ledger import Part, alive_rows, dropped_nulls, lock, rows_in
+from pipeline.core.part import Origins, PartFiles
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import check_documents, list_parts, list_shards
 from pipeline.run.nothing_left import check_something_left
-from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, part_from
+from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, parts_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
@@ -81,7 +82,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     if config.input.dataset:
         entries = list_shards(config.input)
 
-    planned = Run(root, config, tuple(part_from(index, entry) for index, entry in enumerate(entries)))
+    planned = Run(root, config, parts_from(entries))
     _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written
     return planned, entries
 
@@ -169,6 +170,16 @@ def work_on_part(
     return rows_in(files.out)
 
 
+def place_in_words(part: Part, extracted: Path | None, number: int) -> str:
+    """Where a row of a part with several files is, from its number in `Progress`; `extracted`: its file of the extract step,
+    None while that is written."""
+    if extracted:
+        piece, row = Origins.of(part, extracted, 0).place(number)
+        return f"record {row} of {piece.path}"
+    index, row = place_of(number)
+    return f"record {row} of {part.pieces[index].path}"
+
+
 def _check_dropped(step: str, gate: Path, out: Path) -> None:
     alive, decided = alive_rows(gate), ~dropped_nulls(out)
     if len(alive) != len(decided) or (alive != decided).any():
@@ -189,7 +200,11 @@ def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: 
     tasks = []
     for part in pending:
         arguments = (step.run, step.drops is not None, run.part_files(step, part), options)
-        tasks.append(Task(f"{step.name} of {part.title}", work_on_part, arguments))
+        task = Task(f"{step.name} of {part.title}", work_on_part, arguments)
+        if len(part.pieces) > 1:
+            extracted = None if step is EXTRACT else run.file(EXTRACT, part)
+            task = replace(task, where=partial(place_in_words, part, extracted))
+        tasks.append(task)
     rows = units = 0
     began = time.perf_counter()
 

@@ -71,6 +71,7 @@ def clean(files: PartFiles, options: Options, progress: Progress, retry: Retry) 
         sources[FIND] = CONTAMINATION.names
     groups = [row_groups(files.file(step), columns) for step, columns in sources.items()]
     gates = row_groups(files.gate, ["dropped"])
+    origins = files.origins()
     row = written = 0
     with writer(files.out, schema, files.key) as out:
         for text, gate, *tables in zip(files.texts(), gates, *groups, strict=True):
@@ -83,8 +84,9 @@ def clean(files: PartFiles, options: Options, progress: Progress, retry: Retry) 
                 prefix = step.prefix.replace(".", "_")
                 columns |= {f"{prefix}{name}": table[name] for name in table.column_names}
             count = len(text)
-            columns["row"] = pa.array(np.arange(row, row + count) + files.first_row)
-            columns["file"] = pa.array([files.part.path]).take(pa.array(np.zeros(count, np.int64)))
+            places = np.arange(row, row + count)
+            columns["row"] = pa.array(origins.row_in_file(places))
+            columns["file"] = origins.paths(places)
             stays = kept(gate["dropped"])
             columns = {name: values.filter(stays) for name, values in columns.items()}
             if options.mask:

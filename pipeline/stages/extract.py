@@ -1,18 +1,20 @@
 """extract: read the archive; one row per record."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
+from itertools import accumulate, chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.config import Config
-from pipeline.core.engines import Progress, Retry
+from pipeline.core.engines import Progress, Retry, numbered, rows_in_piece
 from pipeline.core.fingerprint import Content, part_of
-from pipeline.core.ledger import Part, rows_in, writer
-from pipeline.core.part import EarlierRun, PartFiles
+from pipeline.core.ledger import Part, Piece, rows_in, writer
+from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles
 from pipeline.core.step import Column, Failing, Step, columns
 from pipeline.extract.native import MODEL_FILE
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
@@ -69,38 +71,55 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
     """Write one row per record of the part, with its text or the reasons why it has none."""
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.sources import DATASET, read
-    from pipeline.extract.page import SCHEMA, rows, to_batches
+    from pipeline.extract.page import SCHEMA, Row, rows, to_batches
 
-    part = files.part
-    position = 0
+    url_reasons = url_rules(options.url, files.out.parent / BLOCKLISTS)
+    language = prescreen(options.prescreen, options.extract)
+    counts = [0] * len(files.part.pieces)
 
-    def located() -> Iterator[Record]:
-        nonlocal position
-        for record in read(
-            part.path,
-            part.start,
-            part.end,
-            columns=options.columns,
-            dataset=options.dataset,
-            max_record_bytes=options.extract.max_record_bytes,
-            unread=retry.unread,
-        ):
-            position = max(record.offset - part.start, 0)
-            yield record
+    def rows_of(number: int, piece: Piece, before: int) -> Iterator[Row]:
+        """The rows of a piece; `before`: bytes of the pieces before it."""
+        position = before
 
-    with writer(files.out, SCHEMA, files.key) as out:
-        name = f"{part.path}#{part.start}" if part.path.startswith(DATASET) else part.path
-        records = rows(
+        def located() -> Iterator[Record]:
+            nonlocal position
+            for record in read(
+                piece.path,
+                piece.start,
+                piece.end,
+                columns=options.columns,
+                dataset=options.dataset,
+                max_record_bytes=options.extract.max_record_bytes,
+                unread=rows_in_piece(retry.unread, number),
+            ):
+                position = before + max(record.offset - piece.start, 0)
+                yield record
+
+        name = f"{piece.path}#{piece.start}" if piece.path.startswith(DATASET) else piece.path
+        reading = rows(
             located(),
             options.extract,
             archive=name,
-            at=lambda row: progress(row, position),
-            url_reasons=url_rules(options.url, files.out.parent / BLOCKLISTS),
-            prescreen=prescreen(options.prescreen, options.extract),
-            skip=retry.skip,
+            at=lambda row: progress(numbered(number, row), position),
+            url_reasons=url_reasons,
+            prescreen=language,
+            skip=rows_in_piece(retry.skip, number),
         )
-        for batch in to_batches(records):
+        try:
+            for row in reading:
+                counts[number] += 1
+                yield row
+        except Exception as error:
+            error.add_note(f"while reading {piece.path}")
+            raise
+
+    starts = accumulate((piece.size for piece in files.part.pieces), initial=0)
+    all_rows = chain.from_iterable(map(rows_of, count(), files.part.pieces, starts))
+    with writer(files.out, SCHEMA, files.key) as out:
+        for batch in to_batches(all_rows):
             out.write_batch(batch)
+        if len(counts) > 1:
+            out.add_key_value_metadata({PIECE_ROWS: json.dumps(counts).encode()})
     return rows_in(files.out)
 
 
@@ -164,7 +183,8 @@ def _kernels(options: Options) -> None:
 
 
 def _location(part: Part) -> Any:
-    return [part.path, part.start, part.digest]
+    places = [[piece.path, piece.start, piece.digest] for piece in part.pieces]
+    return places[0] if len(places) == 1 else places
 
 
 def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import KEY, Part, row_groups, rows_in
@@ -19,19 +20,23 @@ def encode(files: PartFiles, seed: int, progress: Progress, retry: Retry) -> int
     from pipeline.tokenize.bpe import Tokenizer
     from pipeline.tokenize.shards import encode_part
 
+    origins = files.origins()
+    paths = pa.array([piece.path for piece in files.part.pieces], pa.string())
+    numbers = pa.array([piece.file for piece in files.part.pieces], pa.int32())
+
     def batches() -> Iterator[pa.RecordBatch]:
-        for table in row_groups(files.file(CLEAN), ["id", "cluster", "text", "row", "language"]):
+        for table in row_groups(files.file(CLEAN), ["id", "cluster", "text", "file", "row", "language"]):
             for batch in table.to_batches():
-                first = batch["row"][0].as_py() - files.first_row if len(batch) else 0
+                pieces = pc.index_in(batch["file"], paths)
+                first = origins.row_in_part(pieces[0].as_py(), batch["row"][0].as_py()) if len(batch) else 0
                 progress(first, first)
-                yield batch
+                yield batch.set_column(batch.schema.get_field_index("file"), "file", numbers.take(pieces))
 
     files.out.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(files.folders[TOKENIZER.name] / "tokenizer.json")
     encode_part(
         tokenizer,
         batches(),
-        file=files.part.file,
         out=files.out,
         seed=seed,
         metadata={KEY.decode(): files.key},
@@ -40,7 +45,7 @@ def encode(files: PartFiles, seed: int, progress: Progress, retry: Retry) -> int
 
 
 def _location(part: Part) -> list[int]:
-    return [part.file]
+    return [piece.file for piece in part.pieces]
 
 
 def _encoded_columns() -> tuple[Column, ...]:

@@ -58,7 +58,7 @@ sys.path.insert(1, str(ROOT))
 from memory import peak_bytes  # noqa: E402
 
 from pipeline.config import Config  # noqa: E402
-from pipeline.core.ledger import DROPPED, Part, writer  # noqa: E402
+from pipeline.core.ledger import DROPPED, Part, Piece, writer  # noqa: E402
 from pipeline.core.part import RunFiles  # noqa: E402
 from pipeline.filters.dedup.clusters import warm_up as warm_up_clusters  # noqa: E402
 from pipeline.filters.dedup.shingles import shingle_hashes  # noqa: E402
@@ -151,7 +151,7 @@ def write_ledger(folder: Path, n: int, part_rows: int, memory: str, texts: bool)
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": {"memory": memory}})
     schema = signature_schema(signature_options(config))
     for index, start in enumerate(range(0, n, part_rows)):
-        part = Part(index, f"part-{index:05d}", 0, f"{index:032d}")
+        part = Part(index, (Piece(f"part-{index:05d}", 0, f"{index:032d}"),))
         streams = {
             "extract": pa.schema([("id", pa.string()), ("text", pa.string())]),
             "quality": pa.schema([("words", pa.float64())]),
@@ -203,7 +203,7 @@ def view_of(folder: Path, n: int, part_rows: int, memory: str, verify: str, step
     """The step's view of the planted run."""
     options = {"memory": memory, "verify": verify, "keep": "first"}
     config = Config.model_validate({"input": {"paths": ["planted"]}, "duplicates": options})
-    parts = tuple(Part(i, f"part-{i:05d}", 0, f"{i:032d}") for i in range(-(-n // part_rows)))
+    parts = tuple(Part(i, (Piece(f"part-{i:05d}", 0, f"{i:032d}"),)) for i in range(-(-n // part_rows)))
     done = CANDIDATES_STEP if step == CANDIDATES_STEP.name else DOCUMENTS
     run = Run(folder, config, parts)
     files = replace(run.run_files(done), key=f"{step} {verify}")

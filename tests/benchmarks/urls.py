@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Config
-from pipeline.core.ledger import Part, read, writer
+from pipeline.core.ledger import Part, Piece, read, writer
 from pipeline.core.part import RunFiles
 from pipeline.extract.page import SCHEMA
 from pipeline.filters.options import UrlOptions
@@ -72,7 +72,7 @@ def main() -> None:
         for found, speed, own in [results.get() for _ in processes]:
             print(f"  worker: {found:,} of {len(urls):,} blocked, {speed:,.0f} URLs/s, {own:.1f} MiB of its own")
 
-        part = Part(0, "x", 1, "0" * 8)
+        part = Part(0, (Piece("x", 1, "0" * 8),))
         folders = {step.name: step.folder(root) for step in (EXTRACT, URLS)}
         view = RunFiles(root, URLS.name, (part,), "key", folders)
         rows = 100_000

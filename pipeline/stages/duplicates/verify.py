@@ -22,7 +22,7 @@ from pipeline.config import Config
 from pipeline.core.engines import Progress
 from pipeline.core.fingerprint import unhashed
 from pipeline.core.ledger import read, row_groups, rows_in, writer
-from pipeline.core.part import EarlierRun, RunFiles
+from pipeline.core.part import EarlierRun, Origins, RunFiles
 from pipeline.core.step import Step, columns
 from pipeline.errors import UserError
 from pipeline.filters.plugins import PluginFile, load, locate
@@ -279,9 +279,14 @@ def of_documents(files: list[Path], name: str, documents: Documents) -> pa.Chunk
 
 def files_of(all_sources: tuple[Source, ...], documents: Documents) -> pa.Array:
     """The path of the input file of each of these documents."""
-    bounds = np.cumsum([rows_in(source.file(EXTRACT)) for source in all_sources])
-    names = pa.array([source.part.path for source in all_sources], pa.string())
-    return names.take(pa.array(np.searchsorted(bounds, documents, side="right")))
+    bounds = np.cumsum([0, *(rows_in(source.file(EXTRACT)) for source in all_sources)])
+    cuts = np.searchsorted(documents, bounds)
+    chunks = []
+    for source, start, low, high in zip(all_sources, bounds[:-1], cuts[:-1], cuts[1:], strict=True):
+        if low < high:
+            origins = Origins.of(source.part, source.file(EXTRACT), 0)
+            chunks.append(origins.paths(documents[low:high] - start))
+    return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
 
 
 class _Outcomes:
