@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import page
-from test_cli_commands import NAMES, ROOT, call
+import typer
 
-from pipeline.cli.main import main
+from pipeline.cli.main import app, main
 from pipeline.core.plain_text import ascii_text, is_unicode, write_any_text
+
+ROOT = Path(__file__).parents[1]
+NAMES = sorted(typer.main.get_group(app).commands)
+Cli = Callable[..., tuple[int, str, str]]
+SENTENCES = "The river of the valley number {} has a bridge and people go to the market with that letter in mind. " * 12
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +28,7 @@ def strange_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with open(folder / "döcs.jsonl", "w", encoding="utf-8") as file:
         for n in range(16):
-            text = page(n).replace("<p>", "\n").replace("</p>", " …“naïve” 火車 \N{GRINNING FACE}\n")
-            text = text[text.index("<article>") :]
+            text = SENTENCES.format(*range(n, n + 12)) + f"\n{n}\n…“naïve” 火車 \N{GRINNING FACE} is what they say.\n"
             file.write(json.dumps({"id": f"é{n}", "url": f"http://bücher.example/{n}?✓", "text": text}) + "\n")
         file.write(json.dumps({"id": "kürz", "url": "http://bücher.example/kürz", "text": "Zu kurz – ja…"}) + "\n")
         file.write(json.dumps({"id": "cöpy", "text": text}) + "\n")
@@ -124,8 +128,8 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines(strange_run: Path, monk
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in NAMES), ["classifier", "train"], ["config", "show"]])
-def test_help_is_ascii(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
-    assert call(capsys, *command, "--help")[1].isascii()
+def test_help_is_ascii(cli: Cli, command: list[str]) -> None:
+    assert cli(*command, "--help")[1].isascii()
 
 
 def test_python_itself_set_to_ascii(tmp_path: Path) -> None:

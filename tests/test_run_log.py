@@ -2,19 +2,23 @@
 
 import errno
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Go, page
-from test_cli_commands import call
 
 from pipeline.config_file import load
 from pipeline.core.engines import InlineEngine
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.run.log import NAME, write_log
+from pipeline.run.run import Run
 from pipeline.run.runner import run
+
+Go = Callable[..., tuple[Run, list[str]]]
+Cli = Callable[..., tuple[int, str, str]]
 
 
 def entries(root: Path) -> list[tuple[str, str]]:
@@ -47,16 +51,14 @@ def test_the_log_has_the_command_versions_steps_and_notes(tmp_path: Path, go: Go
     assert later[-1] == ("note", "up to date, not done again: extract, language, language.decide")
 
 
-def test_all_that_a_run_says_is_in_the_log(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, config_file: Path, make_archive: Any
-) -> None:
+def test_all_that_a_run_says_is_in_the_log(cli: Cli, tmp_path: Path, config_file: Path) -> None:
     root = tmp_path / "run"
     (tmp_path / "in").mkdir()
-    make_archive(tmp_path / "in" / "one.warc.gz", [(f"http://a.example/{n}", page(n), "200") for n in range(9)])
+    shutil.copy(config_file.parent / "input" / "one.warc.gz", tmp_path / "in")
     (tmp_path / "in" / "café.pdf").write_bytes(b"%PDF-1.7")  # a note before the run has a directory
     given = ["--set", f"input.paths={tmp_path}/in", "--out", str(root), "--workers", "1", "--until"]
     for until in ("extract", "clean"):
-        code, out, _ = call(capsys, "run", str(config_file), *given, until)
+        code, out, _ = cli("run", str(config_file), *given, until)
         assert code == 0
         said = {line.strip() for line in out.splitlines() if line.strip() and not line.startswith("✓")}
         from pipeline.core.plain_text import ascii_text
@@ -64,8 +66,8 @@ def test_all_that_a_run_says_is_in_the_log(
         log = (root / NAME).read_text(encoding="ascii")
         assert "caf\\u00e9.pdf" in log
         assert [line for line in said if ascii_text(line) not in log] == []
-    assert "✓ extract text" in call(capsys, "run", str(config_file), *given, "extract", "--out", f"{root}2")[1]
-    code, _, err = call(capsys, "run", str(config_file), *given, "clean", "--set", "quality.words.min=9000")
+    assert "✓ extract text" in cli("run", str(config_file), *given, "extract", "--out", f"{root}2")[1]
+    code, _, err = cli("run", str(config_file), *given, "clean", "--set", "quality.words.min=9000")
     assert (code, entries(root)[-1]) == (2, ("error", err.removeprefix("error: ").strip()))
 
 
