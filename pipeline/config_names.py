@@ -10,7 +10,7 @@ FOLDER = (Path(__file__).parent / "configs").resolve()
 
 def recipe_files() -> dict[str, Path]:
     """Name -> file of every recipe."""
-    return {file.stem: file for file in sorted((FOLDER / "recipes").glob("*.toml"))}
+    return {file.stem: file for file in sorted((FOLDER / "recipes").glob("*.toml"), key=lambda file: file.stem)}
 
 
 def recipe_file(name: str) -> Path:

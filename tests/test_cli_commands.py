@@ -239,8 +239,11 @@ def test_recipes_are_listed_shown_and_run_by_name(
 ) -> None:
     code, out, _ = call(capsys, "recipes")
     assert code == 0
-    assert "fineweb\n  FineWeb as in its paper: Penedo et al. 2024" in out
-    assert "[scores.badwords] kind" in " ".join(out.split())  # no markup
+    rows = [line.rstrip() for line in out.splitlines()]
+    assert f"  {'fineweb':<20}FineWeb (2024), as in its paper" in rows
+    assert f"  {'llama1':<20}{'Llama 1 (2023): CCNet, then a classifier':<60}a model" in rows
+    assert rows[1].startswith("  c4 ")
+    assert "[scores.badwords] kind" in " ".join(call(capsys, "recipes", "c4")[1].split())  # no markup
     assert call(capsys, "recipes", "c4", "--file")[1] == (ROOT / "configs" / "recipes" / "c4.toml").read_text()
     explained = call(capsys, "recipes", "c4-datatrove")[1]
     assert 'extractor = "' in explained

@@ -96,7 +96,7 @@ def test_nothing_goes_but_for_a_kept_document_as_similar(finished: Run) -> None:
             assert row["similarity"] is None
     [document] = why(finished, next(url for url, row in dropped.items() if row["dropped"] == ["minhash"]))
     [failure] = document.stages[-1].dropped or []
-    assert re.fullmatch(r"similarity 0\.[89]\d*, kept by longest", str(failure.bound))
+    assert re.fullmatch(r"similarity 0\.[89]\d*, kept the longest copy", str(failure.bound))
     assert not list((finished.root / "ledger").glob("*.work"))
 
 
@@ -230,7 +230,7 @@ def test_runs_that_cannot_be_compared_with_are_named(tmp_path: Path, finished: R
     shutil.copytree(finished.root, tmp_path / "half")
     victim = sorted((tmp_path / "half" / "ledger" / "duplicates.documents").glob("*.parquet"))[0]
     victim.unlink()
-    with pytest.raises(UserError, match="half: its duplicates are not decided; run it first"):
+    with pytest.raises(UserError, match="half: its duplicates stage is not finished; run it first"):
         against(tmp_path / "half")
 
 

@@ -298,8 +298,8 @@ def test_output_goes_to_a_directory_or_is_refused_in_one_line(tmp_path: Path, mo
         "file/run": "file/run: a file is in the way; choose another directory with --out",
         "pipe": "pipe: a file is in the way; choose another directory with --out",
         "link/run": "link/run: a file is in the way; choose another directory with --out",
-        "/dev/null": "/dev/null: a place of the system, where nothing can be stored",
-        "/proc/x/run": "/proc/x/run: a place of the system, where nothing can be stored",
+        "/dev/null": "/dev/null: a system directory, where nothing can be stored",
+        "/proc/x/run": "/proc/x/run: a system directory, where nothing can be stored",
     }.items():
         with pytest.raises(UserError) as error:
             files.local_directory(Path(name))

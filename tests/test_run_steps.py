@@ -196,8 +196,8 @@ def test_keys_name_the_library_that_decides_the_numbers(
 
     done, _ = go(tmp_path / "run", until="quality")
     before = dict(done.keys)
-    usual = module._version
-    monkeypatch.setattr(module, "_version", lambda name: "another" if name == "regex" else usual(name))
+    usual = module.library_version
+    monkeypatch.setattr(module, "library_version", lambda name: "another" if name == "regex" else usual(name))
     after = dict(open_run(done.root).keys)
     changed = {step for step, index in before if index is None and before[step, index] != after[step, index]}
     assert "quality" in changed

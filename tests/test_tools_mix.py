@@ -261,7 +261,7 @@ def test_a_mixture_of_files(files: Path, capsys: pytest.CaptureFixture[str]) -> 
         main(["mix", str(files / "mix.toml"), str(files / "one"), "--workers", "1"])
     assert not exit_.value.code
     said = capsys.readouterr().out
-    assert "3 lines without a text are left out" in said
+    assert "3 lines without a text are skipped" in said
     assert "75.00%" in said
     assert sorted(path.name for path in files.iterdir() if path.name.startswith((".", "one"))) == ["one"]
     notes: list[str] = []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from pipeline.core.plain_text import is_unicode
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -38,4 +40,4 @@ def report(result: T, show: Callable[[T, "Console"], None], *, as_json: bool) ->
 
     from pipeline.core.plain_values import plain_values
 
-    print(json.dumps(plain_values(result), indent=1, ensure_ascii=False))  # noqa: T201 (the output itself)
+    print(json.dumps(plain_values(result), indent=1, ensure_ascii=not is_unicode(sys.stdout)))  # noqa: T201 (the output itself)

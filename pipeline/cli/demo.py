@@ -19,6 +19,7 @@ def crawl(
     """
     from rich.progress import Progress
 
+    from pipeline.core.screen import byte_size, counted
     from pipeline.demo.crawl import crawl
 
     screen = console(quiet=quiet)
@@ -31,6 +32,8 @@ def crawl(
         task = bar.add_task("crawl", total=None)
         summary = crawl(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
     screen.print(
-        f"{summary.pages:,} pages, {summary.bytes / 1e6:,.1f} MB in {summary.path}", highlight=False, soft_wrap=True
+        f"{counted(summary.pages, 'page')}, {byte_size(summary.bytes)} in {summary.path}",
+        highlight=False,
+        soft_wrap=True,
     )
     screen.print("next: python -m pipeline run configs/quickstart.toml", highlight=False)

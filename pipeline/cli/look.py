@@ -61,6 +61,7 @@ def why(
     ] = None,
     split: Annotated[str, typer.Option(metavar="SPLIT", help="The split of token N: train or validation.")] = "train",
     as_json: AsJson = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also the signals that no rule is on.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the record's bytes, as they are in the archive, to stdout.")
     ] = False,
@@ -90,7 +91,7 @@ def why(
 
     def show(pages: "list[Why]", screen: "Console") -> None:
         for page in pages:
-            show_why(opened.config, page, screen)
+            show_why(opened.config, page, screen, everything=all_)
 
     report(pages, show, as_json=as_json)
 

@@ -7,12 +7,13 @@ Commands import what they need when they run: `--help` brings neither torch nor 
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.cli import configs, demo, look, models, run, tokens
+from pipeline.core.plain_text import write_any_text
 from pipeline.errors import UserError
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -26,6 +27,8 @@ OTHERS = "Models and configs"
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
 INSTALLED = "corpus-pipeline"
 """The program that pip installs, and the distribution's name."""
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What Typer raises for words it cannot place: its own class, or that of Click, by its version."""
 STOPPED = 130  # Typer's exit code for Ctrl-C
 
 
@@ -102,23 +105,35 @@ def main(arguments: list[str] | None = None) -> Any:
     """The program. Exit codes: 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
     from pipeline.core.engines import disk_message, is_disk_error
 
+    for stream in (sys.stdout, sys.stderr):
+        write_any_text(stream)
     given = sys.argv[1:] if arguments is None else arguments
     completes = given[:1] and given[0].startswith(("--install-completion", "--show-completion"))
     try:
         # A shell completes the words of a program; it knows none called "python -m pipeline".
-        return app(arguments, prog_name=INSTALLED if completes else None)
+        code = app(arguments, prog_name=INSTALLED if completes else None, standalone_mode=False)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        _fail(str(error))
+    except USAGE_ERROR as error:  # a wrong option, argument or command
+        message = error.format_message()
+        if message.startswith("Usage: "):  # no argument at all: the help
+            print(message, file=sys.stderr)  # noqa: T201
+            sys.exit(2)
+        program = error.ctx.command_path if error.ctx else INSTALLED
+        message = " ".join(message.split()).rstrip(".")
+        _fail(f"{message}{' ' if message.endswith('?') else '; '}{program} --help lists what it takes")
     except OSError as error:
         if not is_disk_error(error):
             raise
-        print(f"error: {disk_message(error)}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-    except SystemExit as stop:
-        if stop.code == STOPPED:
-            print("stopped; run the same command again to go on", file=sys.stderr)  # noqa: T201
-        raise
+        _fail(disk_message(error))
+    if code == STOPPED:
+        print("stopped; run the same command again to resume", file=sys.stderr)  # noqa: T201
+    sys.exit(code or 0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
 
 
 if __name__ == "__main__":

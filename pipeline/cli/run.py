@@ -1,5 +1,6 @@
 """Commands that do work: run, train."""
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,11 +90,14 @@ def _dry_run(root: Path, config: "Config", until: str, engine: str) -> None:
 
 def _run(root: Path, config: "Config", until: str, workers: int | None, engine: str, quiet: bool) -> None:
     """Run with progress on the console, and a summary at the end."""
+    from rich.console import Console
+
     from pipeline.core.engines import disk_message, is_disk_error
     from pipeline.core.progress import Display
     from pipeline.extract.inputs.files import local_directory
     from pipeline.report.show_stats import show_summary
     from pipeline.report.stats import stats
+    from pipeline.run.log import write_log
     from pipeline.run.runner import run
 
     local_directory(root)
@@ -108,4 +112,8 @@ def _run(root: Path, config: "Config", until: str, workers: int | None, engine: 
         raise
     finally:
         display.close()
-    show_summary(stats(finished), console(quiet=quiet))
+    account = stats(finished)
+    show_summary(account, console(quiet=quiet))
+    summary = io.StringIO()
+    show_summary(account, Console(file=summary, width=160))
+    write_log(root, "summary", summary.getvalue().strip("\n"))

@@ -76,7 +76,7 @@ def export(
 ) -> None:
     """Write the tokens in another trainer's format.
 
-    Megatron-LM, nanoGPT, llm.c, Parquet for `datasets`, …
+    Megatron-LM, nanoGPT, llm.c, Parquet for `datasets`, and others.
     """
     from pipeline.tools.export import export
 

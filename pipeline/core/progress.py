@@ -37,7 +37,7 @@ class Display:
         """A step starts."""
         self._title, self._total = step.title, total
         self._began = self._last_line = time.monotonic()
-        if not self.console.is_terminal:
+        if not self.console.is_interactive:  # nor a terminal that cannot move its cursor
             return
         self._bar = Progress(
             TextColumn("{task.description:<20}"),

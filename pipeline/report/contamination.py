@@ -59,7 +59,7 @@ def contamination(run: Run) -> Contamination:
     """Which items were found where. UserError for a run without [decontaminate], or not finished with its quality stage."""
     if run.config.contamination is None:
         raise UserError(
-            f'{run.root}: looks for no evaluation texts; add [decontaminate] against = ["eval.jsonl"] and run again'
+            f'{run.root}: this run has no [decontaminate] section; add [decontaminate] against = ["eval.jsonl"] and run again'
         )
     holders: dict[str, list[Holder]] = {}
     documents = 0

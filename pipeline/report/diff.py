@@ -11,6 +11,8 @@ from pipeline.core.ledger import DROPPED, read
 from pipeline.run.run import Run
 from pipeline.stages.extract import EXTRACT
 
+NO_PAGE = "extract.record_type"
+"""What drops requests and archive headers."""
 EXAMPLES = 5
 """Documents listed of each kind."""
 
@@ -43,6 +45,8 @@ class Diff:
     """Records that both runs keep."""
     neither: int
     """Records that both runs drop."""
+    not_pages: int
+    """Of those, requests and archive headers."""
     first: int
     """Records that only the first run keeps."""
     second: int
@@ -61,7 +65,7 @@ def diff(first: Run, second: Run) -> Diff:
     second_parts = dict(verdicts(second))
     of_second: tuple[pa.Array, pa.Array] | None = None
     totals = {"both": 0, "neither": 0, "first": 0, "second": 0}
-    unmatched = 0
+    unmatched = not_pages = 0
     because: dict[str, dict[str, int]] = {"first": {}, "second": {}}
     examples: dict[str, list[Example]] = {"first": [], "second": []}
     for name, table in verdicts(first):
@@ -81,6 +85,9 @@ def diff(first: Run, second: Run) -> Diff:
         second_keeps = pc.fill_null(pc.equal(pc.list_value_length(dropped_by_second), 0), False)
         second_keeps = second_keeps.to_numpy(zero_copy_only=False)
         unmatched += int((~matched).sum())
+        no_page = pc.equal(pc.binary_join(dropped_by_first, ","), NO_PAGE).fill_null(False)
+        no_page = no_page.to_numpy(zero_copy_only=False)
+        not_pages += int((no_page & ~second_keeps & matched).sum())
         groups = {
             "both": first_keeps & second_keeps,
             "neither": ~first_keeps & ~second_keeps,
@@ -100,6 +107,7 @@ def diff(first: Run, second: Run) -> Diff:
             examples[group] += [Example(**document) for document in listed]
     return Diff(
         **totals,
+        not_pages=not_pages,
         unmatched=unmatched,
         first_because=_by_count(because["first"]),
         second_because=_by_count(because["second"]),

@@ -129,7 +129,7 @@ def duplicates(run: Run) -> Duplicates:
 def check_decided(run: Run) -> None:
     """UserError where the run has not finished its duplicates stage."""
     if not run.is_done(DUPLICATES):
-        raise UserError(f"{run.root}: its duplicates are not decided; python -m pipeline run goes on")
+        raise UserError(f"{run.root}: its duplicates stage is not finished; run the same command again to finish it")
 
 
 def dropped_rows(run: Run) -> Iterator[tuple[Part, pa.Table]]:

@@ -10,6 +10,18 @@ from pipeline.config_names import recipe_file, recipe_files
 from pipeline.extract.options import ExtractOptions
 from pipeline.filters.options import EditOptions
 from pipeline.filters.rules import Rule
+from pipeline.report.meanings import signal_meanings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSummary:
+    """A recipe in one line."""
+
+    name: str
+    about: str
+    """Whose rules, of which year: the first line of its file."""
+    needs_model: bool
+    """Whether it needs a model file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,31 +72,33 @@ class Recipe:
     """Kinds of personal data that it masks."""
 
 
-def recipes() -> dict[str, str]:
-    """Name -> what every recipe is about."""
-    return {name: about(file) for name, file in recipe_files().items()}
+def recipes() -> tuple[RecipeSummary, ...]:
+    """Every recipe, by name."""
+    return tuple(
+        RecipeSummary(name=name, about=about(file)[0].rstrip("."), needs_model=bool(_loaded(file).scores))
+        for name, file in recipe_files().items()
+    )
 
 
-def about(file: Path) -> str:
-    """The comment at the top of a recipe, as one paragraph."""
+def about(file: Path) -> tuple[str, str]:
+    """The comment at the top of a recipe: its first line, and the rest as one paragraph."""
     lines = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)
+    return lines[0] if lines else "", " ".join(lines[1:]).strip()
+
+
+def _loaded(file: Path) -> Config:
+    return load(file, ['input.paths=["-"]'])
 
 
 def recipe(name: str) -> Recipe:
     """What a recipe does; UserError for an unknown name."""
-    from pipeline.filters.edits import MEASURES
-    from pipeline.filters.signals import all_signals
-
     file = recipe_file(name)
-    config = load(file, ['input.paths=["-"]'])
-    docs = {signal.name: signal.doc for signal in all_signals(config.plugged.signals).values()}
-    docs |= dict.fromkeys(MEASURES, "Share that the edits took out.")
-    docs |= {signal: f"Of a model: {score.kind}, {score.model}." for signal, score in config.scores.items()}
+    config = _loaded(file)
+    docs = signal_meanings(config)
 
     def described(rules: tuple[Rule, ...]) -> tuple[RecipeRule, ...]:
         return tuple(
@@ -94,7 +108,7 @@ def recipe(name: str) -> Recipe:
     return Recipe(
         name=name,
         file=file,
-        about=about(file),
+        about="\n".join(about(file)),
         language=_language(config),
         extract={"extractor": json.dumps(config.extract.extractor)} | _changed(config.extract),
         edits=_changed(config.edit),

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.core.ledger import Part, kept, read
 from pipeline.errors import UserError, did_you_mean, listed
 from pipeline.filters.rules import Reason
+from pipeline.report.stats import NOT_PAGES
 from pipeline.run.run import Run
 from pipeline.stages.extract import EXTRACT
 
@@ -53,12 +54,13 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
 
 
 def _rows_dropped(dropped: pa.ListArray, stage: str, dropped_by: str) -> list[int]:
-    """The rows that fail `dropped_by` or a rule of it."""
+    """The rows that fail `dropped_by` or a rule of it. Records that are not pages only where they are asked for."""
     rules = pc.list_flatten(dropped)
     matching = [
         rule
         for rule in rules.unique().to_pylist()
-        if any(f"{name}.".startswith(f"{dropped_by}.") for name in (rule, Reason.of(stage, rule)))
+        if (rule != NOT_PAGES or dropped_by.endswith(NOT_PAGES))
+        and any(f"{name}.".startswith(f"{dropped_by}.") for name in (rule, Reason.of(stage, rule)))
     ]
     rows = pc.list_parent_indices(dropped).filter(pc.is_in(rules, pa.array(matching, pa.string())))
     return [int(row) for row in rows.to_pylist()]

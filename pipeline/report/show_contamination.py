@@ -1,9 +1,9 @@
 """`contamination` on the terminal."""
 
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.core.progress import safe
+from pipeline.core.screen import counted, table
 from pipeline.report.contamination import Contamination, Holder
 
 DOCUMENTS = 3
@@ -12,21 +12,22 @@ DOCUMENTS = 3
 
 def show_contamination(report: Contamination, console: Console) -> None:
     """The items, and a few documents of each."""
+    too_short = f"; {counted(report.short, 'item')} too short to be found" if report.short else ""
     console.print(
-        f"{len(report.matches):,} of {report.items:,} items have {report.ngram}-grams in "
-        f"{report.documents:,} documents; {report.short:,} are too short to be found",
+        f"{len(report.matches):,} of {counted(report.items, 'item')} found: their {report.ngram}-grams are in "
+        f"{counted(report.documents, 'document')}{too_short}",
         highlight=False,
     )
     if not report.matches:
         return
-    table = Table("item", "share of its n-grams", "document", "")
-    table.columns[1].justify = "right"
+    found = table("share of its n-grams", "item", "document", "outcome", right=("share of its n-grams",))
+    found.columns[0].no_wrap = False
     for match in report.matches:
         for holder in match.documents[:DOCUMENTS]:
-            table.add_row(safe(match.item), f"{holder.share:.0%}", safe(str(holder.url or holder.id)), _outcome(holder))
+            found.add_row(f"{holder.share:.0%}", safe(match.item), safe(str(holder.url or holder.id)), _outcome(holder))
         if (more := len(match.documents) - DOCUMENTS) > 0:
-            table.add_row("", "", f"and {more:,} more (--json has all)", "")
-    console.print(table)
+            found.add_row("", "", f"and {more:,} more (--json has all)", "")
+    console.print(found)
 
 
 def _outcome(holder: Holder) -> str:

@@ -1,16 +1,18 @@
 """`diff` on the terminal."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from pipeline.core.progress import safe
+from pipeline.core.screen import paragraph, table
 from pipeline.report.diff import Diff
 from pipeline.run.run import Run
 
 
 def show_diff(first: Run, second: Run, report: Diff, console: Console) -> None:
     """The counts, the rules that make the difference, and a few documents of each kind."""
-    console.print(f"kept by both {report.both:,}, by neither {report.neither:,}", highlight=False)
+    neither = report.neither - report.not_pages
+    console.print(f"kept by both {report.both:,}, by neither {neither:,}", highlight=False)
     if report.unmatched:
         console.print(f"{report.unmatched:,} records of {first.root} are not in {second.root}", highlight=False)
     sides = (
@@ -21,11 +23,10 @@ def show_diff(first: Run, second: Run, report: Diff, console: Console) -> None:
         console.print(f"\n[bold]kept only by {run.root}: {count:,}[/]", highlight=False, soft_wrap=True)
         if not count:
             continue
-        table = Table(f"rule of {other.root} that drops it", "documents")
-        table.columns[1].justify = "right"
+        rules = table("documents", f"rule of {safe(str(other.root))} that drops them", right=("documents",))
         for rule, documents in because.items():
-            table.add_row(safe(rule), f"{documents:,}")
-        console.print(table)
+            rules.add_row(f"{documents:,}", safe(rule))
+        console.print(rules)
         for example in examples:
-            reasons = safe(", ".join(example.dropped))
-            console.print(f"  {safe(str(example.url))}   {reasons}", highlight=False, soft_wrap=True)
+            console.print(f"  {safe(example.url or example.id)}", highlight=False, soft_wrap=True)
+            paragraph(Text.from_markup(safe(", ".join(example.dropped))), console, indent=4)

@@ -1,10 +1,11 @@
 """`duplicates` on the terminal."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
 from pipeline.core.progress import safe
-from pipeline.report.duplicates import Duplicates, Pair, differing_spans
+from pipeline.core.screen import counted, table
+from pipeline.report.duplicates import Document, Duplicates, Pair, differing_spans
 from pipeline.stages.duplicates.outcome import similarity_in_words
 
 SPANS = 6
@@ -15,22 +16,29 @@ SPAN = 160
 
 def show_duplicates(report: Duplicates, console: Console) -> None:
     """The largest clusters, and how many of the similar pairs the bands find."""
-    clusters = Table("size", "kept document", "URL", title="largest clusters", title_justify="left")
-    for cluster in report.clusters:
-        clusters.add_row(f"{cluster.size:,}", safe(cluster.id), safe(cluster.url or "(not here)"))
-    console.print(clusters)
+    if report.clusters:
+        clusters = table("size", "kept document", "URL", right=("size",), title="largest clusters")
+        for cluster in report.clusters:
+            clusters.add_row(f"{cluster.size:,}", safe(cluster.id), safe(cluster.url or "(no URL, or of another run)"))
+        console.print(clusters)
+    else:
+        console.print("no duplicates")
     bands = report.bands
+    shares = f": recall {bands.recall:.3f}" if bands.similar else ""
+    shares += f", precision {bands.precision:.3f}" if bands.similar and bands.proposed else ""
+    have = "pair has" if bands.similar == 1 else "pairs have"
     console.print(
-        f"among {bands.documents:,} different texts ({bands.pairs:,} pairs), {bands.similar:,} pairs have a similarity of "
-        f"{bands.threshold:g} or more; the bands propose {bands.proposed:,}: "
-        f"recall {bands.recall:.3f}, precision {bands.precision:.3f}",
+        f"\namong {counted(bands.documents, 'different text')} ({counted(bands.pairs, 'pair')}), {bands.similar:,} {have} a "
+        f"similarity of {bands.threshold:g} or more; the bands propose {bands.proposed:,}{shares}",
         highlight=False,
     )
-    table = Table("similarity", "pairs", "proposed", "predicted", title="what the bands find", title_justify="left")
-    for entry in bands.bins:
-        similarity = f"{entry.low:.1f} to {entry.low + 0.1:.1f}"
-        table.add_row(similarity, f"{entry.pairs:,}", f"{entry.proposed:.3f}", f"{entry.predicted:.3f}")
-    console.print(table)
+    if bands.bins:
+        numbers = ("pairs", "proposed", "predicted")
+        found = table("similarity", *numbers, right=numbers)
+        for entry in bands.bins:
+            similarity = f"{entry.low:.1f} to {entry.low + 0.1:.1f}"
+            found.add_row(similarity, f"{entry.pairs:,}", f"{entry.proposed:.3f}", f"{entry.predicted:.3f}")
+        console.print(found)
     console.print(f"next: python -m pipeline duplicates {report.run} --sample 5", highlight=False, soft_wrap=True)
 
 
@@ -47,14 +55,23 @@ def show_pair(pair: Pair, console: Console) -> None:
     if pair.similarity is None:
         similarity = f"not compared when it was dropped; word 5-grams: {jaccard(*texts):.3f}"
     title = f"duplicates.{pair.rule}: {similarity}"
-    table = Table("kept", "dropped", title=title, title_justify="left", expand=True)
-    table.add_row(*(safe(f"{document.url}\n{document.id}  {document.date}") for document in (pair.kept, pair.dropped)))
-    table.add_row(*(f"{len(text):,} characters, {len(text.split()):,} words" for text in texts), end_section=True)
+    sides = table(*(Column(name, ratio=1, overflow="fold") for name in ("kept", "dropped")), title=title)
+    sides.expand, sides.columns[0].no_wrap = True, False
+    for names in zip(*(_named(document) for document in (pair.kept, pair.dropped)), strict=True):
+        if any(names):
+            sides.add_row(*map(safe, names))
+    sides.add_row(*(f"{len(text):,} characters, {counted(len(text.split()), 'word')}\n" for text in texts))
     spans = differing_spans(*texts)
     for span in spans[:SPANS]:
-        table.add_row(*(safe(text[:SPAN] + ("…" if len(text) > SPAN else "")) for text in span))
+        sides.add_row(*(safe(text[:SPAN] + ("…" if len(text) > SPAN else "")) for text in span))
     if not spans:
-        table.add_row("(the same words)", "(the same words)")
+        sides.add_row("(the same words)", "(the same words)")
     if len(spans) > SPANS:
-        table.add_row(f"… {len(spans) - SPANS:,} more places", "")
-    console.print(table)
+        sides.add_row(f"… {counted(len(spans) - SPANS, 'more place')}", "")
+    console.print(sides)
+    console.print()
+
+
+def _named(document: Document) -> tuple[str, str, str]:
+    """URL, id and date; empty where it has none."""
+    return document.url or "", document.id, document.date or ""

@@ -1,41 +1,66 @@
 """`stats` on the terminal, and the summary at the end of a run."""
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.text import Text
 
 from pipeline.core.progress import safe
-from pipeline.report.stats import Stage, Stats
+from pipeline.core.screen import byte_size, counted, table
+from pipeline.filters.rules import Reason
+from pipeline.report.stats import NOT_PAGES, RuleCounts, Stage, Stats
 
-LANGUAGES = 15
+LANGUAGES = 40
 """Shown, the most frequent."""
+WIDE = 120
+"""Columns from which on a rule's meaning is beside it, not below."""
 
 
 def show_stats(report: Stats, console: Console) -> None:
-    """The funnel, the rules, the cuts and the languages as tables."""
+    """The funnel, the rules with their bounds, the edits, the cuts and the languages as tables."""
     show_funnel(report, console)
     for stage in report.stages:
-        if stage.rules:
+        if any(rule != NOT_PAGES for rule in stage.rules):
             _show_rules(stage, console)
+    if any(edit.documents for edit in report.edits.values()):
+        edits = table("documents", "lines", "words", "edit", right=("documents", "lines", "words"), title="edits")
+        for name, edit in report.edits.items():
+            if edit.documents:
+                edits.add_row(f"{edit.documents:,}", f"{edit.lines:,}", f"{edit.words:,}", f"edit.{safe(name)}")
+        console.print("\nedits: what each took out, of documents that came to the quality stage", highlight=False)
+        console.print(edits)
+    if report.cuts:
+        console.print()
     for name, cut in report.cuts.items():
-        console.print(
-            f"{name} cuts {cut.bytes:,} bytes in {cut.places:,} places of {cut.documents:,} documents",
-            highlight=False,
-        )
+        places = f"{counted(cut.places, 'place')} of {counted(cut.documents, 'document')}"
+        console.print(f"{name} cuts {cut.bytes:,} bytes in {places}", highlight=False)
     if report.languages:
-        table = Table("language", "in", "kept after quality", title="languages", title_justify="left")
-        for code, counts in list(report.languages.items())[:LANGUAGES]:
-            table.add_row(safe(code), f"{counts.entered:,}", f"{counts.kept:,}")
-        console.print(table)
+        _show_languages(report, console)
+
+
+def _show_languages(report: Stats, console: Console) -> None:
+    languages = table("language", "in", "kept after quality", right=("in", "kept after quality"))
+    for code, counts in list(report.languages.items())[:LANGUAGES]:
+        languages.add_row(safe(code), f"{counts.entered:,}", f"{counts.kept:,}")
+    console.print(f"\n{counted(len(report.languages), 'language')}", highlight=False)
+    console.print(languages)
+    if len(report.languages) > LANGUAGES:
+        console.print(f"  and {len(report.languages) - LANGUAGES:,} more (--json has all)", highlight=False)
 
 
 def _show_rules(stage: Stage, console: Console) -> None:
-    title = f"{stage.name}: dropped {stage.dropped:,}"
-    table = Table("rule", "failed", "by this alone", title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for rule, counts in stage.rules.items():
-        table.add_row(safe(f"{stage.name}.{rule}"), f"{counts.failed:,}", f"{counts.only:,}")
-    console.print(table)
+    """A line for each rule, with its bound, the strictest first. Records that are not pages are no drops."""
+    rules = {rule: counts for rule, counts in stage.rules.items() if rule != NOT_PAGES}
+    dropped = stage.dropped - (stage.rules[NOT_PAGES].failed if NOT_PAGES in stage.rules else 0)
+    console.print(f"\n[bold]{stage.name}[/]: {dropped:,} dropped", highlight=False)
+    wide = console.width >= WIDE
+    shown = table("failed", "only this", "rule", *(("meaning",) if wide else ()), right=("failed", "only this"))
+    if wide:
+        shown.columns[2].no_wrap = True
+    for rule, counts in rules.items():
+        name, meaning = _named(stage.name, rule, counts)
+        lines = (name, meaning) if wide else (Group(name, Padding(meaning, (0, 0, 0, 2))),)
+        shown.add_row(f"{counts.failed:,}", f"{counts.only:,}", *lines)
+    console.print(shown)
     for bound in stage.bounds:
         language = f" {safe(bound.language)}" if bound.language else ""
         console.print(
@@ -44,30 +69,49 @@ def _show_rules(stage: Stage, console: Console) -> None:
         )
 
 
+def _named(stage: str, rule: str, counts: RuleCounts) -> tuple[Text, Text]:
+    """A rule with its bound, as in a config, and what it looks at."""
+    name = str(Reason.of(stage, rule))
+    bound = counts.bound or ""
+    key, _, value = bound.partition(" = ")
+    if value and name.endswith(f".{key}"):
+        name, bound = f"{name} = {value}", ""
+    meaning = f"{counts.meaning}{'; ' * bool(counts.meaning and bound)}{bound}"
+    return Text.from_markup(safe(name)), Text.from_markup(safe(meaning), style="dim")
+
+
 def show_funnel(report: Stats, console: Console) -> None:
-    """A line for each stage: what came in, what stayed, and a bar."""
-    table = Table("stage", "in", "kept", "dropped", "of input", "CPU s", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    """A line for each stage that ran: what came in, what stayed, and a bar."""
+    numbers = ("in", "kept", "dropped", "CPU s")
+    funnel = table("stage", "in", "kept", "dropped", "of pages", "CPU s", right=numbers)
+    funnel.columns[4].no_wrap = True
+    others = report.input - report.pages
     whole = all(stage.parts.done == stage.parts.total for stage in report.stages[:1])
-    for stage in report.stages:
-        share = stage.kept / max(1, report.pages)
+    waiting = []
+    for index, stage in enumerate(report.stages):
         parts = stage.parts
+        if not parts.done and not parts.outdated:
+            waiting.append(stage.name)
+            continue
+        not_pages = 0 if index else others
+        share = stage.kept / max(1, report.pages)
         outdated = f", {parts.outdated} outdated" if parts.outdated else ""
         unfinished = "" if parts.done == parts.total else f" ({parts.done} of {parts.total} parts{outdated})"
-        table.add_row(
+        funnel.add_row(
             stage.name + unfinished,
-            f"{stage.entered:,}",
+            f"{stage.entered - not_pages:,}",
             f"{stage.kept:,}",
-            f"{stage.dropped:,}",
+            f"{stage.dropped - not_pages:,}",
             f"{'█' * round(20 * share):<20} {share:6.1%}" if whole and not unfinished else "unknown",
             f"{stage.seconds:,.1f}",
         )
-    others = report.input - report.pages
+    headers = f" and {others:,} requests and archive headers" if others else ""
     console.print(
-        f"[bold]{report.input:,} records[/]: {report.pages:,} pages and {others:,} requests and archive headers"
+        f"[bold]{counted(report.input, 'record')}[/]: {counted(report.pages, 'page')}{headers}", highlight=False
     )
-    console.print(table)
+    console.print(funnel)
+    if waiting:
+        console.print(f"  not run yet: {', '.join(waiting)}", highlight=False)
 
 
 def show_summary(report: Stats, console: Console) -> None:
@@ -76,8 +120,10 @@ def show_summary(report: Stats, console: Console) -> None:
     show_funnel(report, console)
     strictest = report.strictest_rules(3)
     if strictest:
-        shown = ", ".join(f"{safe(rule)} ({count:,})" for rule, count in strictest)
-        console.print(f"removed most      {shown}", highlight=False)
+        shown = table("", "")
+        shown.show_header, shown.padding = False, (0, 2, 0, 0)
+        shown.add_row(f"{'removed most':<16}", ", ".join(f"{safe(rule)} ({count:,})" for rule, count in strictest))
+        console.print(shown)
     for name, text in _products(report):
         console.print(f"{name:<17} {text}", highlight=False, soft_wrap=True)
     commands = [f"python -m pipeline stats {report.run}"]
@@ -91,9 +137,10 @@ def show_summary(report: Stats, console: Console) -> None:
 def _products(report: Stats) -> list[tuple[str, str]]:
     """The products that are there: (name, figures and place)."""
     clean = report.clean
-    lines = [
-        ("clean text", f"{clean.documents:,} documents, {clean.bytes / 1e6:,.1f} MB   {report.run}/clean/*.parquet")
-    ]
+    lines = []
+    if clean.documents:
+        size = f"{counted(clean.documents, 'document')}, {byte_size(clean.bytes)}"
+        lines.append(("clean text", f"{size}   {report.run}/clean/*.parquet"))
     if report.tokenizer:
         bytes_per_token = report.tokenizer["bytes_per_token"]
         lines.append(("tokenizer", f"{bytes_per_token:.2f} bytes per token   {report.run}/tokenizer/tokenizer.json"))

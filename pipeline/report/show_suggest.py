@@ -4,26 +4,32 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
+from pipeline.core.screen import table
 from pipeline.errors import UserError
 from pipeline.files import atomic
 from pipeline.filters.thresholds import FloatArray
 from pipeline.report.suggest import SuggestedRule, Suggestions
 
+WIDE = 110
+"""Columns from which on there is room for the densities."""
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def show_suggestions(report: Suggestions, console: Console) -> None:
     """The table, the best signal first, and the lines to paste."""
     console.print(f"{report.good:,} good and {report.bad:,} bad documents", highlight=False)
-    table = Table("signal", "bound", "of good", "of bad", "excess", "densities: good over bad")
-    for column in table.columns[2:5]:
-        column.justify = "right"
+    wide = console.width >= WIDE
+    numbers = ("of good", "of bad", "excess")
+    densities = (Column("densities: good over bad", no_wrap=True),) if wide else ()
+    shown = table("signal", Column("bound", no_wrap=True), *numbers, *densities, right=numbers)
     for rule in report.signals:
         bars = f"[green]{_bar(rule.good, rule.bad)}[/]\n[red]{_bar(rule.bad, rule.good)}[/]"
-        table.add_row(rule.signal, *_cells(rule), bars)
-    console.print(table)
+        shown.add_row(rule.signal, *_cells(rule), *((bars,) if wide else ()))
+    console.print(shown)
+    if not wide:
+        console.print(f"  (from {WIDE} columns on, and with --png, also the densities)", highlight=False)
     if report.not_compared:
         names = ", ".join(report.not_compared)
         console.print(f"left out: {names} (.txt is cut into passages of one length)", highlight=False)
@@ -32,7 +38,10 @@ def show_suggestions(report: Suggestions, console: Console) -> None:
             "\nreview before pasting: each bound was chosen on its own\n[quality]", highlight=False, markup=False
         )
         for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            bounds, _, comment = line.partition("   # ")
+            too_long = console.is_terminal and len(line) > console.width
+            shown_line = f"# {comment}\n{bounds}" if too_long else line
+            console.print(shown_line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _cells(rule: SuggestedRule) -> list[str]:

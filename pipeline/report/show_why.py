@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.config import Config
 from pipeline.core.progress import safe
+from pipeline.core.screen import counted, field, paragraph
 from pipeline.filters.rules import Reason, Rule
 from pipeline.report.show_tokens import show_token
 from pipeline.report.why import Cut, Edited, Verdict, Why
@@ -18,8 +20,11 @@ LINES = 20
 """Shown of removed lines and of cuts."""
 
 
-def show_why(config: Config, document: Why, console: Console) -> None:
-    """One document: where it is from, each stage with values and failed rules, its place in the products."""
+def show_why(config: Config, document: Why, console: Console, *, everything: bool = False) -> None:
+    """One document: where it is from, each stage with values and failed rules, its place in the products.
+
+    Of the signals, those that a rule is on; with `everything`, all.
+    """
     if document.token:
         show_token(document.token, console)
     _show_record(document, console)
@@ -30,9 +35,14 @@ def show_why(config: Config, document: Why, console: Console) -> None:
         _show_failed(stage, console)
         failed = {Reason.parse(failure.rule).signal for failure in stage.dropped}
         rules = {rule.signal: rule for rule in config.rules} if stage.name == "quality" else {}
-        for name, value in stage.values.items():
-            if name not in failed and value is not None:
-                _show_line(name, _number(value) + (_limits(rules[name]) if name in rules else ""), console)
+        language = document_language(document)
+        values = {name: value for name, value in stage.values.items() if name not in failed and value is not None}
+        shown = values if everything or not rules else {name: value for name, value in values.items() if name in rules}
+        for name, value in shown.items():
+            limits = _limits(rules[name], language) if name in rules else ""
+            _show_line(name, _number(value) + limits, console)
+        if hidden := len(values) - len(shown):
+            console.print(f"  and {counted(hidden, 'more value')} without a rule (--all shows them)", highlight=False)
         if stage.name == "quality" and document.edit:
             _show_edit(document.edit, stage.values, config.edit.functions, console)
         if stage.name == "duplicates" and document.cuts:
@@ -48,16 +58,21 @@ def show_why(config: Config, document: Why, console: Console) -> None:
 def show_sample(document: Why, console: Console) -> None:
     """A document in a few lines: where it is from, why it was dropped, how its text begins."""
     record = document.record
-    console.print(f"[bold]{safe(str(record.url))}[/]   {safe(record.id)}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{safe(record.url or record.id)}[/]", highlight=False, soft_wrap=True)
+    if record.url:
+        console.print(f"  {safe(record.id)}", highlight=False)
     for stage in document.stages:
         _show_failed(stage, console)
     text = (document.edit.text if document.edit else record.text) or ""
     shown = " ".join(text.split()) if record.text else ""
-    console.print(f"  {safe(shown[:SNIPPET])}{'…' if len(shown) > SNIPPET else ''}\n", highlight=False, soft_wrap=True)
+    if shown:
+        cut = f"{safe(shown[:SNIPPET])}{'…' if len(shown) > SNIPPET else ''}"
+        paragraph(Text.from_markup(cut), console)
+    console.print()
 
 
 def _show_line(name: str, text: Any, console: Console) -> None:
-    console.print(f"  {name:<33} {safe(str(text))}", highlight=False, soft_wrap=True)
+    field(name, Text.from_markup(safe(str(text))), console)
 
 
 def _show_record(document: Why, console: Console) -> None:
@@ -67,18 +82,31 @@ def _show_record(document: Why, console: Console) -> None:
     lines = [
         ("id", record.id),
         ("archive", f"{record.file}, bytes {record.offset:,} to {end:,} (record {record.row:,})"),
-        ("record", f"{record.record_type}, {record.date}, HTTP {record.http_status}, {record.content_type}"),
+        ("record", ", ".join(str(part) for part in _described(document) if part is not None)),
     ]
     if record.encoding is not None:
-        declared = f"(declared {record.declared_encoding}; by {record.encoding_from})"
-        lines.append(("encoding", f"{record.encoding} {declared}"))
-    lines.append(("title", str(record.title)))
+        declared = f"declared {record.declared_encoding}; " if record.declared_encoding else "none declared; "
+        lines.append(("encoding", f"{record.encoding} ({declared}by {record.encoding_from})"))
+    if record.title is not None:
+        lines.append(("title", record.title))
     if record.published is not None:
         lines.append(("published", record.published))
     if record.text is not None:
         lines.append(("text", f"{len(record.text):,} characters: {record.text[:SNIPPET]!r}"))
     for name, text in lines:
         _show_line(name, text, console)
+
+
+def _described(document: Why) -> tuple[str | None, ...]:
+    """Type, date, status and content type, as far as the record has them."""
+    record = document.record
+    status = None if record.http_status is None else f"HTTP {record.http_status}"
+    return record.record_type, record.date, status, record.content_type
+
+
+def document_language(document: Why) -> str | None:
+    """The label that the run gave it."""
+    return next((stage.values["language"] for stage in document.stages if stage.values.get("language")), None)
 
 
 def _show_failed(stage: Verdict, console: Console) -> None:
@@ -90,24 +118,26 @@ def _show_failed(stage: Verdict, console: Console) -> None:
 
 def _show_edit(edit: Edited, values: Mapping[str, Any], functions: Sequence[str], console: Console) -> None:
     """The lines that line edits removed, and how much each function of a plugin removed: the ledger has only counts of it."""
-    console.print(f"[bold]edit[/]: {len(edit.removed)} lines removed or changed, {len(edit.text):,} characters left")
+    console.print(
+        f"[bold]edit[/]: {counted(len(edit.removed), 'line')} removed or changed, {len(edit.text):,} characters left"
+    )
     for removed in edit.removed[:LINES]:
         text = safe(removed.line.strip())
-        console.print(f"  [red]-[/] {removed.rule:<31} {text}", highlight=False, soft_wrap=True)
+        field(f"- {removed.rule}", Text.from_markup(text), console)
     if len(edit.removed) > LINES:
         console.print(f"    … {len(edit.removed) - LINES:,} more (--json has all)", highlight=False)
     for name in functions:
         lines, words = (values[f"{EDIT.prefix}removed_{unit}.{name}"] for unit in ("lines", "words"))
         if lines or words:
-            console.print(f"  [red]-[/] {name:<31} removed lines: {lines:,}, words: {words:,}", highlight=False)
+            field(f"- {name}", Text(f"removed lines: {lines:,}, words: {words:,}"), console)
 
 
 def _show_cuts(cuts: Sequence[Cut], console: Console) -> None:
-    console.print(f"[bold]cuts[/]: {len(cuts)} places, each with the step that cuts it", highlight=False)
+    console.print(f"[bold]cuts[/]: {counted(len(cuts), 'place')}, each with the step that cuts it", highlight=False)
     for cut in cuts[:LINES]:
         text = " ".join(cut.text.split())
         shown = safe(f"{cut.start:,}-{cut.end:,}  {text[:SNIPPET]}{'…' if len(text) > SNIPPET else ''}")
-        console.print(f"  [red]-[/] {cut.rule:<31} {shown}", highlight=False, soft_wrap=True)
+        field(f"- {cut.rule}", Text.from_markup(shown), console)
     if len(cuts) > LINES:
         console.print(f"    … {len(cuts) - LINES:,} more (--json has all)", highlight=False)
 
@@ -118,6 +148,9 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
 
 
-def _limits(rule: Rule) -> str:
+def _limits(rule: Rule, language: str | None) -> str:
+    """The bounds of a rule, and where it does not apply to the document, to what it does."""
     limits = ", ".join(f"{name} {value:g}" for name, value in rule.limits())
-    return f"   ({limits})" if limits else ""
+    if rule.languages and language and language not in rule.languages:
+        limits += f"; {', '.join(rule.languages)} only"
+    return f"   ({limits})"

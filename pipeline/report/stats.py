@@ -13,9 +13,11 @@ from pipeline.core.ledger import kept, read, rows_in
 from pipeline.core.plain_values import OPTIONAL, key
 from pipeline.core.step import Step
 from pipeline.filters.quantiles import Bound
+from pipeline.report.meanings import bound_of, meaning_of, signal_meanings
 from pipeline.run.run import Run
 from pipeline.run.steps import cut_steps, stage_of
 from pipeline.stages.clean import CLEAN
+from pipeline.stages.edit import EDIT
 from pipeline.stages.extract import EXTRACT
 from pipeline.stages.language import LANGUAGE
 from pipeline.stages.quality_rules import QUALITY_DECIDE, SHARES, read_bounds
@@ -35,6 +37,10 @@ class RuleCounts:
     """Documents that fail the rule."""
     only: int
     """Of those, the documents that fail no other rule of the stage."""
+    bound: str | None = field(default=None, compare=False)
+    """Such as "min = 50", or "min = 2 (en only)"; None for a rule without a bound."""
+    meaning: str = field(default="", compare=False)
+    """What the rule looks at, in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,16 @@ class CutCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EditCounts:
+    """What an edit takes out of the documents that come to the quality stage."""
+
+    documents: int
+    """Documents that it takes something out of."""
+    lines: int
+    words: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CleanText:
     """The clean text."""
 
@@ -114,6 +130,8 @@ class Stats:
     stages: tuple[Stage, ...]
     languages: dict[str, LanguageCounts]
     """Language code -> documents, the most frequent first."""
+    edits: dict[str, EditCounts] = field(default_factory=dict)
+    """Edit of [edit] -> what it takes out, the most lines first."""
     cuts: dict[str, CutCounts]
     """Step -> what it takes out of texts."""
     clean: CleanText
@@ -159,6 +177,7 @@ def stats(run: Run) -> Stats:
         records=_value_counts(run, EXTRACT, "record_type"),
         stages=(*dropping, *_making_stages(run, clean.documents, seconds)),
         languages=_languages(run),
+        edits=_edits(run),
         cuts={step.name: _cuts(run, step) for step in cut_steps(run.config)},
         clean=clean,
         tokenizer=_read_json(run.root / "tokenizer" / "report.json") if run.is_done(TOKENIZER) else None,
@@ -178,6 +197,7 @@ def _without_files(split: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _dropping_stage(run: Run, name: str, step: Step, seconds: float) -> Stage:
     parts = run.done_parts(step)
+    meanings = signal_meanings(run.config)
     entered = stayed = 0
     failed: dict[str, int] = {}
     only: dict[str, int] = {}
@@ -192,7 +212,15 @@ def _dropping_stage(run: Run, name: str, step: Step, seconds: float) -> Stage:
         entered=entered,
         kept=stayed,
         dropped=entered - stayed,
-        rules={rule: RuleCounts(failed=count, only=only.get(rule, 0)) for rule, count in _by_count(failed).items()},
+        rules={
+            rule: RuleCounts(
+                failed=count,
+                only=only.get(rule, 0),
+                bound=bound_of(run, name, rule),
+                meaning=meaning_of(run, name, rule, meanings),
+            )
+            for rule, count in _by_count(failed).items()
+        },
         bounds=_bounds_of_shares(run) if step is QUALITY_DECIDE else (),
         seconds=round(seconds, 3),
         parts=_part_counts(run, step),
@@ -273,3 +301,21 @@ def _cuts(run: Run, step: Step) -> CutCounts:
         places += len(spans)
         size += pc.sum(pc.subtract(spans.field("end"), spans.field("start"))).as_py() or 0
     return CutCounts(documents=documents, places=places, bytes=size)
+
+
+def _edits(run: Run) -> dict[str, EditCounts]:
+    """What the edits took out, from the ledger."""
+    if not run.config.edits:
+        return {}
+    names = (*run.config.edit.reasons, *run.config.edit.functions)
+    totals = {name: [0, 0, 0] for name in names}
+    for part in run.done_parts(EDIT):
+        columns = [f"removed_{unit}.{name}" for name in names for unit in ("lines", "words")]
+        table = read(run.file(EDIT, part), columns)
+        for name, counts in totals.items():
+            lines, words = (table[f"removed_{unit}.{name}"] for unit in ("lines", "words"))
+            touched = pc.greater(pc.add(lines, words), 0)
+            for index, column in enumerate((touched, lines, words)):
+                counts[index] += pc.sum(column).as_py() or 0
+    ranked = sorted(totals.items(), key=lambda entry: (-entry[1][1], -entry[1][2], entry[0]))
+    return {name: EditCounts(documents=counts[0], lines=counts[1], words=counts[2]) for name, counts in ranked}

@@ -97,7 +97,12 @@ class Run:
         keys: dict[tuple[str, int | None], str] = {}
         for step in self.steps:
             reads = [other.name for other in reads_of(step, self.config)]
-            plain = [step.name, step.version, self.options[step.name], [_version(name) for name in step.libraries]]
+            plain = [
+                step.name,
+                step.version,
+                self.options[step.name],
+                [library_version(name) for name in step.libraries],
+            ]
             if step.whole:
                 key = fingerprint(plain, [keys[name, None] for name in reads])
                 keys |= {(step.name, part.index): part_key(key, part) for part in self.parts} | {(step.name, None): key}
@@ -247,7 +252,8 @@ def _step(step: Step | str) -> Step:
     return by_name(step) if isinstance(step, str) else step
 
 
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """A distribution and its version, as keys and the log have it: "pyarrow 25.0.1"."""
     if library == "unicode":
         return f"unicode {unicodedata.unidata_version}"  # Python's tables decide what a letter is
     try:
@@ -263,7 +269,7 @@ def earlier_runs(config: Config) -> tuple[Run, ...]:
     for name in config.duplicates.against:
         run = open_run(Path(name))
         if not run.is_done(DOCUMENTS):
-            raise UserError(f"duplicates.against: {name}: its duplicates are not decided; run it first")
+            raise UserError(f"duplicates.against: {name}: its duplicates stage is not finished; run it first")
         options, earlier = signature_options(config), signature_options(run.config)
         for option in fields(options):
             value, earlier_value = getattr(options, option.name), getattr(earlier, option.name)

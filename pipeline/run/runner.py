@@ -7,43 +7,23 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.config import Config
 from pipeline.core.engines import Engine, InlineEngine, LocalEngine, Progress, RayEngine, Retry, Task, place_of
 from pipeline.core.ledger import Part, alive_rows, dropped_nulls, lock, rows_in
 from pipeline.core.part import Origins, PartFiles
+from pipeline.core.reporter import Reporter
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import check_documents, list_parts, list_shards
+from pipeline.run.log import Log
 from pipeline.run.nothing_left import check_something_left
-from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, parts_from
+from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, library_version, parts_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
-
-
-class Reporter(Protocol):
-    """Shows what a run is doing: progress bars, plain lines, or nothing."""
-
-    def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
-        """A step starts; `total` counts units (bytes of archive, or rows) still to do."""
-
-    def advance(self, rows: int, units: int) -> None:
-        """Rows and units done in this step so far."""
-
-    def compiling(self, number: int, total: int, name: str) -> None:
-        """A kernel is about to be compiled, the `number`-th of about `total`."""
-
-    def end(self, step: Step, rows: int, seconds: float) -> None:
-        """The step is done."""
-
-    def note(self, text: str) -> None:
-        """One line worth reading."""
-
-    def on_train(self, progress: Any) -> None:
-        """The training loop's own progress."""
 
 
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
@@ -120,9 +100,13 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
     """Bring a run directory up to date. Raises UserError; a bug in a step raises RuntimeError with its traceback."""
     from pipeline.kernel_cache import compiling
 
-    requested = check_steps(config, until, engine, reporter.note)
-    with lock(root), ExitStack() as stack:
+    reporter = log = Log(root, reporter)
+    with log.errors(), ExitStack() as stack:
+        requested = check_steps(config, until, engine, reporter.note)
+        stack.enter_context(lock(root))
         planned = plan(root, config, reporter.note)
+        libraries = dict.fromkeys(["corpus-pipeline", *(name for step in requested for name in step.libraries)])
+        log.open([library_version(name) for name in libraries])
         sweep(root)
         pool: Engine | None = None
         finished = [step for step in requested if planned.is_done(step)]

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import lock, row_groups
 from pipeline.core.plain_values import plain_values
+from pipeline.core.reporter import Reporter
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.run.run import Run, open_run
-from pipeline.run.runner import Reporter
 from pipeline.stages.train import TRAIN
 from pipeline.tokenize import shards
 from pipeline.tokenize.bpe import Tokenizer

@@ -178,7 +178,7 @@ def _encoded(
         finally:
             engine.close()
         if skipped:
-            note(f"{skipped:,} lines without a text are left out")
+            note(f"{skipped:,} lines without a text are skipped")
         yield parts, listed
     finally:
         shutil.rmtree(work, ignore_errors=True)

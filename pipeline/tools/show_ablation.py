@@ -3,9 +3,9 @@
 from statistics import fmean
 
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.core.progress import safe
+from pipeline.core.screen import byte_size, counted, table
 from pipeline.tools.ablate import Ablation, RunDifference
 
 
@@ -13,17 +13,16 @@ def show_ablation(ablation: Ablation, console: Console) -> None:
     """A line for each run: what it was trained on, what it loses, and whether it is better than the first."""
     seeds = len(ablation.seeds)
     console.print(
-        f"{ablation.steps:,} steps from {seeds} seed{'s' if seeds > 1 else ''}, measured on "
-        f"{ablation.documents:,} texts, {ablation.bytes / 1e6:,.2f} MB, of {safe(', '.join(ablation.on))}",
+        f"{counted(ablation.steps, 'step')} from {counted(seeds, 'seed')}, measured on {counted(ablation.documents, 'text')}, "
+        f"{byte_size(ablation.bytes)}, of {safe(', '.join(ablation.on))}",
         highlight=False,
     )
-    table = Table("run", "documents", "tokens", "epochs", "bits per byte", "to the first", "95 %", "")
-    for column in table.columns[1:7]:
-        column.justify = "right"
+    numbers = ("documents", "tokens", "epochs", "bits per byte", "to the first", "95 %")
+    shown = table("run", *numbers, "verdict", right=numbers)
     differences = {difference.run: difference for difference in ablation.against_first}
     for arm in ablation.arms:
         difference = differences.get(arm.run)
-        table.add_row(
+        shown.add_row(
             safe(arm.run),
             f"{arm.documents:,}",
             f"{arm.tokens:,}",
@@ -31,7 +30,7 @@ def show_ablation(ablation: Ablation, console: Console) -> None:
             f"{fmean(arm.bits_per_byte):.4f}",
             *(_cells(difference) if difference else ()),
         )
-    console.print(table)
+    console.print(shown)
 
 
 def _cells(difference: RunDifference) -> tuple[str, str, str]:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
+from pipeline.core.screen import byte_size, counted, table
 from pipeline.tools.models import PerplexityTraining
 
 if TYPE_CHECKING:
@@ -16,18 +17,16 @@ def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> 
     """The held-out figures and the histogram."""
     report = model.report
     console.print(
-        f"trained on {report.training:,} texts, half of each side; held out {report.held_out:,}: "
+        f"trained on {counted(report.training, 'text')}, half of each side; held out {report.held_out:,}: "
         f"precision {report.precision:.3f}, recall {report.recall:.3f} at a score of 0.5",
         highlight=False,
     )
-    table = Table("score", "good", "bad", "", title="held-out texts", title_justify="left")
-    for column in table.columns[1:3]:
-        column.justify = "right"
+    shown = table("score", "good", "bad", Column("", no_wrap=True), right=("good", "bad"), title="held-out texts")
     bins, highest = len(report.good), max(*report.good, *report.bad, 1)
     for k, (good, bad) in enumerate(zip(report.good, report.bad, strict=True)):
         bar = f"[green]{'█' * -(-good * 30 // highest)}[/][red]{'░' * -(-bad * 30 // highest)}[/]"
-        table.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
-    console.print(table)
+        shown.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
+    console.print(shown)
     console.print(f"{out}, {out}.json", highlight=False, soft_wrap=True)
     console.print(
         f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
@@ -42,7 +41,7 @@ def show_perplexity(training: PerplexityTraining, out: Path, console: Console) -
     """What was trained, and what to do with it."""
     counts = ", ".join(f"{count:,}" for count in training.ngrams)
     console.print(f"trained on {training.words:,} words; n-grams by order: {counts}", highlight=False)
-    console.print(f"{out}, {out.stat().st_size / 1e6:,.1f} MB", highlight=False, soft_wrap=True)
+    console.print(f"{out}, {byte_size(out.stat().st_size)}", highlight=False, soft_wrap=True)
     console.print(
         f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
         '[quality]\nperplexity = { bottom = 0.6, by = "language" }',

@@ -53,7 +53,7 @@ def local_directory(path: Path) -> Path:
             "only input may be a URL. Copy the finished run there"
         )
     if _SYSTEM.match(os.path.realpath(path)):
-        raise UserError(f"{path}: a place of the system, where nothing can be stored")
+        raise UserError(f"{path}: a system directory, where nothing can be stored")
     try:
         above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
         if not above.is_dir():

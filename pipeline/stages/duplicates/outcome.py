@@ -127,12 +127,19 @@ def similarity_in_words(rule: str, similarity: float | None) -> str:
     return f"similarity {similarity:.3f}"
 
 
+def _kept(keep: Sequence[str]) -> str:
+    """Which copy stays, in words."""
+    if len(keep) == 1 and " " not in keep[0]:
+        return "no copy is kept" if keep[0] == "none" else f"kept the {keep[0]} copy"
+    return f"kept by {', then '.join(keep)}"
+
+
 def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable[[Step], Path | None]) -> Failing:
     if rule == "crashed":
         return Failing(None, None)
     if rule in ("exact", "minhash"):
         shown = similarity_in_words(rule, row["similarity"])
-        return Failing(row["cluster"], f"{shown}{', ' if shown else ''}kept by {', '.join(options.keep)}")
+        return Failing(row["cluster"], f"{shown}{', ' if shown else ''}{_kept(options.keep)}")
     sentences = f" or min_sentences = {options.min_sentences}" if options.min_sentences else ""
     bound = f"too little is left: min_words = {options.min_words}{sentences}"
     return Failing(None, bound + (options.fate if rule == "contamination" else ""))
@@ -140,7 +147,7 @@ def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable
 
 DUPLICATES = Step(
     name="duplicates",
-    title="decide what goes",
+    title="decide on duplicates",
     version=3,
     run=decide,
     options=_options,
