@@ -132,7 +132,10 @@ def test_no_shards_no_tokens(finished: Run, capsys: pytest.CaptureFixture[str]) 
         for arguments in (["tokens", str(finished.root)], ["why", str(finished.root), "--token", "0"]):
             code, out, err = call(capsys, *arguments)
             assert (code, out) == (2, "")
-            assert "no finished shards" in err
+            assert (
+                f"has not finished its shards stage; run first: python -m pipeline run {finished.root} --until shards"
+                in err
+            )
     finally:
         table.with_suffix(".away").rename(table)
 

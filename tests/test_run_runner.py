@@ -124,7 +124,7 @@ def test_a_changed_threshold_measures_nothing_again(tmp_path: Path, finished: Ru
         "duplicates",
         "clean",
     ]
-    assert "extract, language, language.decide, quality, duplicates.signatures" in reporter.notes[-1]
+    assert "extract, language, language.decide, quality, duplicates.signatures" in reporter.notes[0]
     assert stats(loosened).kept == 25
     go(root, load(config_file), until="shards")
     assert digests(root) == digests(finished.root)  # the history leaves no trace
@@ -240,7 +240,7 @@ def test_train_of_a_run_without_shards_does_nothing(
         main(["train", str(root), "--set", "train.steps=1"])
     assert exit_.value.code == 2
     assert capsys.readouterr().err.replace("\n", " ").strip() == (
-        f"error: {root}: has no finished shards; run first: python -m pipeline run CONFIG --out {root} --until shards"
+        f"error: {root}: has not finished its language stage; run first: python -m pipeline run {root} --until shards"
     )
     assert sorted(root.rglob("*")) == before
 

@@ -18,7 +18,8 @@ def run(
     config: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG", help="A config file (configs/quickstart.toml explains every key), or a recipe."
+            metavar="CONFIG",
+            help="A config file (configs/quickstart.toml explains every key), a recipe, or a run, for its own config.",
         ),
     ],
     out: Annotated[
@@ -47,9 +48,13 @@ def run(
     """
     from pipeline.config_file import load
     from pipeline.config_names import config_path
+    from pipeline.run.run import own_config
 
-    loaded = load(config_path(config), set_ or [])
-    root = out or Path(loaded.out or Path("runs") / config.stem)
+    if (config / "config.json").is_file():
+        loaded, root = own_config(config, set_ or []), out or config
+    else:
+        loaded = load(config_path(config), set_ or [])
+        root = out or Path(loaded.out or Path("runs") / config.stem)
     if dry_run:
         _dry_run(root, loaded, until or loaded.until, engine)
         return

@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.ledger import DROPPED, read
+from pipeline.core.ledger import DROPPED, read, row_groups
+from pipeline.errors import UserError
 from pipeline.run.run import Run
+from pipeline.stages.clean import CLEAN
 from pipeline.stages.extract import EXTRACT
 
 NO_PAGE = "extract.record_type"
@@ -53,6 +55,10 @@ class Diff:
     """Records that only the second run keeps."""
     unmatched: int
     """Records of the first run that the second run does not have."""
+    unmatched_second: int
+    """Records of the second run that the first run does not have."""
+    other_text: int | None = None
+    """Documents that both keep with texts that differ, in more than case and white space; None before both have clean text."""
     first_because: dict[str, int]
     """Rule of the second run -> documents that only the first run keeps and this rule drops; the most frequent first."""
     second_because: dict[str, int]
@@ -61,7 +67,7 @@ class Diff:
 
 
 def diff(first: Run, second: Run) -> Diff:
-    """Compare two runs. UserError for one that has not finished all stages that drop."""
+    """Compare two runs. UserError for one that has not finished all stages that drop, and where they share no record."""
     second_parts = dict(verdicts(second))
     of_second: tuple[pa.Array, pa.Array] | None = None
     totals = {"both": 0, "neither": 0, "first": 0, "second": 0}
@@ -105,14 +111,43 @@ def diff(first: Run, second: Run) -> Diff:
             documents = table.select(["id", "url"]).filter(chosen).append_column("dropped", reasons)
             listed = documents.slice(0, EXAMPLES - len(examples[group])).to_pylist()
             examples[group] += [Example(**document) for document in listed]
+    matched_rows = sum(totals.values())
+    if not matched_rows:
+        raise UserError(
+            f"{first.root} and {second.root}: no record of the one is in the other; diff is for the same input"
+        )
     return Diff(
         **totals,
         not_pages=not_pages,
         unmatched=unmatched,
+        unmatched_second=sum(map(len, second_parts.values())) - matched_rows,
+        other_text=_count_other_texts(first, second),
         first_because=_by_count(because["first"]),
         second_because=_by_count(because["second"]),
         examples=Examples(first=tuple(examples["first"]), second=tuple(examples["second"])),
     )
+
+
+def _count_other_texts(first: Run, second: Run) -> int | None:
+    if not (first.is_done(CLEAN) and second.is_done(CLEAN)):
+        return None
+    ids, hashes = _hashed_texts(first)
+    other_ids, other_hashes = _hashed_texts(second)
+    rows = pc.index_in(ids, other_ids)
+    differs = pc.not_equal(hashes.filter(rows.is_valid()), other_hashes.take(rows.drop_null()))
+    return int(pc.sum(differs).as_py() or 0)
+
+
+def _hashed_texts(run: Run) -> tuple[pa.Array, pa.Array]:
+    """Id and hash of each clean text of a run."""
+    from pipeline.filters.dedup.exact import content_hashes
+
+    ids, hashes = [pa.array([], pa.string())], [pa.array([], pa.binary(16))]
+    for part in run.parts:
+        for table in row_groups(run.file(CLEAN, part), ["id", "text"]):
+            ids.append(table["id"].combine_chunks().cast(pa.string()))
+            hashes.append(content_hashes(table["text"]))
+    return pa.concat_arrays(ids), pa.concat_arrays(hashes)
 
 
 def _by_count(counts: dict[str, int]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.core.progress import safe
-from pipeline.core.screen import paragraph, table
+from pipeline.core.screen import counted, paragraph, table
 from pipeline.report.diff import Diff
 from pipeline.run.run import Run
 
@@ -12,9 +12,12 @@ from pipeline.run.run import Run
 def show_diff(first: Run, second: Run, report: Diff, console: Console) -> None:
     """The counts, the rules that make the difference, and a few documents of each kind."""
     neither = report.neither - report.not_pages
-    console.print(f"kept by both {report.both:,}, by neither {neither:,}", highlight=False)
-    if report.unmatched:
-        console.print(f"{report.unmatched:,} records of {first.root} are not in {second.root}", highlight=False)
+    texts = f", {report.other_text:,} of them with other text" if report.other_text else ""
+    console.print(f"kept by both {report.both:,}{texts}; by neither {neither:,}", highlight=False)
+    for run, other, count in ((first, second, report.unmatched), (second, first, report.unmatched_second)):
+        if count:
+            records = counted(count, "record")
+            console.print(f"{records} of {safe(str(run.root))} not in {safe(str(other.root))}", highlight=False)
     sides = (
         (first, second, report.first, report.first_because, report.examples.first),
         (second, first, report.second, report.second_because, report.examples.second),

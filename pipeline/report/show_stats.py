@@ -112,6 +112,10 @@ def show_funnel(report: Stats, console: Console) -> None:
     console.print(funnel)
     if waiting:
         console.print(f"  not run yet: {', '.join(waiting)}", highlight=False)
+    if report.outdated:
+        console.print(
+            f"  outdated, made with other settings, code or libraries: {', '.join(report.outdated)}", highlight=False
+        )
 
 
 def show_summary(report: Stats, console: Console) -> None:

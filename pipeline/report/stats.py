@@ -128,6 +128,8 @@ class Stats:
     records: dict[str, int]
     """Record type -> records, the most frequent first."""
     stages: tuple[Stage, ...]
+    outdated: tuple[str, ...] = ()
+    """Stages whose products are there, but were made with other settings, code or libraries."""
     languages: dict[str, LanguageCounts]
     """Language code -> documents, the most frequent first."""
     edits: dict[str, EditCounts] = field(default_factory=dict)
@@ -176,6 +178,7 @@ def stats(run: Run) -> Stats:
         kept=last.kept,
         records=_value_counts(run, EXTRACT, "record_type"),
         stages=(*dropping, *_making_stages(run, clean.documents, seconds)),
+        outdated=tuple(run.outdated_products()),
         languages=_languages(run),
         edits=_edits(run),
         cuts={step.name: _cuts(run, step) for step in cut_steps(run.config)},

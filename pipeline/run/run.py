@@ -199,6 +199,10 @@ class Run:
                 return True
         return False
 
+    def outdated_products(self) -> list[str]:
+        """The stages whose products are there, but were made with other settings, code or libraries; in order."""
+        return list(dict.fromkeys(stage_of(step) for step in self.steps if step.product and self.is_outdated(step)))
+
     def is_done(self, step: Step | str, part: Part | None = None) -> bool:
         """Whether a step's work on a part, or on all parts, is done under its key, with all files unchanged. False for a step
         that the config does not need."""
@@ -330,16 +334,22 @@ def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
 def check_shards(root: Path) -> None:
     """UserError that says what to run first, where a run has not finished all steps up to its shards."""
     opened = open_run(root)
-    if not all(opened.is_done(step) for step in upto("shards") if step.needed(opened.config)):
-        command = f"python -m pipeline run CONFIG --out {root} --until shards"
-        raise UserError(f"{root}: has no finished shards; run first: {command}")
+    for step in upto("shards"):
+        if step.needed(opened.config):
+            opened.require(step, advice=f"run first: python -m pipeline run {root} --until shards")
 
 
 def retrained(root: Path, settings: Sequence[str]) -> Config:
     """A run's config with changed train.* settings; UserError for any other key."""
-    raw = open_run(root).config.model_dump(mode="json", exclude_none=True)
     for setting in settings:
         if not setting.startswith("train."):
             raise UserError(f"--set {setting}: only train.* can be set here; use python -m pipeline run for other keys")
+    return own_config(root, settings)
+
+
+def own_config(root: Path, settings: Sequence[str]) -> Config:
+    """The config that the run in a directory was made with, and changed settings."""
+    raw = open_run(root).config.model_dump(mode="json", exclude_none=True)
+    for setting in settings:
         apply_setting(raw, setting)
     return check(raw, str(root))

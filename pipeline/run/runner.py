@@ -121,6 +121,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         if todo:
             stack.callback(warm_up.close)
             stack.enter_context(compiling(warm_up.count))
+        stack.callback(_tell_outdated, planned, reporter.note)  # also where nothing is left
         deciders = planned.deciders.values()
         for step in requested:
             if step in finished:
@@ -139,6 +140,15 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
             if step in deciders:
                 check_something_left(planned, step)
     return planned
+
+
+def _tell_outdated(run: Run, note: Callable[[str], None]) -> None:
+    """Say which products are of other settings: they look finished, and whoever opens them would not know."""
+    if outdated := run.outdated_products():
+        note(
+            f"outdated, made with other settings, code or libraries: {', '.join(outdated)}; "
+            f"python -m pipeline run {run.root} --until {outdated[-1]} makes {'it' if len(outdated) == 1 else 'them'} again"
+        )
 
 
 def work_on_part(

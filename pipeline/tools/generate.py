@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.run.run import open_run
 
 
 def generate(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: int, seed: int) -> str:
@@ -12,6 +13,7 @@ def generate(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: 
     for file in (weights, vocabulary):
         if not file.is_file():
             raise UserError(f"{file}: no such file; python -m pipeline train {run} makes a model")
+    open_run(run).require("train", advice=f"run first: python -m pipeline run {run} --until train")
     from pipeline.tokenize.bpe import Tokenizer
     from pipeline.train.generate import generate_text
 
