@@ -1,7 +1,9 @@
 """Tables of documents as input: the same ledger rows, from every kind of file."""
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,8 @@ def ledger(path: Path, start: int = 0, end: int | None = None, columns: Columns 
 
 
 def write(path: Path, data: bytes) -> Path:
-    name = path.name
-    packed = gzip.compress(data) if name.endswith(".gz") else data
-    path.write_bytes(zstandard.compress(packed) if name.endswith(".zst") else packed)
+    packers = {".gz": gzip.compress, ".zst": zstandard.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    path.write_bytes(packers.get(path.suffix, bytes)(data))
     return path
 
 
@@ -52,7 +53,9 @@ def parquet(path: Path, values: list[dict[str, Any]], group: int = 7) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet"])
+@pytest.mark.parametrize(
+    "name", ["x.jsonl", "x.jsonl.gz", "x.json", "x.json.zst", "x.jsonl.bz2", "x.json.xz", "x.parquet"]
+)
 def test_documents_become_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "x.parquet":
@@ -153,6 +156,18 @@ def test_a_compressed_file_that_ends_early_is_a_row_behind_what_is_there(
     assert found[-1].dropped == [reason]
     path.write_bytes(b"not compressed at all")
     assert [r.dropped for r in ledger(path)] == [["bad_coding"]]
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [(b"\n", None), (b"\r\n" * 3, None), (b"\0" * 512, None), (b"no gzip member" * 3, "bad_coding")],
+)
+def test_bytes_behind_the_last_gzip_member(tmp_path: Path, after: bytes, reason: str | None) -> None:
+    path = write(tmp_path / "x.jsonl.gz", b"\n".join(LINES))
+    path.write_bytes(path.read_bytes() + after)
+    found = ledger(path)
+    assert [row.dropped for row in found if row.dropped] == ([[reason]] if reason else [])
+    assert [row.id for row in found if not row.dropped] == [row["id"] for row in ROWS[: 39 if reason else 40]]
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:

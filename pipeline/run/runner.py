@@ -36,6 +36,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
 
 def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, list[dict[str, Any]]]:
     """Find and fingerprint the input: the run as it would be, and the entries of parts.json. Writes nothing."""
+    from pipeline.extract.inputs.forms import KNOWN
     from pipeline.extract.inputs.kinds import left_out, why_not_read
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
@@ -49,7 +50,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         reason = why_not_read(ignored[0]) if ignored else None
         mend = f"; {ignored[0]} is {reason}" if reason else ""
         raise UserError(
-            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}{mend}"
+            f"input.paths: no file of a kind that is read in {config.input.described}{mend or f'; {KNOWN}'}"
         )
     for line in left_out(ignored):
         note(line)
@@ -58,7 +59,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         known = json.loads((root / "parts.json").read_bytes())
     for line in check_documents(files, config.input, known):
         note(line)
-    entries = list_parts(files, config.input.part_bytes, known)
+    entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit)
     if config.input.dataset:
         entries = list_shards(config.input)
 

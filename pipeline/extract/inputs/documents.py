@@ -6,24 +6,20 @@ line or row that cannot be used becomes a record with a problem, as damage in an
 
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from isal import igzip
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.archive import Record
+from pipeline.extract.inputs.compressed import BROKEN, compression_of, open_decompressed, problem_of
 from pipeline.extract.inputs.files import open_file
 from pipeline.extract.options import Columns, Dataset
 
-LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst")
-TABLES = (".parquet",)
-DOCUMENT_SUFFIXES = LINES + TABLES
 _BATCH_ROWS = 64
 _STEP = 1 << 20
 _FIRST_LINES = 100
@@ -112,46 +108,13 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 # --- JSON Lines ------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def open_lines(path: Path | str) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed if its name ends in .gz or .zst."""
-    name = str(path).lower()
-    with io.BufferedReader(cast(io.RawIOBase, open_file(path)), _STEP) as handle:
-        if name.endswith(".gz"):
-            yield cast(BinaryIO, igzip.GzipFile(fileobj=handle))
-        elif name.endswith(".zst"):
-            # zstandard's own reader does not notice a truncated file
-            yield cast(BinaryIO, _Lines(pa.CompressedInputStream(pa.PythonFile(handle), "zstd")))
-        else:
-            yield cast(BinaryIO, handle)
-
-
-class _Lines:
-    """Adds `readline` to a reader that has only `read`."""
-
-    def __init__(self, source: Any) -> None:
-        self._source, self._held = source, b""
-
-    def read(self, count: int) -> bytes:
-        if not self._held:
-            self._held = self._source.read(_STEP)
-        block, self._held = self._held[:count], self._held[count:]
-        return block
-
-    def readline(self, limit: int) -> bytes:
-        while b"\n" not in self._held and len(self._held) < limit and (block := self._source.read(_STEP)):
-            self._held += block
-        end = self._held.find(b"\n", 0, limit) + 1 or limit
-        return self.read(end) if self._held else b""
-
-
 def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, limit: int) -> Iterator[Record]:
     """A record for each line that starts in bytes [start, end), except blank lines.
 
     `offset` and `length` are bytes of the decompressed file. Memory: one line, of at most a little over twice `limit` bytes.
     """
     max_line = 2 * limit + 65_536  # escapes make a text longer, and the line has other keys too
-    with open_lines(path) as lines:
+    with open_decompressed(path) as lines:
         at = start
         if start:
             lines.seek(start - 1)
@@ -164,9 +127,8 @@ def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, 
                 while not ended and (rest := lines.readline(max_line)):
                     length += len(rest)
                     ended = rest.endswith(b"\n")
-            except (OSError, EOFError, zlib.error) as error:
-                problem = "truncated" if isinstance(error, EOFError) or "Truncated" in str(error) else "bad_coding"
-                yield Record("unreadable", at, 0, problem=problem, detail=f"decompressing: {error}")
+            except BROKEN as error:
+                yield Record("unreadable", at, problem=problem_of(error), detail=f"decompressing: {error}")
                 return
             if not line:
                 return
@@ -195,7 +157,7 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
     """`check_columns` of the keys in a file's first lines; a file whose first lines are no JSON objects is not judged."""
     names: dict[str, None] = {}
     count = 0
-    with open_lines(path) as lines:
+    with open_decompressed(path) as lines:
         remaining = _STEP
         try:
             while count < _FIRST_LINES and remaining > 0 and (line := lines.readline(remaining)):
@@ -205,7 +167,7 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
                     if isinstance(values, dict):
                         names |= dict.fromkeys(key_names(values))
                         count += 1
-        except (OSError, EOFError, zlib.error):
+        except BROKEN:
             pass  # damage is counted when the file is read
     where = f"{path}, first {count:,} lines" if count > 1 else f"{path}, first line"
     return check_columns(where, list(names), columns, noun="key") if count else []
@@ -214,9 +176,9 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
     """Offsets of lines that divide an uncompressed file into ranges of about `part_bytes`; a compressed file is one range."""
     cuts = [0]
-    if not str(path).lower().endswith((".jsonl", ".ndjson")):
+    if compression_of(str(path)):
         return cuts
-    with open_lines(path) as file:
+    with open_decompressed(path) as file:
         size = file.seek(0, 2)
         while (at := cuts[-1] + part_bytes) < size:
             file.seek(at - 1)

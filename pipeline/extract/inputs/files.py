@@ -12,6 +12,7 @@ import re
 import stat
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -66,6 +67,11 @@ def local_directory(path: Path) -> Path:
 def is_remote(path: str) -> bool:
     """Whether a path is a URL."""
     return "://" in path
+
+
+def name_of(path: str) -> str:
+    """A path in lower case, to tell the form of a file by; of a URL without what follows a question mark."""
+    return (urllib.parse.urlsplit(path).path if _is_http(path) else path).lower()
 
 
 def open_file(path: Path | str) -> BinaryIO:
