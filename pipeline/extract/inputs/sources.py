@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.extract.inputs import archive, csv_tables, documents, texts
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.compressed import compression_of, open_decompressed
-from pipeline.extract.inputs.files import is_remote, matches, name_of, open_file
+from pipeline.extract.inputs.files import is_remote, matches, name_of, open_file, sends_ranges
 from pipeline.extract.inputs.forms import PLAIN_JSON, Form, chosen, form_of
 from pipeline.extract.inputs.kinds import check_kinds
 from pipeline.extract.options import Columns, Dataset, TextUnit
@@ -80,8 +80,13 @@ def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
 
 
 def cut(path: str, part_bytes: int, text_unit: TextUnit = "file") -> list[int]:
-    """Offsets that divide a file into ranges of about `part_bytes`, at records, lines or row groups: [0, ...]. A file that is
-    compressed as a whole, and a CSV file, whose fields may contain line ends, is one range."""
+    """Offsets that divide a file into ranges of about `part_bytes`, at records, lines or row groups: [0, ...].
+
+    One range is a file that is compressed as a whole, a CSV file, in which any line end may be inside of a field, and a file
+    of a server that does not send ranges.
+    """
+    if is_remote(path) and not sends_ranges(path):
+        return [0]
     match form_of(path):
         case "lines":
             return documents.cut_lines(path, part_bytes)
