@@ -20,7 +20,7 @@ from pipeline.files import sweep, write_text
 from pipeline.run.inputs import check_documents, list_parts, list_shards
 from pipeline.run.log import Log
 from pipeline.run.nothing_left import check_something_left
-from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, library_version, parts_from
+from pipeline.run.run import AGAINST, DIRECTORY, SUFFIXES, Run, input_of, library_version, parts_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
@@ -29,6 +29,7 @@ from pipeline.stages.extract import EXTRACT
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
     planned, entries = find(root, config, note)
+    write_text(root / DIRECTORY, f"{Path.cwd()}\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
     return planned
@@ -71,7 +72,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
 def claim(root: Path, config: Config) -> None:
     """Make sure that `root` is new, or holds a run over the same input."""
     if not (root / "config.json").is_file():
-        own = (".lock", "parts.json")  # and temporary files, of a run that was killed before its start
+        own = (".lock", "parts.json", DIRECTORY)  # and temporary files, of a run that was killed before its start
         names = [path.name for path in root.iterdir()] if root.is_dir() else []
         strangers = [name for name in names if name not in own and not name.endswith(".tmp")]
         if strangers:
