@@ -74,6 +74,11 @@ def dies_once(marker, progress, retry):
 def dies_at_start(progress, retry):
     os._exit(9)
 
+def held_until_exit(marker, progress, retry):
+    import atexit
+    atexit.register(Path(marker).touch)
+    return 0
+
 def threads_of_encoding(progress, retry):
     from pipeline.tokenize.bpe import Tokenizer
     tokenizer = Tokenizer({value: bytes([value]) for value in range(256)}, [])
@@ -108,6 +113,12 @@ def test_every_task_runs_once_whatever_the_number_of_workers(tasks) -> None:  # 
         done, notes = run(workers, *(Task(f"t{n}", tasks.double, (n,)) for n in range(5)))
         assert sorted(d.result for d in done) == [0, 2, 4, 6, 8]
         assert notes == []
+
+
+def test_idle_workers_end_by_themselves(tasks, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """What libraries do at exit is done: giving back semaphores, for one."""
+    run(2, *(Task(f"t{n}", tasks.held_until_exit, (str(tmp_path / "marker"),)) for n in range(2)))
+    assert (tmp_path / "marker").exists()
 
 
 def test_a_user_error_comes_through_as_one(tasks) -> None:  # type: ignore[no-untyped-def]

@@ -1,8 +1,12 @@
 """Tables of documents as input: the same ledger rows, from every kind of file."""
 
+import bz2
 import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -41,9 +45,13 @@ def ledger(path: Path, start: int = 0, end: int | None = None, columns: Columns 
 
 
 def write(path: Path, data: bytes) -> Path:
-    name = path.name
-    packed = gzip.compress(data) if name.endswith(".gz") else data
-    path.write_bytes(zstandard.compress(packed) if name.endswith(".zst") else packed)
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".zst": zstandard.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+    }
+    path.write_bytes(packers.get(path.suffix, bytes)(data))
     return path
 
 
@@ -52,7 +60,9 @@ def parquet(path: Path, values: list[dict[str, Any]], group: int = 7) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet"])
+@pytest.mark.parametrize(
+    "name", ["x.jsonl", "x.jsonl.gz", "x.json", "x.json.zst", "x.jsonl.bz2", "x.json.xz", "x.parquet"]
+)
 def test_documents_become_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "x.parquet":
@@ -155,6 +165,18 @@ def test_a_compressed_file_that_ends_early_is_a_row_behind_what_is_there(
     assert [r.dropped for r in ledger(path)] == [["bad_coding"]]
 
 
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [(b"\n", None), (b"\r\n" * 3, None), (b"\0" * 512, None), (b"no gzip member" * 3, "bad_coding")],
+)
+def test_bytes_behind_the_last_gzip_member(tmp_path: Path, after: bytes, reason: str | None) -> None:
+    path = write(tmp_path / "x.jsonl.gz", b"\n".join(LINES))
+    path.write_bytes(path.read_bytes() + after)
+    found = ledger(path)
+    assert [row.dropped for row in found if row.dropped] == ([[reason]] if reason else [])
+    assert [row.id for row in found if not row.dropped] == [row["id"] for row in ROWS[: 39 if reason else 40]]
+
+
 def test_damaged_parquet(tmp_path: Path) -> None:
     path = parquet(tmp_path / "x.parquet", ROWS)
     data = bytearray(path.read_bytes())
@@ -251,22 +273,72 @@ def test_a_dataset_is_read_shard_by_shard(tmp_path: Path, config_file: Path) -> 
         go(tmp_path / "run4", config_file, *sets, "input.text=words")
 
 
+def seconds(*values: int | None, unit: str = "s", zone: str | None = None) -> pa.Array:
+    return pa.array(values, pa.int64()).view(pa.timestamp(unit, zone))
+
+
+OUT_OF_RANGE = "date: a value cannot be read: "
+YEAR_1, YEAR_10000 = -62_135_596_800, 253_402_300_800  # seconds since 1970
+
+
 @pytest.mark.parametrize(
-    ("column", "dropped", "detail"),
+    ("column", "dates", "detail"),
     [
-        (pa.array([2**60, 0], pa.timestamp("us")), ["bad_record"], "a value cannot be read: date value out of range"),
-        (pa.array([2**30, 0], pa.date32()), ["bad_record"], "a value cannot be read: days=1073741824"),
-        (pa.array([1, None], pa.timestamp("us", tz="No/Zone")), ["bad_record"], "a value cannot be read: 'No/Zone'"),
-        (pa.nulls(2), [], ""),
-        (pa.array([1, 0], pa.duration("s")), [], ""),
+        (seconds(YEAR_10000 - 1, YEAR_10000), ["9999-12-31T23:59:59", None], f"{OUT_OF_RANGE}date value out of range"),
+        (seconds(YEAR_1, YEAR_1 - 1), ["0001-01-01T00:00:00", None], OUT_OF_RANGE),
+        (seconds(0, 2**60, unit="us"), ["1970-01-01T00:00:00", None], OUT_OF_RANGE),
+        (seconds(None, 1, zone="No/Zone"), [None, None], f"{OUT_OF_RANGE}'No/Zone'"),
+        (seconds(1, 1001, unit="ns"), ["1970-01-01T00:00:00", "1970-01-01T00:00:00.000001"], None),
+        (seconds(None, 1, unit="ns", zone="UTC"), [None, "1970-01-01T00:00:00+00:00"], None),
+        (pa.array([2_932_896, 2_932_897], pa.int32()).view(pa.date32()), ["9999-12-31", None], OUT_OF_RANGE),
+        (pa.array([0, YEAR_10000 * 1000], pa.int64()).view(pa.date64()), ["1970-01-01", None], OUT_OF_RANGE),
+        (pa.array([1, 2**62], pa.duration("s")), ["0:00:01", None], OUT_OF_RANGE),
+        (pa.array([1, 1001], pa.duration("ns")), ["0:00:00", "0:00:00.000001"], None),
+        (pa.array([1, 1001], pa.time64("ns")), ["00:00:00", "00:00:00.000001"], None),
+        (pa.nulls(2), [None, None], None),
+        (pa.array([b"2026", b"\xff"]), ["2026", None], "date: not UTF-8: invalid start byte"),
+        (pa.array([1.5, float("nan")]), ["1.5", None], None),
+        (pa.array([True, None]), ["True", None], None),
+        (pa.array([[7], []]), ["[7]", "[]"], None),
     ],
 )
-def test_odd_values_are_counted(tmp_path: Path, column: pa.Array, dropped: list[str], detail: str) -> None:
+@pytest.mark.parametrize("pandas", [True, False])
+def test_odd_values_leave_their_row(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    column: pa.Array,
+    dates: list[str],
+    detail: str | None,
+    pandas: bool,
+) -> None:
+    if not pandas:
+        monkeypatch.setattr(
+            "pyarrow.lib._pandas_api", SimpleNamespace(have_pandas=False, is_array_like=lambda _: False)
+        )
     pq.write_table(pa.table({"text": ["a", "b"], "date": column}), tmp_path / "x.parquet")
-    first, second = ledger(tmp_path / "x.parquet")
-    assert first.dropped == dropped
-    assert (first.detail or "").startswith(detail)
-    assert (second.text, second.dropped) == ("b", [])
+    found = ledger(tmp_path / "x.parquet")
+    assert [(row.text, row.dropped) for row in found] == [("a", []), ("b", [])]
+    assert [row.date for row in found] == dates
+    assert (found[1].detail or "").startswith(detail or "")
+    assert (found[1].detail is None) == (detail is None)
+
+
+def test_odd_texts_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    for column, texts, detail in (
+        (pa.array([b"a", b"\xff"]), ["a", None], "text: not UTF-8: invalid start byte"),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"], None),
+        (seconds(0, YEAR_10000), [None, None], OUT_OF_RANGE.replace("date", "text")),
+    ):
+        pq.write_table(pa.table({"text": column}), path)
+        found = ledger(path)
+        assert [row.text for row in found] == texts
+        assert [row.dropped for row in found] == [[] if text else ["bad_record"] for text in texts]
+        assert (found[1].detail or "").startswith(detail or "")
+    inner = pa.StructArray.from_arrays([pa.array(["a", "b"]), seconds(0, YEAR_10000)], ["text", "date"])
+    pq.write_table(pa.table({"inner": inner}), path)
+    found = ledger(path, columns=Columns(text="inner.text", date="inner.date"))
+    assert [(row.text, row.date) for row in found] == [("a", "1970-01-01T00:00:00"), ("b", None)]
 
 
 def test_tables_without_text(tmp_path: Path) -> None:
@@ -299,6 +371,33 @@ def test_nested_columns(tmp_path: Path, name: str) -> None:
     assert read_one(DOLMA, columns) == ("Hi", "http://a.example/", "T", "2026")
     assert read_one(TOO, Columns(text="meta.doc.body", url="meta.url")) == ("Body", "flat", None, None)
     assert read_one(TOO, Columns(text="meta.doc.body", url="meta.none", title="content.x"))[1:3] == (None, None)
+
+
+def test_a_part_of_a_dataset_may_have_no_rows(tmp_path: Path, config_file: Path) -> None:
+    pytest.importorskip("datasets", reason="an extra")
+    (tmp_path / "data").mkdir()
+    table = pa.Table.from_pylist(ROWS[:5])
+    with pq.ParquetWriter(tmp_path / "data" / "a.parquet", table.schema) as file:
+        for rows_of_group in (0, 3, 0, 2):  # the first group has no rows
+            file.write_table(table.slice(0, rows_of_group))
+    pq.write_table(table.slice(0, 0), tmp_path / "data" / "b.parquet")
+    done, found = go(tmp_path / "run", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'data'}")
+    assert len(done.parts) == 2
+    assert [row["id"] for row in found] == [f"doc-{n}" for n in (0, 1, 2, 0, 1)]
+
+
+def test_a_dataset_that_fails_ends_in_one_line(tmp_path: Path, config_file: Path) -> None:
+    pytest.importorskip("datasets", reason="an extra")
+    (tmp_path / "data").mkdir()
+    path = parquet(tmp_path / "data" / "a.parquet", ROWS)
+    data = bytearray(path.read_bytes())
+    data[4:100] = b"\xff" * 96
+    path.write_bytes(data)
+    with pytest.raises(
+        UserError, match=r"input\.dataset: .*data: shard 0: cannot be read from row 0 on \([A-Za-z]+: "
+    ) as error:
+        go(tmp_path / "run", config_file, "input.paths=[]", f"input.dataset={tmp_path / 'data'}")
+    assert "\n" not in str(error.value)
 
 
 def test_nested_columns_of_a_dataset(tmp_path: Path, config_file: Path) -> None:

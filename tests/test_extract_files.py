@@ -6,7 +6,9 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.extract.inputs import files
 from pipeline.extract.inputs.files import Ranges, read_range, state
-from pipeline.extract.inputs.sources import crawl_files, find_inputs, read
+from pipeline.extract.inputs.sources import crawl_files, cut, find_inputs, raw_bytes, read
 from pipeline.run.run import Run
 from pipeline.run.runner import run
 
@@ -26,9 +28,12 @@ Trouble = Callable[[http.server.BaseHTTPRequestHandler, bytes], bool]
 
 
 class Server:
-    """A folder served with ranges; `trouble` sees each request first."""
+    """A folder served with ranges; without them if `ranges` is false; `trouble` sees each request first."""
 
     def __init__(self, folder: Path) -> None:
+        self.ranges = True
+        self.says: tuple[str, ...] = ("Content-Length", "ETag")
+        """Headers of a reply without ranges."""
         self.trouble: Trouble | None = None
         self.asked: list[str] = []
         outer = self
@@ -40,6 +45,17 @@ class Server:
                 data = path.read_bytes() if path.is_file() else None
                 if data is None:
                     self.send_error(404)
+                    return
+                if not outer.ranges:
+                    if outer.trouble and outer.trouble(self, data):
+                        return
+                    self.send_response(200)
+                    for name, value in (("Content-Length", str(len(data))), ("ETag", f'"{hash_of(data)}"')):
+                        if name in outer.says:
+                            self.send_header(name, value)
+                    self.end_headers()
+                    with suppress(ConnectionError):  # the client may have seen enough
+                        self.wfile.write(data)
                     return
                 first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
                 piece = data[int(first) : int(last) + 1]
@@ -126,7 +142,7 @@ def test_a_remote_file_reads_like_a_file(tmp_path: Path, server: Server, monkeyp
     monkeypatch.setattr(files, "FIRST_READ", 100)
     monkeypatch.setattr(files, "LARGEST_READ", 400)
     assert state(f"{server.url}/x") == (len(data), f'"{hash_of(data)}"')
-    file = Ranges(f"{server.url}/x")
+    file = Ranges(f"{server.url}/x", len(data))
     server.asked.clear()
     assert file.read(1000) == data[:1000]
     assert [asked.split("=")[1] for asked in server.asked] == ["0-99", "100-299", "300-699", "700-1099"]
@@ -179,20 +195,112 @@ def test_what_no_waiting_mends_is_said_at_once(tmp_path: Path, server: Server) -
         state(f"{server.url}/none")
     assert len(server.asked) == 1
 
-    def whole(handler: http.server.BaseHTTPRequestHandler, piece: bytes) -> bool:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-        return True
-
-    (tmp_path / "www" / "x").write_bytes(b"0123456789")
-    server.trouble = whole
-    with pytest.raises(UserError, match="does not send ranges"):
-        state(f"{server.url}/x")
     with pytest.raises(UserError, match="a web server cannot list its files"):
         find_inputs([f"{server.url}/*.warc.gz"])
     with pytest.raises(UserError, match=r"nothing://x: "):
         state("nothing://x")
+
+
+LINES = b"".join(b'{"text": "line %d"}\n' % n for n in range(200))
+
+
+def texts(url: str) -> list[str | None]:
+    return [record.text for record in read(url, 0, None, max_record_bytes=100_000)]
+
+
+@pytest.mark.parametrize("says", [("Content-Length", "ETag"), ("Content-Length",), ("ETag",), ()])
+def test_a_server_without_ranges_is_read_whole(tmp_path: Path, server: Server, says: tuple[str, ...]) -> None:
+    files.download.cache_clear()
+    server.ranges, server.says = False, says
+    (tmp_path / "www" / "a.jsonl").write_bytes(LINES)
+    (tmp_path / "www" / "b.jsonl.gz").write_bytes(gzip.compress(LINES))
+    before = state(f"{server.url}/a.jsonl")
+    assert before[0] == len(LINES)
+    assert cut(f"{server.url}/a.jsonl", 100) == [0]
+    for name in ("a.jsonl", "b.jsonl.gz"):
+        assert texts(f"{server.url}/{name}") == [f"line {n}" for n in range(200)]
+    assert raw_bytes(f"{server.url}/a.jsonl", 19, 18) == b'{"text": "line 1"}'
+    files.download.cache_clear()
+    assert state(f"{server.url}/a.jsonl") == before
+    (tmp_path / "www" / "a.jsonl").write_bytes(LINES[:-1] + b" ")
+    files.download.cache_clear()
+    assert state(f"{server.url}/a.jsonl") != before
+    (tmp_path / "www" / "a.jsonl").write_bytes(b"")
+    files.download.cache_clear()
+    assert texts(f"{server.url}/a.jsonl") == []
+
+
+def test_a_download_leaves_nothing_behind(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.download.cache_clear()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "www" / "a.jsonl").write_bytes(LINES)
+    server.ranges = False
+    with files.open_file(f"{server.url}/a.jsonl") as file:
+        assert os.listdir(tmp_path / "tmp") == []  # it has no name
+        assert file.read(5) == LINES[:5]
+        assert file.seek(-3, 2) == file.tell() == len(LINES) - 3
+        assert file.read() == LINES[-3:]
+    asked = len(server.asked)
+    assert len(texts(f"{server.url}/a.jsonl")) == 200
+    assert [line.endswith("None") for line in server.asked[asked:]] == [False, False]  # the copy is still there
+    free = len(LINES) / 0.9
+
+    def disk(of: float) -> None:
+        files.download.cache_clear()
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=of))
+
+    disk(free + 1)
+    assert len(texts(f"{server.url}/a.jsonl")) == 200
+    for says in (("Content-Length", "ETag"), ("ETag",)):
+        server.says = says
+        disk(free - 1)
+        with pytest.raises(UserError, match=r"a\.jsonl: does not fit into .*tmp, where it is stored .* TMPDIR"):
+            texts(f"{server.url}/a.jsonl")
+
+
+def test_a_download_that_breaks_off_is_tried_again(tmp_path: Path, server: Server) -> None:
+    files.download.cache_clear()
+    (tmp_path / "www" / "a.jsonl").write_bytes(LINES)
+    server.ranges = False
+    tries = [0, 2]
+
+    def half(handler: http.server.BaseHTTPRequestHandler, data: bytes) -> bool:
+        if handler.headers["Range"]:
+            return False
+        tries[0] += 1
+        if tries[0] > tries[1]:
+            return False
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[: len(data) // 2])
+        handler.close_connection = True
+        return True
+
+    server.trouble = half
+    assert len(texts(f"{server.url}/a.jsonl")) == 200
+    tries[:] = [0, 4]
+    files.download.cache_clear()
+    size = len(LINES)
+    with pytest.raises(
+        UserError, match=rf"its bytes could not be read in 4 tries \(received {size // 2:,} of {size:,} bytes\)"
+    ):
+        texts(f"{server.url}/a.jsonl")
+
+
+def test_an_empty_remote_file_has_no_records(tmp_path: Path, server: Server) -> None:
+    def nothing(handler: http.server.BaseHTTPRequestHandler, data: bytes) -> bool:
+        handler.send_response(416)
+        handler.send_header("Content-Range", "bytes */0")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    (tmp_path / "www" / "a.jsonl").write_bytes(b"")
+    server.trouble = nothing
+    assert state(f"{server.url}/a.jsonl") == (0, "")
+    assert texts(f"{server.url}/a.jsonl") == []
 
 
 def test_storage_by_fsspec(tmp_path: Path) -> None:

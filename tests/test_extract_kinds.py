@@ -43,44 +43,83 @@ def arrow() -> bytes:
 
 
 TO_LINES = 'put each document on a line of a .jsonl file, as {"text": ...}'
+NOT_LINES = "a JSON array, not JSON Lines; write one object per line:"
 WRONG = {
     "a.wacz": (zipped(), "a WACZ, which is a zip: unzip it and give the archives in its folder archive/"),
     "a.zip": (zipped(), "a zip file; unpack it and give the files inside"),
     "zip.warc.gz": (zipped(), "a zip file; unpack it"),
+    "zip.txt": (zipped(), "a zip file; unpack it"),
     "a.tar": (tarred(), "a tar file; unpack it"),
     "a.tar.gz": (gzip.compress(tarred()), "a tar file; unpack it"),
-    "a.tar.bz2": (bz2.compress(tarred()), "compressed with bzip2"),
-    "a.html": (PAGE, "HTML; put each page on a line of a .jsonl file, as"),
-    "b.htm": (b"<p>no doctype", "HTML; put each page on a line"),
-    "error.warc": (b"\n<html><body>404", "HTML; put each page on a line"),
-    "page.warc.gz": (gzip.compress(PAGE), "HTML; put each page on a line"),
-    "a.txt": (b"Some words.\n", f"plain text; {TO_LINES}"),
-    "a.md": (b"# Title\n", f"plain text; {TO_LINES}"),
-    "a.csv": (b"id,text\n1,a\n", "a table of another format; convert it to Parquet"),
-    "a.tsv.gz": (gzip.compress(b"id\ttext\n"), "a table of another format; convert it to Parquet"),
-    "a.json": (b'[{"text": "a"}]', "a JSON array; write one object per line: jq -c '.[]' a.json > a.json.jsonl"),
-    "b.json": (b'{\n  "text": "a"\n}\n', "JSON; write one object per line: jq -c . b.json > b.json.jsonl"),
-    "c.json": (b'{"text": "a"}\n{"text": "b"}\n', "JSON Lines; rename it to end in .jsonl"),
-    "c.json.gz": (gzip.compress(b'{"text": "a"}\n'), "JSON Lines; rename it to end in .jsonl.gz"),
-    "array.jsonl": (b'[\n{"text": "a"}\n]', "a JSON array, not JSON Lines; write one object per line: jq -c '.[]'"),
-    "array.jsonl.gz": (gzip.compress(b'[{"text": "a"}]'), "a JSON array, not JSON Lines"),
+    "a.tar.bz2": (bz2.compress(tarred()), "a packed folder; unpack it"),
+    "tar.csv.gz": (gzip.compress(tarred()), "a tar file; unpack it"),
+    "error.warc": (b"\n<html><body>404", "HTML; rename it to end in .html"),
+    "page.warc.gz": (gzip.compress(PAGE), "HTML; rename it to end in .html"),
+    "page.txt": (PAGE, "HTML; rename it to end in .html"),
+    "page.csv": (PAGE, "HTML; rename it to end in .html"),
+    "crawl.txt": (WARC, "a web archive; rename it to end in .warc"),
+    "crawl.html.gz": (gzip.compress(WARC), "a web archive; rename it to end in .warc.gz"),
+    "crawl.jsonl": (WARC, "a web archive; rename it to end in .warc"),
+    "a.rst": (b"Title\n=====\n", "text of a kind that is not read; rename it to end in .txt if it is plain text"),
+    "a.mhtml": (b"From: <Saved>\n", "a page in a mail's format; save it as HTML"),
+    "a.xlsx": (zipped(), "a zip file; unpack it"),
+    "a.ods": (b"-", "a spreadsheet; save it as CSV, in UTF-8"),
+    "a.json": (b'[{"text": "a"}]', f"{NOT_LINES} jq -c '.[]' a.json > NEW.jsonl"),
+    "b.json": (
+        b'{\n  "text": "a"\n}\n',
+        "JSON, with an object on several lines; write one object per line: jq -c '.' b.json >",
+    ),
+    "array.jsonl": (b'[\n{"text": "a"}\n]', f"{NOT_LINES} jq -c '.[]' array.jsonl > NEW.jsonl"),
+    "array.jsonl.gz": (
+        gzip.compress(b'[{"text": "a"}]'),
+        f"{NOT_LINES} gzip -dc array.jsonl.gz | jq -c '.[]' > NEW.jsonl",
+    ),
+    "array.json.zst": (
+        zstandard.compress(b'[{"text": "a"}]'),
+        f"{NOT_LINES} zstd -dc array.json.zst | jq -c '.[]' > NEW",
+    ),
+    "array.json.xz": (lzma.compress(b'[{"text": "a"}]'), f"{NOT_LINES} xz -dc array.json.xz |"),
+    "array": (b'[{"text": "a"}]', f"{NOT_LINES} jq -c"),
+    "lines": (b'{"text": "a"}\n{"text": "b"}\n', "JSON Lines; rename it to end in .jsonl"),
+    "lines.gz": (gzip.compress(b'{"text": "a"}\n'), "JSON Lines; rename it to end in .jsonl.gz"),
+    "c.jsonl": (gzip.compress(b'{"text": "a"}\n'), "compressed; rename it to end in .gz"),
+    "c.txt": (bz2.compress(b"Some words."), "compressed; rename it to end in .bz2"),
+    "c": (lzma.compress(b"Some words."), "compressed; rename it to end in what it is, such as .jsonl.xz"),
     "a.warc.wat.gz": (gzip.compress(WARC), "WAT, metadata without pages; give the .warc or .wet file of the same name"),
     "a.wat": (WARC, "WAT, metadata without pages"),
     "a.pdf": (b"%PDF-1.7\n", "PDF; take the text out with another tool"),
+    "pdf.md": (b"%PDF-1.7\n", "PDF; take the text out with another tool"),
     "a.docx": (zipped(), "a zip file; unpack it"),
     "a.xml": (b"<?xml version='1.0'?><a/>", "XML; take the text out"),
     "a.cdx": (b" CDX N b a\n", "an index of archives; give the archives that it names"),
     "a.cdxj.gz": (gzip.compress(b"org,a)/ 2026 {}\n"), "an index of archives"),
-    "a.jsonl.bz2": (bz2.compress(b'{"text": "a"}\n'), "compressed with bzip2, which is not read; decompress it first"),
-    "a.jsonl.xz": (lzma.compress(b'{"text": "a"}\n'), "compressed with xz, which is not read; decompress it first"),
-    "a.warc.zst": (zstandard.compress(WARC), "compressed with zstd, which only .jsonl.zst may be"),
+    "a.warc.zst": (zstandard.compress(WARC), "compressed, and not as a kind of file that is read; decompress it first"),
     "a.arrow": (arrow(), "Arrow; convert it to Parquet"),
     "part-0": (b"PAR1....PAR1", "Parquet; rename it to end in .parquet"),
     "a.db": (b"SQLite format 3\0", "a database; convert it to Parquet"),
     "a.png": (b"\x89PNG\r\n\x1a\n", "a picture"),
     "a.toml": (b"[input]\n", "a config file; give it to python -m pipeline run"),
-    "a.dat": (b"\x00\x01\x02", "no archive, JSON Lines or Parquet; .warc, .arc, .wet (also .gz), .jsonl"),
-    "empty": (b"", "no archive, JSON Lines or Parquet"),
+    "a.dat": (b"\x00\x01\x02", "of no kind that is read; .warc, .arc, .wet (also .gz), .parquet, and .jsonl"),
+    "empty": (b"", "of no kind that is read"),
+}
+READ = {
+    "a.json": b'{"text": "a"}\n{"text": "b"}\n',
+    "one.json": b'{"text": "a"}',
+    "long.json": b'{"text": "' + b"a" * 5000 + b'"}\n',
+    "a.json.gz": gzip.compress(b'{"text": "a"}\n'),
+    "broken.json.gz": b"\x1f\x8b\x08" + b"-" * 40,
+    "broken.txt.zst": b"\x28\xb5\x2f\xfd" + b"-" * 40,
+    "a.jsonl.bz2": bz2.compress(b'{"text": "a"}\n'),
+    "a.jsonl.xz": lzma.compress(b'{"text": "a"}\n'),
+    "braces.txt": b"{\\bf Some} words\n",
+    "array.md": b"[{]\n",
+    "empty.txt": b"",
+    "empty.html": b"",
+    "empty.csv": b"",
+    "b.htm": b"<p>no doctype",
+    "a.HTML.GZ": gzip.compress(PAGE),
+    "a.tsv": b"id\ttext\n",
+    "noise.warc.gz": b"\x00\x01",
 }
 
 
@@ -95,19 +134,51 @@ def test_a_file_of_the_wrong_kind_is_refused(tmp_path: Path, name: str, by: str)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", READ)
+def test_a_file_that_may_be_what_its_name_says_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(READ[name])
+    assert find_inputs([str(tmp_path / name)]) == ([str(tmp_path / name)], [])
+
+
 def test_the_command_ends_before_work(tmp_path: Path, config_file: Path) -> None:
     from pipeline.cli.main import app
 
     (tmp_path / "a.wacz").write_bytes(zipped())
-    (tmp_path / "b.csv").write_bytes(b"id,text\n")
+    (tmp_path / "b.tar").write_bytes(tarred())
     arguments = ["run", str(config_file), "--out", str(tmp_path / "run"), "--set", f"input.paths=['{tmp_path}/*.*']"]
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, UserError)
     assert str(result.exception) == (
         f"{tmp_path}/a.wacz: is a WACZ, which is a zip: unzip it and give the archives in its folder archive/; "
-        f"1 more of these files are not read, {tmp_path}/b.csv next"
+        f"1 more of these files are not read, {tmp_path}/b.tar next"
     )
     assert not (tmp_path / "run" / "ledger").exists()
+
+
+GROUPS = (
+    ("x.warc.gz", "y.ARC", "z.wet"),
+    ("a.jsonl", "b.ndjson.gz", "c.json.zst", "d.parquet"),
+    ("p.html", "q.htm.gz"),
+    ("t.csv", "u.tsv.xz"),
+    ("j.json",),
+    ("README.md", "n.txt.bz2"),
+    ("other.pdf", "x.wat.gz", "none"),
+)
+
+
+@pytest.mark.parametrize("first", range(len(GROUPS)))
+def test_a_directory_gives_the_files_of_one_kind(tmp_path: Path, first: int) -> None:
+    for name in (name for group in GROUPS[first:] for name in group):
+        (tmp_path / name).write_bytes(b"")
+    found, ignored = find_inputs([str(tmp_path)])
+    read = first < len(GROUPS) - 1
+    assert sorted(Path(file).name for file in found) == sorted(GROUPS[first] if read else ())
+    assert len(found) + len(ignored) == sum(map(len, GROUPS[first:]))
+    assert len(left_out(ignored)) == len(GROUPS) - first - read
+    everything, _ = find_inputs(
+        [str(tmp_path), *(f"{tmp_path}/{name}" for group in GROUPS[:-1][first:] for name in group)]
+    )
+    assert len(everything) == sum(map(len, GROUPS[:-1][first:]))
 
 
 def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
@@ -116,20 +187,31 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     inputs, ignored = find_inputs([str(tmp_path)])
     assert [Path(file).name for file in inputs] == ["x.warc.gz"]
+    why = "a directory gives the files of one kind, and others beside them are mostly about them; to read them too, add"
     assert left_out(ignored) == [
-        f"3 files of documents (1 .jsonl, 1 .jsonl.gz, 1 .parquet) are left out, {tmp_path}/a.jsonl first: beside archives they "
-        f'are mostly lists of them; to read them too, add "{tmp_path}/*.jsonl" to input.paths',
-        f"2 other files (1 .txt, 1 .wat.gz) are left out, {tmp_path}/notes.txt first: .warc, .arc, .wet (also .gz), "
-        ".jsonl (also .gz, .zst) and .parquet are read",
+        f'3 files (1 .jsonl, 1 .jsonl.gz, 1 .parquet) left out, {tmp_path}/a.jsonl first: {why} "{tmp_path}/*.jsonl" to '
+        "input.paths",
+        f'1 file (1 .txt) left out, {tmp_path}/notes.txt first: {why} "{tmp_path}/*.txt" to input.paths',
+        f"1 other file (1 .wat.gz) left out, {tmp_path}/x.wat.gz first: .warc, .arc, .wet (also .gz), .parquet, and .jsonl, "
+        ".json, .csv, .tsv, .html, .txt, .md (also .gz, .zst, .bz2, .xz) are read",
     ]
     assert left_out([]) == []
     both, _ = find_inputs([str(tmp_path), f"{tmp_path}/*.jsonl"])
     assert [Path(file).name for file in both] == ["x.warc.gz", "a.jsonl"]
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "a.csv").write_bytes(b"id,text\n")
     config = load(config_file, [f"input.paths=['{tmp_path / 'other'}']"])
-    with pytest.raises(UserError, match=r"no archive .* in .*other; .*a\.csv is a table of another format; convert it"):
-        run(tmp_path / "run", config, workers=1, engine="local", until="clean", reporter=Quiet())
+
+    def refused() -> str:
+        with pytest.raises(UserError) as error:
+            run(tmp_path / "run", config, workers=1, engine="local", until="clean", reporter=Quiet())
+        return str(error.value)
+
+    nothing = f"input.paths: no file of a kind that is read in {tmp_path / 'other'}"
+    assert refused().startswith(f"{nothing}; .warc, .arc, .wet (also .gz), .parquet, and .jsonl")
+    (tmp_path / "other" / "a.pdf").write_bytes(b"%PDF-1.7")
+    assert refused().startswith(f"{nothing}; {tmp_path / 'other'}/a.pdf is PDF; take the text out")
+    (tmp_path / "other" / "a.json").write_bytes(b'[{"text": "a"}]')
+    assert refused().startswith(f"{tmp_path / 'other'}/a.json: is a JSON array, not JSON Lines")
 
 
 def test_a_remote_file_is_judged_by_its_name() -> None:
@@ -137,4 +219,8 @@ def test_a_remote_file_is_judged_by_its_name() -> None:
         find_inputs(["http://a.example/crawl.wacz"])
     with pytest.raises(UserError, match=r"crawl\.warc\.wat\.gz: is WAT, metadata without pages"):
         find_inputs(["http://a.example/crawl.warc.wat.gz"])
+    with pytest.raises(UserError, match=r"crawl\.wacz\?key=1: is a WACZ"):
+        find_inputs(["http://a.example/crawl.wacz?key=1"])
+    signed = "http://a.example/a.jsonl.gz?signature=x.pdf"
+    assert find_inputs([signed]) == ([signed], [])
     assert find_inputs(["http://a.example/download?id=7"]) == (["http://a.example/download?id=7"], [])

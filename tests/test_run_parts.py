@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import cut, read_records
 from pipeline.report.why import raw_record, why
 from pipeline.run.inputs import list_parts
-from pipeline.run.run import Run
+from pipeline.run.run import Run, open_run
 from pipeline.run.runner import run
 
 LIMIT = 100_000
@@ -56,6 +56,35 @@ def test_the_cut_changes_no_row_and_no_byte(tmp_path: Path, config_file: Path) -
         assert of_whole.record == of_cut.record
         assert of_whole.shards == of_cut.shards
         assert url.encode() in gzip.decompress(raw_record(of_cut))
+
+
+def test_relative_paths_are_read_from_another_directory(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "in").mkdir(parents=True)
+    (tmp_path / "there" / "in").mkdir(parents=True)
+    (tmp_path / "here" / "in" / "a.txt").write_text("The words of a text.")
+    monkeypatch.chdir(tmp_path / "here")
+    config = load(config_file, ["input.paths=['in']"])
+    done, _ = go(tmp_path / "run", config, until="extract")
+    key = done.keys["extract", None]
+    monkeypatch.chdir(tmp_path / "there")
+    opened = open_run(tmp_path / "run")
+    assert opened.directory == tmp_path / "here"
+    [id_of_text] = rows(opened, "extract")["id"].to_pylist()
+    [document] = why(opened, id_of_text)
+    assert document.record.file == "in/a.txt"
+    assert raw_record(document, opened.directory) == b"The words of a text."
+    with pytest.raises(UserError, match=r"in/a\.txt: cannot be read"):
+        raw_record(document)
+    (tmp_path / "here").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert raw_record(document, opened.directory) == b"The words of a text."
+    again, steps = go(tmp_path / "run", config, until="extract")
+    assert (again.keys["extract", None], steps) == (key, {})
+    assert again.directory == tmp_path / "moved"
+    (tmp_path / "run" / "directory.txt").unlink()
+    assert open_run(tmp_path / "run").directory is None
 
 
 def test_another_cut_in_the_same_directory_ends_with_the_same_bytes(tmp_path: Path, config_file: Path) -> None:

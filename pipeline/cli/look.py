@@ -86,7 +86,7 @@ def why(
     if not pages:
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
     if record:
-        sys.stdout.buffer.write(raw_record(pages[0]))
+        sys.stdout.buffer.write(raw_record(pages[0], opened.directory))
         return
 
     def show(pages: "list[Why]", screen: "Console") -> None:

@@ -52,6 +52,7 @@ def _row_number(number: int) -> str:
 
 
 MAX_DEATHS_AT_START = 3
+_GRACE = 10.0  # seconds in which an idle worker may end by itself
 _ADVICE = "; if memory ran out, give --workers a smaller number; no finished work is lost"
 
 
@@ -200,12 +201,16 @@ class LocalEngine:
             report(rows, sum(self._counters[2 * s + 1] for s in busy))
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop the workers. An idle one ends by itself, so that it gives back what libraries hold, such as semaphores."""
         for worker in self._pool.values():
             worker.pipe.close()
-            worker.process.terminate()
+            if worker.task:
+                worker.process.terminate()
         for worker in self._pool.values():
-            worker.process.join()
+            worker.process.join(_GRACE)
+            if worker.process.is_alive():
+                worker.process.terminate()
+                worker.process.join()
         self._pool.clear()
 
     def _start(self, slot: int, task: Task) -> None:

@@ -11,6 +11,8 @@ from annotated_types import Ge, Gt, Lt
 Format = Literal["text", "markdown"]
 FORMATS: tuple[Format, ...] = ("text", "markdown")
 
+TextUnit = Literal["file", "paragraph", "line"]
+
 RecordType = Literal[
     "warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"
 ]  # WARC/1.1, section 6
@@ -73,18 +75,19 @@ class Files:
     """Files of records."""
 
     paths: tuple[str, ...] = ()
-    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .jsonl (.gz, .zst), .parquet."""
+    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .parquet, and .jsonl, .json, .csv, .tsv,
+    .html, .txt, .md (.gz, .zst, .bz2, .xz). A directory gives the files of one kind, and says what it leaves out."""
     common_crawl: CommonCrawl | None = None
     """Instead of paths: files of a crawl."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The meaning of the columns of a table, or of the keys of a JSON line."""
+    """The meaning of the columns of a table, or of the keys of a JSON line; and what in a plain text is a document."""
 
     text: str = "text"
-    """The column of a document's text, in .jsonl, .parquet and datasets; it is used unchanged. Here and below, "metadata.url"
-    is the key url in the table metadata."""
+    """The column of a document's text, in JSON Lines, Parquet, CSV and datasets; it is used unchanged. Here and below,
+    "metadata.url" is the key url in the table metadata."""
     html: str | None = None
     """The column of its HTML; if given, the text is extracted from it."""
     id: str | None = "id"
@@ -95,6 +98,9 @@ class Columns:
     """The column of the time it was fetched."""
     title: str | None = "title"
     """The column of its title."""
+    text_unit: TextUnit = "file"
+    """What is a document in .txt and .md files: a file, a paragraph (blank lines are between them) or a line. Units smaller
+    than a file must be UTF-8; a file may have any encoding."""
 
     @property
     def names(self) -> list[str]:

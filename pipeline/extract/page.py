@@ -28,7 +28,8 @@ REASONS = {
     "bad_coding": "the body's content coding could not be undone",
     "bad_gzip": "a broken gzip member, or bytes that are not a gzip member",
     "truncated": "the record is shorter than its declared length",
-    "bad_record": "bytes that are not a record, a line that is not a JSON object, or a broken row group",
+    "bad_record": "bytes that are not a record, a line that is not a JSON object, a row that does not fit its table, a broken "
+    "row group, or text that is not UTF-8 where it must be",
     "extractor_failed": "the extractor raised an error; `detail` has it",
     "prescreen_language": "the plain text looks like a language that `language.keep` does not keep (`extract.prescreen`)",
     "crashed": "a worker died several times on this record, or on reading it and the rest of its row group, file or part",
@@ -60,7 +61,7 @@ SCHEMA = pa.schema(
 
 COLUMNS = {
     "id": "a document's own id, else 32 hexadecimal digits: a hash of the record's id, URL, date, file and offset",
-    "record_type": "WARC-Type; `document` for rows of tables, `unreadable` for damage",
+    "record_type": "WARC-Type; `document` for rows of tables, for texts and files of HTML; `unreadable` for damage",
     "url": "the page's URL, as in the record",
     "date": "when the page was fetched, as in the record",
     "offset": "where the record starts, in bytes of the file on disk",

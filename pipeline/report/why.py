@@ -12,6 +12,7 @@ from pipeline.core.part import Origins
 from pipeline.core.plain_values import OPTIONAL
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.inputs.forms import form_of
 from pipeline.extract.inputs.sources import raw_bytes
 from pipeline.filters.rules import Reason
 from pipeline.report.rows import Row, find, row_of, texts_of
@@ -189,10 +190,15 @@ def why_token(run: Run, place: TokenPlace) -> Why:
     return why_row(run, part, row, place)
 
 
-def raw_record(document: Why) -> bytes:
-    """The bytes of a record as they are in its archive: this range alone is a whole gzip member, record or line."""
+def raw_record(document: Why, directory: Path | None = None) -> bytes:
+    """The bytes of a record as they are in its archive: this range alone is a whole gzip member, record or line.
+
+    A relative path of the archive is looked up in `directory`, such as `Run.directory`, and then in the current directory.
+    """
     record = document.record
-    return raw_bytes(record.file, record.offset, record.length)
+    there = directory / record.file if directory else None
+    path = str(there) if there and form_of(record.file) != "dataset" and there.is_file() else record.file
+    return raw_bytes(path, record.offset, record.length)
 
 
 def _verdicts(run: Run, part: Part, row: int, extracted: Row) -> list[Verdict]:

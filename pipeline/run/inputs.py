@@ -8,8 +8,9 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.extract.inputs.documents import dataset_state, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
-from pipeline.extract.inputs.sources import DATASET, check_columns, cut, kind
-from pipeline.extract.options import Columns, Dataset
+from pipeline.extract.inputs.forms import DATASET
+from pipeline.extract.inputs.sources import check_columns, cut, kind
+from pipeline.extract.options import Columns, Dataset, TextUnit
 
 _BLOCK = 1 << 20
 SMALL = 256
@@ -22,7 +23,9 @@ FILES = 4096
 """A part has at most this many files."""
 
 
-def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def list_parts(
+    files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]], text_unit: TextUnit = "file"
+) -> list[dict[str, Any]]:
     """The entries of parts.json: one for each piece of each file, in order, with the number of its part.
 
     `known` are the entries of an earlier plan. A file with unchanged size and modification time, cut into pieces of the same
@@ -39,7 +42,7 @@ def list_parts(files: Sequence[str], part_bytes: int, known: Sequence[Mapping[st
         if state in planned:
             entries += [{**entry, "file": number} for entry in planned[state]]
             continue
-        cuts = cut(path, part_bytes) if size > part_bytes else [0]
+        cuts = cut(path, part_bytes, text_unit) if size > part_bytes else [0]
         ends = [*cuts[1:], None]
         if is_remote(path):
             digests = [digest_of(size, version, start, end) for start, end in zip(cuts, ends, strict=True)]

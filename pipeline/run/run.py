@@ -46,6 +46,8 @@ from pipeline.stages.quality import QUALITY
 
 SUFFIXES = (".parquet", ".tokens")
 """Suffixes of the files that a step may have for a part."""
+DIRECTORY = "directory.txt"
+"""The file with the directory in which the run was last started: input paths may be relative to it."""
 AGAINST = "against-"
 """Prefix of a whole step's files for parts of earlier runs."""
 
@@ -67,6 +69,14 @@ class Run:
     def deciders(self) -> dict[str, Step]:
         """Stage -> the step whose `dropped` is final for it, of the stages that drop."""
         return deciders(self.config)
+
+    @cached_property
+    def directory(self) -> Path | None:
+        """The directory in which the run was last started; None for a run of an earlier version."""
+        try:
+            return Path((self.root / DIRECTORY).read_text(encoding="utf-8").removesuffix("\n"))
+        except OSError:
+            return None
 
     @cached_property
     def journal(self) -> Journal:

@@ -20,7 +20,7 @@ from pipeline.files import sweep, write_text
 from pipeline.run.inputs import check_documents, list_parts, list_shards
 from pipeline.run.log import Log
 from pipeline.run.nothing_left import check_something_left
-from pipeline.run.run import AGAINST, SUFFIXES, Run, input_of, library_version, parts_from
+from pipeline.run.run import AGAINST, DIRECTORY, SUFFIXES, Run, input_of, library_version, parts_from
 from pipeline.run.steps import needed_steps, upto
 from pipeline.run.warmup import WarmUp
 from pipeline.stages.extract import EXTRACT
@@ -29,6 +29,7 @@ from pipeline.stages.extract import EXTRACT
 def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
     planned, entries = find(root, config, note)
+    write_text(root / DIRECTORY, f"{Path.cwd()}\n")
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
     return planned
@@ -36,6 +37,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
 
 def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, list[dict[str, Any]]]:
     """Find and fingerprint the input: the run as it would be, and the entries of parts.json. Writes nothing."""
+    from pipeline.extract.inputs.forms import KNOWN
     from pipeline.extract.inputs.kinds import left_out, why_not_read
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
@@ -49,7 +51,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         reason = why_not_read(ignored[0]) if ignored else None
         mend = f"; {ignored[0]} is {reason}" if reason else ""
         raise UserError(
-            f"input.paths: no archive (.warc, .arc, .wet), .jsonl or .parquet file in {config.input.described}{mend}"
+            f"input.paths: no file of a kind that is read in {config.input.described}{mend or f'; {KNOWN}'}"
         )
     for line in left_out(ignored):
         note(line)
@@ -58,7 +60,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         known = json.loads((root / "parts.json").read_bytes())
     for line in check_documents(files, config.input, known):
         note(line)
-    entries = list_parts(files, config.input.part_bytes, known)
+    entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit)
     if config.input.dataset:
         entries = list_shards(config.input)
 
@@ -70,7 +72,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
 def claim(root: Path, config: Config) -> None:
     """Make sure that `root` is new, or holds a run over the same input."""
     if not (root / "config.json").is_file():
-        own = (".lock", "parts.json")  # and temporary files, of a run that was killed before its start
+        own = (".lock", "parts.json", DIRECTORY)  # and temporary files, of a run that was killed before its start
         names = [path.name for path in root.iterdir()] if root.is_dir() else []
         strangers = [name for name in names if name not in own and not name.endswith(".tmp")]
         if strangers:

@@ -20,7 +20,8 @@ from pipeline.core.measuring import measure
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Step, columns
 from pipeline.errors import UserError, did_you_mean
-from pipeline.extract.inputs.documents import LINES, open_lines
+from pipeline.extract.inputs.compressed import open_decompressed
+from pipeline.extract.inputs.forms import LINES
 from pipeline.filters.decontaminate.options import CUT_OPTIONS, DecontaminateOptions
 from pipeline.stages.duplicates.spans import cut_columns, kept_texts, write_cuts
 from pipeline.stages.duplicates.verify import DOCUMENTS
@@ -50,7 +51,7 @@ def read_items(options: DecontaminateOptions) -> tuple[list[str], list[str]]:
     texts, names = [], []
     for file in evaluation_files(options):
         short = file.rpartition("/")[2]
-        with open_lines(file) as lines:
+        with open_decompressed(file) as lines:
             number = 0
             while line := lines.readline(_MAX_LINE):
                 number += 1

@@ -70,7 +70,8 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
 def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry) -> int:
     """Write one row per record of the part, with its text or the reasons why it has none."""
     from pipeline.extract.inputs.archive import Record
-    from pipeline.extract.inputs.sources import DATASET, read
+    from pipeline.extract.inputs.forms import DATASET
+    from pipeline.extract.inputs.sources import read
     from pipeline.extract.page import SCHEMA, Row, rows, to_batches
 
     url_reasons = url_rules(options.url, files.out.parent / BLOCKLISTS)

@@ -1,8 +1,8 @@
 """Texts to learn from or to compare with: plain text, JSON Lines, Parquet, or a run.
 
-books.txt books.txt.gz    passages of about 300 words, cut at line ends, so that length does not tell sources apart
-pages.jsonl(.gz, .zst)    one document per line, its text under "text"
-pages.parquet             the same, one document per row
+books.txt, books.md       passages of about 300 words, cut at line ends, so that length does not tell sources apart
+pages.jsonl, pages.json   one document per line, its text under "text"
+pages.csv, pages.parquet  the same, one document per row
 runs/mine                 what the run kept; runs/mine:raw: all that it extracted, runs/mine:dropped: what it dropped
 """
 
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import kept, row_groups
 from pipeline.errors import UserError
-from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, open_lines
+from pipeline.extract.inputs.compressed import open_decompressed
+from pipeline.extract.inputs.forms import DOCUMENT_SUFFIXES, TEXTS
 from pipeline.extract.options import Columns
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 PASSAGE = 300
 """Words in a passage of plain text; a page of our web sample has about 400."""
 WHICH = ("kept", "raw", "dropped")
-_TEXT = (".txt", ".txt.gz", ".txt.zst")
 _BATCH = 1000
 _MAX_BYTES = 10_000_000
 """Of a document, as the default of `extract.max_record_bytes`."""
@@ -50,7 +50,7 @@ def read_texts(sources: Sequence[str], *, text: str = "text", language: str | No
 def any_passages(sources: Sequence[str]) -> bool:
     """Whether any source has plain text, whose passages are as long as we cut them."""
     files = [file for source in sources for names, which in [_files(source)] if which is None for file in names]
-    return any(file.lower().endswith(_TEXT) for file in files)
+    return any(file.lower().endswith(TEXTS) for file in files)
 
 
 def _files(source: str) -> tuple[list[str], str | None]:
@@ -66,8 +66,9 @@ def _files(source: str) -> tuple[list[str], str | None]:
     if not files:
         raise UserError(f"{source}: no such file or run directory (of a run: {', '.join(f'RUN:{w}' for w in WHICH)})")
     for file in files:
-        if not file.lower().endswith((*_TEXT, *DOCUMENT_SUFFIXES)):
-            raise UserError(f"{file}: not text; known: {', '.join((*_TEXT, *DOCUMENT_SUFFIXES))}, a run directory")
+        if not file.lower().endswith((*TEXTS, *DOCUMENT_SUFFIXES)):
+            known = ".txt, .md, .jsonl, .json, .csv, .tsv (also .gz, .zst, .bz2, .xz), .parquet"
+            raise UserError(f"{file}: not text; known: {known}, a run directory")
     return files, None
 
 
@@ -77,7 +78,7 @@ def _read(sources: Iterable[tuple[str, list[str], str | None]], text: str) -> It
         for name in files:
             if which is not None:
                 arrays = _run(Path(name), which)
-            elif name.lower().endswith(_TEXT):
+            elif name.lower().endswith(TEXTS):
                 arrays = _batches(_passages(name))
             else:
                 arrays = _batches(_documents(name, text))
@@ -103,7 +104,7 @@ def _batches(texts: Iterator[str]) -> Iterator[pa.Array]:
 def _passages(name: str) -> Iterator[str]:
     lines: list[str] = []
     words = 0
-    with open_lines(name) as file:
+    with open_decompressed(name) as file:
         while line := file.readline(_MAX_BYTES):
             decoded = line.decode("utf-8", "replace")
             lines.append(decoded)

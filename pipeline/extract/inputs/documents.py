@@ -6,25 +6,24 @@ line or row that cannot be used becomes a record with a problem, as damage in an
 
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from isal import igzip
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.archive import Record
+from pipeline.extract.inputs.compressed import BROKEN, compression_of, open_decompressed, problem_of
 from pipeline.extract.inputs.files import open_file
 from pipeline.extract.options import Columns, Dataset
 
-LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst")
-TABLES = (".parquet",)
-DOCUMENT_SUFFIXES = LINES + TABLES
 _BATCH_ROWS = 64
+_CUT = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
 _STEP = 1 << 20
 _FIRST_LINES = 100
 """A file of lines is judged by this many; a key that is in none of them counts as missing."""
@@ -34,15 +33,25 @@ _SHOWN = 20  # known columns in a message
 def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record:
     """A row as a record; "bad_record" if the text is not a string, "too_large" over `limit` bytes of UTF-8."""
 
+    unread: list[str] = []
+
     def plain(name: str | None) -> str | None:
         value = None if name is None else value_at(values, name)
-        return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
+        if isinstance(value, Unreadable):
+            unread.append(f"{name}: {value.detail}")
+            return None
+        if value is None or value != value:  # NaN stands for a missing value
+            return None
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
     record = Record("document", record_id=plain(columns.id), url=plain(columns.url), date=plain(columns.date))
     record.title = plain(columns.title)
+    record.detail = "; ".join(unread) or None
     needed = columns.html or columns.text
     content = value_at(values, needed)
-    if content is None or isinstance(content, str):
+    if isinstance(content, Unreadable):
+        record.problem, record.detail = "bad_record", f"{needed}: {content.detail}"
+    elif content is None or isinstance(content, str):
         body = (content or "").encode("utf-8", "surrogatepass")
         if len(body) > limit:
             record.problem, record.detail = "too_large", f"{len(body):,} bytes; max_record_bytes is {limit:,}"
@@ -53,6 +62,34 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
     else:
         record.problem, record.detail = "bad_record", f"{needed} is not a string but {type(content).__name__}"
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that Python cannot hold, such as a date of the year 50000; in the ledger it is null."""
+
+    detail: str
+
+
+def plain_value(value: pa.Scalar) -> Any:
+    """A value as `as_py` returns it; `Unreadable`, also as a field of a struct, for one that Python cannot hold.
+
+    Times are cut to microseconds, as Python has them. Bytes that are UTF-8 are text: many writers do not say which they mean.
+    """
+    try:
+        if isinstance(value, pa.ExtensionScalar):
+            value = value.value
+        if isinstance(value, pa.StructScalar) and value.is_valid:
+            return {name: plain_value(inner) for name, inner in value.items()}
+        if value.is_valid and getattr(value.type, "unit", None) == "ns":
+            kind = value.type
+            value = value.cast(pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else _CUT[kind], safe=False)
+        found = value.as_py()
+        return found.decode() if isinstance(found, bytes) else found
+    except UnicodeDecodeError as error:
+        return Unreadable(f"not UTF-8: {error.reason}")
+    except (ValueError, OverflowError, LookupError, pa.ArrowException) as error:
+        return Unreadable(f"a value cannot be read: {error}"[:500])
 
 
 def value_at(values: Mapping[str, Any], name: str) -> Any:
@@ -112,46 +149,13 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 # --- JSON Lines ------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def open_lines(path: Path | str) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed if its name ends in .gz or .zst."""
-    name = str(path).lower()
-    with io.BufferedReader(cast(io.RawIOBase, open_file(path)), _STEP) as handle:
-        if name.endswith(".gz"):
-            yield cast(BinaryIO, igzip.GzipFile(fileobj=handle))
-        elif name.endswith(".zst"):
-            # zstandard's own reader does not notice a truncated file
-            yield cast(BinaryIO, _Lines(pa.CompressedInputStream(pa.PythonFile(handle), "zstd")))
-        else:
-            yield cast(BinaryIO, handle)
-
-
-class _Lines:
-    """Adds `readline` to a reader that has only `read`."""
-
-    def __init__(self, source: Any) -> None:
-        self._source, self._held = source, b""
-
-    def read(self, count: int) -> bytes:
-        if not self._held:
-            self._held = self._source.read(_STEP)
-        block, self._held = self._held[:count], self._held[count:]
-        return block
-
-    def readline(self, limit: int) -> bytes:
-        while b"\n" not in self._held and len(self._held) < limit and (block := self._source.read(_STEP)):
-            self._held += block
-        end = self._held.find(b"\n", 0, limit) + 1 or limit
-        return self.read(end) if self._held else b""
-
-
 def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, limit: int) -> Iterator[Record]:
     """A record for each line that starts in bytes [start, end), except blank lines.
 
     `offset` and `length` are bytes of the decompressed file. Memory: one line, of at most a little over twice `limit` bytes.
     """
     max_line = 2 * limit + 65_536  # escapes make a text longer, and the line has other keys too
-    with open_lines(path) as lines:
+    with open_decompressed(path) as lines:
         at = start
         if start:
             lines.seek(start - 1)
@@ -164,9 +168,8 @@ def read_lines(path: Path | str, start: int, end: int | None, columns: Columns, 
                 while not ended and (rest := lines.readline(max_line)):
                     length += len(rest)
                     ended = rest.endswith(b"\n")
-            except (OSError, EOFError, zlib.error) as error:
-                problem = "truncated" if isinstance(error, EOFError) or "Truncated" in str(error) else "bad_coding"
-                yield Record("unreadable", at, 0, problem=problem, detail=f"decompressing: {error}")
+            except BROKEN as error:
+                yield Record("unreadable", at, problem=problem_of(error), detail=f"decompressing: {error}")
                 return
             if not line:
                 return
@@ -195,7 +198,7 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
     """`check_columns` of the keys in a file's first lines; a file whose first lines are no JSON objects is not judged."""
     names: dict[str, None] = {}
     count = 0
-    with open_lines(path) as lines:
+    with open_decompressed(path) as lines:
         remaining = _STEP
         try:
             while count < _FIRST_LINES and remaining > 0 and (line := lines.readline(remaining)):
@@ -205,7 +208,7 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
                     if isinstance(values, dict):
                         names |= dict.fromkeys(key_names(values))
                         count += 1
-        except (OSError, EOFError, zlib.error):
+        except BROKEN:
             pass  # damage is counted when the file is read
     where = f"{path}, first {count:,} lines" if count > 1 else f"{path}, first line"
     return check_columns(where, list(names), columns, noun="key") if count else []
@@ -214,9 +217,9 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
     """Offsets of lines that divide an uncompressed file into ranges of about `part_bytes`; a compressed file is one range."""
     cuts = [0]
-    if not str(path).lower().endswith((".jsonl", ".ndjson")):
+    if compression_of(str(path)):
         return cuts
-    with open_lines(path) as file:
+    with open_decompressed(path) as file:
         size = file.seek(0, 2)
         while (at := cuts[-1] + part_bytes) < size:
             file.seek(at - 1)
@@ -310,24 +313,19 @@ def _group_records(
             if (batch := next(batches, None)) is None:
                 return
             for index_in_batch in range(len(batch)):
-                try:
-                    if index_in_batch and number in unread:
-                        record = Record("unreadable", problem="crashed", detail="reading the row kills the worker")
-                    else:
-                        record = record_of(batch.slice(index_in_batch, 1).to_pylist()[0], columns, limit)
-                except UnicodeDecodeError as error:
-                    record = Record("unreadable", problem="bad_record", detail=f"not UTF-8: {error.reason}")
-                except (
-                    ValueError,
-                    OverflowError,
-                    LookupError,
-                ) as error:  # a date of the year 50000, an unknown time zone
-                    record = Record("unreadable", problem="bad_record", detail=f"a value cannot be read: {error}"[:500])
+                if index_in_batch and number in unread:
+                    record = Record("unreadable", problem="crashed", detail="reading the row kills the worker")
+                else:
+                    record = record_of(_row_values(batch, index_in_batch), columns, limit)
                 record.offset = row
                 row, number = row + 1, number + 1
                 yield record
     except (OSError, pa.ArrowException) as error:
         yield Record("unreadable", row, problem="bad_record", detail=f"row group {index}: {error}"[:500])
+
+
+def _row_values(batch: pa.RecordBatch, index: int) -> Mapping[str, Any]:
+    return {name: plain_value(column[index]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
 
 
 def check_table(path: Path | str, columns: Columns) -> list[str]:
@@ -351,24 +349,43 @@ def open_dataset(options: Dataset) -> Any:
             return datasets.load_from_disk(options.name).to_iterable_dataset()
         if (Path(options.name) / "dataset_dict.json").is_file():
             return datasets.load_from_disk(options.name)[options.split].to_iterable_dataset()
-        return datasets.load_dataset(
-            options.name, options.subset, split=options.split, revision=options.revision, streaming=True
-        )
+        builder = datasets.load_dataset_builder(options.name, options.subset, revision=options.revision)
+        if getattr(builder.config, "batch_size", 1) is None:  # of Parquet: a row group, which fails if it has no rows
+            builder.config.batch_size = _BATCH_ROWS
+        return builder.as_streaming_dataset(split=options.split)
     except Exception as error:  # a builder, a script or the network may raise anything
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"input.dataset: {options.name}: cannot be loaded ({lines[0]})") from None
+        raise UserError(f"input.dataset: {options.name}: cannot be loaded ({_first_line(error)})") from None
 
 
 def read_dataset(options: Dataset, shard: int, columns: Columns, limit: int) -> Iterator[Record]:
     """A record for each row of one of the dataset's shards; `offset` is the row's number in the shard, `length` is 0."""
     dataset = open_dataset(options)
     rows = dataset if dataset.num_shards == 1 else dataset.shard(num_shards=dataset.num_shards, index=shard)
-    for row, values in enumerate(rows):
+    for row, values in enumerate(_tried(rows, f"input.dataset: {options.name}: shard {shard}")):
         if not row:
             check_columns(f"input.dataset: {options.name}", key_names(values), columns)
         record = record_of(values, columns, limit)
         record.offset = row
         yield record
+
+
+def _tried(rows: Iterable[Mapping[str, Any]], where: str) -> Iterator[Mapping[str, Any]]:
+    """The rows; UserError for what reading one of them raises."""
+    reading = iter(rows)
+    for row in count():
+        try:
+            values = next(reading)
+        except StopIteration:
+            return
+        except MemoryError:
+            raise
+        except Exception as error:  # a builder, a script or the network may raise anything
+            raise UserError(f"{where}: cannot be read from row {row:,} on ({_first_line(error)})") from None
+        yield values
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
 def dataset_state(options: Dataset) -> Any:

@@ -1,7 +1,8 @@
 """Files on disk, on a web server, or on any storage that fsspec supports (s3://, gs://, ...).
 
-Remote files are read in ranges of a few megabytes, never whole. A failed range is tried again after a pause that doubles;
-after the last try a UserError names the file and the bytes, and the finished parts of a run remain.
+Remote files are read in ranges of a few megabytes. A failed range is tried again after a pause that doubles; after the last
+try a UserError names the file and the bytes, and the finished parts of a run remain. A file of a web server that does not send
+ranges is downloaded when it is read: into a temporary file without a name, which ends with its process, even with a killed one.
 """
 
 import hashlib
@@ -9,10 +10,16 @@ import http.client
 import io
 import os
 import re
+import shutil
 import stat
+import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,6 +31,8 @@ TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 FIRST_READ = 1 << 20
 LARGEST_READ = 1 << 23
+_BLOCK = 1 << 20
+_SHARE_OF_DISK = 0.9  # of the free space, that a download may take
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path has one slash where the URL has two; C:/ is no scheme
 _TEMPORARY = {
     408,
@@ -68,13 +77,22 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def name_of(path: str) -> str:
+    """A path in lower case, to tell the form of a file by; of a URL without what follows a question mark."""
+    return (urllib.parse.urlsplit(path).path if _is_http(path) else path).lower()
+
+
 def open_file(path: Path | str) -> BinaryIO:
     """The file, open for reading and seeking, unbuffered; UserError if it cannot be opened, or is not a regular file.
 
     Opening a pipe waits for a writer, and a device such as /dev/zero has no end; files of /proc say that they are empty.
     """
     if is_remote(str(path)):
-        return cast(BinaryIO, Ranges(str(path)))
+        url = str(path)
+        about = _about(url) if _is_http(url) else None
+        if about and not about.ranges:
+            return cast(BinaryIO, _Copy(download(url, about)))
+        return cast(BinaryIO, Ranges(url, about.size if about else state(url)[0]))
     try:
         mode = os.stat(path).st_mode
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
@@ -91,16 +109,20 @@ def state(path: str) -> tuple[int, str]:
     A remote file's bytes are not read to detect a change; a change that leaves its size and version alone is not noticed.
     """
     if not is_remote(path):
-        about = Path(path).stat()
-        return about.st_size, str(about.st_mtime_ns)
+        found = Path(path).stat()
+        return found.st_size, str(found.st_mtime_ns)
     if _is_http(path):
-        with _tried(path, "its size", lambda: _ask(path, 0, 1)) as reply:
-            size = int((reply.headers.get("Content-Range") or "/0").rpartition("/")[2])
-            return size, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or ""
+        about = _about(path)
+        return about.size, about.version
     system, inner = _storage(path)
     info = _tried(path, "its size", lambda: system.info(inner, refresh=True))
     version = next((info[name] for name in ("ETag", "etag", "mtime", "LastModified", "updated") if info.get(name)), "")
     return int(info["size"]), str(version)
+
+
+def sends_ranges(path: str) -> bool:
+    """Whether parts of a remote file can be read without reading all of it."""
+    return not _is_http(path) or _about(path).ranges
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
@@ -109,6 +131,8 @@ def read_range(path: str, start: int, end: int) -> bytes:
     def read() -> bytes:
         if _is_http(path):
             with _ask(path, start, end) as reply:
+                if reply.status != http.client.PARTIAL_CONTENT:
+                    raise ConnectionError(f"HTTP {reply.status}, where ranges were sent before")
                 data = cast(bytes, reply.read())
         else:
             system, inner = _storage(path)
@@ -142,9 +166,9 @@ def digest_of(size: int, version: str, start: int, end: int | None) -> str:
 class Ranges(io.RawIOBase):
     """A remote file as a file object. Sequential reading requests larger and larger ranges; a seek starts small again."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, size: int) -> None:
         self._path = path
-        self._size = state(path)[0]
+        self._size = size
         self._at = 0
         self._held = b""
         self._base = 0
@@ -191,26 +215,135 @@ class Ranges(io.RawIOBase):
         return len(data)
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a web server says of a file."""
+
+    size: int
+    version: str
+    ranges: bool
+
+
+def _about(url: str) -> _About:
+    with _tried(url, "its size", lambda: _ask(url, 0, 1)) as reply:
+        version = reply.headers.get("ETag") or reply.headers.get("Last-Modified") or ""
+        if reply.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return _About(0, version, True)
+        if reply.status == http.client.PARTIAL_CONTENT:
+            return _About(int((reply.headers.get("Content-Range") or "/0").rpartition("/")[2]), version, True)
+        length = reply.headers.get("Content-Length") or ""
+        if version and length.isdigit():
+            return _About(int(length), version, False)
+    copy = download(url, None)  # nothing else would tell that the file has changed
+    digest = hashlib.blake2b(digest_size=16)
+    size = 0
+    while block := os.pread(copy.file, _BLOCK, size):
+        digest.update(block)
+        size += len(block)
+    return _About(size, digest.hexdigest(), False)
+
+
+class _Download:
+    """A file without a name: it is deleted when nothing refers to it, and when the process ends in any way."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self.file = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+class _Copy(io.RawIOBase):
+    """A downloaded file, open for reading and seeking."""
+
+    def __init__(self, download: _Download) -> None:
+        self._download = download
+        self._at = 0
+        self._size = os.fstat(download.file).st_size
+
+    def readable(self) -> bool:
+        """See io.RawIOBase."""
+        return True
+
+    def seekable(self) -> bool:
+        """See io.RawIOBase."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Set the position of the next read; returns it."""
+        self._at = max(offset + (0, self._at, self._size)[whence], 0)
+        return self._at
+
+    def tell(self) -> int:
+        """The position of the next read."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; returns the number of bytes."""
+        count = os.preadv(self._download.file, [buffer], self._at)
+        self._at += count
+        return count
+
+
+@lru_cache(maxsize=1)  # a file is opened several times in a row: for its header, and for its rows
+def download(url: str, about: _About | None) -> _Download:
+    """A copy of a file; `about` is a part of what the cache knows it by. UserError where the disk has no room for it."""
+    folder = tempfile.gettempdir()
+
+    def fetch() -> _Download:
+        copy = _Download()
+        free = shutil.disk_usage(folder).free
+        with _reply(url, {}) as reply:
+            length = reply.headers.get("Content-Length") or ""
+            received = 0
+            while block := reply.read(_BLOCK):
+                received += len(block)
+                if max(received, int(length) if length.isdigit() else 0) > free * _SHARE_OF_DISK:
+                    raise UserError(
+                        f"{url}: does not fit into {folder}, where it is stored while it is read: {free:,} bytes are free "
+                        "there. Name another directory in the environment variable TMPDIR"
+                    )
+                _write(copy.file, block, folder)
+        if length.isdigit() and received != int(length):
+            raise ConnectionError(f"received {received:,} of {int(length):,} bytes")
+        return copy
+
+    return cast(_Download, _tried(url, "its bytes", fetch))
+
+
+def _write(file: int, block: bytes, folder: str) -> None:
+    view = memoryview(block)
+    try:
+        while view:
+            view = view[os.write(file, view) :]
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written to ({error.strerror}); name another directory in TMPDIR"
+        ) from None
+
+
 def _is_http(path: str) -> bool:
     return path.startswith(("http://", "https://"))
 
 
 def _ask(url: str, start: int, end: int) -> Any:
-    """The reply to a request for bytes [start, end); UserError if trying again is pointless."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"})
+    """The reply to a request for bytes [start, end), as _reply returns it; for an empty file it has HTTP status 416."""
+    return _reply(url, {"Range": f"bytes={start}-{end - 1}"})
+
+
+def _reply(url: str, headers: Mapping[str, str]) -> Any:
+    """The reply to a request; UserError if trying again is pointless."""
+    request = urllib.request.Request(url, headers={**headers, "Accept-Encoding": "identity"})
     try:
-        reply = urllib.request.urlopen(request, timeout=TIMEOUT)
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return error
         error.close()
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start == 0:
-            raise UserError(f"{url}: empty") from None
         if error.code not in _TEMPORARY:
             raise UserError(f"{url}: cannot be read (HTTP {error.code})") from None
         raise ConnectionError(f"HTTP {error.code}") from None
-    if reply.status != http.client.PARTIAL_CONTENT:
-        reply.close()
-        raise UserError(f"{url}: cannot be read (the server does not send ranges of a file)")
-    return reply
 
 
 def _storage(path: str) -> tuple[Any, str]:

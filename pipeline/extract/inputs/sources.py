@@ -8,38 +8,45 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.extract.inputs import archive, documents
-from pipeline.extract.inputs.archive import ARCHIVE_SUFFIXES, Record
-from pipeline.extract.inputs.documents import DOCUMENT_SUFFIXES, LINES, TABLES
-from pipeline.extract.inputs.files import is_remote, matches, open_file
+from pipeline.extract.inputs import archive, csv_tables, documents, texts
+from pipeline.extract.inputs.archive import Record
+from pipeline.extract.inputs.compressed import compression_of, open_decompressed
+from pipeline.extract.inputs.files import is_remote, matches, name_of, open_file, sends_ranges
+from pipeline.extract.inputs.forms import PLAIN_JSON, Form, chosen, form_of
 from pipeline.extract.inputs.kinds import check_kinds
-from pipeline.extract.options import Columns, Dataset
+from pipeline.extract.options import Columns, Dataset, TextUnit
 
-DATASET = "dataset:"
-"""Prefix of the path of a part that `datasets` reads; the part's `start` is the number of a shard."""
+_MEDIA_TYPES = {"html": "text/html", "text": "text/plain"}
 
 
 def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """Input files named by files, directories (with subdirectories), globs and URLs; and the ignored files of the directories.
 
-    A directory gives its archives. Only if it has none does it give its .jsonl(.gz, .zst) and .parquet files, which next to
-    archives are mostly lists of them. Files come in the order given, sorted within a directory or glob, each once under its
-    first name. UserError for a path that matches nothing or cannot be read, and for a file of another kind that is named or
-    that a glob matches.
+    A directory gives its files of one group of GROUPS: its archives; only if it has none, its tables; and so on. Files come
+    in the order given, sorted within a directory or glob, each once under its first name. UserError for a path that matches
+    nothing or cannot be read, and for a file of another kind that is named or that a glob matches.
     """
     inputs: dict[object, str] = {}
     named: list[str] = []
     ignored: dict[object, str] = {}
+
+    def take(inside: Sequence[str]) -> None:
+        suffixes = chosen(inside)
+        for file in inside:
+            key = file if is_remote(file) else Path(file).resolve()
+            (inputs if name_of(file).endswith(suffixes) else ignored).setdefault(key, file)
+            if suffixes == PLAIN_JSON and name_of(file).endswith(PLAIN_JSON):
+                named.append(file)  # what is in a .json file is told by its content
+
     for name in paths:
         if is_remote(name):
             urls = matches(name)
-            archives = any(file.lower().endswith(ARCHIVE_SUFFIXES) for file in urls)
-            named += [url for url in urls if url == name]
-            for url in urls:
-                is_input = url == name or url.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
-                (inputs if is_input else ignored).setdefault(url, url)
             if not urls:
                 raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
+            if name in urls:
+                inputs.setdefault(name, name)
+                named.append(name)
+            take([url for url in urls if url != name])
             continue
         paths_of_name = (
             [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
@@ -47,15 +54,11 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
         if not paths_of_name:
             raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
         for path in paths_of_name:
-            if not path.is_dir():
+            if path.is_dir():
+                take([str(file) for file in sorted(path.rglob("*")) if file.is_file()])
+            else:
                 inputs.setdefault(path.resolve(), str(path))
                 named.append(str(path))
-                continue
-            inside = sorted(file for file in path.rglob("*") if file.is_file())
-            archives = any(file.name.lower().endswith(ARCHIVE_SUFFIXES) for file in inside)
-            for file in inside:
-                is_input = file.name.lower().endswith(ARCHIVE_SUFFIXES if archives else DOCUMENT_SUFFIXES)
-                (inputs if is_input else ignored).setdefault(file.resolve(), str(file))
     check_kinds(named)
     for input_file in inputs.values():
         if not is_remote(input_file):
@@ -76,34 +79,50 @@ def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
     return [f"{base.rstrip('/')}/{name}" for name in names[:count]]
 
 
-def cut(path: str, part_bytes: int) -> list[int]:
-    """Offsets that divide a file into ranges of about `part_bytes`, at records, lines or row groups: [0, ...]."""
-    name = path.lower()
-    if name.endswith(LINES):
-        return documents.cut_lines(path, part_bytes)
-    if name.endswith(TABLES):
-        return documents.cut_table(path, part_bytes)
-    return archive.cut(path, part_bytes)
+def cut(path: str, part_bytes: int, text_unit: TextUnit = "file") -> list[int]:
+    """Offsets that divide a file into ranges of about `part_bytes`, at records, lines or row groups: [0, ...].
+
+    One range is a file that is compressed as a whole, a CSV file, in which any line end may be inside of a field, and a file
+    of a server that does not send ranges.
+    """
+    if is_remote(path) and not sends_ranges(path):
+        return [0]
+    match form_of(path):
+        case "lines":
+            return documents.cut_lines(path, part_bytes)
+        case "parquet":
+            return documents.cut_table(path, part_bytes)
+        case "text":
+            return texts.cut_units(path, part_bytes, text_unit)
+        case "csv" | "html":
+            return [0]
+        case _:
+            return archive.cut(path, part_bytes)
 
 
 def check_columns(path: str, columns: Columns) -> list[str]:
     """UserError if a file of documents lacks the column of the text, or of the HTML, as far as its schema or its first lines
     tell; a line for each other column that is missing although its name is not the default."""
-    if path.lower().endswith(LINES):
-        return documents.check_lines(path, columns)
-    if path.lower().endswith(TABLES):
-        return documents.check_table(path, columns)
+    match form_of(path):
+        case "lines":
+            return documents.check_lines(path, columns)
+        case "parquet":
+            return documents.check_table(path, columns)
+        case "csv":
+            names = csv_tables.column_names(path)
+            return documents.check_columns(path, names, columns) if names else []
+        case "text":
+            texts.check_text(path, columns.text_unit)
     return []
 
 
 def kind(path: str) -> str:
     """The kind of a file. What is read from a range depends on this and the range's bytes only."""
-    if path.lower().endswith(LINES):
-        return "lines"
-    if path.lower().endswith(TABLES):
+    form = form_of(path)
+    if form == "parquet":
         with documents.open_table(path) as file:
             return f"Parquet {documents.group_starts(file)} {file.schema_arrow.to_string()}"
-    return archive.kind(path)
+    return archive.kind(path) if form == "archive" else form
 
 
 def read(
@@ -121,18 +140,31 @@ def read(
     `unread` has the numbers, within the part, of records whose reading kills the worker: one unreadable record ("crashed")
     stands for such a record and the rest of its row group, or of the part if it is not a Parquet file.
     """
-    name = path.lower()
-    if name.endswith(TABLES) and not path.startswith(DATASET):
+    form = form_of(path)
+    if form == "parquet":
         return documents.read_table(path, start, end, columns, max_record_bytes, unread)
-    if path.startswith(DATASET) and dataset:
-        records = documents.read_dataset(dataset, start, columns, max_record_bytes)
-    elif name.endswith(LINES):
-        if is_remote(path) and not start:  # a file on disk was checked before any work
-            documents.check_lines(path, columns)
-        records = documents.read_lines(path, start, end, columns, max_record_bytes)
-    else:
-        records = archive.read_records(path, start, end, max_record_bytes=max_record_bytes)
+    records = _records(form, path, start, end, columns, dataset, max_record_bytes)
     return _up_to(records, min(unread), start) if unread else records
+
+
+def _records(
+    form: Form, path: str, start: int, end: int | None, columns: Columns, dataset: Dataset | None, limit: int
+) -> Iterator[Record]:
+    match form:
+        case "lines":
+            if is_remote(path) and not start:  # a file on disk was checked before any work
+                documents.check_lines(path, columns)
+            return documents.read_lines(path, start, end, columns, limit)
+        case "csv":
+            return csv_tables.read_csv(path, columns, limit)
+        case "text" if columns.text_unit != "file":
+            return texts.read_units(path, start, end, columns.text_unit, limit)
+        case "html" | "text":
+            return texts.read_file(path, _MEDIA_TYPES[form], limit)
+        case "dataset" if dataset:
+            return documents.read_dataset(dataset, start, columns, limit)
+        case _:
+            return archive.read_records(path, start, end, max_record_bytes=limit)
 
 
 def _up_to(records: Iterator[Record], number: int, start: int) -> Iterator[Record]:
@@ -146,16 +178,14 @@ def _up_to(records: Iterator[Record], number: int, start: int) -> Iterator[Recor
 
 def raw_bytes(path: str, offset: int, length: int) -> bytes:
     """A record's bytes as they are in the file; a line's decompressed bytes. UserError for a row of a table, which has none."""
-    if path.startswith(DATASET) or path.lower().endswith(TABLES):
+    form = form_of(path)
+    if form in ("dataset", "parquet", "csv"):
         raise UserError(f"{path}: row {offset:,} is a row of a table and has no bytes of its own")
-    if not path.lower().endswith(LINES):
+    if form == "archive" or not compression_of(path):
         with open_file(path) as file:
             file.seek(offset)
             return file.read(length)
-    with documents.open_lines(path) as lines:
+    with open_decompressed(path) as lines:
         while offset and (block := lines.read(min(offset, 1 << 20))):
             offset -= len(block)
-        line = b""
-        while len(line) < length and (block := lines.read(length - len(line))):
-            line += block
-        return line
+        return lines.read(length)
