@@ -35,6 +35,11 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 _WORDS = re.compile(r"[\W_]+")
+_LONGEST_DOMAIN = 255
+"""Characters of a domain that a list may name; a longer host has no address (RFC 1035, section 2.3.4)."""
+_LONGEST_PAGE = 4096
+"""Characters of a page that a list may name, beside the URL itself: without a bound, the pages above a URL of n slashes would
+take n**2 bytes."""
 _HOST = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?P<rest>.*)$", re.S)
 
 
@@ -73,18 +78,26 @@ class UrlRules:
 
 
 def domains_and_pages(url: str) -> tuple[list[str], list[str]]:
-    """The domains of a lower-case URL, the host first, and the pages above it: each prefix of its path."""
+    """The domains of a lower-case URL, the host first, and the pages above it: each prefix of its path.
+
+    Of a very long host or path, only the domains and pages that a list may name, and the host and the path themselves.
+    """
     split = _HOST.match(url)
     if split is None:
         return [], []
     host = split["host"].rstrip(".").removeprefix("www.")
-    labels = host.split(".")
-    domains = [".".join(labels[n:]) for n in range(max(len(labels) - 1, 1))]
+    domains = [host]
+    above = host if len(host) <= _LONGEST_DOMAIN else host[-_LONGEST_DOMAIN:]
+    while "." in (above := above.partition(".")[2]):
+        domains.append(above)
     path = re.split(r"[?#]", split["rest"], maxsplit=1)[0].strip("/")
     pages = []
     page = f"{host}"
     for segment in path.split("/") if path else ():
         page = f"{page}/{segment}"
+        if len(page) > _LONGEST_PAGE:
+            pages.append(f"{host}/{path}")
+            break
         pages.append(page)
     if split["rest"].strip("/") != path:
         pages.append(f"{host}/{split['rest'].strip('/')}")

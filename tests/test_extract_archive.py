@@ -3,9 +3,12 @@
 import gc
 import gzip
 import io
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
@@ -15,6 +18,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from pipeline.errors import UserError
+from pipeline.extract.inputs import archive, stream
 from pipeline.extract.inputs.archive import Record, header_block, read_records
 from pipeline.extract.inputs.sources import find_inputs
 
@@ -368,6 +372,81 @@ def test_headers_of_one_repeated_unit_are_read_in_one_pass(tmp_path: Path) -> No
     assert (record.body, record.http_headers) == (b"x", [("a", "b")])
     folded = header_block(b"A: b\n" + b" c\n" * 1_000_000 + b"D:\n\te")
     assert folded == [("a", "b" + " c" * 1_000_000), ("d", " e")]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("x.warc", b"WARC/1.0\r\nA:"),  # headers without an end: each was searched over again for 64 KiB
+        ("x.warc", b"WARC/1.0\nContent-Length: 900000\n\n"),  # each claims what follows, which was copied for each
+        (
+            "x.warc",
+            b"WARC/1.0\nContent-Length: 1000001\n\nx\n",
+        ),  # … and too much of it: the file was read to the end for each
+        ("x.arc", b"http://a.example/ 1.1.1.1 20200101000000 text/html 900000\n"),
+        ("x.arc", b"http://a.example/ 1.1.1.1 20200101000000 text/html 1000001\n"),
+    ],
+)
+def test_records_that_claim_one_another_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, unit: bytes
+) -> None:
+    """What is searched, taken and read from the file, in bytes, grows with the file, not with its square."""
+    work = 0
+
+    class Searched:
+        def __init__(self, pattern: re.Pattern[bytes]) -> None:
+            self.pattern = pattern
+
+        def search(self, data: bytes, start: int, end: int) -> re.Match[bytes] | None:
+            nonlocal work
+            found = self.pattern.search(data, start, end)
+            work += max(0, (found.end() if found else min(end, len(data))) - start)
+            return found
+
+        def match(self, *arguments: Any) -> re.Match[bytes] | None:
+            return self.pattern.match(*arguments)
+
+    def counted(function: Callable[..., bytes]) -> Callable[..., bytes]:
+        def count(*arguments: Any) -> bytes:
+            nonlocal work
+            result = function(*arguments)
+            work += len(result)
+            return result
+
+        return count
+
+    monkeypatch.setattr(stream, "_EMPTY_LINE", Searched(stream._EMPTY_LINE))
+    for form in ("_WARC", "_ARC"):
+        old = getattr(archive, form)
+        monkeypatch.setattr(archive, form, replace(old, next=Searched(old.next)))
+    monkeypatch.setattr(stream.Stream, "take", counted(stream.Stream.take))
+    monkeypatch.setattr(stream.File, "glance", counted(stream.File.glance))
+    path = tmp_path / name
+    costs = []
+    for count in (1000, 4000):
+        work = 0
+        path.write_bytes(unit * count)
+        records = list(read_records(path, max_record_bytes=LIMIT))
+        assert len(records) >= count // 2
+        assert {record.problem for record in records} <= {"truncated", "bad_record"}
+        costs.append(work)
+    assert 0 < costs[1] < 4.1 * costs[0]
+
+
+def test_a_file_of_broken_records_is_cut_after_few_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+
+    def next_start(*arguments: Any) -> int:
+        nonlocal looked
+        looked += 1
+        return whole(*arguments)
+
+    whole = archive._next_start
+    monkeypatch.setattr(archive, "_next_start", next_start)
+    path = tmp_path / "x.warc"
+    path.write_bytes(b"WARC/1.0\nContent-Length: 99\n\n" * 10_000 + A + B + C)
+    assert archive.cut(path, 1000) == [0, *[path.stat().st_size - len(B) - len(C)][: looked // 99]]
+    assert looked < 30
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r\n\r\r\n", "\n\r\n", "\r\n\n"])

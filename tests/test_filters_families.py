@@ -268,12 +268,19 @@ def test_redpajamas_words_whatever_their_spelling() -> None:
         "10|km 5|$ US$|20 3|% 7|m/s \u00b0|C|.",
         ":-)) foo|:) '|'' '|'s .... ..|a a|...|b",
         "\u4f60\u597d\uff0c\u4e16\u754c|\u3002 \u00a9|2020 a|\u2026|b",
+        "a|--|b a|---|b a----b a|\u2014|b a|\u2014\u2014|b a\u2014\u2014\u2014b",
     ],
 )
 def test_tokens_as_spacy_finds_them(tokens: str) -> None:
     """spaCy 3.8's English tokenizer gave these; a bar divides what white space does not."""
     text = tokens.replace("|", "")
     assert tokenize(text) == tokens.replace("|", " ").split()
+
+
+@pytest.mark.parametrize("unit", ["-", "\u2014", ".", "-.", "a-", "'", "@."])
+def test_a_long_run_of_signs_is_read_once(unit: str) -> None:
+    """Each would take many minutes if time grew with the square of the length."""
+    assert "".join(tokenize(unit * 500_000)) == unit * 500_000
 
 
 def test_repeats_of_tokens_just_inside_and_outside() -> None:

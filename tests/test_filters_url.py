@@ -110,6 +110,23 @@ def test_domains_and_pages() -> None:
     assert domains_and_pages("http://[::1]:80/x") == (["[::1]"], ["[::1]/x"])
 
 
+def test_a_long_url_has_few_domains_and_pages() -> None:
+    """A URL of n labels or segments would otherwise take n**2 bytes."""
+    host, path = "a." * 126 + "ab", "b/" * 2046 + "b"
+    domains, pages = domains_and_pages(f"http://{host}/{path}")
+    assert (len(host), len(domains)) == (254, 126)
+    assert domains[-1] == "a.ab"
+    assert len(pages) == len([page for page in pages if len(page) <= 4096]) + 1
+    assert pages[-1] == f"{host}/{path}"
+    short = path[: 4096 - len(host) - 1]
+    assert domains_and_pages(f"http://{host}/{short}")[1][-1] == f"{host}/{short}".rstrip("/")
+    domains, pages = domains_and_pages("http://" + "a." * 50_000 + "ab/" + "b/" * 50_000 + "?c")
+    assert len(domains) == 127
+    assert {domain.removesuffix("ab").strip("a.") for domain in domains} == {""}
+    assert max(map(len, domains[1:])) <= 255
+    assert sum(map(len, pages)) < 10_000_000
+
+
 def test_bad_lists_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"url\.blocklists: .*none: no such file"):
         read_blocklists([tmp_path / "none"])

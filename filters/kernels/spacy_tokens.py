@@ -66,6 +66,7 @@ LIBRARIES = ("regex",)  # its tables decide the tokens
 
 _LONGEST_UNIT = 6
 _LONGEST_SPECIAL = 12
+_LONGEST_DASH = 3  # hyphens
 _SEEN, _TAKEN = 16, 32
 _QUOTE_MARK, _ELLIPSIS, _EN_DASH, _EM_DASH, _DEGREE = 0x2019, 0x2026, 0x2013, 0x2014, 0xB0
 _TEMPERATURES = (0x46, 0x66, 0x43, 0x63, 0x4B, 0x6B)  # F f C c K k, after a degree sign
@@ -237,7 +238,8 @@ def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
         return 1
     size = 1
     if code in (FULL_STOP, HYPHEN, _EM_DASH):
-        while i + size < end and codes[i + size] == code:
+        # Full stops divide as a whole; of dashes, more than three never divide, so a long run is not counted at each of them.
+        while i + size < end and codes[i + size] == code and (code == FULL_STOP or size <= _LONGEST_DASH):
             size += 1
         if code == FULL_STOP and size > 1:
             return size
@@ -256,7 +258,7 @@ def _infix(codes: Any, i: Any, start: Any, end: Any, classes: Any) -> Any:
     if not (before & ALPHA or digit) or code in (PLUS, STAR, CARET):
         return 0
     if size > 1 and i + size < end:  # a dash of two or three signs
-        return size if classes[codes[i + size]] & ALPHA and size <= (3 if code == HYPHEN else 2) else 0
+        return size if classes[codes[i + size]] & ALPHA and size <= (_LONGEST_DASH if code == HYPHEN else 2) else 0
     return 1 if after & ALPHA else 0
 
 

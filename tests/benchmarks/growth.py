@@ -1,18 +1,28 @@
-"""Time of everything that sees outside bytes, on one unit repeated to more and more bytes: python tests/benchmarks/growth.py [NAME...]
+"""How the time of everything that sees outside bytes grows: python tests/benchmarks/growth.py [--all] [NAME...]
 
-For each regular expression of the package and each reader, extractor, filter and tokenizer, on each unit: CPU seconds from
-16 kB to 1 MB. Prints those where doubling the input multiplies the time by more than 2.5, as NAME, unit, seconds per size.
-An input that takes over a second ends its row. NAME: only functions whose name contains one of these.
+Each case and each regular expression of the package is run on each unit, repeated to 10 kB and 100 kB, and on those that look
+worst (with --all: on all of them) to 1 MB and 10 MB. Prints for each the worst unit: CPU seconds per size, and the
+exponent of the last step, log10(t(10 n) / t(n)), where 1 is linear. Then whatever grows by more than LIMIT, and the kernels
+that no case has reached. NAME: only cases and expressions whose name contains one of these.
+
+RUN_BY says which case runs each kernel and each function with expressions of its own; tests/test_house.py compares it with
+the code. Expressions in a module are found by themselves.
 """
 
+import gc
+import gzip
 import importlib
+import json
+import math
 import pkgutil
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 import regex
@@ -20,133 +30,394 @@ import regex
 import pipeline
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import header_block, read_records
-from pipeline.extract.options import TextOptions
+from pipeline.extract.inputs.documents import read_lines
+from pipeline.extract.inputs.kinds import why_not_read
+from pipeline.extract.inputs.sources import cut
+from pipeline.extract.options import Columns, TextOptions
 from pipeline.extract.page import media_type
 from pipeline.extract.pages.charset import decode
 from pipeline.extract.pages.coding import undo
-from pipeline.extract.pages.markup import EXTRACTORS, extract_page, nesting, page_title
+from pipeline.extract.pages.markup import extract_page, nesting, page_title
 from pipeline.extract.pages.published import published
+from pipeline.filters.decontaminate.cuts import collision_cuts
+from pipeline.filters.decontaminate.index import EvaluationIndex
+from pipeline.filters.dedup.bloom import dedup_ngrams
+from pipeline.filters.dedup.exact import content_hashes
+from pipeline.filters.dedup.sentences import cut_spans, find_sentences, span_hashes
+from pipeline.filters.dedup.shingles import shingle_hashes
+from pipeline.filters.dedup.substrings import repeated_substrings
 from pipeline.filters.discovery import family_names
+from pipeline.filters.edits import edit_lines, removed_lines
+from pipeline.filters.kernels import spacy_tokens
+from pipeline.filters.kernels.spans import apply
+from pipeline.filters.language import LanguageIdentifier
+from pipeline.filters.lines import cut_lines, find_lines
+from pipeline.filters.minhash import MinHasher, band_keys
+from pipeline.filters.models.kneser_ney import Options as NgramOptions
+from pipeline.filters.models.kneser_ney import train
+from pipeline.filters.models.wordlists import WordLists
+from pipeline.filters.options import LineRules
 from pipeline.filters.pii import mask
 from pipeline.filters.signals import measure, stored_signals
+from pipeline.filters.url import UrlRules, hash_entries, page_key
 from pipeline.tokenize.bpe import train_bpe
-from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 
 UNITS = (
-    "\r", "\n", "\r\n", " ", "\t", "\0", "<", ">", "&", "&#", "<a ", "<a>", "</a>", "<!--", "<!---->", "<svg>", "<title>", "<meta ",
-    "<table>", "<p>x", "<b><i>", '"', "'", "=", "1", "1.", "1 ", "a", "A", "a ", "a@", "a.", "a: b\n", "a:\n ", ".", "...", ". ", "-", "_",
-    "- ", "(", "[", "{", "~{", "x1", "a\n", "http://", "www.", "1.1.1.1", "+1 ", "charset=", "charset= ", "0\r\n", "\u00e9", "\u6771",
-    "\u0301", "\ufffd", "\U0001f600", "WARC/1.0\r\nA:", "xy ", "the ",
+    *("\r", "\n", "\r\n", "\r\n\r\n", " ", "\t", "\0", "\n ", "a\n", "a b", "a ", " a", "xy ", "the ", "a, ", ". ", "- "),
+    *("<", ">", "&", '"', "'", "=", ";", "(", "[", "{", ".", "..", "...", "@", "/", ":", "%", "-", "_", "#", "*", "|", "\\", "+"),
+    *("0", "a", "A", "1.", "1 ", "x1", "a.", "a-", "a'", "a@", "a/", "A.", "~{", "[[", "[]", "()", "[1]", "%41", "../", "/."),
+    *("&#", "&#x", "&amp", "&amp;", "<a", "<a ", "<a>", "</a>", "<!--", "<!---->", "<!", "<?", "<svg>", "<title>", "<meta "),
+    *("<p>", "</p>", "<p>x", "<table>", "<tr><td>", "<b><i>", "<li>", "<br>", "<script>", "<style>", "<pre>", "<select>"),
+    *("<a href=x>", '<a href="', "<div class=a>", "<time datetime=", "<h1>x</h1>"),
+    *("http://", "https://a.b/", "www.", "www.a.b ", "a@b.c ", "1.1.1.1", "1.1.1.1 ", "+1 ", "+1 555 123 4567 ", "(1)"),
+    *("a: b\n", "a:\n ", "charset=", "charset= ", "0\r\n", "1\r\na\r\n", '{"a":', '{"a":1}\n', "2020-01-01 ", "20200101"),
+    *("é", "e\u0301", "\u0301", "\u00ad", "\u200b", "\u200d", "東", "。", "東 ", "か゛", "ก", "\ufffd", "😀", "👩‍👩", "🇩🇪", "\u2028"),
+    *("don't ", "'s", "n't", "—", "…", "$1", "1,", "10 likes\n", "read more...\n", "javascript\n"),
 )  # fmt: skip
-SIZES = [16_384 << step for step in range(7)]
-RATIO = 2.5
-LEAST = 0.05
-"""Seconds below which a ratio says nothing."""
-LONGEST = 1.0
-AT_START = ("_ARC_START", "_WARC_START", "_SCHEME", "_SYSTEM", "_STATUS", "_HTML_START", "_ZIPPED_START")
-"""Patterns that are only matched at the start of their input."""
+"""Repeated one by one. A case may have more."""
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+LIMIT = 1.25
+"""A logarithm, caches that get too small and noise stay below; quadratic is 2."""
+LEAST = 0.005
+"""Seconds of the smaller size below which an exponent is mostly noise."""
+LONGEST = 10.0
+"""A row ends before a run that would take longer, judged by the last two."""
+WORST = (10, 2)
+"""How many units of a case are run on the last two sizes: so many of the highest exponents, half as many of the slowest."""
+AT_START = ("_ARC_START", "_WARC_START", "_SCHEME", "_SYSTEM", "_STATUS", "_HTML_START", "_ZIPPED_START", "_ARRAY")
+"""Expressions that are only matched at the start of their input."""
+
+RUN_BY = {
+    "pipeline.extract.native.assemble._assemble": "extractor native",
+    "pipeline.extract.native.assemble._commented": "extractor native",
+    "pipeline.extract.native.assemble._hidden": "extractor native",
+    "pipeline.extract.native.blocks._parse": "extractor native",
+    "pipeline.extract.native.features._describe": "extractor native",
+    "pipeline.extract.native.trees._context": "extractor native",
+    "pipeline.extract.native.trees._score": "extractor native",
+    "pipeline.filters.decontaminate.index._fill": "decontaminate",
+    "pipeline.filters.decontaminate.index._numbers_of": "decontaminate",
+    "pipeline.filters.dedup.bloom._dedup": "n-grams",
+    "pipeline.filters.dedup.exact._normalize": "exact",
+    "pipeline.filters.dedup.repeats._count": "substrings",
+    "pipeline.filters.dedup.repeats._sketch": "substrings",
+    "pipeline.filters.dedup.shingles._shingle_batch": "shingles",
+    "pipeline.filters.dedup.signatures.fold_bands": "MinHash",
+    "pipeline.filters.dedup.signatures.sign": "MinHash",
+    "pipeline.filters.dedup.substrings._covered": "substrings",
+    "pipeline.filters.kernels.edit_lines.edit": "edits",
+    "pipeline.filters.kernels.edit_lines.mark_unchanged": "edits",
+    "pipeline.filters.kernels.layout._count": "signals datatrove",
+    "pipeline.filters.kernels.line_hashes.count_lines": "lines",
+    "pipeline.filters.kernels.line_hashes.find_lines": "lines",
+    "pipeline.filters.kernels.line_hashes.hash_entries": "url",
+    "pipeline.filters.kernels.line_patterns.count_phrases": "signals",
+    "pipeline.filters.kernels.normalize._normalize": "perplexity",
+    "pipeline.filters.kernels.pii_patterns.find": "mask",
+    "pipeline.filters.kernels.pii_patterns.replace": "mask",
+    "pipeline.filters.kernels.spacy_counts._count": "signals datatrove",
+    "pipeline.filters.kernels.spacy_tokens._hash": "tokens as spaCy's",
+    "pipeline.filters.kernels.spacy_tokens._insert": "tokens as spaCy's",
+    "pipeline.filters.kernels.spacy_tokens.divide": "tokens as spaCy's",
+    "pipeline.filters.kernels.spacy_tokens.tokenize": "tokens as spaCy's",
+    "pipeline.filters.kernels.spans._apply": "substrings",
+    "pipeline.filters.kernels.spans._join": "n-grams",
+    "pipeline.filters.kernels.spans.ranges_of_marks": "lines",
+    "pipeline.filters.kernels.token_spans._find": "substrings",
+    "pipeline.filters.kernels.token_spans._windows": "substrings",
+    "pipeline.filters.kernels.whitespace_words._count": "signals dolma",
+    "pipeline.filters.kernels.whitespace_words._count_words": "signals redpajama",
+    "pipeline.filters.kernels.words._count": "signals",
+    "pipeline.filters.language.predict_columns": "language",
+    "pipeline.filters.models.kneser_ney._add": "perplexity",
+    "pipeline.filters.models.kneser_ney._hash_lines": "perplexity",
+    "pipeline.filters.models.kneser_ney._move": "perplexity",
+    "pipeline.filters.models.kneser_ney._totals": "perplexity",
+    "pipeline.filters.models.perplexity._rows": "perplexity",
+    "pipeline.filters.models.perplexity._score": "perplexity",
+    "pipeline.filters.models.perplexity.word_hash": "perplexity",
+    "pipeline.filters.models.wordlists._count": "word lists",
+    "pipeline.filters.models.wordlists._insert": "word lists",
+    "pipeline.filters.url.domains_and_pages": "url",
+    "pipeline.tokenize.bpe._special_pattern": "tokenizer gpt2",
+    "pipeline.tokenize.bpe._training_texts": "tokenizer gpt2",
+    "pipeline.tokenize.merges._learn": "tokenizer gpt2",
+    "pipeline.tokenize.patterns.split": "tokenizer with a pattern",
+    "pipeline.tokenize.pretokens._add": "tokenizer gpt2",
+    "pipeline.tokenize.pretokens._ends_cl100k": "tokenizer cl100k",
+    "pipeline.tokenize.pretokens._ends_gpt2": "tokenizer gpt2",
+    "pipeline.tokenize.pretokens._rehash": "tokenizer gpt2",
+}
+"""Kernels, and functions with expressions of their own: the case that runs them."""
+NOT_OUTSIDE = {
+    "pipeline.config_file._message": "our own messages",
+    "pipeline.config_file._own_check": "our own messages",
+    "pipeline.core.ledger.name": "names of input files",
+    "pipeline.core.plain_values.toml_key": "keys of configs",
+    "pipeline.core.step.column_type": "types of our own columns",
+    "pipeline.demo.python_docs._blocks": "Python's documentation",
+    "pipeline.demo.python_docs._is_prose": "Python's documentation",
+    "pipeline.demo.python_docs._without": "Python's documentation",
+    "pipeline.filters.dedup.clusters._join_equal_keys": "hashes of documents: duplicates_scale.py",
+    "pipeline.filters.dedup.clusters.settle": "numbers of documents: duplicates_scale.py",
+    "pipeline.filters.dedup.keep_policy._rank": "dates and URLs, by Arrow's RE2",
+    "pipeline.filters.dedup.verify._near": "hashes of documents: duplicates_scale.py",
+    "pipeline.filters.dedup.verify._remember": "hashes of documents: duplicates_scale.py",
+    "pipeline.filters.dedup.verify.jaccard_of_sorted": "hashes of documents: duplicates_scale.py",
+    "pipeline.filters.kernels.spacy_characters.character_classes": "each character once",
+    "pipeline.filters.kernels.unicode.character_classes": "each character once",
+    "pipeline.filters.kernels.whitespace_words._cases": "each character once",
+    "pipeline.filters.models.perplexity._parse": "a model file of the user's",
+    "pipeline.tokenize.pretokens.character_classes": "each character once",
+    "pipeline.tokenize.spill._partitions": "hashes of words: tokenizer_memory.py",
+    "pipeline.train.packing._best_fit": "lengths of documents",
+}
+"""Kernels and functions with expressions that see no outside bytes, and what they see."""
+
+Run = Callable[[bytes], object]
 
 
-def patterns() -> Iterator[tuple[str, Callable[[bytes], object]]]:
+def expressions() -> Iterator[tuple[str, Run]]:
     """Every regular expression in a module of the package, searched for to the end of the input."""
     for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
-        if module.name.startswith(("pipeline.train", "pipeline.tools")) or module.name.endswith("__main__"):
+        if module.name.startswith(("pipeline.train", "pipeline.tools", "pipeline.demo")) or "__main__" in module.name:
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, (re.Pattern, regex.Pattern)):
-                yield f"{module.name}.{name}", match_start(value) if name in AT_START else search_all(value)
+                yield f"{module.name}.{name}".removeprefix("pipeline."), search(value, only_start=name in AT_START)
 
 
-def search_all(pattern: "re.Pattern[str] | re.Pattern[bytes]") -> Callable[[bytes], object]:
-    """Every match of a pattern, whether it is for text or for bytes."""
-    if isinstance(pattern.pattern, bytes):
-        return lambda data: sum(1 for _ in pattern.finditer(data))
-    return lambda data: sum(1 for _ in pattern.finditer(data.decode()))
+def search(pattern: "re.Pattern[Any]", *, only_start: bool) -> Run:
+    """Every match of a pattern for text or for bytes, or the match at the start."""
+    find = pattern.match if only_start else lambda data: sum(1 for _ in pattern.finditer(data))
+    return find if isinstance(pattern.pattern, bytes) else lambda data: find(data.decode())
 
 
-def match_start(pattern: "re.Pattern[str] | re.Pattern[bytes]") -> Callable[[bytes], object]:
-    """A match at the start."""
-    if isinstance(pattern.pattern, bytes):
-        return lambda data: pattern.match(data)
-    return lambda data: pattern.match(data.decode())
+def texts(data: bytes) -> pa.Array:
+    """A document."""
+    return pa.array([data.decode()], pa.large_string())
 
 
-def functions(folder: str) -> Iterator[tuple[str, Callable[[bytes], object]]]:
-    """What a record goes through; each takes bytes that are valid UTF-8."""
+ARC_LINE = "http://a.b/ 1.1.1.1 20200101000000 text/html "
+UNITS_OF = {
+    "archive": (
+        *("WARC/1.0\r\nA:", "WARC/1.0\nA: b\n\n", "WARC/", "WARC/1.0\r\nContent-Length: 0\r\n\r\n", "http://a 1 "),
+        *(f"WARC/1.0\r\nContent-Length: {length}\r\n\r\n" for length in (9, 9_999_999, 10_000_001, 10**15)),
+        *(ARC_LINE, f"{ARC_LINE}0\n", f"{ARC_LINE}9999999\n", f"{ARC_LINE}100000000\n", " 20200101000000"),
+    ),
+    "archive in gzip": (
+        "\x1f\x8b\x08",
+        "WARC/1.0\r\nContent-Length: 0\r\n\r\n",
+        "WARC/1.0\r\nContent-Length: 99\r\n\r\n",
+    ),
+    "chunked": ("a\r\n0123456789\r\n", "1\n", "1;", "00"),
+    "JSON Lines": ("{}\n", '{"text":"a"}\n', '{"text":"a","text":"b"}\n', "[", "[]\n", "1\n", "\\u0000"),
+    "url": ("a/", "a.", "/../a", "?a", "#", "%e", "@a", ":1"),
+}
+"""More units for some cases."""
+
+
+def cases(folder: str) -> Iterator[tuple[str, Run]]:
+    """What records go through; each takes bytes that are valid UTF-8."""
+
+    def file_of(name: str, data: bytes) -> str:
+        Path(folder, name).write_bytes(data)
+        return f"{folder}/{name}"
+
+    def records(path: str) -> None:
+        list(read_records(path, max_record_bytes=10_000_000))
+        cut(path, 1_000_000)
 
     def archive(data: bytes) -> None:
         response = b"HTTP/1.1 200 OK\r\n" + data
-        head = f"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: {len(response)}\r\n\r\n".encode()
-        for name, content in (("whole", head + response + b"\r\n\r\n"), ("bare", data)):
-            with open(f"{folder}/{name}.warc", "wb") as file:
-                file.write(content)
-            list(read_records(f"{folder}/{name}.warc", max_record_bytes=10_000_000))
+        head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: %d\r\n\r\n" % len(response)
+        arc = b"filedesc://a 0.0.0.0 20200101000000 text/plain 0\n" + data
+        for name, content in (("a.warc", head + response + b"\r\n\r\n"), ("b.warc", data), ("c.arc", arc)):
+            records(file_of(name, content))
 
     yield "archive", archive
+
+    def zipped(data: bytes) -> None:
+        half = len(data) // 2
+        for name, content in (
+            ("a", data),
+            ("b", gzip.compress(data, 1)),
+            ("c", gzip.compress(data[:100], 1) * (len(data) // 100)),
+            ("d", gzip.compress(data[:half], 1)[:-9] + gzip.compress(data[half:], 1)),
+        ):
+            records(file_of(f"{name}.warc.gz", content))
+
+    yield "archive in gzip", zipped
+    yield "kind of a file", lambda data: why_not_read(file_of("any", data))
+
+    def lines(path: str) -> None:
+        list(read_lines(path, 0, None, Columns(), 10_000_000))
+
+    def json_lines(data: bytes) -> None:
+        lines(file_of("a.jsonl", data))
+        lines(file_of("a.jsonl", json.dumps({"text": data.decode(), "url": data.decode()}).encode()))
+        lines(file_of("a.jsonl.gz", gzip.compress(data, 1)))
+
+    yield "JSON Lines", json_lines
+    zstd = pa.Codec("zstd")
+    yield "JSON Lines in zstd", lambda data: lines(file_of("a.jsonl.zst", zstd.compress(data, asbytes=True)))
     yield "headers", header_block
     yield "media type", lambda data: media_type(None, data)
     yield "decode", lambda data: decode(data, data.decode())
+    yield "decode Latin-1", lambda data: decode(data + b"\xff")
     yield "chunked", lambda data: undo(data, [("transfer-encoding", "chunked")], max_bytes=10_000_000)
+    yield "codings", lambda data: undo(b"", [("content-encoding", data.decode())], max_bytes=10_000_000)
     yield "title", lambda data: page_title(data.decode())
     yield "nesting", lambda data: nesting(data.decode())
     yield "published", published
-    for name in EXTRACTORS:
-        options = TextOptions(extractor=name)
-        yield f"extractor {name}", lambda data, options=options: extract_page(data, options)  # type: ignore[misc]
-    yield "mask", lambda data: mask(data.decode())
-    for family in (None, *family_names()):
-        families = (family,) if family else ()
+    plain, everything = TextOptions(), TextOptions(main_content=False)
+    marked = TextOptions(format="markdown", links=True, comments=True, captions=True)
+    yield "extractor native", lambda data: [extract_page(data, o, "http://a.b/") for o in (plain, everything, marked)]
+    yield "extractor resiliparse", lambda data: extract_page(data, TextOptions(extractor="resiliparse"))
+
+    rules = UrlRules(
+        blocked=hash_entries(b"a.b\n"),
+        hard=frozenset("x"),
+        soft=frozenset("y"),
+        substrings=("zz",),
+        curated=frozenset("c"),
+    )
+    yield (
+        "url",
+        lambda data: [(rules.reasons(url), page_key(url)) for url in (data.decode(), f"http://{data.decode()}")],
+    )
+    identifier = LanguageIdentifier()
+    yield "language", lambda data: (identifier.predict([data.decode()]), identifier.probable(data.decode(), 0.01))
+    for family in ("", *family_names()):
         try:
-            names = stored_signals(families)
+            names = stored_signals((family,) if family else ())
         except UserError as error:  # its extra is not installed
             print(error)
             continue
-        yield f"signals {family or ''}", lambda data, names=names: measure(pa.array([data.decode()]), names)  # type: ignore[misc]
-    for pattern in (GPT2_PATTERN, CL100K_PATTERN, r"\p{L}+|\P{L}"):
+        yield f"signals {family}".strip(), lambda data, names=names: measure(texts(data), names)  # type: ignore[misc]
+    yield "tokens as spaCy's", lambda data: spacy_tokens.tokenize(data.decode())
+    line_rules = LineRules(
+        max_word_characters=1000, citations=True, blank_lines=True, end_marks=(".",), min_line_words=2, phrases=("javascript",),
+        max_uppercase_ratio=0.5, numeric_lines=True, counter_lines=True, boilerplate=True,
+    )  # fmt: skip
+    cleaning = LineRules(citations=True, blank_lines=True, boilerplate=True)
+
+    def edits(data: bytes) -> None:
+        for rules in (line_rules, cleaning):
+            edit_lines(texts(data), rules)
+        list(removed_lines(data.decode(), line_rules))
+
+    yield "edits", edits
+    yield "mask", lambda data: mask(data.decode())
+    yield "exact", lambda data: content_hashes(texts(data))
+    yield "shingles", lambda data: [shingle_hashes(texts(data), 5, unit) for unit in ("words", "characters")]
+    yield "MinHash", lambda data: band_keys(MinHasher().signatures(texts(data)), 14, 8)
+
+    def repeated_lines(data: bytes) -> None:
+        found = find_lines(texts(data))
+        apply(texts(data), cut_lines(found, found.hashes != 0, pa.array([len(data)]).to_numpy()))
+
+    def sentences(data: bytes) -> None:
+        found = find_sentences(texts(data))
+        apply(texts(data), cut_spans(found, span_hashes(found, 3) != 0, 3))
+
+    yield "lines", repeated_lines
+    yield "sentences", sentences
+    yield "substrings", lambda data: apply(texts(data), repeated_substrings(texts(data), memory=1 << 18))
+    yield "n-grams", lambda data: apply(texts(data), dedup_ngrams(texts(data)))
+
+    def decontaminate(data: bytes) -> None:
+        index = EvaluationIndex([data.decode()[:200]], 3)
+        index.search(texts(data))
+        collision_cuts(data.decode(), index.occurrences(data.decode())[0], ngram=3, max_pieces=10**9)
+
+    yield "decontaminate", decontaminate
+    listed = WordLists({None: ["a a a a a a a a b", "x", "東東b"]})
+    yield "word lists", lambda data: listed.count([data.decode()])
+
+    def perplexity(data: bytes) -> None:
+        for normalization in ("whitespace", "words"):
+            options = NgramOptions(order=3, normalization=normalization, min_count=1)
+            trained = train([texts(data), pa.array(["some words"], pa.large_string())], options)
+            trained.model().score([data.decode()])
+
+    yield "perplexity", perplexity
+    for name, pattern in (("gpt2", GPT2_PATTERN), ("cl100k", CL100K_PATTERN), ("with a pattern", r"\p{L}+|\P{L}")):
 
         def tokens(data: bytes, pattern: str = pattern) -> None:
-            train_bpe([data.decode()], 400, pattern=pattern).encode_batch([data.decode()])
+            trained = train_bpe([data.decode()], 400, pattern=pattern)
+            trained.encode(data.decode(), allow_special=True)
+            sum(1 for _ in split(data.decode(), pattern))
 
-        yield f"tokenizer {pattern[:12]}", tokens
+        yield f"tokenizer {name}", tokens
 
 
-def seconds(function: Callable[[bytes], object], data: bytes) -> float:
-    """CPU seconds of a call."""
+def seconds(function: Run, data: bytes) -> float:
+    """CPU seconds of a call, without the garbage collector, whose passes over everything would count for one call in many."""
+    gc.disable()
     began = time.process_time()
     function(data)
-    return time.process_time() - began
+    took = time.process_time() - began
+    gc.enable()
+    return took
 
 
-def grows(name: str, function: Callable[[bytes], object], unit: str) -> str | None:
-    """A line about a function whose time grows faster than its input; None for others."""
-    raw = unit.encode()
-    took: list[float] = []
-    for size in SIZES:
-        took.append(seconds(function, raw * (size // len(raw))))
-        if took[-1] > LONGEST:
-            break
-    steep = [b / a for a, b in pairwise(took) if a > LEAST]
-    if not steep or max(steep) < RATIO:
-        return None
-    return f"{name:<40} {unit!r:<16} " + " ".join(f"{time_:.3f}" for time_ in took)
+def exponent(took: list[float]) -> float:
+    """The largest exponent of a step that is no noise; 0 if all are."""
+    return max((math.log10(b / a) for a, b in pairwise(took) if a > LEAST or (b > 30 * LEAST and a > 0)), default=0.0)
 
 
-def main() -> None:
-    """Print what grows."""
-    chosen = sys.argv[1:]
+def add_size(function: Run, unit: str, size: int, took: list[float]) -> None:
+    """Run on the next size, unless it would take too long."""
+    if not took or took[-1] * (took[-1] / max(took[-2], 0.001) if took[1:] else 10) < LONGEST:
+        raw = unit.encode()
+        data = raw * (size // len(raw))
+        took.append(seconds(function, data))
+        if exponent(took) > LIMIT:  # perhaps noise
+            took[-1] = min(took[-1], seconds(function, data))
+
+
+def worst_of(rows: dict[str, list[float]], count: int) -> dict[str, list[float]]:
+    """The units of the highest exponents, and those that take longest."""
+    steepest = sorted(rows, key=lambda unit: -exponent(rows[unit]))
+    slowest = sorted(rows, key=lambda unit: -rows[unit][-1])
+    return {unit: rows[unit] for unit in (*steepest[:count], *slowest[: (count + 1) // 2])}
+
+
+def main() -> int:
+    """Print the table; returns 1 if something grows faster than its input, or was not reached."""
+    everywhere, chosen = "--all" in sys.argv, [name for name in sys.argv[1:] if not name.startswith("-")]
+    steep = []
     with TemporaryDirectory() as folder:
-        runs = lines = 0
-        for name, function in (*patterns(), *functions(folder)):
+        print(f"{'':<44} {'worst unit':<30} {'10 kB':>8} {'100 kB':>8} {'1 MB':>8} {'10 MB':>8} exponent")
+        for name, function in (*cases(folder), *expressions()):
             if chosen and not any(part in name for part in chosen):
                 continue
             function(b"warm up")
-            for unit in UNITS:
-                runs += 1
-                if line := grows(name, function, unit):
-                    lines += 1
-                    print(line, flush=True)
-        print(f"{lines} of {runs} grow faster than their input")
+            rows: dict[str, list[float]] = {unit: [] for unit in (*UNITS, *UNITS_OF.get(name, ()))}
+            for number, size in zip((0, 0, *WORST), SIZES, strict=True):
+                for unit in rows if everywhere or not number else worst_of(rows, number):
+                    add_size(function, unit, size, rows[unit])
+            worst = max(rows, key=lambda unit: exponent(rows[unit]))
+            for unit in {worst: None} | {unit: None for unit in rows if exponent(rows[unit]) > LIMIT}:
+                line = " ".join(
+                    f"{rows[unit][k]:8.3f}" if k < len(rows[unit]) else f"{'':8}" for k in range(len(SIZES))
+                )
+                shown = unit if len(unit) < 20 else f"{unit[:12]}...{unit[-5:]}"
+                print(f"{name:<44} {shown!r:<30} {line} {exponent(rows[unit]):8.2f}", flush=True)
+                steep += [name] * (exponent(rows[unit]) > LIMIT)
+    missed = [] if chosen else [name for name in RUN_BY if not reached(name)]
+    print(f"{len(steep)} grow faster than their input" + "".join(f"; not reached: {name}" for name in missed))
+    return 1 if steep or missed else 0
+
+
+def reached(name: str) -> bool:
+    """Whether a kernel has been called; True for other functions."""
+    module, _, function = name.rpartition(".")
+    kernel = getattr(importlib.import_module(module), function, None)
+    return bool(getattr(kernel, "overloads", True))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

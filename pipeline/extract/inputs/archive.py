@@ -28,6 +28,7 @@ from pipeline.extract.inputs.stream import (
 ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz")
 _MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL and a few lines
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
+_WINDOW = 1 << 18  # bytes that are searched at once for the next record
 _WARC_LINE = rb"WARC/\d+\.\d+[ \t\r]*\n[A-Za-z-]+[ \t]*:"
 _WARC_START = re.compile(_WARC_LINE)
 _WARC_NEXT = re.compile(rb"(?=" + _WARC_LINE + rb")")
@@ -114,19 +115,20 @@ def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000
     """Offsets of records that divide the file into ranges of at least `part_bytes` (the last may be smaller): [0, ...].
 
     They are found by seeking. An offset counts only if the record there and the next one, if any, are whole, so that a page
-    about archives, or damage, moves the cut without changing what is read.
+    about archives, or damage, moves the cut without changing what is read. After each failure the search goes on twice as far
+    ahead, so that a file of broken records has few of them.
     """
     cuts = [0]
     with _open(path) as (file, form, zipped):
         find, reader = (_next_member, _gzip_records) if zipped else (_next_start, _plain_records)
-        at = part_bytes
+        at, step = part_bytes, 1
         while at < file.size and (at := find(file, form, at)) < file.size:
             records = [*islice(reader(file, form, at, file.size, max_record_bytes), 2)]
             if records[0].offset == at and not any(record.problem for record in records):
                 cuts.append(at)
-                at += part_bytes
+                at, step = at + part_bytes, 1
             else:
-                at += 1
+                at, step = at + step, step * 2
     return cuts
 
 
@@ -167,16 +169,13 @@ def _text(raw: bytes) -> str:
 
 
 def _warc_head(stream: Stream) -> tuple[Record, int] | None:
-    for reach in (4096, _MAX_HEAD):
-        ahead = stream.peek(reach)
-        blank = _BLANK_LINE.search(ahead)
-        if blank or len(ahead) < reach:
-            break
-    if blank is None:
+    found = stream.head(4096) or stream.head(_MAX_HEAD)  # the first reads less ahead
+    if found is None:
         return None
-    stream.take(blank.end())
+    head_length, end = found
+    head = stream.take(end)[:head_length]
     named: dict[str, str] = {}
-    for name, value in header_block(ahead[: blank.start()]):
+    for name, value in header_block(head):
         named.setdefault(name, value)
     url = named.get("warc-target-uri")
     record = Record(
@@ -219,34 +218,16 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
         _resynchronise(stream, form)
         return _located(Record("unreadable", problem="bad_record", detail="no record starts here"), start, stream)
     record, length = head
-    content = stream.position
     if length < 0:
         record.problem, record.detail = "bad_record", "no usable Content-Length"
         _resynchronise(stream, form)
         return _located(record, start, stream)
-    body = stream.take(length) if length <= limit else b""
-    available = len(body) if length <= limit else stream.skip(length)
-    ahead = stream.peek(_MAX_LINE).lstrip(PADDING)
-    if available < length or (ahead and not form.start.match(ahead)):
-        # No record follows at the declared length. If one starts before, this record was truncated there.
-        stop = stream.position
-        cut = form.next.search(body)
-        if cut:
-            stream.unread(body[cut.end() :])
-            body = body[: cut.start()]
-        elif length > limit and stream.back(content):
-            _resynchronise(stream, form)
-            if not content < stream.position < stop:
-                stream.back(stop)
-        if stream.position < stop:
-            record.problem, record.detail = "truncated", f"another record starts within its {length:,} bytes"
-        elif available < length:
-            record.problem, record.detail = "truncated", f"{available:,} of {length:,} bytes are there"
     if length > limit:
+        _pass_content(stream, form, record, length)
         if record.problem is None:
             record.problem, record.detail = "too_large", f"{length:,} bytes; max_record_bytes is {limit:,}"
     else:
-        _open_payload(record, body)
+        _open_payload(record, _take_content(stream, form, record, length))
         if record.problem and _is_whole(record):
             record.problem, record.detail = None, f"Content-Length of the record is wrong: {record.detail}"
     if record.problem:
@@ -254,6 +235,58 @@ def _next_record(stream: Stream, form: _Format, limit: int) -> Record | None:
     line_ends = stream.peek(4)
     stream.skip(len(line_ends) - len(line_ends.lstrip(b"\r\n")))
     return _located(record, start, stream)
+
+
+# Neither of the next two copies or reads what lies before the place where the record is cut: it may be as long as the limit,
+# while records that claim as much lie close together.
+
+
+def _take_content(stream: Stream, form: _Format, record: Record, length: int) -> bytes:
+    """The content of a record, up to the next record if that starts before its end."""
+    available = stream.fill(length)
+    if available == length and _record_follows(form, stream.ahead(length, _MAX_LINE)):
+        return stream.take(length)
+    if cut := stream.search(form.next, length):
+        body = stream.take(cut[0])
+        stream.skip(cut[1] - cut[0])
+        _truncate(record, length, None)
+        return body
+    if available < length:
+        _truncate(record, length, available)
+    return stream.take(length)
+
+
+def _pass_content(stream: Stream, form: _Format, record: Record, length: int) -> None:
+    """Skip the content of a record, up to the next record if that starts before its end and the source can go back."""
+    if stream.file is None:
+        available = stream.skip(length)
+        if available < length:
+            _truncate(record, length, available)
+        return
+    content = stream.position
+    stop = min(content + length, stream.file.size)
+    if stop < content + length or not _record_follows(form, stream.file.glance(stop, _MAX_LINE)):
+        _resynchronise(stream, form)
+        if content < stream.position < stop:
+            _truncate(record, length, None)
+            return
+        if stop < content + length:
+            _truncate(record, length, stop - content)
+    stream.jump(stop)
+
+
+def _record_follows(form: _Format, ahead: bytes) -> bool:
+    """Whether a record or the end follows."""
+    ahead = ahead.lstrip(PADDING)
+    return not ahead or form.start.match(ahead) is not None
+
+
+def _truncate(record: Record, length: int, available: int | None) -> None:
+    found = "another record starts within its" if available is None else f"{available:,} of"
+    record.problem, record.detail = (
+        "truncated",
+        f"{found} {length:,} bytes{' are there' if available is not None else ''}",
+    )
 
 
 def _is_whole(record: Record) -> bool:
@@ -269,12 +302,12 @@ def _located(record: Record, start: int, stream: Stream) -> Record:
 
 def _resynchronise(stream: Stream, form: _Format) -> None:
     """Move to the next start of a record, or to the end."""
-    while block := stream.peek(1 << 18):
-        if match := form.next.search(block):
-            stream.skip(match.end())
+    while size := stream.fill(_WINDOW):
+        if found := stream.search(form.next, _WINDOW):
+            stream.skip(found[1])
             return
-        # A record may start across the end of the block, so keep the length of a header line, unless this is the end.
-        stream.skip(max(len(block) - _MAX_LINE, 1) if len(block) == 1 << 18 else len(block))
+        # A record may start across the end of the window, so keep the length of a header line, unless this is the end.
+        stream.skip(max(size - _MAX_LINE, 1) if size == _WINDOW else size)
 
 
 def _open_payload(record: Record, block: bytes) -> None:

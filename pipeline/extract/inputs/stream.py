@@ -13,6 +13,7 @@ from isal import isal_zlib
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PADDING = b"\r\n\0 \t"
 """Bytes that may be between two records."""
+_EMPTY_LINE = re.compile(rb"\n\r*\n")
 _BAD_GZIP = cast(type[Exception], isal_zlib.error)  # the stub calls it an instance
 _BLOCK = 1 << 20  # bytes read from the file at once
 _INPUT = 1 << 15  # compressed bytes handed to the decompressor at once
@@ -39,6 +40,13 @@ class File:
             self._block = self._handle.read(max(count, _BLOCK))
             self._base, at = offset, 0
         return self._block[at : at + count]
+
+    def glance(self, offset: int, count: int) -> bytes:
+        """The same without moving the cached block, for a look far ahead."""
+        if self._base <= offset and offset + count <= self._base + len(self._block):
+            return self.read(offset, count)
+        self._handle.seek(offset)
+        return self._handle.read(count)
 
 
 class GzipMember:
@@ -90,12 +98,21 @@ class GzipMember:
 class Stream:
     """A cursor over pieces of bytes, which looks ahead as far as asked and does not keep what it has passed.
 
-    `position` counts from the `position` given. `seek`, if the source has one, moves the source for `back`.
+    `position` counts from the `position` given. A `file` that the source reads can also be looked at far ahead, and `seek`
+    moves the source for `jump`.
     """
 
-    def __init__(self, more: Callable[[], bytes], position: int = 0, seek: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        more: Callable[[], bytes],
+        position: int = 0,
+        file: File | None = None,
+        seek: Callable[[int], None] | None = None,
+    ) -> None:
         self._more = more
+        self.file = file
         self._seek = seek
+        self._clear = (0, 0)  # no empty line begins within these positions
         self._held = b""
         self._cursor = 0
         self._origin = position
@@ -125,6 +142,11 @@ class Stream:
         self.fill(count)
         return self._held[self._cursor : self._cursor + count]
 
+    def ahead(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset` bytes after the cursor on."""
+        self.fill(offset + count)
+        return self._held[self._cursor + offset : self._cursor + offset + count]
+
     def take(self, count: int) -> bytes:
         """The next `count` bytes; moves the cursor past them."""
         taken = self.peek(count)
@@ -144,6 +166,34 @@ class Stream:
         self.fill(reach)
         return pattern.match(self._held, self._cursor, self._cursor + reach)
 
+    def search(self, pattern: re.Pattern[bytes], reach: int) -> tuple[int, int] | None:
+        """Where the pattern's first match within the next `reach` bytes begins and ends, counted from the cursor."""
+        self.fill(reach)
+        found = pattern.search(self._held, self._cursor, self._cursor + reach)
+        return None if found is None else (found.start() - self._cursor, found.end() - self._cursor)
+
+    def head(self, reach: int) -> tuple[int, int] | None:
+        """The length of a header that an empty line ends within the next `reach` bytes, without and with the empty line.
+
+        What was searched for an earlier call is not searched again. So a file of headers without an end takes time that
+        grows with its size only.
+        """
+        end = self.position + self.fill(reach)
+        first, last = self._clear
+        if not first <= self.position <= last:
+            first = last = self.position
+        origin = self._origin
+        found = _EMPTY_LINE.search(self._held, last - origin, end - origin)
+        if found is None:
+            line_end = self._held.rfind(
+                b"\n", last - origin, end - origin
+            )  # an empty line may follow in the next bytes
+            self._clear = (first, max(last, end if line_end < 0 else origin + line_end))
+            return None
+        self._clear = (first, origin + found.start())
+        length = len(self._held[self._cursor : found.start()].rstrip(b"\r"))
+        return length, found.end() - self._cursor
+
     def skip_padding(self) -> None:
         """Skip the line ends, blanks and zeros between records."""
         while block := self.peek(256):
@@ -152,18 +202,11 @@ class Stream:
             if padding < len(block):
                 return
 
-    def unread(self, taken: bytes) -> None:
-        """Put back the bytes that were taken last."""
-        self._held = taken + self._held[self._cursor :]
-        self._origin, self._cursor = self.position - len(taken), 0
-
-    def back(self, position: int) -> bool:
-        """Return to an earlier position; False where the source cannot."""
-        if self._seek is None:
-            return False
+    def jump(self, position: int) -> None:
+        """Go to any position of a file."""
+        assert self._seek is not None
         self._seek(position)
         self._held, self._origin, self._cursor, self._ended = b"", position, 0, False
-        return True
 
 
 def file_stream(file: File, position: int) -> Stream:
@@ -180,7 +223,7 @@ def file_stream(file: File, position: int) -> Stream:
         nonlocal at
         at = position
 
-    return Stream(more, position, seek)
+    return Stream(more, position, file, seek)
 
 
 def opening(file: File, offset: int, count: int) -> bytes:
