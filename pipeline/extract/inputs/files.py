@@ -13,6 +13,7 @@ import stat
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -55,9 +56,11 @@ def local_directory(path: Path) -> Path:
     if _SYSTEM.match(os.path.realpath(path)):
         raise UserError(f"{path}: a system directory, where nothing can be stored")
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # fails for a name that is too long
         above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
         if not above.is_dir():
-            raise UserError(f"{path}: a file is in the way; choose another directory with --out")
+            raise UserError(f"{path}: a file is in the way; choose another directory")
     except OSError as error:
         raise UserError(f"{path}: cannot be used as a directory ({error.strerror})") from None
     return path
@@ -223,7 +226,7 @@ def _storage(path: str) -> tuple[Any, str]:
         scheme = path.partition("://")[0]
         extra = "pip install 'corpus-pipeline[s3]'" if scheme == "s3" else "the fsspec package for it"
         raise UserError(f"{path}: reading {scheme}:// needs {extra}") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{path}: {error}") from None
     return system, inner
 
