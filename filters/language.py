@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, known_names
 
 UNDETERMINED = "und"
 """Label of a text without any character to judge by (BCP 47)."""
 _REPAIR = "pip install --force-reinstall --no-deps fasttext-community"
+LABELS_PAGE = "fasttext.cc/docs/en/language-identification.html"
+"""Where all labels of the usual model are listed."""
 _PREFIX = "__label__"
 _LINE_ENDS = "[\\n\\r\\x00]"  # fastText ends a text at the first of these
 _LINE_END = re.compile(_LINE_ENDS)
@@ -55,8 +57,8 @@ class LanguageIdentifier:
         known = self.labels
         for label in languages:
             if label not in known:
-                near = did_you_mean(label, sorted(known))
-                raise UserError(f"the model knows no language {label!r}{near}; it knows: {', '.join(sorted(known))}")
+                names = known_names(label, sorted(known), LABELS_PAGE)
+                raise UserError(f"the model knows no language {label!r}{names}")
 
     def predict(self, texts: Sequence[str] | pa.Array) -> list[Prediction]:
         """The most probable language of each text; "und" with 0.0 for a blank text, and for null."""

@@ -19,9 +19,10 @@ process loads a plugin once, so it works in spawned workers too. This module is 
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, wraps
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,30 @@ def load(files: Sequence[PluginFile]) -> Plugins:
             _claim(function, "signal", taken, file.path)
         for function in _functions(module, "EDITS", file.path):
             _claim(function, "edit", taken_edits, file.path)
-            edits[function.__name__] = function
+            edits[function.__name__] = _guarded(
+                function, f"plugins: {file.path}: the edit {function.__name__}", file.path
+            )
         if hasattr(module, "SIGNALS"):
             _check_languages(module, file.path)
-            signals |= {signal.name: signal for signal in signals_in(module, None, file.digest)}
+            for signal in signals_in(module, None, file.digest):
+                guarded = _guarded(signal.function, f"plugins: {file.path}: the signal {signal.name}", file.path)
+                signals[signal.name] = replace(signal, function=guarded)
     return Plugins(signals=signals, edits=edits)
+
+
+def _guarded(function: Callable[[Any], Any], what: str, path: str) -> Callable[[Any], Any]:
+    """A function of a plugin whose own errors are the user's: UserError with the line of the plugin."""
+
+    @wraps(function)
+    def guarded(argument: Any) -> Any:
+        try:
+            return function(argument)
+        except Exception as error:
+            lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
+            message = str(error).partition("\n")[0]
+            raise UserError(f"{what}: {type(error).__name__}: {message} (line {lines[-1] if lines else 1})") from error
+
+    return guarded
 
 
 def _functions(module: ModuleType, name: str, path: str) -> tuple[Callable[..., Any], ...]:
@@ -141,7 +161,7 @@ def _module(path: str, digest: str) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses and pickle look a class's module up by name
     try:
         exec(compile(content, path, "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise UserError(f"plugins: {path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
     return module
@@ -163,7 +183,7 @@ class Applied:
 
 
 def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Applied:
-    """Apply edit functions, one after another, to each document. TypeError if one does not return a string."""
+    """Apply edit functions, one after another, to each document. UserError if one does not return a string."""
     edited_texts = texts.to_pylist()
     lines = {name: np.zeros(len(edited_texts), np.int32) for name in functions}
     words = {name: np.zeros(len(edited_texts), np.int32) for name in functions}
@@ -174,7 +194,7 @@ def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Appli
         for name, function in functions.items():
             edited = function(text)
             if not isinstance(edited, str):
-                raise TypeError(f"the edit {name} returned {type(edited).__name__}; a string is needed")
+                raise UserError(f"the edit {name} returned {type(edited).__name__}; a string is needed")
             if edited != text:
                 for count, removed, kept in ((_lines, lines, kept_lines), (_words, words, kept_words)):
                     before = count(text)
@@ -186,7 +206,7 @@ def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Appli
         array = pa.array(edited_texts, texts.type)
     except UnicodeEncodeError as error:  # pyarrow raises it without naming an edit
         names = ", ".join(functions)
-        raise TypeError(f"one of the edits {names} returned a text that UTF-8 cannot represent: {error}") from None
+        raise UserError(f"one of the edits {names} returned a text that UTF-8 cannot represent: {error}") from None
     return Applied(texts=array, lines=lines, words=words, kept_lines=kept_lines, kept_words=kept_words)
 
 

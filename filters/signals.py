@@ -138,11 +138,11 @@ def measure(
 
 
 def _values(signal: Signal, batch: Batch) -> FloatArray:
-    """The values of a signal, as float64; TypeError if they are not one number per document."""
+    """The values of a signal, as float64; UserError if they are not one number per document."""
     values = np.asarray(signal.function(batch))
     if values.shape != (len(batch),) or values.dtype.kind not in "biuf":
         kind = f"an array of {values.dtype} with shape {values.shape}"
-        raise TypeError(
+        raise UserError(
             f"the signal {signal.name} returned {kind}; a number for each of {len(batch):,} texts is needed"
         )
     return values.astype(np.float64, copy=False)

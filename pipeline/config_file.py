@@ -257,6 +257,8 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
     """The first mistake in one line; for a misspelt key with the known keys, for a word such as "off" with what is meant."""
     first = error.errors(include_url=False)[0]
     value, names = first["input"], [str(name) for name in first["loc"]]
+    if not names:
+        return _message(first, model)
     if value is False and first["type"] not in ("extra_forbidden", "unexpected_keyword_argument", "value_error"):
         return f"{'.'.join(names)}: {_NOTHING_TO_SWITCH_OFF.format(names[-1])}"
     is_off = isinstance(value, str) and value.strip().lower() in OFF
@@ -274,11 +276,14 @@ def _message(first: ErrorDetails, model: type[Section]) -> str:
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] in ("model_type", "dataclass_type"):
-        return (
-            f"{path}: must be a table, not {first['input']!r}; its keys: {listed(_known_keys(model, names), KEYS_PAGE)}"
-        )
+        keys = listed(_known_keys(model, names), KEYS_PAGE)
+        return f"{path or 'the file'}: must be a table, not {first['input']!r}; its keys: {keys}"
     if first["type"] == "value_error":
         return _own_check(str(first["ctx"]["error"]), names)
+    if first["type"] == "dict_type":
+        return f"{path}: must be a table, not {first['input']!r}"
+    if first["type"] == "too_short":
+        return f"{path}: must not be empty"
     message = first["msg"][:1].lower() + first["msg"][1:]
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         message += f", not {first['input']!r}"

@@ -39,6 +39,8 @@ def config_path(given: Path) -> Path:
     A file of the name goes first. UserError for an unknown name; a path need not exist.
     """
     path = given.expanduser()
+    if path.is_dir() and not (is_name(path) and str(path) in named_configs()):
+        raise UserError(f"{path}: is a directory; give a config file, or the name of a recipe")
     return named_config(str(path)) if is_name(path) and not path.is_file() else path
 
 

@@ -402,10 +402,10 @@ def test_output_goes_to_a_directory_or_is_refused_in_one_line(tmp_path: Path, mo
             "Copy the finished run there"
         )
     for name, line in {
-        "file": "file: a file is in the way; choose another directory with --out",
-        "file/run": "file/run: a file is in the way; choose another directory with --out",
-        "pipe": "pipe: a file is in the way; choose another directory with --out",
-        "link/run": "link/run: a file is in the way; choose another directory with --out",
+        "file": "file: a file is in the way; choose another directory",
+        "file/run": "file/run: a file is in the way; choose another directory",
+        "pipe": "pipe: a file is in the way; choose another directory",
+        "link/run": "link/run: a file is in the way; choose another directory",
         "/dev/null": "/dev/null: a system directory, where nothing can be stored",
         "/proc/x/run": "/proc/x/run: a system directory, where nothing can be stored",
     }.items():

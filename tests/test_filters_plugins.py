@@ -87,9 +87,9 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
     assert found.words["strip_harbours"].tolist() == [3, 0, 0, 1, 0]
     assert found.kept_lines.tolist() == [pytest.approx(2 / 3), 1, 1, 0, 1]
     assert found.kept_words.tolist() == [pytest.approx(4 / 7), 1, 1, 0, 1]
-    with pytest.raises(TypeError, match="the edit broken returned NoneType; a string is needed"):
+    with pytest.raises(UserError, match="the edit broken returned NoneType; a string is needed"):
         apply_edits(texts, {"broken": lambda text: None})  # type: ignore[dict-item, return-value]
-    with pytest.raises(TypeError, match="one of the edits lone returned a text that UTF-8 cannot represent"):
+    with pytest.raises(UserError, match="one of the edits lone returned a text that UTF-8 cannot represent"):
         apply_edits(texts, {"lone": lambda text: text + "\ud800"})
 
 
@@ -144,7 +144,7 @@ def test_every_column_beside_signals_has_its_name_for_itself() -> None:
 def test_a_signal_that_gives_no_number_a_text_is_named(tmp_path: Path, value: str, returned: str) -> None:
     source = f"def odd(docs):\n    return {value}\n\nSIGNALS = (odd,)\n"
     signals = load(locate([write(tmp_path, source)])).signals
-    with pytest.raises(TypeError, match=f"the signal odd returned {returned}; a number for each of 2 texts is needed"):
+    with pytest.raises(UserError, match=f"the signal odd returned {returned}; a number for each of 2 texts is needed"):
         measure(pa.array(["a", "b"]), ["odd"], plugins=signals)
 
 

@@ -69,7 +69,7 @@ def test_damage_is_told_with_its_first_detail(tmp_path: Path, config_file: Path)
     path = tmp_path / "a.warc"
     path.write_bytes(b"WARC, but no record\n")
     message = ended(tmp_path / "run", config_file, f"input.paths=['{path}']", until="extract")
-    assert "extract.bad_record dropped all 1 records (the first: no record starts here)" in message
+    assert "extract.bad_record dropped the only record (the first: no record starts here)" in message
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"id": n, "text": " "}) + "\n" for n in range(3)))
     message = ended(tmp_path / "run2", config_file, f"input.paths=['{path}']", until="extract")

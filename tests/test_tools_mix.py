@@ -261,7 +261,7 @@ def test_a_mixture_of_files(files: Path, capsys: pytest.CaptureFixture[str]) -> 
         main(["mix", str(files / "mix.toml"), str(files / "one"), "--workers", "1"])
     assert not exit_.value.code
     said = capsys.readouterr().out
-    assert "3 lines without a text are skipped" in said
+    assert "skipped 3 lines without a text" in said
     assert "75.00%" in said
     assert sorted(path.name for path in files.iterdir() if path.name.startswith((".", "one"))) == ["one"]
     notes: list[str] = []
@@ -385,7 +385,7 @@ def test_a_dataset_is_a_source(files: Path) -> None:
     ("text", "message"),
     [
         ("", "mix: missing"),
-        ("[mix]\nsources = {}", "mix.sources: dictionary should have at least 1 item"),
+        ("[mix]\nsources = {}", "mix.sources: must not be empty"),
         ("[mix.sources.a]\nrun = 'x'\nfiles = ['y']", "mix.sources.a: give one of run, files and dataset"),
         (
             "[mix.sources.a]\nrun = 'x'\nwieght = 2",

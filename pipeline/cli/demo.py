@@ -20,9 +20,13 @@ def crawl(
     from rich.progress import Progress
 
     from pipeline.core.screen import byte_size, counted
-    from pipeline.demo.crawl import crawl
+    from pipeline.demo.crawl import ENDING, crawl
+    from pipeline.extract.inputs.files import local_directory
 
     screen = console(quiet=quiet)
+    if not out.name.endswith(ENDING):
+        raise UserError(f"{out}: the archive's name must end in {ENDING}")
+    local_directory(out.parent)
     screen.print("rendering your Python's documentation, then crawling it", highlight=False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

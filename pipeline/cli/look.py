@@ -74,6 +74,7 @@ def why(
     from pipeline.report.tokens import find_token
     from pipeline.report.why import raw_record, why, why_token
     from pipeline.run.run import open_run
+    from pipeline.stages.extract import EXTRACT
 
     opened = open_run(run)
     if (document is None) == (token is None):
@@ -84,6 +85,8 @@ def why(
         documents = why(opened, str(document))
     pages = [page for page in documents if "record_type" not in (page.record.dropped or [])] or documents
     if not pages:
+        for part in opened.parts:
+            opened.require(EXTRACT, part)
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
     if record:
         sys.stdout.buffer.write(raw_record(pages[0], opened.directory))

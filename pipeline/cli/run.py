@@ -55,6 +55,7 @@ def run(
     else:
         loaded = load(config_path(config), set_ or [])
         root = out or Path(loaded.out or Path("runs") / config.stem)
+    root = root.expanduser()
     if dry_run:
         _dry_run(root, loaded, until or loaded.until, engine)
         return
@@ -74,14 +75,17 @@ def train(
     --set train.steps=2000 trains it with other settings.
     """
     from pipeline.config_file import load
+    from pipeline.config_names import is_name, named_configs
     from pipeline.run.run import check_shards, retrained
 
+    if not source.exists() and is_name(source) and str(source) not in named_configs():
+        raise UserError(f"{source}: no such run directory, config file or recipe")
     if source.is_dir():
         root, config = source, retrained(source, set_ or [])
         check_shards(source)
     else:
         config = load(source, set_ or [])
-        root = out or Path(config.out or Path("runs") / source.stem)
+        root = (out or Path(config.out or Path("runs") / source.stem)).expanduser()
     _run(root, config, "train", None, "local", quiet)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.ledger import append_json, read_json_lines
+from pipeline.errors import UserError
 
 WHOLE = 1 << 20
 """Bytes up to which a whole file is checked."""
@@ -85,6 +86,8 @@ class Journal:
         if self._state == (state.st_size, state.st_mtime_ns):
             return
         self._entries = {}
+        if not self.path.is_file():
+            raise UserError(f"{self.path}: not a file; delete it and run again")
         for line in read_json_lines(self.path):
             with suppress(KeyError, TypeError, ValueError, AttributeError):  # skip a line of another form
                 written = {name: (size, digest) for name, (size, digest) in line["files"].items()}

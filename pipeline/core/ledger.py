@@ -186,7 +186,7 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{folder}: a file is in the way; choose another directory with --out") from None
+        raise UserError(f"{folder}: a file is in the way; choose another directory") from None
     path = folder / ".lock"
     before = set(os.listdir(folder))
     with _locked(path) as file:

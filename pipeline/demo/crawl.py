@@ -27,6 +27,7 @@ from pipeline.errors import UserError
 
 SAMPLE_WEB = Path(__file__).resolve().parents[2] / "configs" / "sample-web"
 USER_AGENT = "corpus-pipeline-crawl/1 (a web of its own, on 127.0.0.1)"
+ENDING = ".warc.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,8 @@ def crawl(
 
     UserError where `out` cannot be written or does not end in `.warc.gz`, and where there is nothing to crawl.
     """
-    if not out.name.endswith(".warc.gz"):
-        raise UserError(f"{out}: the archive's name must end in .warc.gz")
+    if not out.name.endswith(ENDING):
+        raise UserError(f"{out}: the archive's name must end in {ENDING}")
     if site is None and SAMPLE_WEB.is_dir():
         site = SAMPLE_WEB
     moment = (date or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)

@@ -19,7 +19,7 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
     that it is the same each time.
 
     `dropped_by` is a stage ("quality"), a signal ("quality.words") or a rule ("quality.words.min"); None: kept documents.
-    UserError where it dropped nothing.
+    UserError where it dropped nothing, or nothing is kept.
     """
     chosen: list[tuple[bytes, int, int]] = []
     rules_that_dropped: set[str] = set()
@@ -40,10 +40,12 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
                 }
             chosen += [(hashlib.blake2b(str(ids[row]).encode()).digest(), part.index, row) for row in rows]
             chosen = sorted(set(chosen))[:count]
+    if not chosen:
+        for stage in stages:
+            run.require(run.deciders[stage])
+    if not chosen and not dropped_by:
+        raise UserError(f"{run.root}: no document is kept; python -m pipeline stats {run.root} shows what dropped them")
     if dropped_by and not chosen:
-        for step in run.deciders.values():
-            if run.is_outdated(step):
-                run.require(step)
         names = sorted(rules_that_dropped)
         raise UserError(
             f"--dropped-by {dropped_by}: dropped nothing in this run{did_you_mean(dropped_by, names)}; "

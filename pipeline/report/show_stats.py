@@ -110,6 +110,10 @@ def show_funnel(report: Stats, console: Console) -> None:
         f"[bold]{counted(report.input, 'record')}[/]: {counted(report.pages, 'page')}{headers}", highlight=False
     )
     console.print(funnel)
+    if report.changed:
+        more = f" and {len(report.changed) - 1:,} more" if len(report.changed) > 1 else ""
+        text = f"{safe(report.changed[0])}{more}: missing, or changed since it was written; the next run makes it again"
+        console.print(f"  [red]{text}[/]", highlight=False)
     if waiting:
         console.print(f"  not run yet: {', '.join(waiting)}", highlight=False)
     if report.outdated:

@@ -12,6 +12,7 @@ from pipeline.core.screen import counted, field, paragraph
 from pipeline.filters.rules import Reason, Rule
 from pipeline.report.show_tokens import show_token
 from pipeline.report.why import Cut, Edited, Verdict, Why
+from pipeline.run.steps import deciders
 from pipeline.stages.edit import EDIT
 
 SNIPPET = 300
@@ -47,6 +48,8 @@ def show_why(config: Config, document: Why, console: Console, *, everything: boo
             _show_edit(document.edit, stage.values, config.edit.functions, console)
         if stage.name == "duplicates" and document.cuts:
             _show_cuts(document.cuts, console)
+    if waiting := list(deciders(config))[len(document.stages) :]:
+        console.print(f"not decided yet: {', '.join(waiting)}; run it again", highlight=False)
     if document.clean:
         console.print("[bold]products[/]")
         _show_line("clean", document.clean, console)

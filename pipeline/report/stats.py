@@ -121,6 +121,8 @@ class Stats:
     """The run directory."""
     input: int
     """Records."""
+    changed: tuple[str, ...] = ()
+    """Files of this run that are missing, or changed since they were written; the next run makes them again."""
     pages: int
     """Records without the requests and archive headers."""
     kept: int
@@ -174,6 +176,7 @@ def stats(run: Run) -> Stats:
     return Stats(
         run=str(run.root),
         input=first.entered,
+        changed=tuple(str(run.root / name) for step in run.steps for name in run.changed(step)),
         pages=first.entered - no_pages,
         kept=last.kept,
         records=_value_counts(run, EXTRACT, "record_type"),
@@ -244,7 +247,8 @@ def _making_stages(run: Run, clean_documents: int, seconds: Mapping[str, float])
     """The stages that make a product, and drop nothing."""
     stages = []
     for step in run.steps:
-        if step.documents is None or (step.whole and not run.is_done(step)):
+        waits = [other for other in (step, *step.reads) if other.needed(run.config) and not run.is_done(other)]
+        if step.documents is None or (step.whole and waits):
             continue
         parts = PartCounts(done=1, total=1)
         if not step.whole:

@@ -4,6 +4,7 @@ It is for people. No step reads it, no key depends on it, and a line that cannot
 A message of several lines, such as a traceback, is continued with an indent. The ticks of progress bars are not in it.
 """
 
+import os
 import platform
 import shlex
 import sys
@@ -79,7 +80,7 @@ class Log:
             raise
 
     def _fail(self, kind: str, text: str) -> None:
-        if self._early is not None and (self.root / NAME).is_file():  # an earlier run's directory
+        if self._early is not None and os.path.isfile(self.root / NAME):  # an earlier run's directory
             self.open(())
         self.write(kind, text)
 

@@ -68,8 +68,10 @@ def check_something_left(run: Run, step: Step) -> None:
         skipped = 0
     rule, failed = min(reasons.items(), key=lambda item: (-item[1], item[0]))
     pages = entered - skipped
-    share = f"all {pages:,}" if failed == pages else f"{failed:,} of {pages:,} ({failed / pages:.0%})"
-    noun = "records" if reading else "documents"
+    share = f"{failed:,} of {pages:,} ({failed / pages:.0%})"
+    if failed == pages:
+        share = "the only" if pages == 1 else f"all {pages:,}"
+    noun = ("record" if reading else "document") + "s" * (pages != 1)
     others = ", other rules the rest" if failed < pages else ""
     raise UserError(
         f"{run.root}: nothing is left after the {stage} stage: {stage}.{rule} dropped {share} {noun}{others}"

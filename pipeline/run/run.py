@@ -228,6 +228,8 @@ class Run:
         if self.is_done(step, part):
             return
         stage = stage_of(step)
+        if changed := self.changed(step):
+            raise UserError(f"{self.root / changed[0]}: missing, or changed since it was written; {advice}")
         if self.is_outdated(step, part):
             raise UserError(f"{self.root}: its {stage} stage was made with other settings, code or libraries; {advice}")
         raise UserError(f"{self.root}: has not finished its {stage} stage; {advice}")
@@ -309,16 +311,29 @@ def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
 
 def open_run(root: Path) -> Run:
     """The run in a directory; UserError if it is not a run directory of this version."""
+    config_json, parts_json = _stored(root, "config.json"), _stored(root, "parts.json")
     try:
-        config = Config.model_validate_json((root / "config.json").read_text(encoding="utf-8"))
-        listed = json.loads((root / "parts.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{root}: not a run directory (no config.json); python -m pipeline run makes one") from None
+        config = Config.model_validate_json(config_json)
     except ValidationError as error:
         raise UserError(f"{root}/config.json: not of this version ({one_line(error, Config)}); run it again") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{root}/parts.json: damaged: {error}") from None
-    return Run(root, config, parts_from(listed))
+    try:
+        parts = parts_from(json.loads(parts_json))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{root}/parts.json: damaged: {error}; run it again") from None
+    except (TypeError, LookupError, AttributeError):
+        parts = ()
+    if not parts:
+        raise UserError(f"{root}/parts.json: damaged: not a list of parts; run it again")
+    return Run(root, config, parts)
+
+
+def _stored(root: Path, name: str) -> str:
+    try:
+        return (root / name).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UserError(f"{root}: not a run directory (no {name}); python -m pipeline run makes one") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{root}/{name}: damaged: {error}") from None
 
 
 def input_of(root: Path) -> InputOptions:

@@ -55,9 +55,13 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         )
     for line in left_out(ignored):
         note(line)
+    for name in files:
+        if not name.isascii() and name.encode(errors="replace").decode() != name:
+            raise UserError(f"{name}: the file's name is not UTF-8; rename it")
     known: list[dict[str, Any]] = []
-    with suppress(FileNotFoundError, ValueError):  # a damaged list is made again
-        known = json.loads((root / "parts.json").read_bytes())
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):  # a damaged list is made again
+        stored = json.loads((root / "parts.json").read_bytes())
+        known = [entry for entry in stored if parts_from([entry])]
     for line in check_documents(files, config.input, known):
         note(line)
     entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit)

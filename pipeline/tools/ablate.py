@@ -17,6 +17,7 @@ from pipeline.core.ledger import lock, row_groups
 from pipeline.core.plain_values import plain_values
 from pipeline.core.reporter import Reporter
 from pipeline.errors import UserError
+from pipeline.extract.inputs.files import local_directory
 from pipeline.files import write_text
 from pipeline.run.run import Run, open_run
 from pipeline.stages.train import TRAIN
@@ -95,6 +96,7 @@ def ablate(
     than two runs, and one without shards.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as a run's own training
+    local_directory(out)
     opened = {str(run): open_run(run) for run in runs}
     if len(opened) < 2:
         raise UserError("ablate: name two runs or more to compare")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.extract.inputs.files import local_directory
 from pipeline.files import atomic_folder
 from pipeline.run.open_shards import open_shards
 from pipeline.run.run import open_run
@@ -19,6 +20,7 @@ def export(source: Path, format_: str, out: Path) -> list[str]:
         raise UserError(f"{format_}: unknown format{did_you_mean(format_, FORMATS)}; known: {', '.join(FORMATS)}")
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name")
+    local_directory(out)
     tokenizer = None
     if (source / "manifest.json").is_file():
         opened = shards.open(source)

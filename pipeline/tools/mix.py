@@ -21,9 +21,11 @@ from pydantic import Field
 from pipeline.config import Section
 from pipeline.config_file import apply_setting, read_with_base, validate
 from pipeline.core.engines import InlineEngine, LocalEngine, Progress, Retry, Task
-from pipeline.core.ledger import row_groups
+from pipeline.core.ledger import row_groups, rows_in
+from pipeline.core.screen import counted
 from pipeline.errors import UserError
 from pipeline.extract.inputs.documents import open_dataset
+from pipeline.extract.inputs.files import local_directory
 from pipeline.extract.options import Dataset
 from pipeline.run.run import Run, open_run
 from pipeline.tokenize import shards
@@ -97,6 +99,7 @@ def mix(config: Mix, out: Path, *, workers: int, note: Callable[[str], None]) ->
     """Write the mixture into the new directory `out`: shards, with a manifest that says what went in."""
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name")
+    local_directory(out)
     runs = {
         name: _finished_run(f"mix.sources.{name}", source.run)
         for name, source in config.sources.items()
@@ -140,6 +143,8 @@ def append(
         tokenizer=encoder.sha256,
     )
     with _encoded(named, "", runs, encoder, header, directory, workers, note) as (parts, listed):
+        if not any(map(rows_in, parts)):
+            raise UserError(f'append: {", ".join(given)}: no document with a text; a document\'s text is its "text"')
         return shards.append(directory, parts, {"parts": listed})
 
 
@@ -178,7 +183,7 @@ def _encoded(
         finally:
             engine.close()
         if skipped:
-            note(f"{skipped:,} lines without a text are skipped")
+            note(f"skipped {counted(skipped, 'line')} without a text")
         yield parts, listed
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.extract.inputs.files import local_directory
 from pipeline.files import atomic, write_text
 from pipeline.tools.text_sources import describe, read_texts
 
@@ -27,7 +28,10 @@ class PerplexityTraining:
 
 
 def writable(out: Path) -> None:
-    """Make the folder of an output file; UserError where it cannot be made."""
+    """Make the folder of an output file; UserError where it cannot be made, or where a directory has the file's name."""
+    local_directory(out.parent)
+    if out.is_dir():
+        raise UserError(f"{out}: is a directory; give the name of a file")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,9 +65,11 @@ def local_directory(path: Path) -> Path:
     if _SYSTEM.match(os.path.realpath(path)):
         raise UserError(f"{path}: a system directory, where nothing can be stored")
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # fails for a name that is too long
         above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
         if not above.is_dir():
-            raise UserError(f"{path}: a file is in the way; choose another directory with --out")
+            raise UserError(f"{path}: a file is in the way; choose another directory")
     except OSError as error:
         raise UserError(f"{path}: cannot be used as a directory ({error.strerror})") from None
     return path
@@ -356,7 +359,7 @@ def _storage(path: str) -> tuple[Any, str]:
         scheme = path.partition("://")[0]
         extra = "pip install 'corpus-pipeline[s3]'" if scheme == "s3" else "the fsspec package for it"
         raise UserError(f"{path}: reading {scheme}:// needs {extra}") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{path}: {error}") from None
     return system, inner
 
