@@ -40,7 +40,7 @@ def config_path(given: Path) -> Path:
     """
     path = given.expanduser()
     if path.is_dir() and not (is_name(path) and str(path) in named_configs()):
-        raise UserError(f"{path}: is a directory; give a config file, or the name of a recipe")
+        raise UserError(f"{path}: is a directory; give a config file, a run, or the name of a recipe")
     return named_config(str(path)) if is_name(path) and not path.is_file() else path
 
 
