@@ -8,6 +8,8 @@ from pipeline.report.stats import Stage, Stats
 
 LANGUAGES = 15
 """Shown, the most frequent."""
+_TELLING = 10
+"""Documents of a language from which its share says something."""
 
 
 def show_stats(report: Stats, console: Console) -> None:
@@ -26,6 +28,20 @@ def show_stats(report: Stats, console: Console) -> None:
         for code, counts in list(report.languages.items())[:LANGUAGES]:
             table.add_row(safe(code), f"{counts.entered:,}", f"{counts.kept:,}")
         console.print(table)
+    _show_low_scores(report, console)
+
+
+def _show_low_scores(report: Stats, console: Console) -> None:
+    """A line for each kept language that loses most of its documents to its score."""
+    for code, counts in report.languages.items():
+        if counts.entered >= _TELLING and counts.low_score > counts.entered / 2:
+            console.print(
+                f"language {safe(code)}: {counts.low_score:,} of {counts.entered:,} documents are below language.min_score; "
+                f"the model may be less sure of this language (language.min_scores.{safe(code)}) or confuse it with others "
+                "(language.groups)",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _show_rules(stage: Stage, console: Console) -> None:
@@ -78,6 +94,7 @@ def show_summary(report: Stats, console: Console) -> None:
     if strictest:
         shown = ", ".join(f"{safe(rule)} ({count:,})" for rule, count in strictest)
         console.print(f"removed most      {shown}", highlight=False)
+    _show_low_scores(report, console)
     for name, text in _products(report):
         console.print(f"{name:<17} {text}", highlight=False, soft_wrap=True)
     commands = [f"python -m pipeline stats {report.run}"]
