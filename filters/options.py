@@ -4,7 +4,7 @@
 Numba nor Arrow. Values that contradict each other raise ValueError, in one line that begins with the key.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -61,8 +61,22 @@ class LanguageOptions:
     """Language codes to keep; absent: every language."""
     min_score: Annotated[float, Ge(0), Le(1)] = 0.0
     """The lowest probability of the language that is kept (FineWeb and RefinedWeb: 0.65)."""
+    min_scores: dict[str, Annotated[float, Ge(0), Le(1)]] = field(default_factory=dict)
+    """By language, instead of `min_score`: lid.176 gives whole paragraphs of Latin, Swahili and Irish 0.3 to 0.6."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Labels that the model confuses, whose probabilities are added up: [["hr", "bs", "sr", "sh"], ["no", "nn", "da"],
+    ["id", "ms"], ["af", "nl"]]. A text's language is the most likely label of the most likely group."""
     characters: Annotated[int, Ge(1)] = 2000
     """How many characters of the text are read. The first 2,000 give the same label as the whole text on 99.9 % of pages."""
+
+    def __post_init__(self) -> None:
+        labels = [label for group in self.groups for label in group]
+        for group in self.groups:
+            if len(group) < 2:
+                raise ValueError(f"groups: a group needs at least two labels, not {list(group)}")
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"groups: {label!r} is in them twice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

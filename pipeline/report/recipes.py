@@ -127,7 +127,8 @@ def _language(config: Config) -> str | None:
     if config.language == type(config.language)():
         return None
     kept = ", ".join(config.language.keep or ("every language",))
-    return f"{kept}, score {config.language.min_score:g} or more"
+    own = "".join(f", {label} {score:g}" for label, score in config.language.min_scores.items())
+    return f"{kept}, score {config.language.min_score:g} or more{own}"
 
 
 def _changed(table: EditOptions | ExtractOptions) -> dict[str, str]:

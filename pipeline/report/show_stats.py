@@ -13,6 +13,8 @@ LANGUAGES = 40
 """Shown, the most frequent."""
 WIDE = 120
 """Columns from which on a rule's meaning is beside it, not below."""
+_TELLING = 10
+"""Documents of a language from which its share says something."""
 
 
 def show_stats(report: Stats, console: Console) -> None:
@@ -35,6 +37,7 @@ def show_stats(report: Stats, console: Console) -> None:
         console.print(f"{name} cuts {cut.bytes:,} bytes in {places}", highlight=False)
     if report.languages:
         _show_languages(report, console)
+    _show_low_scores(report, console)
 
 
 def _show_languages(report: Stats, console: Console) -> None:
@@ -45,6 +48,19 @@ def _show_languages(report: Stats, console: Console) -> None:
     console.print(languages)
     if len(report.languages) > LANGUAGES:
         console.print(f"  and {len(report.languages) - LANGUAGES:,} more (--json has all)", highlight=False)
+
+
+def _show_low_scores(report: Stats, console: Console) -> None:
+    """A line for each kept language that loses most of its documents to its score."""
+    for code, counts in report.languages.items():
+        if counts.entered >= _TELLING and counts.low_score > counts.entered / 2:
+            console.print(
+                f"language {safe(code)}: {counts.low_score:,} of {counts.entered:,} documents are below language.min_score; "
+                f"the model may be less sure of this language (language.min_scores.{safe(code)}) or confuse it with others "
+                "(language.groups)",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _show_rules(stage: Stage, console: Console) -> None:
@@ -132,6 +148,7 @@ def show_summary(report: Stats, console: Console) -> None:
         shown.show_header, shown.padding = False, (0, 2, 0, 0)
         shown.add_row(f"{'removed most':<16}", ", ".join(f"{safe(rule)} ({count:,})" for rule, count in strictest))
         console.print(shown)
+    _show_low_scores(report, console)
     for name, text in _products(report):
         console.print(f"{name:<17} {text}", highlight=False, soft_wrap=True)
     commands = [f"python -m pipeline stats {report.run}"]

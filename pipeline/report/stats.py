@@ -19,7 +19,7 @@ from pipeline.run.steps import cut_steps, stage_of
 from pipeline.stages.clean import CLEAN
 from pipeline.stages.edit import EDIT
 from pipeline.stages.extract import EXTRACT
-from pipeline.stages.language import LANGUAGE
+from pipeline.stages.language import LANGUAGE, LANGUAGE_DECIDE
 from pipeline.stages.quality_rules import QUALITY_DECIDE, SHARES, read_bounds
 from pipeline.stages.shards import SHARDS
 from pipeline.stages.tokenizer import TOKENIZER
@@ -79,6 +79,8 @@ class LanguageCounts:
     """Documents that came to the language stage."""
     kept: int
     """Documents that are kept at the end of the quality stage."""
+    low_score: int = field(default=0, metadata=OPTIONAL)
+    """Documents of a kept language that its score drops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,11 +289,18 @@ def _value_counts(run: Run, step: Step, column: str) -> dict[str, int]:
 def _languages(run: Run) -> dict[str, LanguageCounts]:
     entered: dict[str, int] = {}
     stayed: dict[str, int] = {}
+    low: dict[str, int] = {}
     for part in run.done_parts(QUALITY_DECIDE):
         labels = read(run.file(LANGUAGE, part), ["language"])["language"].combine_chunks()
         _count(entered, labels.drop_null())
         _count(stayed, labels.filter(kept(read(run.file(QUALITY_DECIDE, part), ["dropped"])["dropped"])))
-    return {code: LanguageCounts(entered=count, kept=stayed.get(code, 0)) for code, count in _by_count(entered).items()}
+        dropped = read(run.file(LANGUAGE_DECIDE, part), ["dropped"])["dropped"].combine_chunks()
+        only_score = pc.equal(pc.binary_join(dropped, "+"), "min_score")  # not of a language that is not kept
+        _count(low, labels.filter(pc.fill_null(only_score, False)))
+    return {
+        code: LanguageCounts(entered=count, kept=stayed.get(code, 0), low_score=low.get(code, 0))
+        for code, count in _by_count(entered).items()
+    }
 
 
 def _text_bytes(path: Path) -> int:
