@@ -123,7 +123,7 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines(strange_run: Path, monk
     code, out, _ = run_on("ascii", given, monkeypatch, terminal=True)
     assert code == 0
     assert "\x1b" not in out
-    assert "+ extract text         18 documents in " in out
+    assert "+ extract text         18 records in " in out
     assert "####################" in out
 
 

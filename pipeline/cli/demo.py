@@ -13,7 +13,7 @@ def crawl(
     out: Annotated[Path, typer.Argument(metavar="OUT.warc.gz", help="The archive to write.")],
     quiet: Quiet = False,
 ) -> None:
-    """Make a small archive to try things on.
+    """Create a sample archive to try the pipeline on.
 
     It holds our sample pages and your Python's documentation, served and recorded over HTTP.
     """

@@ -35,7 +35,7 @@ def sample(
         typer.Option(metavar="RULE", help="A stage, signal or rule: quality, quality.words, quality.words.min."),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that are kept (the default).")] = False,
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="At most this many.")] = 5,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Show at most N.")] = 5,
 ) -> None:
     """Show documents that a rule dropped, or that are kept."""
     from pipeline.report.sample import sample
@@ -54,7 +54,7 @@ def sample(
 def why(
     run: RunFolder,
     document: Annotated[
-        str | None, typer.Argument(metavar="[URL_OR_ID]", help="A page's URL, or a document id.", show_default=False)
+        str | None, typer.Argument(metavar="URL_OR_ID", help="A page's URL, or a document id.", show_default=False)
     ] = None,
     token: Annotated[
         int | None, typer.Option(metavar="N", help="Instead: the document that token N of the shards comes from.")
@@ -120,7 +120,7 @@ def duplicates(
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL_OR_ID", help="One dropped document.")] = None,
     sample: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="This many dropped documents, the same ones each time.")
+        int | None, typer.Option(metavar="N", min=1, help="Show N dropped documents (a fixed selection).")
     ] = None,
 ) -> None:
     """Show the largest clusters of duplicates, or pairs.
@@ -166,12 +166,10 @@ def suggest(
     ] = None,
     max_good_dropped: Annotated[
         float,
-        typer.Option(
-            metavar="SHARE", min=0, max=1, help="The largest share of the good documents that a bound may drop."
-        ),
+        typer.Option(metavar="SHARE", min=0, max=1, help="Largest share of good documents that a bound may drop."),
     ] = 0.1,
     documents: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Hold at most twice this many of each side.")
+        int, typer.Option(metavar="N", min=1, help="Keep at most 2 N documents per side in memory.")
     ] = 100_000,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw all histograms into this file.")] = None,
     as_json: AsJson = False,

@@ -4,13 +4,14 @@ A command is a function of the modules beside this one, and calls the function o
 Commands import what they need when they run: `--help` brings neither torch nor Numba nor pyarrow.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from pipeline.cli import configs, demo, look, models, run, tokens
 from pipeline.core.plain_text import write_any_text
@@ -48,6 +49,26 @@ class Groups(TyperGroup):
                 formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
 
 
+class Command(TyperCommand):
+    """A command whose --help names arguments and options as our documents do: RUN, without braces and types."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line."""
+        return [re.sub(r"\.{4,}", "...", re.sub("[{}]", "", piece)) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                heading = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections[heading].append((re.sub(r" <[^ ]*>$", "", record[0]), record[1]))
+        for heading, rows in sections.items():
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="pipeline",
     cls=Groups,
@@ -59,19 +80,19 @@ app = typer.Typer(
 )
 for _heading, _commands in GROUPS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_heading)(_command)
+        app.command(cls=Command, rich_help_panel=_heading)(_command)
 
 classifier = typer.Typer(help="Quality models: fastText, trained on good and bad texts.", no_args_is_help=True)
-classifier.command("train")(models.train_classifier)
+classifier.command("train", cls=Command)(models.train_classifier)
 app.add_typer(classifier, name="classifier", rich_help_panel=OTHERS)
 
 perplexity = typer.Typer(help="Language models of n-grams, trained on a reference.", no_args_is_help=True)
-perplexity.command("train")(models.train_perplexity)
+perplexity.command("train", cls=Command)(models.train_perplexity)
 app.add_typer(perplexity, name="perplexity", rich_help_panel=OTHERS)
 
 config = typer.Typer(help="Config files: show what is in effect, or their JSON Schema.", no_args_is_help=True)
-config.command("show")(configs.show)
-config.command("schema")(configs.schema)
+config.command("show", cls=Command)(configs.show)
+config.command("schema", cls=Command)(configs.schema)
 app.add_typer(config, name="config", rich_help_panel=OTHERS)
 
 

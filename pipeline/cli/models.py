@@ -11,14 +11,14 @@ from pipeline.cli.console import AsJson, RunFolder, Sets, console, report
 def generate(
     run: RunFolder,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="The text to continue.")],
-    tokens: Annotated[int, typer.Option(metavar="N", min=1, help="At most this many tokens.")] = 100,
+    tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Generate at most N tokens.")] = 100,
     temperature: Annotated[
         float, typer.Option(metavar="NUMBER", min=0.0, help="0 takes the most likely token each time.")
     ] = 0.8,
-    top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Draw among the k most likely tokens.")] = 50,
+    top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Sample from the N most likely tokens.")] = 50,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same text.")] = 0,
 ) -> None:
-    """Let a run's model continue a text."""
+    """Generate text with a run's model."""
     from pipeline.tools.generate import generate
 
     text = generate(run, prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed)
@@ -34,7 +34,7 @@ def ablate(
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, max=10, help="Trainings per run; with 1 there is no confidence interval.")
     ] = 3,
-    size: Annotated[str, typer.Option(metavar="BYTES", help="Measure on this much of the texts.")] = "250kB",
+    size: Annotated[str, typer.Option(metavar="BYTES", help="How much text to measure on.")] = "250kB",
     set_: Sets = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +83,7 @@ def train_classifier(
     ] = 200_000,
     learning_rate: Annotated[float, typer.Option(metavar="NUMBER", min=0.0)] = 0.5,
     held_out: Annotated[
-        float, typer.Option(metavar="NUMBER", min=0.0, max=0.9, help="Share of the texts that the figures are from.")
+        float, typer.Option(metavar="NUMBER", min=0.0, max=0.9, help="Share of the texts held out to measure on.")
     ] = 0.1,
 ) -> None:
     """Train a fastText model that tells good texts from bad.

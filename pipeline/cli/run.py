@@ -67,7 +67,7 @@ def train(
         Path, typer.Argument(metavar="CONFIG|RUN", help="A config file, or a run directory that has shards.")
     ],
     set_: Sets = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run directory, where SOURCE is a config.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run directory, where a config is given.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train the model on a run's shards, or train it again.

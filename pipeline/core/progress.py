@@ -8,9 +8,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pipeline.core.screen import counted
 from pipeline.core.step import Step
 
 PLAIN_LINE_EVERY = 10.0  # seconds
+
+
+def _noun(step: Step) -> str:
+    """What a step counts: the ledger has a row for every record, products have documents."""
+    return "step" if step.name == "train" else "document" if step.product else "record"
 
 
 class _Speed(ProgressColumn):
@@ -29,13 +35,14 @@ class Display:
         self.console = console
         self._bar: Progress | None = None
         self._task: Any = None
-        self._title = ""
+        self._title, self._noun = "", "record"
         self._total = 0
         self._began = self._last_line = 0.0
 
     def begin(self, step: Step, total: int, pending: int, parts: int) -> None:
         """A step starts."""
         self._title, self._total = step.title, total
+        self._noun = _noun(step)
         self._began = self._last_line = time.monotonic()
         if not self.console.is_interactive:  # nor a terminal that cannot move its cursor
             return
@@ -63,7 +70,7 @@ class Display:
                 if units and self._total > units
                 else ""
             )
-            self._line(f"{self._title}: {rows:,} documents, {rows / seconds:,.0f}/s{remaining}")
+            self._line(f"{self._title}: {counted(rows, self._noun)}, {rows / seconds:,.0f}/s{remaining}")
 
     def compiling(self, number: int, total: int, name: str) -> None:
         """A kernel is about to be compiled: once per version, on this machine."""
@@ -77,8 +84,7 @@ class Display:
         """The step is done."""
         self._stop()
         speed = f", {rows / seconds:,.0f}/s" if seconds > 0.5 and step.name != "train" else ""
-        unit = "steps" if step.name == "train" else "documents"
-        self._line(f"[green]✓[/] {step.title:<20} {rows:,} {unit} in {seconds:,.1f} s{speed}")
+        self._line(f"[green]✓[/] {step.title:<20} {counted(rows, _noun(step))} in {seconds:,.1f} s{speed}")
 
     def note(self, text: str) -> None:
         """Print one line."""

@@ -72,9 +72,9 @@ def plot_suggestions(report: Suggestions, out: Path) -> None:
     figure = Figure(figsize=(3.2 * columns, 1.9 * rows), layout="constrained")
     for number, rule in enumerate(report.signals, 1):
         axes = figure.add_subplot(rows, columns, number)
-        axes.stairs(rule.good, rule.edges, fill=True, alpha=0.5, color="tab:green", label="good")
-        axes.stairs(rule.bad, rule.edges, fill=True, alpha=0.5, color="tab:red", label="bad")
-        for cut in rule.cuts[:1]:
+        axes.stairs(rule.good, rule.edges, fill=True, alpha=0.5, color="tab:blue", label="good")
+        axes.stairs(rule.bad, rule.edges, fill=True, alpha=0.5, color="tab:orange", label="bad")
+        for cut in rule.cuts:
             axes.axvline(cut.bound, color="black", linewidth=1)
         axes.set_title(rule.signal, fontsize=8)
         axes.tick_params(labelsize=6)
