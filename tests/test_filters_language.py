@@ -115,8 +115,8 @@ def test_the_most_likely_group_wins_over_the_most_likely_label(monkeypatch: pyte
         ("zh-Hans", "; its label is zh"),
         ("pt_BR", "; its label is pt"),
         ("iw", "; its label is he"),
-        ("ene", " (did you mean ne?); it knows: af, als, am,"),
-        ("1", "; it knows: af,"),
+        ("ene", " (did you mean ne?); known: ne, en, new,"),
+        ("1", "; known: af,"),
     ],
 )
 def test_an_unknown_language_is_answered_with_its_label(identifier: LanguageIdentifier, name: str, hint: str) -> None:
