@@ -130,7 +130,7 @@ def test_requests_are_no_drops(tmp_path: Path, make_archive: Any) -> None:
     assert report.not_pages == others
     assert (
         shown(80, show_diff, done, done, report)[0]
-        == f"kept by both {report.both:,}, by neither {account.pages - report.both:,}"
+        == f"kept by both {report.both:,}; by neither {account.pages - report.both:,}"
     )
 
 
