@@ -5,7 +5,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pipeline.core.progress import safe
-from pipeline.core.screen import byte_size, counted, table
+from pipeline.core.screen import byte_size, counted, paragraph, table
 from pipeline.filters.rules import Reason
 from pipeline.report.stats import NOT_PAGES, RuleCounts, Stage, Stats
 
@@ -129,7 +129,7 @@ def show_funnel(report: Stats, console: Console) -> None:
     if report.changed:
         more = f" and {len(report.changed) - 1:,} more" if len(report.changed) > 1 else ""
         text = f"{safe(report.changed[0])}{more}: missing, or changed since it was written; the next run makes it again"
-        console.print(f"  [red]{text}[/]", highlight=False)
+        paragraph(Text.from_markup(text, style="red"), console)
     if waiting:
         console.print(f"  not run yet: {', '.join(waiting)}", highlight=False)
     if report.outdated:
