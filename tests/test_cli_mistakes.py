@@ -237,7 +237,7 @@ MISTAKES: dict[str, tuple[Mistake, ...]] = {
         Mistake('RUN --set \'decontaminate.against=["e.jsonl"]\'', "decontaminate.against: e.jsonl: no items", files={'e.jsonl': ''}),
         Mistake('RUN --set \'decontaminate.against=["e.jsonl"]\'', "decontaminate.against: e.jsonl: line 1: not JSON (Expecting value: line 1 column 1 (char 0))", files={'e.jsonl': 'hello\n'}),
         Mistake('RUN --set \'decontaminate.against=["e.jsonl"]\'', "decontaminate.fields: e.jsonl: line 1 has no text; it has: question", files={'e.jsonl': '{"question": "a b"}\n'}),
-        Mistake('RUN --set \'decontaminate.against=["e.txt"]\'', "decontaminate.against: e.txt: not JSON Lines (.jsonl, .jsonl.gz, …)", files={'e.txt': 'hello\n'}),
+        Mistake('RUN --set \'decontaminate.against=["e.txt"]\'', "decontaminate.against: e.txt: not JSON Lines (.jsonl, .ndjson; also .gz, .zst, .bz2, .xz)", files={'e.txt': 'hello\n'}),
         Mistake('RUN --set \'mask.kinds=["emial"]\'', "small.toml: mask.kinds.0: input should be 'email', 'phone' or 'ip', not 'emial' (did you mean email?)"),
         Mistake('RUN --set \'measure.families=["dcml"]\'', "small.toml: measure.families: unknown family 'dcml' (did you mean dclm?); known: datatrove, dclm, dolma, olmo, redpaja…"),
         Mistake('RUN --set \'url.blocklists=["none"]\'', "url.blocklists: none: no such file or directory"),

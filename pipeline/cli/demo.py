@@ -40,4 +40,4 @@ def crawl(
         highlight=False,
         soft_wrap=True,
     )
-    screen.print("next: python -m pipeline run configs/quickstart.toml", highlight=False)
+    screen.print("next: python -m pipeline run quickstart", highlight=False)

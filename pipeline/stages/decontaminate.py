@@ -41,7 +41,9 @@ def evaluation_files(options: DecontaminateOptions) -> list[str]:
             raise UserError(f"decontaminate.against: {name}: no such file")
         for file in matches:
             if not file.lower().endswith(LINES):
-                raise UserError(f"decontaminate.against: {file}: not JSON Lines ({', '.join(LINES)})")
+                raise UserError(
+                    f"decontaminate.against: {file}: not JSON Lines (.jsonl, .ndjson; also .gz, .zst, .bz2, .xz)"
+                )
         files += matches
     return files
 
