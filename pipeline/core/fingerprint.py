@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,5 +59,17 @@ def plain(value: Any) -> Any:
 
 def fingerprint(*values: Any) -> str:
     """A short hash of plain values, stable across processes, machines and Python versions."""
-    text = json.dumps(plain(values), sort_keys=True, ensure_ascii=True)
+    return _hash(_text(plain(values)))
+
+
+def fingerprints(common: Any) -> Callable[..., str]:
+    """`fingerprint` of a common first value and others, at least one, which must be plain; the first is made plain once."""
+    start = _text(plain(common))
+    return lambda *values: _hash(f"[{start}, {_text(values)[1:]}")
+
+
+_text = json.JSONEncoder(sort_keys=True, ensure_ascii=True).encode
+
+
+def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from heapq import nsmallest
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,8 +39,10 @@ def sample(run: Run, dropped_by: str | None, count: int) -> Iterator[tuple[Part,
                 rules_that_dropped |= {
                     str(Reason.of(stage, rule)) for rule in pc.list_flatten(dropped).unique().to_pylist()
                 }
-            chosen += [(hashlib.blake2b(str(ids[row]).encode()).digest(), part.index, row) for row in rows]
-            chosen = sorted(set(chosen))[:count]
+            names = ids.take(pa.array(rows, pa.int64())).to_pylist()
+            hashes = [hashlib.blake2b(name.encode()).digest() for name in names]
+            chosen += ((name_hash, part.index, row) for name_hash, row in zip(hashes, rows, strict=True))
+            chosen = nsmallest(count, set(chosen))
     if not chosen:
         for stage in stages:
             run.require(run.deciders[stage])

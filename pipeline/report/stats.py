@@ -236,8 +236,7 @@ def _dropping_stage(run: Run, name: str, step: Step, seconds: float) -> Stage:
 
 
 def _part_counts(run: Run, step: Step) -> PartCounts:
-    outdated = sum(run.is_outdated(step, part) for part in run.parts)
-    return PartCounts(done=len(run.done_parts(step)), total=len(run.parts), outdated=outdated)
+    return PartCounts(done=len(run.done_parts(step)), total=len(run.parts), outdated=run.outdated_parts(step))
 
 
 def _bounds_of_shares(run: Run) -> tuple[Bound, ...]:

@@ -50,7 +50,7 @@ def dry_run(root: Path, config: Config, until: str, engine: str) -> DryRun:
     steps: list[Planned] = []
     outdated: set[str] = set()
     for step in requested:
-        parts = [part for part in run.parts if not run.is_done(step, part)]
+        parts = run.pending_parts(step)
         reason = _reason(run, last, step, outdated) if parts else ""
         if run.is_outdated(step):
             outdated.add(step.name)

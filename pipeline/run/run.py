@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from pipeline.config import Config
 from pipeline.config_file import apply_setting, check, one_line
-from pipeline.core.fingerprint import fingerprint
+from pipeline.core.fingerprint import fingerprint, fingerprints, plain
 from pipeline.core.journal import Entry, Journal
 from pipeline.core.ledger import Part, Piece, rows_in
-from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key, piece_rows
+from pipeline.core.part import EarlierRun, PartFiles, RunFiles, piece_rows
 from pipeline.core.step import Step
 from pipeline.errors import UserError
 from pipeline.extract.options import InputOptions
@@ -107,20 +107,23 @@ class Run:
         keys: dict[tuple[str, int | None], str] = {}
         for step in self.steps:
             reads = [other.name for other in reads_of(step, self.config)]
-            plain = [
+            common = [
                 step.name,
                 step.version,
                 self.options[step.name],
                 [library_version(name) for name in step.libraries],
             ]
             if step.whole:
-                key = fingerprint(plain, [keys[name, None] for name in reads])
-                keys |= {(step.name, part.index): part_key(key, part) for part in self.parts} | {(step.name, None): key}
+                key = fingerprint(common, [keys[name, None] for name in reads])
+                key_of = fingerprints(key)
+                keys |= {(step.name, part.index): key_of(part.index, part.digest) for part in self.parts}
+                keys[step.name, None] = key
                 continue
+            key_of = fingerprints(common)
             for part in self.parts:
                 inputs = [keys[name, part.index] for name in reads]
-                location = step.location(part) if step.location else None
-                keys[step.name, part.index] = fingerprint(plain, inputs, location)
+                location = plain(step.location(part)) if step.location else None
+                keys[step.name, part.index] = key_of(inputs, location)
             keys[step.name, None] = fingerprint([keys[step.name, part.index] for part in self.parts])
         return keys
 
@@ -138,33 +141,47 @@ class Run:
         """The file of a step for a part."""
         return _step(step).folder(self.root) / f"{part.name}.parquet"
 
+    @cached_property
+    def _views(self) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Step -> its gates and layers, as its files name them."""
+        views = {}
+        for step in self.steps:
+            gate = gate_of(step, self.config)
+            layers = tuple(layer.name for layer in layers_of(step, self.config))
+            views[step.name] = ((gate.name,) if gate else (), layers)
+        return views
+
+    @cached_property
+    def _cuts(self) -> tuple[str, ...]:
+        return tuple(other.name for other in cut_steps(self.config))
+
     def part_files(self, step: Step, part: Part) -> PartFiles:
         """What a step gets to work on a part."""
-        gate = gate_of(step, self.config)
+        gates, layers = self._views[step.name]
         return PartFiles(
             root=self.root,
             step=step.name,
             part=part,
             key=self.keys[step.name, part.index],
             folders=self.folders[step.name],
-            gates=(gate.name,) if gate else (),
-            layers=tuple(layer.name for layer in layers_of(step, self.config)),
-            cuts=tuple(other.name for other in cut_steps(self.config)),
+            cuts=self._cuts,
             first_row=0 if step is EXTRACT else self.first_row(part),
+            gates=gates,
+            layers=layers,
         )
 
     def run_files(self, step: Step, **more: Any) -> RunFiles:
         """What a step gets to work on the whole run."""
-        gate = gate_of(step, self.config)
+        gates, layers = self._views[step.name]
         return RunFiles(
             root=self.root,
             step=step.name,
             parts=self.parts,
             key=self.keys[step.name, None],
             folders=self.folders[step.name],
-            gates=(gate.name,) if gate else (),
-            layers=tuple(layer.name for layer in layers_of(step, self.config)),
             earlier=self.earlier,
+            gates=gates,
+            layers=layers,
             **more,
         )
 
@@ -179,7 +196,9 @@ class Run:
 
     def first_row(self, part: Part) -> int:
         """Row number, in the input file, of the part's first row; needs the file's earlier parts extracted."""
-        before = self.parts_of_file[part.pieces[0].file] if part.pieces[0].start else []
+        if not part.pieces[0].start:
+            return 0
+        before = self.parts_of_file[part.pieces[0].file]
         return sum(rows_in(self.file(EXTRACT, p)) for p in before if p.index < part.index)
 
     def locate(self, file: int, row: int) -> tuple[Part, int]:
@@ -196,18 +215,35 @@ class Run:
         """The journal's line for a step's work under the current key, if there is one."""
         if not step.needed(self.config):
             return None
-        of = None if step.whole or part is None else part
-        entry = self.journal.entry(step.name, of.name if of else None)
-        return entry if entry and entry.key == self.keys[step.name, of.index if of else None] else None
+        of = None if step.whole else part
+        return self._current(step, of, self.journal.entries(step.name))
+
+    def entries(self, step: Step) -> list[tuple[Part | None, Entry | None]]:
+        """`entry` of each part, or of the step as a whole (None)."""
+        if not step.needed(self.config):
+            return [(None, None)]
+        units: tuple[Part | None, ...] = (None,) if step.whole else self.parts
+        entries = self.journal.entries(step.name)
+        return [(unit, self._current(step, unit, entries)) for unit in units]
+
+    def _current(self, step: Step, part: Part | None, entries: Mapping[str | None, Entry]) -> Entry | None:
+        entry = entries.get(part.name if part else None)
+        return entry if entry and entry.key == self.keys[step.name, part.index if part else None] else None
+
+    def outdated_parts(self, step: Step) -> int:
+        """For how many parts a step's work was done under another key: other settings, code or libraries."""
+        if not step.needed(self.config):
+            return 0
+        lines = self.journal.entries(step.name)
+        outdated = [not entry and (part.name if part else None) in lines for part, entry in self.entries(step)]
+        return len(self.parts) * outdated[0] if step.whole else sum(outdated)
 
     def is_outdated(self, step: Step, part: Part | None = None) -> bool:
         """Whether a step's work on a part, or on any part, was done under another key: other settings, code or libraries."""
-        if not step.needed(self.config):
-            return False
-        for unit in (None,) if step.whole else (part,) if part else self.parts:
-            if self.journal.entry(step.name, unit.name if unit else None) and not self.entry(step, unit):
-                return True
-        return False
+        if part is None or step.whole:
+            return self.outdated_parts(step) > 0
+        is_recorded = part.name in self.journal.entries(step.name)
+        return step.needed(self.config) and is_recorded and not self.entry(step, part)
 
     def outdated_products(self) -> list[str]:
         """The stages whose products are there, but were made with other settings, code or libraries; in order."""
@@ -217,10 +253,19 @@ class Run:
         """Whether a step's work on a part, or on all parts, is done under its key, with all files unchanged. False for a step
         that the config does not need."""
         step = _step(step)
-        if not step.needed(self.config):
+        if part is not None:
+            return self._has(step, part, self.entry(step, part))
+        return all(entry and self.journal.changed(entry) is None for _, entry in self.entries(step))
+
+    def _has(self, step: Step, part: Part, entry: Entry | None) -> bool:
+        """Whether a step's files for a part are there as they were written; `entry` is the part's or the whole step's."""
+        if entry is None:
             return False
-        entries = [self.entry(step)] if step.whole else [self.entry(step, p) for p in ((part,) if part else self.parts)]
-        return all(entry is not None and self.journal.changed(entry) is None for entry in entries)
+        if not step.whole or step.makes_folder:
+            return self.journal.changed(entry) is None
+        folder = step.folder(self.root).relative_to(self.root)
+        names = [name for suffix in SUFFIXES if (name := f"{folder}/{part.name}{suffix}") in entry.files]
+        return bool(names) and self.journal.changed(entry, names) is None
 
     def require(self, step: Step | str, part: Part | None = None, advice: str = "run it again first") -> None:
         """UserError if a step is not done for a part, or for all parts; `advice` ends the message."""
@@ -236,8 +281,7 @@ class Run:
 
     def changed(self, step: Step) -> list[str]:
         """Files that were made under the current key and have changed since."""
-        entries = [self.entry(step)] if step.whole else [self.entry(step, part) for part in self.parts]
-        names = (self.journal.changed(entry) for entry in entries if entry)
+        names = (self.journal.changed(entry) for _, entry in self.entries(step) if entry)
         return [name for name in names if name]
 
     def made(self, step: Step, part: Part | None = None) -> list[Path]:
@@ -252,15 +296,22 @@ class Run:
 
     def done_parts(self, step: Step | str) -> tuple[Part, ...]:
         """The parts for which this step is done."""
-        return tuple(part for part in self.parts if self.is_done(step, part))
+        step = _step(step)
+        if step.whole:
+            entry = self.entry(step)
+            return tuple(part for part in self.parts if self._has(step, part, entry))
+        return tuple(part for part, entry in self.entries(step) if part and self._has(step, part, entry))
+
+    def pending_parts(self, step: Step | str) -> list[Part]:
+        """The parts for which this step is not done."""
+        done = {part.index for part in self.done_parts(step)}
+        return [part for part in self.parts if part.index not in done]
 
     def seconds(self) -> dict[str, float]:
         """CPU seconds of each stage, counting only the work that made the current files."""
         totals = dict.fromkeys(stages(), 0.0)
         for step in self.steps:
-            for part in (None,) if step.whole else self.parts:
-                entry = self.entry(step, part)
-                totals[stage_of(step)] += entry.seconds if entry else 0.0
+            totals[stage_of(step)] += sum(entry.seconds for _, entry in self.entries(step) if entry)
         return totals
 
 
@@ -292,10 +343,9 @@ def earlier_runs(config: Config) -> tuple[Run, ...]:
             if value != earlier_value:
                 raise UserError(f"duplicates.against: {name}: signed with {option.name} = {earlier_value}, not {value}")
         for step in (*layers_of(DOCUMENTS, run.config), LANGUAGE, QUALITY, SIGNATURES):
-            missing = [part.title for part in run.parts if not run.is_done(step, part)]
-            if missing:
+            if missing := run.pending_parts(step):
                 raise UserError(
-                    f"duplicates.against: {name}: {step.name} of {missing[0]} is missing or of another version"
+                    f"duplicates.against: {name}: {step.name} of {missing[0].title} is missing or of another version"
                 )
         runs.append(run)
     return tuple(runs)

@@ -1,6 +1,7 @@
 """Bringing a run directory up to date: find the input, then do the steps that are not done, one after another."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -116,6 +117,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
         sweep(root)
         pool: Engine | None = None
         finished = [step for step in requested if planned.is_done(step)]
+        planned.journal.seal()
         if finished:
             reporter.note(f"up to date, not done again: {', '.join(step.name for step in finished)}")
         todo = [step for step in requested if step not in finished]
@@ -143,6 +145,7 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
                 _run_parts(planned, step, pool or InlineEngine(), warm_up, reporter)
             for line in step.remarks(planned.run_files(step), planned.options[step.name]) if step.remarks else ():
                 reporter.note(line)
+            planned.journal.seal()
             if step in deciders:
                 check_something_left(planned, step)
     return planned
@@ -189,7 +192,7 @@ def _check_dropped(step: str, gate: Path, out: Path) -> None:
 def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: Reporter) -> None:
     """Do the parts of a step that are not done yet, and delete other files in its folder."""
     folder = step.folder(run.root)
-    pending = [part for part in run.parts if not run.is_done(step, part)]
+    pending = run.pending_parts(step)
     sizes = {part.index: part.size if step is EXTRACT else rows_in(run.file(EXTRACT, part)) for part in pending}
     reporter.begin(step, sum(sizes.values()), len(pending), len(run.parts))
     options = run.options[step.name]
@@ -226,9 +229,10 @@ def _clear(run: Run, step: Step) -> None:
     """Delete the files of former parts: a step owns its folder."""
     owned = {f"{part.name}{suffix}" for part in run.parts for suffix in SUFFIXES} | set(step.shared)
     folder = step.folder(run.root)
-    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if file.name not in owned and file.is_file() and not file.name.startswith(AGAINST):
-            file.unlink()
+    names = os.listdir(folder) if folder.is_dir() else []
+    for name in sorted(set(names) - owned):
+        if (folder / name).is_file() and not name.startswith(AGAINST):
+            (folder / name).unlink()
 
 
 def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Reporter) -> None:
