@@ -157,7 +157,6 @@ NOT_OUTSIDE = {
     "pipeline.cli.main.collect_usage_pieces": "help texts",
     "pipeline.cli.main.format_options": "help texts",
     "pipeline.core.plain_values.toml_key": "keys of configs",
-    "pipeline.tokenize.patterns._check_engines": "texts of its own",
     "pipeline.core.step.column_type": "types of our own columns",
     "pipeline.demo.python_docs._blocks": "Python's documentation",
     "pipeline.demo.python_docs._is_prose": "Python's documentation",
