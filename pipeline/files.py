@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.errors import UserError
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -74,6 +76,21 @@ def digest(path: Path) -> str:
     """BLAKE2b (16 bytes, hex) of a file's content, streamed."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn a failed read of a Parquet file of ours into a UserError that names it. Its pages carry checksums, so every flipped
+    bit is noticed; one in the footer may look like anything. That a file is missing, or that memory ran out, is no damage."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path}: damaged ({reason}); delete it and run again") from None
 
 
 def kernel_folder() -> Path:

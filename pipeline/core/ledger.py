@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic
+from pipeline.files import atomic, undamaged
 
 KEY = b"pipeline.key"
 DROPPED = pa.list_(pa.string())
@@ -101,17 +101,6 @@ def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter
         pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as out,
     ):
         yield out
-
-
-@contextmanager
-def undamaged(path: Path) -> Iterator[None]:
-    """Turn a failed read into a UserError that names the file. Pages carry checksums, so every flipped bit is noticed."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
 
 
 def rows_in(path: Path) -> int:
