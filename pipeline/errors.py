@@ -20,6 +20,11 @@ class UserError(Exception):
     """Something the user can fix; the message is one line that names the key or path and what is accepted."""
 
 
+def printable(text: str, keep: str = "\t") -> str:
+    """Text that may name files or come from the web, for a terminal: U+FFFD for control and direction-changing characters."""
+    return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint to put after an unknown name, with the nearest known one; empty if none is near."""
     near = difflib.get_close_matches(name, list(known), 1)
