@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -363,21 +364,18 @@ def test_one_wrong_bit_of_an_encoded_part_is_noticed(tokenizer: Tokenizer, tmp_p
     index = tmp_path / "a.parquet"
     shards.encode_part(tokenizer, batches(ROWS), file=0, out=index, seed=1)
     shards.merge_parts([index], tmp_path / "shards", 100, 0.2)
-    expected = contents(tmp_path / "shards")
+    expected, silent = contents(tmp_path / "shards"), []
     for file in (index, tokens_path(index)):
         whole = file.read_bytes()
         draw = random.Random(3)
-        positions = [draw.randrange(len(whole)) for _ in range(40)]
-        for position in positions:
+        for position in [draw.randrange(len(whole)) for _ in range(40)]:
             file.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
-            try:
+            with suppress(UserError):
                 shards.merge_parts([index], tmp_path / "shards", 100, 0.2)
-            except UserError as error:
-                assert str(index.with_suffix("")) in str(error)
-            else:  # names of Arrow's own schema, which nothing here reads
-                assert file == index
-                assert contents(tmp_path / "shards") == expected
+                silent.append(file)
+                assert contents(tmp_path / "shards") == expected  # a bit that nothing here reads
         file.write_bytes(whole)
+    assert tokens_path(index) not in silent
 
 
 def test_a_tokenizer_without_end_of_text_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ in shuffled order; `merge_parts` merges any number of encoded parts. A document'
 split on the seed and its cluster, so the shards have the same bytes however the documents are divided into parts.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -33,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic_folder, sweep, write_text
+from pipeline.files import atomic_folder, lock_file, sweep, write_text
 from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
 from pipeline.tokenize.mixture import Mixture
 from pipeline.tokenize.shard_writer import Documents, build
@@ -402,7 +401,7 @@ def _alone(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock, directory)
         yield
     except BlockingIOError:
         raise UserError(f"{directory}: another process is appending to it") from None

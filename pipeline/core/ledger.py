@@ -12,7 +12,7 @@ So kept + dropped = input at every stage, by construction. A file carries the *k
 libraries, keys of its inputs); it exists complete under that key, or not at all.
 """
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic, undamaged
+from pipeline.files import atomic, lock_file, undamaged
 
 KEY = b"pipeline.key"
 DROPPED = pa.list_(pa.string())
@@ -200,15 +200,25 @@ def lock(folder: Path) -> Iterator[None]:
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """The lock file, open and locked."""
     while True:
-        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        with open(_open_lock(path), "r+b") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(file, path.parent)
             except BlockingIOError:
                 raise UserError(_in_use(path, file.read())) from None
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # else its last holder has just deleted it
                     yield file
                     return
+
+
+def _open_lock(path: Path) -> int:
+    """The descriptor of a lock file, made if it is not there; UserError for a link, which may lead to any file of ours."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path}: a link, where a run has its lock; delete it") from None
+        raise
 
 
 def _in_use(path: Path, content: bytes) -> str:

@@ -320,7 +320,7 @@ def open_run(root: Path) -> Run:
         parts = parts_from(json.loads(parts_json))
     except json.JSONDecodeError as error:
         raise UserError(f"{root}/parts.json: damaged: {error}; run it again") from None
-    except (TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         parts = ()
     if not parts:
         raise UserError(f"{root}/parts.json: damaged: not a list of parts; run it again")
@@ -336,6 +336,20 @@ def _stored(root: Path, name: str) -> str:
         raise UserError(f"{root}/{name}: damaged: {error}") from None
 
 
+_ENTRY: Mapping[str, Any] = {
+    "path": str,
+    "size": int,
+    "digest": str,
+    "start": int,
+    "end": int | None,
+    "file": int,
+    "file_bytes": int,
+    "modified": str | int,
+    "part_bytes": int,
+}
+"""What an entry of parts.json has."""
+
+
 def input_of(root: Path) -> InputOptions:
     """The input of the run in a directory, also of a run whose other tables are of another version."""
     try:
@@ -348,9 +362,12 @@ def input_of(root: Path) -> InputOptions:
 
 
 def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
-    """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own."""
+    """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own. ValueError for
+    anything else."""
     pieces: dict[int, list[Piece]] = {}
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(name), kind) for name, kind in _ENTRY.items()):
+            raise ValueError("not a list of parts")
         piece = Piece(*(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
         pieces.setdefault(entry.get("part", number), []).append(piece)
     return tuple(Part(index, tuple(of_part)) for index, of_part in enumerate(pieces.values()))
