@@ -7,13 +7,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.config_file import load
 from pipeline.core.ledger import lock, read
+from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.files import kernel_folder, scratch, sweep
 from pipeline.run.run import Run, open_run
+from pipeline.run.runner import run
 
 Go = Callable[..., tuple[Run, list[str]]]
 MakeArchive = Callable[[Path, Sequence[tuple[str, str, str]]], Path]
@@ -207,3 +212,57 @@ def test_a_plugin_that_raises_is_named_with_step_part_and_record(tmp_path: Path,
         RuntimeError, match=r"(?s)a step failed in quality of .*\.warc\.gz.*, record 7.*\n.*ZeroDivisionError: mine"
     ):
         go(tmp_path / "run", sets)
+
+
+def cut_off(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def append(file: Path) -> None:
+    with open(file, "ab") as end:
+        end.write(file.read_bytes()[:5000])
+
+
+def write_in_place(file: Path) -> None:
+    with open(file, "r+b") as same:
+        same.seek(file.stat().st_size // 2)
+        same.write(bytes(50))
+    os.utime(file, ns=(1, 1))  # the clock of a file system may be too coarse to tell
+
+
+def replace(file: Path) -> None:
+    other = file.with_name("other")
+    other.write_bytes(file.read_bytes()[::-1])
+    os.replace(other, file)
+
+
+@pytest.mark.parametrize("kind", ["warc.gz", "jsonl", "parquet"])
+@pytest.mark.parametrize("change", [cut_off, append, write_in_place, replace, os.unlink])
+def test_input_that_changes_while_it_is_read_is_told_and_not_kept(
+    tmp_path: Path, config_file: Path, make_archive: MakeArchive, kind: str, change: Callable[[Path], None]
+) -> None:
+    file = tmp_path / f"a.{kind}"
+    texts = [f"{n} {text(n)}" for n in range(300)]
+    if kind == "warc.gz":
+        make_archive(file, [(f"http://a/{n}", text, "200 text/plain") for n, text in enumerate(texts)])
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    else:
+        pq.write_table(pa.table({"text": texts}), file, row_group_size=20, compression=None, use_dictionary=False)
+    whole = file.read_bytes()
+
+    class Changing(Quiet):
+        def advance(self, rows: int, units: int) -> None:
+            if rows == 10 and file.exists() and file.read_bytes() == whole:
+                change(file)
+
+    def go(root: Path, reporter: Quiet) -> Run:
+        config = load(config_file, [f'input.paths=["{file}"]'])
+        return run(root, config, workers=1, engine="local", until="extract", reporter=reporter)
+
+    with pytest.raises(UserError, match=rf"a\.{kind}: changed while it was read, so its part is not kept"):
+        go(tmp_path / "run", Changing())
+    assert not list((tmp_path / "run" / "ledger").rglob("*.parquet"))
+    file.write_bytes(whole)
+    done, other = go(tmp_path / "run", Quiet()), go(tmp_path / "other", Quiet())
+    assert done.file("extract", done.parts[0]).read_bytes() == other.file("extract", other.parts[0]).read_bytes()

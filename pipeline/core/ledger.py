@@ -21,7 +21,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,6 +50,10 @@ class Piece:
     """None where the piece goes to the end of the file."""
     file: int = 0
     """Number of the file among the input's files."""
+    state: tuple[int, str] | None = None
+    """Size and version of the file when the run was planned; None if they are not known."""
+    url: str | None = field(default=None, repr=False)
+    """Where the file is read, if `path` is a URL without its secrets. It is stored nowhere."""
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline.core.screen import counted
 from pipeline.core.step import Step
-from pipeline.errors import printable
+from pipeline.errors import printable, without_secrets
 
 PLAIN_LINE_EVERY = 10.0  # seconds
 
@@ -89,7 +89,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Print one line."""
-        self._line(f"  {safe(text)}")
+        self._line(f"  {safe(without_secrets(text))}")
 
     def on_train(self, progress: Any) -> None:
         """A step of the training loop."""

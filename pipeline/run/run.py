@@ -25,6 +25,7 @@ from pipeline.core.ledger import Part, Piece, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key, piece_rows
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.inputs.sources import DATASET
 from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (
     by_name,
@@ -361,14 +362,20 @@ def input_of(root: Path) -> InputOptions:
         ) from None
 
 
-def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+def parts_from(entries: Sequence[Mapping[str, Any]], urls: Mapping[str, str] | None = None) -> tuple[Part, ...]:
     """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own. ValueError for
-    anything else."""
+    anything else. `urls`: for the path of a file, the URL with secrets that it is read from."""
     pieces: dict[int, list[Piece]] = {}
     for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
         if not isinstance(entry, dict) or any(not isinstance(entry.get(name), kind) for name, kind in _ENTRY.items()):
             raise ValueError("not a list of parts")
-        piece = Piece(*(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+        path = entry["path"]
+        url = (urls or {}).get(path, path)
+        piece = Piece(
+            **{name: entry[name] for name in ("path", "size", "digest", "start", "end", "file")},
+            state=None if path.startswith(DATASET) else (entry["file_bytes"], entry["modified"]),
+            url=url if url != path else None,
+        )
         pieces.setdefault(entry.get("part", number), []).append(piece)
     return tuple(Part(index, tuple(of_part)) for index, of_part in enumerate(pieces.values()))
 
