@@ -25,6 +25,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import importlib
 import json
 import os
 import random
@@ -114,7 +115,10 @@ class Table:
         print(f"\n{'fault':<44}{'tried':>7}{'said':>7}{'identical':>11}{'tracebacks':>12}{'silent':>8}")
         for fault, count in self.counts.items():
             numbers = (count.said, count.identical, len(count.tracebacks), len(count.silent))
-            print(f"{fault:<44}{count.tried:>7}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (7, 11, 12, 8), strict=True)))
+            print(
+                f"{fault:<44}{count.tried:>7}"
+                + "".join(f"{n:>{w}}" for n, w in zip(numbers, (7, 11, 12, 8), strict=True))
+            )
         bad = [line for count in self.counts.values() for line in (*count.tracebacks, *count.silent)]
         for line in bad:
             print(f"  {line}")
@@ -212,7 +216,7 @@ class Faults:
         self.steps = needed_steps(self.config)
         self.operations: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
-        runner.LocalEngine = lambda workers: InlineEngine()  # type: ignore[assignment, misc]
+        setattr(runner, "LocalEngine", lambda workers: InlineEngine())  # noqa: B010 (a name that runner only imports)
 
     def configured(self, paths: Path | str, name: str = "faults.toml") -> Any:
         """The config over an input."""
@@ -259,7 +263,9 @@ class Faults:
         sizes = {name: f"{self.seconds[name]:.1f} s, {self.operations[name]} operations" for name in self.seconds}
         print(f"undisturbed: {len(self.wanted)} product files; {json.dumps(sizes)}", flush=True)
 
-    def judge(self, count: Count, about: str, root: Path, code: int, text: str, again: Callable[[], tuple[int, str, float]]) -> None:
+    def judge(
+        self, count: Count, about: str, root: Path, code: int, text: str, again: Callable[[], tuple[int, str, float]]
+    ) -> None:
         """Count how a try ended; after an error in words, the named file is deleted, if it is a file of the run, and the run
         started again."""
         count.tried += 1
@@ -279,40 +285,37 @@ class Faults:
     # Kills
 
     def kills(self) -> None:
-        """Kill each step at many moments."""
+        """Kill each step at many moments, in pairs: the second kill meets what the first has left."""
+        root, half = self.out / "killed", self.moments // 2
         for step in self.steps:
             count = self.table[f"kill in {step.name}"]
-            half = self.moments // 2
-            root = self.out / "killed"
             for number in range(self.moments):
-                if number % half == 0:  # from the beginning of the step, twice: by operations, and by time
+                if number % 2 == 0:
                     shutil.rmtree(root, ignore_errors=True)
                     shutil.copytree(self.out / f"whole-{step.name}", root)
                 share = (number % half + 0.5) / half
-                fresh = self.draw.random() < 0.5  # otherwise what earlier kills have left stays
-                if fresh:
-                    shutil.rmtree(root)
-                    shutil.copytree(self.out / f"whole-{step.name}", root)
-                code, text, _ = child(self.out / "log", functools.partial(self.killed, root, step, share, number < half))
+                code, text, _ = child(
+                    self.out / "log", functools.partial(self.killed, root, step, share, number < half)
+                )
                 count.tried += 1
-                if code == 1:
-                    count.tracebacks.append(f"{step.name} {number}: {text[-300:]}")
-                code, text, _ = child(self.out / "log", lambda: attempt(root, self.config, stage_of(step)))
+                if code > 0:
+                    count.tracebacks.append(f"{step.name} {number}: exit {code}: {text[-300:]}")
+                if number % 2 == 0:
+                    continue
+                last = number == self.moments - 1
+                again = functools.partial(attempt, root, self.config, "train" if last else stage_of(step))
+                code, text, _ = child(self.out / "log", again)
                 found = digests(root, ("ledger", *PRODUCTS))
                 if code:
                     count.tracebacks.append(f"{step.name} {number}: after the kill: exit {code}: {text[-300:]}")
-                elif any(self.everything[name] != value for name, value in found.items()):
-                    count.silent.append(f"{step.name} {number}")
-                elif not open_run(root).is_done(step):
+                elif any(self.everything.get(name) != value for name, value in found.items()):
+                    count.silent.append(
+                        f"{step.name} {number}: {[n for n in found if self.everything.get(n) != found[n]][:3]}"
+                    )
+                elif not open_run(root).is_done(step) or (last and len(found) != len(self.everything)):
                     count.silent.append(f"{step.name} {number}: not done")
                 else:
-                    count.identical += 1
-                if number % half < half - 1 and not fresh:  # take the step back, and what follows it
-                    shutil.rmtree(root)
-                    shutil.copytree(self.out / f"whole-{step.name}", root)
-            code, text, _ = child(self.out / "log", lambda: attempt(root, self.config))
-            if code or digests(root) != self.wanted:
-                count.silent.append(f"{step.name}: the products after all kills: exit {code}: {text[-300:]}")
+                    count.identical += 2
             print(f"  {step.name}: {count.identical} of {count.tried}", flush=True)
 
     def killed(self, root: Path, step: Step, share: float, by_operation: bool) -> int:
@@ -332,7 +335,9 @@ class Faults:
             nonlocal armed
             armed = by_operation and new.name == step.name
             if not by_operation and new.name == step.name:
-                signal.setitimer(signal.ITIMER_PROF, max(0.001, share * self.seconds[step.name]))  # its default is to kill
+                signal.setitimer(
+                    signal.ITIMER_PROF, max(0.001, share * self.seconds[step.name])
+                )  # its default is to kill
 
         sys.addaudithook(hook)
         return attempt(root, self.config, stage_of(step), begin)
@@ -345,7 +350,9 @@ class Faults:
             count = self.table[f"workers: {how}"]
             shutil.rmtree(root, ignore_errors=True)
             for number in range(5):
-                process = subprocess.Popen([*command, str(root)], cwd=ROOT, stdout=-3, stderr=-3, start_new_session=True)
+                process = subprocess.Popen(
+                    [*command, str(root)], cwd=ROOT, stdout=-3, stderr=-3, start_new_session=True
+                )
                 wait_for(root, process, number)
                 count.tried += 1
                 if how == "SIGKILL to all":
@@ -403,11 +410,13 @@ class Faults:
                 raise OSError(ctypes.get_errno(), "mount")
 
         try:
-            if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 0x44000, None):  # a mount namespace of our own, private
+            if libc.unshare(0x20000) or libc.mount(
+                b"none", b"/", None, 0x44000, None
+            ):  # a mount namespace of our own, private
                 raise OSError(ctypes.get_errno(), "unshare")
             mount(0, f"size={size}")
         except OSError as error:
-            print(error.strerror, os.strerror(error.errno))
+            print(error.strerror, os.strerror(error.errno or 0))
             return 77
         root = place / "run"
         code, text, _ = child(self.out / "log-full", lambda: attempt(root, self.config))
@@ -488,7 +497,9 @@ class Faults:
                     fresh = make_input(kind, folder, self.input)
                     root = self.out / "changed"
                     shutil.rmtree(root, ignore_errors=True)
-                    code, text, _ = child(self.out / "log", functools.partial(self.changing, kind, what, file, root, row))
+                    code, text, _ = child(
+                        self.out / "log", functools.partial(self.changing, kind, what, file, root, row)
+                    )
                     if code == 2 and ("changed" in text or "no such file" in text.lower() or "read" in text):
                         count.said += 1
                     elif code == 1:
@@ -535,7 +546,7 @@ class Faults:
         base = child(self.out / "log", lambda: attempt(self.out / "base", self.config, "extract"))[2]
         for name, make in GIANTS.items():
             file = self.out / name.partition(": ")[2]
-            child(self.out / "log", lambda: nothing(make(file)) or 0)  # noqa: B023 (so that its memory is not counted)
+            child(self.out / "log", functools.partial(made, make, file))  # so that its memory is not counted
             root = self.out / "giant"
             shutil.rmtree(root, ignore_errors=True)
             config = self.configured(file, "giant.toml")
@@ -546,15 +557,27 @@ class Faults:
                 count.tracebacks.append(f"{name}: exit {code}: {text[-300:]}")
                 continue
             run = open_run(root)
-            rows = [row for part in run.parts for row in pq.read_table(run.file("extract", part), columns=["dropped"]).to_pylist()]
+            rows = [
+                row
+                for part in run.parts
+                for row in pq.read_table(run.file("extract", part), columns=["dropped"]).to_pylist()
+            ]
             reasons = Counter(reason for row in rows for reason in row["dropped"])
             count.said += sum(reasons.values())
             count.identical += 1
             more = peak - base
-            print(f"  {name}: {file.stat().st_size:,} bytes, {len(rows)} rows, {dict(reasons)}, {more:+,.0f} MB of memory")
+            print(
+                f"  {name}: {file.stat().st_size:,} bytes, {len(rows)} rows, {dict(reasons)}, {more:+,.0f} MB of memory"
+            )
             if more > 1000:
                 count.silent.append(f"{name}: {more:,.0f} MB")
             file.unlink()
+
+
+def made(make: Callable[[Path], None], file: Path) -> int:
+    """Make a file."""
+    make(file)
+    return 0
 
 
 def wait_for(root: Path, process: "subprocess.Popen[bytes]", number: int) -> None:
@@ -597,8 +620,10 @@ def records(data: bytes) -> Iterator[bytes]:
 def make_input(kind: str, folder: Path, corpus: Path) -> Path:
     """A file of one kind, the same each time."""
     if kind in ("archive", "web server"):
-        return shutil.copy(corpus / "0.warc.gz", folder / "changing.warc.gz") and folder / "changing.warc.gz"
-    rows = [{"text": f"The river of page {n} and the garden have been there for the people. " * 60} for n in range(3000)]
+        return Path(shutil.copy(corpus / "0.warc.gz", folder / "changing.warc.gz"))
+    rows = [
+        {"text": f"The river of page {n} and the garden have been there for the people. " * 60} for n in range(3000)
+    ]
     if kind == "lines":
         file = folder / "changing.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -666,9 +691,13 @@ def giant_record(file: Path) -> None:
     """A page of 200 MB between two small ones."""
     with open(file, "wb") as out:
         for number, size in enumerate((1000, 200_000_000, 1000)):
-            body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>" + b"The river and the garden. " * (size // 26)
+            body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>" + b"The river and the garden. " * (
+                size // 26
+            )
             head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/{number}\r\nWARC-Record-ID: <urn:a:{number}>\r\n"
-            out.write(head.encode() + f"WARC-Date: 2026-01-01T00:00:00Z\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+            out.write(
+                head.encode() + f"WARC-Date: 2026-01-01T00:00:00Z\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            )
             out.write(body + b"\r\n\r\n")
 
 
@@ -712,11 +741,8 @@ def main() -> None:
     for step in tries.steps:  # load the kernels once, for all forks
         if step.kernels:
             step.kernels(step.options(tries.config, ()))
-    import matplotlib.pyplot
-    import torch._dynamo
-
-    import pipeline.train.loop  # noqa: F401 (the same)
-
+    for module in ("matplotlib.pyplot", "torch._dynamo", "pipeline.train.loop"):
+        importlib.import_module(module)
     tries.prepare()
     for fault in options.only:
         began = time.process_time(), sum(os.times()[2:4])
