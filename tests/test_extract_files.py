@@ -460,3 +460,12 @@ def test_a_signed_url_leaves_no_signature_and_may_be_renewed(tmp_path: Path, ser
     assert quiet.notes[0] == f"{url}: cannot be read (HTTP 404); it is taken as it was when this run read it"
     with pytest.raises(UserError, match="HTTP 404"):
         go(tmp_path / "new", config_file, f'input.paths=["{url}"]')
+
+
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    os.symlink("loop.warc", tmp_path / "loop.warc")
+    (tmp_path / "a.warc").write_bytes(b"WARC/1.0\r\n")
+    assert find_inputs([str(tmp_path)])[0] == [str(tmp_path / "a.warc")]
+    for name in ("loop.warc", "*.warc"):
+        with pytest.raises(UserError, match=r"loop\.warc: cannot be read \(Too many levels of symbolic links\)"):
+            find_inputs([str(tmp_path / name)])

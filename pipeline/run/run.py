@@ -7,6 +7,7 @@ never depends on the history.
 """
 
 import json
+import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -25,7 +26,7 @@ from pipeline.core.ledger import Part, Piece, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, part_key, piece_rows
 from pipeline.core.step import Step
 from pipeline.errors import UserError
-from pipeline.extract.inputs.sources import DATASET
+from pipeline.extract.inputs.forms import DATASET
 from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (
     by_name,
@@ -304,7 +305,7 @@ def earlier_runs(config: Config) -> tuple[Run, ...]:
 
 def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
     for name in config.duplicates.against:
-        root = Path(name).resolve()
+        root = Path(os.path.realpath(name))
         if root in above:
             raise UserError(f"duplicates.against: {name}: was itself run against this one")
         _refuse_circles(open_run(root).config, (*above, root))

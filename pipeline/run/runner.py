@@ -1,6 +1,7 @@
 """Bringing a run directory up to date: find the input, then do the steps that are not done, one after another."""
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
-    if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
+    if os.path.realpath(root) in map(os.path.realpath, config.duplicates.against):
         raise UserError(f"duplicates.against: {root}: is this run itself")
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:

@@ -302,8 +302,7 @@ class Faults:
                     count.tracebacks.append(f"{step.name} {number}: exit {code}: {text[-300:]}")
                 if number % 2 == 0:
                     continue
-                last = number == self.moments - 1
-                again = functools.partial(attempt, root, self.config, "train" if last else stage_of(step))
+                again = functools.partial(attempt, root, self.config, stage_of(step))
                 code, text, _ = child(self.out / "log", again)
                 found = digests(root, ("ledger", *PRODUCTS))
                 if code:
@@ -312,11 +311,21 @@ class Faults:
                     count.silent.append(
                         f"{step.name} {number}: {[n for n in found if self.everything.get(n) != found[n]][:3]}"
                     )
-                elif not open_run(root).is_done(step) or (last and len(found) != len(self.everything)):
+                elif not open_run(root).is_done(step):
                     count.silent.append(f"{step.name} {number}: not done")
                 else:
                     count.identical += 2
             print(f"  {step.name}: {count.identical} of {count.tried}", flush=True)
+        count = self.table["a kill in each step of one run"]
+        shutil.rmtree(root, ignore_errors=True)
+        for step in self.steps:
+            child(self.out / "log", functools.partial(self.killed, root, step, self.draw.random(), True))
+            count.tried += 1
+        code, text, _ = child(self.out / "log", functools.partial(attempt, root, self.config))
+        if code or digests(root, ("ledger", *PRODUCTS)) != self.everything:
+            count.silent.append(f"exit {code}: {text[-300:]}")
+        else:
+            count.identical = count.tried
 
     def killed(self, root: Path, step: Step, share: float, by_operation: bool) -> int:
         """Run, and end this process at a moment of a step."""
@@ -446,7 +455,7 @@ class Faults:
                 files = sorted(
                     f for f in step.folder(snapshot).rglob("*") if f.is_file() and f.stat().st_size and f.name[0] != "."
                 )
-                tries = [("truncated", 1), ("swapped", 1), ("bit flipped", 6 if deep else 1)]
+                tries = [("truncated", 1), ("swapped", 1), ("bit flipped", 3 if deep else 1)]
                 for what, times in tries:
                     for number in range(times):
                         file = self.draw.choice(files)
