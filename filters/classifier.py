@@ -12,7 +12,6 @@ Training uses one thread and a fixed seed, so the same texts give the same bytes
 import hashlib
 import json
 import mmap
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -24,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.files import scratch
 from pipeline.filters.kernels.arrays import Texts, as_text_array
 from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.language import load_fasttext
@@ -98,8 +98,7 @@ class QualityClassifier:
         The larger side is reduced to the texts with the lowest hashes. Memory: 24 bytes per text, and the model; the texts
         go to a temporary file. Raises UserError if a side has fewer than two texts.
         """
-        with tempfile.TemporaryDirectory(prefix="classifier-") as name:
-            folder = Path(name)
+        with scratch("classifier") as folder:
             sides = [
                 _Side(folder / f"{label}.txt", texts, seed, options.normalization)
                 for label, texts in ((GOOD, positive), (BAD, negative))

@@ -8,6 +8,7 @@ Data errors, such as a page that cannot be parsed, are counted reasons in the le
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 SHOWN = 8
@@ -16,8 +17,48 @@ ALL_SHOWN = 12
 """Known names up to which a message lists all."""
 
 
+_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)"
+    r"(?:\?([^\s#\"'<>]*?)(?=[:;,.)]*(?:[\s#\"'<>]|$)))?"
+)
+"""Scheme, user and password, host and path, query of a URL in a text; what ends a sentence is no part of it."""
+_SECRET = re.compile(
+    r"x-(?:amz|goog|ms|oss|obs|cos|tos)-.*|awsaccesskeyid|googleaccessid|ossaccesskeyid|sig|expires|policy|key-pair-id"
+    r"|key|auth|authorization|credentials?|api[_-]?key|access[_-]?key|.*(?:token|secret|passw|signature).*",
+    re.I,
+)
+"""Names of parameters that sign a URL or grant access: those of Amazon, Google and their like, and usual names."""
+_BESIDE_SIG = frozenset(
+    {"sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "skoid", "sktid", "skt", "ske", "sks", "skv"}
+)
+"""Parameters that Azure has beside `sig`."""
+
+
+def without_secrets(text: str) -> str:
+    """A text whose URLs have no user, password or signature: what may be stored, shown and hashed. A file whose signature is
+    renewed is the same file."""
+    return _URL.sub(_without_secrets, text) if "://" in text else text
+
+
+def _without_secrets(url: re.Match[str]) -> str:
+    scheme, place, query = url.groups()
+    pairs = (query or "").split("&")
+    names = [pair.partition("=")[0].lower() for pair in pairs]
+    beside = _BESIDE_SIG if "sig" in names else frozenset()
+    kept = [p for p, name in zip(pairs, names, strict=True) if not _SECRET.fullmatch(name) and name not in beside]
+    return f"{scheme}{place}{'?' * any(kept)}{'&'.join(kept)}"
+
+
 class UserError(Exception):
     """Something the user can fix; the message is one line that names the key or path and what is accepted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
+
+
+def printable(text: str, keep: str = "\t") -> str:
+    """Text that may name files or come from the web, for a terminal: U+FFFD for control and direction-changing characters."""
+    return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

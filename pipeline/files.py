@@ -1,13 +1,18 @@
 """Writing files so that they exist complete or not at all. Every room writes files with this module."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+from pipeline.errors import UserError
 
 
 @contextmanager
@@ -55,6 +60,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def scratch(name: str, folder: Path | None = None) -> Iterator[Path]:
+    """A temporary folder in `folder`, which `sweep` deletes after a kill, or in the system's; deleted when the block ends. A
+    full disk is named: the system's temporary folder is often on another one, or in memory."""
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", suffix=".tmp", dir=folder) as path:
+        try:
+            yield Path(path)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                raise OSError(errno.ENOSPC, "No space left on device", path) from error
+            raise
+
+
 def sweep(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes left in `folder`."""
     for stale in sorted(folder.rglob(".*.tmp")):
@@ -76,12 +94,56 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def lock_file(file: int | IO[bytes], folder: Path) -> None:
+    """Lock an open file or directory for this process; BlockingIOError if another one has locked it, and UserError naming
+    `folder` where the file system has no locks, as Lustre mounted without `-o flock`."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be locked ({error.strerror}), so two processes could write to it at once; "
+            "choose a directory on a file system with locks (Lustre: mounted with -o flock)"
+        ) from None
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn a failed read of a Parquet file of ours into a UserError that names it. Its pages carry checksums, so every flipped
+    bit is noticed; one in the footer may look like anything. That a file is missing, or that memory ran out, is no damage."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path}: damaged ({reason}); delete it and run again") from None
+
+
 def kernel_folder() -> Path:
-    """The folder of compiled kernels: in the user's cache folder, or in the temporary folder if that is not writable."""
+    """The folder of compiled kernels: in the user's cache folder, or in the temporary folder if that is not writable, or not
+    ours alone. Who writes there runs code as us: UserError if the folder in the temporary one is another user's."""
     subfolder = Path("corpus-pipeline", "kernels")
     folder = existing = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / subfolder
     while not existing.exists():
         existing = existing.parent
-    if os.access(existing, os.W_OK | os.X_OK):
+    if os.access(existing, os.W_OK | os.X_OK) and _is_trusted(existing):
         return folder
-    return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}" / subfolder
+    own = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+    with suppress(FileExistsError):
+        own.mkdir(mode=0o700)
+    if not _is_trusted(own):
+        raise UserError(
+            f"{own}: another user could put code there that runs as you; delete it, or set NUMBA_CACHE_DIR to another folder"
+        )
+    return own / subfolder
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether a folder is no link, belongs to us or root, and can be written by others only if it is sticky."""
+    about = folder.lstat()
+    open_to_all = about.st_mode & stat.S_IWOTH and not about.st_mode & stat.S_ISVTX
+    return stat.S_ISDIR(about.st_mode) and about.st_uid in (os.getuid(), 0) and not open_to_all

@@ -1,11 +1,13 @@
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.core.engines import Done, LocalEngine, Retry, Task, disk_message, is_disk_error
+from pipeline.core.engines import Done, Engine, InlineEngine, LocalEngine, Retry, Task, disk_message, is_disk_error
 from pipeline.errors import UserError
 
 # Workers are spawned: what they call must be importable there. Spawn hands them our sys.path, so a module in a temporary
@@ -78,6 +80,29 @@ def held_until_exit(marker, progress, retry):
     import atexit
     atexit.register(Path(marker).touch)
     return 0
+
+def glutton(rows, bad, batch, progress, retry):
+    seen = []
+    for row in range(rows):
+        if retry.row_by_row or row % batch == 0:
+            progress(row, row)
+        if row not in retry.skip:
+            if row == bad:
+                raise MemoryError
+            seen.append(row)
+    return seen
+
+def buggy(rows, bad, batch, progress, retry):
+    for row in range(rows):
+        if retry.row_by_row or row % batch == 0:
+            progress(row, row)
+        1 / (row - bad)
+
+def waits(pipe, number, progress, retry):
+    progress(0, 0)
+    with open(pipe, "wb", buffering=0) as file:
+        file.write(b"%d" % number)
+        signal.pause()
 
 def threads_of_encoding(progress, retry):
     from pipeline.tokenize.bpe import Tokenizer
@@ -219,3 +244,54 @@ def test_disk_errors_are_told_apart_from_bugs() -> None:
 
 def test_care_starts_with_nothing_to_mind() -> None:
     assert Retry() == Retry(frozenset(), row_by_row=False)
+
+
+def test_a_row_that_takes_all_memory_is_dropped_and_no_other(tasks) -> None:  # type: ignore[no-untyped-def]
+    done, notes = run(1, Task("part", tasks.glutton, (6, 2, 4)))
+    assert done[0].result == [0, 1, 3, 4, 5]
+    assert notes[0] == "part: a worker died (out of memory) at record 0; trying again row by row"
+    assert notes[-1] == "part: record 2 kills its worker (out of memory); it is dropped as crashed"
+    with pytest.raises(UserError, match=r"part: memory ran out; no finished work is lost"):
+        list(InlineEngine().run([Task("part", tasks.glutton, (6, 2, 4))], lambda rows, units: None, print))
+
+
+@pytest.mark.parametrize("engine", [InlineEngine, lambda: LocalEngine(1)])
+def test_a_bug_names_the_record_that_it_comes_from(tasks, engine: Callable[[], Engine]) -> None:  # type: ignore[no-untyped-def]
+    opened = engine()
+    try:
+        with pytest.raises(
+            RuntimeError, match=r"(?s)a step failed in quality of x, record 5\n.*in buggy.*ZeroDivision"
+        ):
+            list(opened.run([Task("quality of x", tasks.buggy, (8, 5, 4))], lambda rows, units: None, print))
+    finally:
+        opened.close()
+
+
+PARENT = """
+import os, sys, time
+from pipeline.core.engines import LocalEngine, Task, stoppable
+import engine_tasks
+if __name__ == "__main__":
+    engine = LocalEngine(2)
+    try:
+        with stoppable():
+            for done in engine.run([Task(str(n), engine_tasks.waits, (sys.argv[1], n)) for n in range(2)], print, print):
+                pass
+    finally:
+        engine.close()
+"""
+
+
+@pytest.mark.parametrize("ended_by", ["SIGTERM", "SIGHUP", "SIGKILL"])
+def test_workers_end_with_their_parent(tasks, tmp_path: Path, ended_by: str) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "parent.py").write_text(PARENT)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    command = [sys.executable, str(tmp_path / "parent.py"), str(pipe)]
+    environment = os.environ | {"PYTHONPATH": paths}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as parent, open(pipe, "rb") as workers:
+        assert sorted(workers.read(2)) == [48, 49]  # both are at work, and hold the pipe open
+        parent.send_signal(signal.Signals[ended_by])
+        assert workers.read() == b""  # until both have ended
+    assert parent.returncode == {"SIGTERM": 143, "SIGHUP": 129, "SIGKILL": -9}[ended_by]

@@ -17,6 +17,7 @@ import zstandard
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
+from pipeline.extract.inputs import documents
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.documents import check_lines, cut_lines, cut_table, open_dataset
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
@@ -460,3 +461,33 @@ def test_paths_or_a_dataset(config_file: Path) -> None:
     for sets in (["input.paths=[]"], ["input.dataset=x"]):
         with pytest.raises(UserError, match=r"input: give exactly one of paths .* dataset and common_crawl"):
             load(config_file, sets)
+
+
+def test_row_groups_of_large_values_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class File(pq.ParquetFile):  # type: ignore[misc]
+        def iter_batches(self, rows: int, **options: Any) -> Any:
+            sizes.append(rows)
+            return super().iter_batches(rows, **options)
+
+    monkeypatch.setattr("pipeline.extract.inputs.documents.pq.ParquetFile", File)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x" * 1000] * 8, "other": ["y" * 9000] * 8}), path)  # one value, in a dictionary
+    group = pq.read_metadata(path).row_group(0).column(0).total_uncompressed_size
+    for batch_bytes, expected in ((1 << 26, 64), (group * 2, 2), (group * 2 - 1, 1), (1, 1)):
+        monkeypatch.setattr(documents, "_BATCH_BYTES", batch_bytes)
+        assert [row.text for row in ledger(path)] == ["x" * 1000] * 8
+        assert sizes.pop() == expected
+    columns = Columns()
+    for group_bytes, limit, problems in (
+        (group, 10, ["too_large"] * 8),  # read, row by row
+        (group - 1, group // 8 + 1, [None] * 8 if group // 8 + 1 >= 1000 else ["too_large"] * 8),
+        (group - 1, group // 8 - 1, ["too_large"]),
+    ):
+        monkeypatch.setattr(documents, "_GROUP_BYTES", group_bytes)
+        found = list(
+            read(str(path), 0, None, columns=columns, dataset=None, max_record_bytes=limit, unread=frozenset())
+        )
+        assert [record.problem for record in found] == problems
+    assert found[0].detail == f"row group 0: 8 rows of {group:,} bytes; max_record_bytes is {group // 8 - 1:,}"

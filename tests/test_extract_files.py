@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
-from pipeline.errors import UserError
+from pipeline.errors import UserError, without_secrets
 from pipeline.extract.inputs import files
 from pipeline.extract.inputs.files import Ranges, read_range, state
 from pipeline.extract.inputs.sources import crawl_files, cut, find_inputs, raw_bytes, read
@@ -41,7 +41,7 @@ class Server:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked.append(f"{self.path} {self.headers['Range']}")
-                path = folder / self.path.lstrip("/")
+                path = folder / self.path.lstrip("/").partition("?")[0]
                 data = path.read_bytes() if path.is_file() else None
                 if data is None:
                     self.send_error(404)
@@ -415,3 +415,57 @@ def test_output_goes_to_a_directory_or_is_refused_in_one_line(tmp_path: Path, mo
     for name in ("new", "new/below", "C:/new", "."):
         assert files.local_directory(Path(name)) == Path(name)
     assert sorted(os.listdir()) == ["file", "link", "pipe"]
+
+
+SIGNED = "?X-Amz-Credential=AKIA%2Fx&X-Amz-Signature={}&X-Amz-Expires=60"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("https://u:p@h.example/a/b.warc.gz", "https://h.example/a/b.warc.gz"),
+        ("ftp://u@h:21/b@c?d=e@f", "ftp://h:21/b@c?d=e@f"),
+        ("https://h/a?id=7&X-Amz-Signature=ab&part=2", "https://h/a?id=7&part=2"),
+        ("https://h/a?sv=1&se=2&sp=r&sig=ab%2B", "https://h/a"),
+        ("https://h/a?sv=1&st=2", "https://h/a?sv=1&st=2"),  # no signature
+        ("https://h/a?keyword=k&key=s&monkey=m", "https://h/a?keyword=k&monkey=m"),
+        ("https://h/a?access_token=1#top", "https://h/a#top"),
+        ("https://h/a?Signature=a: cannot be read (HTTP 403)", "https://h/a: cannot be read (HTTP 403)"),
+        ('{"paths": ["s3://k:s@b/x?token=1", "/a/b?sig=1"]}', '{"paths": ["s3://b/x", "/a/b?sig=1"]}'),
+        ("a@b.example and x?sig=1", "a@b.example and x?sig=1"),
+    ],
+)
+def test_what_is_stored_and_shown_of_a_url(given: str, shown: str) -> None:
+    assert without_secrets(given) == shown
+    assert str(UserError(given)) == shown
+
+
+def test_a_signed_url_leaves_no_signature_and_may_be_renewed(tmp_path: Path, server: Server, config_file: Path) -> None:
+    archive = load(config_file).input.paths[0] + "/one.warc.gz"
+    (tmp_path / "www" / "a.warc.gz").write_bytes(Path(archive).read_bytes())
+    url = f"{server.url}/a.warc.gz"
+    root = tmp_path / "run"
+    done = go(root, config_file, f'input.paths=["{url}{SIGNED.format("hidden1")}"]')
+    stored = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+    assert not [file for file, data in stored.items() if b"hidden1" in data or "hidden1" in file.name]
+    assert done.parts[0].pieces[0].path == url
+    quiet = Quiet()
+    again = load(config_file, [f'input.paths=["{url}{SIGNED.format("hidden2")}"]'])
+    run(root, again, workers=1, engine="local", until="extract", reporter=quiet)
+    assert quiet.steps == []
+    (tmp_path / "www" / "a.warc.gz").unlink()  # as a signature that has expired
+    quiet = Quiet()
+    run(root, load(config_file, [f'input.paths=["{url}"]']), workers=1, engine="local", until="extract", reporter=quiet)
+    assert quiet.steps == []
+    assert quiet.notes[0] == f"{url}: cannot be read (HTTP 404); it is taken as it was when this run read it"
+    with pytest.raises(UserError, match="HTTP 404"):
+        go(tmp_path / "new", config_file, f'input.paths=["{url}"]')
+
+
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    os.symlink("loop.warc", tmp_path / "loop.warc")
+    (tmp_path / "a.warc").write_bytes(b"WARC/1.0\r\n")
+    assert find_inputs([str(tmp_path)])[0] == [str(tmp_path / "a.warc")]
+    for name in ("loop.warc", "*.warc"):
+        with pytest.raises(UserError, match=r"loop\.warc: cannot be read \(Too many levels of symbolic links\)"):
+            find_inputs([str(tmp_path / name)])

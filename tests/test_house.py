@@ -183,8 +183,8 @@ def test_a_compiled_function_says_what_it_does(room: str) -> None:
 
 
 FLOORS = (
-    "files",
     "errors",
+    "files",
     "kernel_compiler",
     "kernel_cache",
     "kernels",

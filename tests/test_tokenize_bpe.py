@@ -7,9 +7,11 @@ import random
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -619,3 +621,47 @@ def test_a_file_means_what_tokenizers_reads_in_it(tmp_path: Path) -> None:
     for read in (Tokenizer.from_file(file), pickle.loads(pickle.dumps(Tokenizer.from_file(file)))):
         assert r"{1,3}+" in read.pattern
         assert read.encode("2026") == tokenizers.Tokenizer.from_file(str(file)).encode("2026").ids
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda d: [],
+        lambda d: d | {"model": None},
+        lambda d: d | {"model": []},
+        lambda d: d | {"added_tokens": 7},
+        lambda d: d | {"added_tokens": [7]},
+        lambda d: d | {"added_tokens": [{"content": "x"}]},
+        lambda d: d | {"added_tokens": [{"content": 7, "id": 300}]},
+        lambda d: d | {"added_tokens": [{"content": "x", "id": "300"}]},
+        lambda d: d | {"added_tokens": [{"content": "x", "id": None}]},
+        lambda d: d | {"added_tokens": [{"content": "x", "id": []}]},
+        lambda d: d | {"added_tokens": [{"content": "x", "id": 4_000_000_000}]},
+        lambda d: d | {"added_tokens": [{"content": "x", "id": 1 << 24}]},
+        lambda d: d | {"pre_tokenizer": 7},
+        lambda d: d | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": 7}},
+        lambda d: d | {"model": d["model"] | {"vocab": []}},
+        lambda d: d | {"model": d["model"] | {"vocab": d["model"]["vocab"] | {"zz": -1}}},
+        lambda d: d | {"model": d["model"] | {"vocab": d["model"]["vocab"] | {"zz": True}}},
+        lambda d: d | {"model": d["model"] | {"vocab": d["model"]["vocab"] | {"zz": 300.0}}},
+        lambda d: d | {"model": d["model"] | {"vocab": d["model"]["vocab"] | {"zz": "300"}}},
+        lambda d: d | {"model": d["model"] | {"vocab": d["model"]["vocab"] | {"zz": 4_000_000_000}}},
+        lambda d: d | {"model": d["model"] | {"merges": 7}},
+        lambda d: d | {"model": d["model"] | {"merges": [7]}},
+        lambda d: d | {"model": d["model"] | {"merges": [["a"]]}},
+        lambda d: d | {"model": d["model"] | {"merges": [["a", 7]]}},
+        lambda d: d | {"model": d["model"] | {"merges": ["a b c"]}},
+        lambda d: d | {"model": d["model"] | {"merges": [["a", "zzz"]]}},
+        lambda d: "[" * 200_000,
+        lambda d: b"\xff\xfe",
+    ],
+)
+def test_a_malformed_tokenizer_is_refused_by_name(tmp_path: Path, harm: Callable[[dict[str, Any]], Any]) -> None:
+    file = tmp_path / "tokenizer.json"
+    train_bpe(["a word or two"], 258, (END_OF_TEXT,)).save(file)
+    harmed = harm(json.loads(file.read_text()))
+    file.write_bytes(
+        harmed if isinstance(harmed, bytes) else (harmed if isinstance(harmed, str) else json.dumps(harmed)).encode()
+    )
+    with pytest.raises(UserError, match="tokenizer.json|the vocabulary lacks"):
+        Tokenizer.from_file(file)

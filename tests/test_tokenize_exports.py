@@ -180,3 +180,13 @@ def test_megatron_takes_its_arguments_as_printed(opened: shards.Shards, tmp_path
     with pytest.raises(UserError, match="end-of-text is not the last id; export the run instead"):
         export(small.directory, "megatron", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_damaged_shards_are_not_exported(tmp_path: Path) -> None:
+    opened = shards.write(tmp_path / "s", DOCUMENTS, vocab_size=100, end_of_text=99)
+    file = tmp_path / "s" / "train-00000.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"train-00000\.npy: damaged"):
+        export(opened.directory, "llmc", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

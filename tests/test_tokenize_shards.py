@@ -4,10 +4,12 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.files import sweep
 from pipeline.tokenize import shard_writer, shards
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.encoded import ROW_BYTES
+from pipeline.tokenize.encoded import ROW_BYTES, tokens_path
 
 TEXTS = [f"Document {n} says: " + "the fox jumps over the dog. " * (n % 7) + "é" * (n % 3) for n in range(40)]
 ROWS = [{"id": f"doc-{n}", "cluster": f"c{n // 2}", "text": text, "row": n} for n, text in enumerate(TEXTS)]
@@ -356,6 +358,24 @@ def test_parts_that_do_not_belong_together_are_refused(tokenizer: Tokenizer, tmp
         with pytest.raises(UserError, match="shard_tokens"):
             shards.merge_parts(files[1:], tmp_path / "s", shard_tokens, validation)
     assert not (tmp_path / "s").exists()
+
+
+def test_one_wrong_bit_of_an_encoded_part_is_noticed(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    index = tmp_path / "a.parquet"
+    shards.encode_part(tokenizer, batches(ROWS), file=0, out=index, seed=1)
+    shards.merge_parts([index], tmp_path / "shards", 100, 0.2)
+    expected, silent = contents(tmp_path / "shards"), []
+    for file in (index, tokens_path(index)):
+        whole = file.read_bytes()
+        draw = random.Random(3)
+        for position in [draw.randrange(len(whole)) for _ in range(40)]:
+            file.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
+            with suppress(UserError):
+                shards.merge_parts([index], tmp_path / "shards", 100, 0.2)
+                silent.append(file)
+                assert contents(tmp_path / "shards") == expected  # a bit that nothing here reads
+        file.write_bytes(whole)
+    assert tokens_path(index) not in silent
 
 
 def test_a_tokenizer_without_end_of_text_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import resource
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -321,3 +322,15 @@ def test_the_picture_is_the_same_bytes_and_shows_the_losses(tmp_path: Path) -> N
     assert pictures[1] == pictures[2]
     assert len(set(pictures)) == 3
     assert not any(stamp in pictures[1] for stamp in (b"tEXt", b"tIME", b"iTXt"))
+
+
+def test_damaged_shards_are_refused(corpus: Path, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shutil.copytree(corpus, shards)
+    file = shards / "train-00001.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"train-00001\.npy: damaged \(its checksum does not match the manifest\)"):
+        train(TINY, shards, tmp_path / "out")
+    file.write_bytes(whole)
+    assert train(replace(TINY, steps=1), shards, tmp_path / "out").steps == 1

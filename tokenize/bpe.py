@@ -23,6 +23,8 @@ from pipeline.tokenize.tiktoken_ranks import merges_of, read_ranks
 
 END_OF_TEXT = "<|endoftext|>"
 
+_LARGEST_ID = (1 << 24) - 1
+"""Of a tokenizer.json: the largest vocabularies have some 300,000 ids, and memory is taken for each id up to the largest."""
 _FILE_CHARACTERS = 1 << 22
 _PIECE_CHARACTERS = 1 << 20
 _FAST_TOKEN_BYTES = 2048  # fastokens takes quadratic time to load a token: a second at 10 kB, hours at 1 MB
@@ -207,11 +209,14 @@ class Tokenizer:
             merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
             vocab = {number: _unspell(token) for token, number in model["vocab"].items() if token not in added}
             pairs = [(_unspell(left), _unspell(right)) for left, right in merges]
+            vocab |= {number: content.encode() for content, number in added.items()}
+            for number in vocab:
+                if type(number) is not int or not 0 <= number <= _LARGEST_ID:
+                    raise ValueError(f"an id is {number!r}; they are whole numbers from 0 to {_LARGEST_ID:,}")
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{file}: not a tokenizer.json of byte-level BPE ({error!r})") from error
-        vocab |= {number: content.encode() for content, number in added.items()}
         return _with_pattern(vocab, pairs, list(added), pattern)
 
     # Internals
@@ -293,6 +298,7 @@ def train_bpe(
     memory: int | None = None,
     note: Callable[[str], None] | None = None,
     threads: int = 1,
+    folder: Path | None = None,
 ) -> Tokenizer:
     """Learn byte-level BPE from texts, UTF-8 files (`Path`) or Arrow string arrays; each item is read once.
 
@@ -302,9 +308,10 @@ def train_bpe(
     by `<|endoftext|>`, and is not learned from. UserError if `vocab_size` is too small, a file cannot be read, or training and
     encoding would read `pattern` differently.
 
-    `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk. If there are too
-    many distinct ones to learn from, the rarest are left out, and `note` is called with a message; otherwise it makes no
-    difference. `threads` count in parallel, within the same memory and with the same result.
+    `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk, in `folder` or
+    the system's temporary folder. If there are too many distinct ones to learn from, the rarest are left out, and `note` is
+    called with a message; otherwise it makes no difference. `threads` count in parallel, within the same memory and with the
+    same result.
     """
     if isinstance(paths_or_texts, (str, Path)):
         raise TypeError("train_bpe takes a list of texts or paths, not one")
@@ -321,7 +328,7 @@ def train_bpe(
     if memory is None:
         merges = learn_merges(count_pretokens(texts, pattern, threads=threads), limit)
     else:
-        with DiskSpill(memory) as spill:
+        with DiskSpill(memory, folder) as spill:
             fitted = spill.fit(count_pretokens(texts, pattern, spill, threads))
         if fitted.min_count > 1 and note is not None:
             note(

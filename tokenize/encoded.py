@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic
+from pipeline.files import atomic, digest, undamaged
 
 MEMORY = 1 << 28
 ROW_BYTES = 500
@@ -24,6 +24,8 @@ _BLOCK_TOKENS = 1 << 20
 _DOCUMENTS = 1 << 16  # documents read together
 _BUFFERS = 1024  # buffers that one call may fill: IOV_MAX of Linux
 _GROUP_ROWS = 1 << 14
+DIGEST = "tokens.digest"
+"""Metadata of an index: the BLAKE2b of its file of tokens."""
 
 PART_SCHEMA = pa.schema(
     [
@@ -120,16 +122,20 @@ class PartWriter:
             {"part": np.zeros(len(index), np.int32), "start": index["start"], "length": index["length"]}
         )
         with atomic(tokens_path(self._out)) as temporary, temporary.open("wb") as file:
+            content = hashlib.blake2b(digest_size=16)
             for block in gather([locations], [self._spool_path], self._header.dtype, _BLOCK_TOKENS):
                 file.write(block.data)
+                content.update(block.data)
         ends = np.cumsum(index["length"].to_numpy())
         starts = pa.array(ends - index["length"].to_numpy(), pa.int64())
         index = index.set_column(index.schema.get_field_index("start"), "start", starts)
-        metadata = self._metadata | {"shards": json.dumps(asdict(self._header), sort_keys=True)}
+        header = json.dumps(asdict(self._header), sort_keys=True)
+        metadata = self._metadata | {"shards": header, DIGEST: content.hexdigest()}
         index = index.replace_schema_metadata(metadata)
         with atomic(self._out) as temporary:
             if len(index):
-                pq.write_table(index, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+                size = _GROUP_ROWS
+                pq.write_table(index, temporary, compression="zstd", row_group_size=size, write_page_checksum=True)
             else:  # without a row group: `datasets` cannot read an empty one, which write_table would make
                 pq.ParquetWriter(temporary, index.schema, compression="zstd").close()
 
@@ -227,8 +233,10 @@ def _read(
 def read_header(path: Path) -> Header:
     """The header of an encoded part; UserError for any other file."""
     try:
-        return Header(**json.loads(pq.read_schema(path).metadata[b"shards"]))
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        with undamaged(path):
+            schema = pq.read_schema(path)
+        return Header(**json.loads(schema.metadata[b"shards"]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not an encoded part ({error!r})") from error
 
 
@@ -258,26 +266,37 @@ class Parts:
         in_range = (key >= low) & (key <= high if number + 1 == count else key < high)
         tables = []
         for number, path in enumerate(self.files):
-            table = pq.read_table(path, filters=in_range, partitioning=None)
+            with undamaged(path):
+                table = pq.read_table(path, filters=in_range, partitioning=None, page_checksum_verification=True)
+                table = table.cast(PART_SCHEMA)
             part_numbers = pa.repeat(pa.scalar(number, pa.int32()), len(table))
-            tables.append(table.cast(PART_SCHEMA).append_column("part", part_numbers))
+            tables.append(table.append_column("part", part_numbers))
         table = pa.concat_tables(tables)
         return table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "id", "file", "row")]))
 
 
 def open_parts(part_files: Sequence[Path], memory: int = MEMORY) -> Parts:
-    """Open encoded parts. UserError for a file that is not one or is truncated, and for parts that do not belong together."""
+    """Open encoded parts. UserError for a file that is not one or is damaged, and for parts that do not belong together.
+
+    The tokens are read once to compare their digests: what goes into shards has no other check.
+    """
     headers: dict[Header, Path] = {}
     documents = 0
     for path in part_files:
         header = read_header(path)
         try:
-            lengths = pq.read_table(path, columns=["length"], partitioning=None)["length"]
+            with undamaged(path):
+                table = pq.read_table(path, columns=["length"], partitioning=None, page_checksum_verification=True)
+            lengths = table["length"]
             size = tokens_path(path).stat().st_size
-        except (OSError, pa.ArrowException) as error:
+        except OSError as error:
             raise UserError(f"{path}: not an encoded part ({error!r})") from error
         if size != (pc.sum(lengths).as_py() or 0) * header.dtype.itemsize:
-            raise UserError(f"{tokens_path(path)}: its size does not match the index")
+            raise UserError(f"{tokens_path(path)}: its size does not match the index; delete it and run again")
+        if digest(tokens_path(path)).encode() != table.schema.metadata.get(DIGEST.encode()):
+            raise UserError(
+                f"{tokens_path(path)}: damaged (its bytes are not those of its index); delete it and run again"
+            )
         headers.setdefault(header, path)
         documents += len(lengths)
     if not headers:

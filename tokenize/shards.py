@@ -15,7 +15,6 @@ in shuffled order; `merge_parts` merges any number of encoded parts. A document'
 split on the seed and its cluster, so the shards have the same bytes however the documents are divided into parts.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic_folder, sweep, write_text
+from pipeline.files import atomic_folder, lock_file, sweep, write_text
 from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
 from pipeline.tokenize.mixture import Mixture
 from pipeline.tokenize.shard_writer import Documents, build
@@ -133,13 +132,18 @@ class Shards:
         names = ("id", "file", "row", "start", "length")
         return Document(**{name: table[name][row].as_py() for name in names})
 
-    def verify(self) -> None:
-        """Read everything; UserError naming the first file whose checksum, order or totals do not match the manifest."""
+    def verify_files(self) -> None:
+        """Read all files; UserError naming the first one whose checksum is not that of the manifest."""
         listed = [shard for split in self.manifest["splits"].values() for shard in split["shards"]]
         for entry in [*listed, *self.manifest["documents"]]:
-            with (self.directory / entry["file"]).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                    raise UserError(f"{self.directory / entry['file']}: the checksum does not match the manifest")
+            path = self.directory / entry["file"]
+            about = path.stat()
+            if _sha256(path, about.st_size, about.st_mtime_ns, about.st_ino) != entry["sha256"]:
+                raise UserError(f"{path}: damaged (its checksum does not match the manifest); delete it and run again")
+
+    def verify(self) -> None:
+        """Read everything; UserError naming the first file whose checksum, order or totals do not match the manifest."""
+        self.verify_files()
         for name, split in self.splits.items():
             table = self.documents(name)
             lengths = table["length"].to_numpy()
@@ -189,6 +193,13 @@ def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
             f"({tokenizer.sha256[:12]}…); python -m pipeline run … makes them again"
         )
     return Shards(directory, manifest, splits)
+
+
+@lru_cache(1 << 16)
+def _sha256(path: Path, size: int, modified: int, inode: int) -> str:
+    """SHA-256 of a file; of one that has not changed, it is computed once in a process, which may train many models on it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_table(path: Path, documents: int) -> None:
@@ -402,7 +413,7 @@ def _alone(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock, directory)
         yield
     except BlockingIOError:
         raise UserError(f"{directory}: another process is appending to it") from None

@@ -4,14 +4,16 @@ The counts are exact. Learning merges needs tens of bytes of memory for each byt
 many, the rarest are left out: all those below one count. The share of the text that remains is reported.
 """
 
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files import scratch
 from pipeline.kernels import kernel
 from pipeline.tokenize.pretokens import FNV_OFFSET, FNV_PRIME, PreTokens, Table
 
@@ -39,14 +41,17 @@ class DiskSpill:
     def __init__(self, memory: int, folder: Path | None = None) -> None:
         self.memory = memory
         self._budget = memory
-        self._files = tempfile.TemporaryDirectory(prefix="pretokens-", dir=folder)
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(scratch("pretokens", folder))
         self.taken = 0
 
     def __enter__(self) -> "DiskSpill":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._files.cleanup()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)  # a full disk is named there
 
     def take(self, pretokens: PreTokens) -> None:
         """Append each pre-token to its partition's files."""
@@ -104,7 +109,7 @@ class DiskSpill:
         return PreTokens(**{path.name.split(".")[1]: np.load(path, mmap_mode="r") for path in paths})
 
     def _path(self, number: int, name: str) -> Path:
-        return Path(self._files.name) / f"{number:02d}.{name}"
+        return self._folder / f"{number:02d}.{name}"
 
 
 def _chosen(pretokens: PreTokens, mask: np.ndarray) -> PreTokens:

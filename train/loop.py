@@ -85,7 +85,7 @@ def train(
 
     A finished run of the same config and shards is left as it is. Files in `out` from another config or other shards are
     replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint. `UserError` for shards
-    that are too small, a missing device, and a loss that is not finite.
+    that are damaged or too small, a missing device, and a loss that is not finite.
     """
     start_time = time.perf_counter()
     corpus = token_shards.open(shards)
@@ -94,6 +94,7 @@ def train(
     if (done := finished(out, key)) is not None:
         checkpoint_file.unlink(missing_ok=True)  # left if the run was killed right before deleting it
         return done
+    corpus.verify_files()
     device = find_device(config.device)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
     task = task_of(config, corpus.vocab_size, corpus.end_of_text)

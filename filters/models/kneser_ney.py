@@ -19,7 +19,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
+from pipeline.files import scratch
 from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.ascii import LINE_FEED, SPACE
 from pipeline.filters.kernels.normalize import normalize
@@ -116,8 +116,7 @@ def train(
         raise UserError(f"prune: {list(options.prune)}: must begin with 0; use min_count to leave words out")
     if sorted(limits) != limits:
         raise UserError(f"prune: {list(options.prune)}: counts must not decrease with the order")
-    with TemporaryDirectory(prefix="ngrams-") as name:
-        folder = Path(name)
+    with scratch("ngrams") as folder:
         corpus = _Corpus(folder, texts, options)
         passes = 1
         while (counted := _count(folder, corpus, options.order, limits, passes, memory)) is None:

@@ -31,6 +31,13 @@ def console(*, stderr: bool = False, quiet: bool = False) -> "Console":
     return Console(stderr=stderr, quiet=quiet, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
 
 
+def noting(screen: "Console") -> Callable[[str], None]:
+    """A function that prints a line of text, which may name files."""
+    from pipeline.core.progress import safe
+
+    return lambda text: screen.print(safe(text), highlight=False, soft_wrap=True)
+
+
 def report(result: T, show: Callable[[T, "Console"], None], *, as_json: bool) -> None:
     """Show a result, or print it as JSON."""
     if not as_json:
@@ -40,4 +47,6 @@ def report(result: T, show: Callable[[T, "Console"], None], *, as_json: bool) ->
 
     from pipeline.core.plain_values import plain_values
 
-    print(json.dumps(plain_values(result), indent=1, ensure_ascii=not is_unicode(sys.stdout)))  # noqa: T201 (the output itself)
+    text = json.dumps(plain_values(result), indent=1, ensure_ascii=not is_unicode(sys.stdout))
+    # Readable in any script, but without what a terminal obeys; JSON itself escapes only what is below a space.
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))  # noqa: T201 (the output itself)

@@ -19,6 +19,7 @@ def crawl(
     """
     from rich.progress import Progress
 
+    from pipeline.core.progress import safe
     from pipeline.core.screen import byte_size, counted
     from pipeline.demo.crawl import ENDING, crawl
     from pipeline.extract.inputs.files import local_directory
@@ -36,7 +37,7 @@ def crawl(
         task = bar.add_task("crawl", total=None)
         summary = crawl(out, progress=lambda done, total: bar.update(task, completed=done, total=total))
     screen.print(
-        f"{counted(summary.pages, 'page')}, {byte_size(summary.bytes)} in {summary.path}",
+        f"{counted(summary.pages, 'page')}, {byte_size(summary.bytes)} in {safe(str(summary.path))}",
         highlight=False,
         soft_wrap=True,
     )

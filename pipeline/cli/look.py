@@ -89,6 +89,10 @@ def why(
             opened.require(EXTRACT, part)
         raise UserError(f"{document}: no such URL or document id in {run}; python -m pipeline sample {run} shows some")
     if record:
+        if sys.stdout.isatty():
+            raise UserError(
+                "why --record: these bytes are not for a terminal; write them to a file: ... --record > FILE"
+            )
         sys.stdout.buffer.write(raw_record(pages[0], opened.directory))
         return
 

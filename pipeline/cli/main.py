@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from pipeline.cli import configs, demo, look, models, run, tokens
 from pipeline.core.plain_text import write_any_text
-from pipeline.errors import UserError
+from pipeline.errors import UserError, printable
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (demo.crawl, run.run, run.train),
@@ -30,7 +30,7 @@ INSTALLED = "corpus-pipeline"
 """The program that pip installs, and the distribution's name."""
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """What Typer raises for words it cannot place: its own class, or that of Click, by its version."""
-STOPPED = 130  # Typer's exit code for Ctrl-C
+STOPPED = (130, 143, 129)  # Typer's exit code for Ctrl-C, and those of `stoppable`
 
 
 class Groups(TyperGroup):
@@ -124,7 +124,7 @@ def options(
 
 def main(arguments: list[str] | None = None) -> Any:
     """The program. Exit codes: 0, 1 for a bug, 2 for a user's mistake, 130 when stopped."""
-    from pipeline.core.engines import disk_message, is_disk_error
+    from pipeline.core.engines import disk_message, is_disk_error, stoppable
 
     for stream in (sys.stdout, sys.stderr):
         write_any_text(stream)
@@ -132,7 +132,8 @@ def main(arguments: list[str] | None = None) -> Any:
     completes = given[:1] and given[0].startswith(("--install-completion", "--show-completion"))
     try:
         # A shell completes the words of a program; it knows none called "python -m pipeline".
-        code = app(arguments, prog_name=INSTALLED if completes else None, standalone_mode=False)
+        with stoppable():
+            code = app(arguments, prog_name=INSTALLED if completes else None, standalone_mode=False)
     except UserError as error:
         _fail(str(error))
     except USAGE_ERROR as error:  # a wrong option, argument or command
@@ -143,17 +144,21 @@ def main(arguments: list[str] | None = None) -> Any:
         program = error.ctx.command_path if error.ctx else INSTALLED
         message = " ".join(message.split()).rstrip(".")
         _fail(f"{message}{' ' if message.endswith('?') else '; '}{program} --help lists what it takes")
+    except MemoryError:
+        _fail("memory ran out; no finished work is lost")
     except OSError as error:
         if not is_disk_error(error):
             raise
         _fail(disk_message(error))
-    if code == STOPPED:
+    except SystemExit as stop:
+        code = stop.code
+    if code in STOPPED:
         print("stopped; run the same command again to resume", file=sys.stderr)  # noqa: T201
     sys.exit(code or 0)
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"error: {printable(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(2)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.console import AsJson, Quiet, RunFolder, Workers, console, report
+from pipeline.cli.console import AsJson, Quiet, RunFolder, Workers, console, noting, report
 
 
 def tokens(run: RunFolder, as_json: AsJson = False) -> None:
@@ -39,7 +39,7 @@ def mix(
     from pipeline.tools.show_mix import show_mix
 
     screen = console(quiet=quiet)
-    mixed = mix(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=screen.print)
+    mixed = mix(load_mix(config, set_ or []), out, workers=workers or os.cpu_count() or 1, note=noting(screen))
     show_mix(mixed, screen)
 
 
@@ -59,7 +59,7 @@ def append(
     from pipeline.tools.mix import append
 
     screen = console(quiet=quiet)
-    opened = append(shards, sources, tokenizer, workers=workers or os.cpu_count() or 1, note=screen.print)
+    opened = append(shards, sources, tokenizer, workers=workers or os.cpu_count() or 1, note=noting(screen))
     added = opened.manifest["appended"][-1]
     total = sum(split.tokens for split in opened.splits.values())
     screen.print(
@@ -80,5 +80,6 @@ def export(
     """
     from pipeline.tools.export import export
 
+    show = noting(console())
     for line in export(run, format_, out):
-        console().print(line, highlight=False, soft_wrap=True, markup=False)
+        show(line)

@@ -5,15 +5,20 @@ that when a worker dies (out of memory, a fault in a C library) the engine knows
 A row that kills its worker twice in a row-by-row try goes into `retry.skip`, and the task drops it as "crashed". A row that
 kills its worker even then cannot be read: it goes into `retry.unread`, and the rest of its row group, file or part is
 dropped. A death after that ends the run, so that the number of retries is bounded. Nothing depends on a clock.
+
+A worker in which memory runs out ends itself, so a document that takes too much of it is dropped in the same way. Any other
+exception is a bug, ours or a plugin's, and ends the run: the task is tried again row by row only to name the record.
 """
 
 import multiprocessing as mp
 import os
 import signal
+import threading
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -51,8 +56,12 @@ def _row_number(number: int) -> str:
     return f"record {number}"
 
 
+STOPS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals besides Ctrl-C that ask a process to end: from a batch system, and from a terminal that is closed."""
 MAX_DEATHS_AT_START = 3
 _GRACE = 10.0  # seconds in which an idle worker may end by itself
+NO_MEMORY = 12
+"""Exit code of a worker in which memory ran out; the number of ENOMEM."""
 _ADVICE = "; if memory ran out, give --workers a smaller number; no finished work is lost"
 
 
@@ -103,18 +112,29 @@ class Engine(Protocol):
 
 
 def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
-    """Run a task in this process: ("ok" | "user" | "bug", result or message, CPU seconds)."""
+    """Run a task in this process: ("ok" | "user" | "bug", result or message, CPU seconds). MemoryError if memory runs out."""
     began = time.process_time()
+    reached = -1
+
+    def noted(row: int, units: int) -> None:
+        nonlocal reached
+        reached = row
+        progress(row, units)
+
     try:
-        return "ok", task.function(*task.args, progress, task.retry), time.process_time() - began
+        return "ok", task.function(*task.args, noted, task.retry), time.process_time() - began
     except UserError as error:
         return "user", str(error), 0.0
-    except OSError as error:
-        if is_disk_error(error):
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_disk_error(error):
             return "user", disk_message(error, task.name), 0.0
-        return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
-    except Exception:
-        return "bug", f"{task.name}\n{traceback.format_exc()}", 0.0
+        if reached < 0 or task.retry.row_by_row:
+            where = f", {task.where(reached)}" if reached >= 0 else ""
+            return "bug", f"{task.name}{where}\n{traceback.format_exc()}", 0.0
+    # So far only the record's batch is known.
+    return call(replace(task, retry=replace(task.retry, row_by_row=True)), progress)
 
 
 def finish(task: Task, kind: str, value: Any, seconds: float) -> Done:
@@ -152,7 +172,11 @@ class InlineEngine:
     def run(self, tasks: Sequence[Task], report: Report, note: Callable[[str], None]) -> Iterator[Done]:
         """See Engine."""
         for task in tasks:
-            yield finish(task, *call(task, lambda number, units: report(place_of(number)[1], units)))
+            try:
+                outcome = call(task, lambda number, units: report(place_of(number)[1], units))
+            except MemoryError:
+                raise UserError(f"{task.name}: memory ran out; no finished work is lost") from None
+            yield finish(task, *outcome)
 
     def close(self) -> None:
         """Do nothing: there are no workers."""
@@ -234,7 +258,7 @@ class LocalEngine:
         worker.process.join()
         row = self._counters[2 * slot]
         code = worker.process.exitcode or 0
-        cause = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        cause = signal.Signals(-code).name if code < 0 else "out of memory" if code == NO_MEMORY else f"exit {code}"
         deaths[task.name, row] += 1
         if row < 0:
             if deaths[task.name, row] >= MAX_DEATHS_AT_START:
@@ -266,7 +290,9 @@ class LocalEngine:
 
 def _serve(pipe: Connection, counters: Any, slot: int) -> None:
     """A worker: run tasks until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C and stops the workers
+    for stop in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)  # the parent gets it too, and stops the workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS"):
         os.environ[name] = "1"  # one core per worker: encoders would start a thread, with a cache, for each core
 
@@ -281,8 +307,40 @@ def _serve(pipe: Connection, counters: Any, slot: int) -> None:
             return
         try:
             pipe.send(call(task, progress))
+        except MemoryError:
+            os._exit(NO_MEMORY)  # what it holds by now is worth nothing
         except BrokenPipeError:
             return
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, even by SIGKILL: else it would work on beside the next run."""
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """In the block, the signals of STOPS raise SystemExit, so that workers are stopped and temporary files deleted. Those that
+    are ignored stay so (nohup). Does nothing outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in STOPS}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class RayEngine:

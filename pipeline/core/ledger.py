@@ -12,7 +12,7 @@ So kept + dropped = input at every stage, by construction. A file carries the *k
 libraries, keys of its inputs); it exists complete under that key, or not at all.
 """
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +21,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import atomic
+from pipeline.files import atomic, lock_file, undamaged
 
 KEY = b"pipeline.key"
 DROPPED = pa.list_(pa.string())
@@ -50,6 +50,10 @@ class Piece:
     """None where the piece goes to the end of the file."""
     file: int = 0
     """Number of the file among the input's files."""
+    state: tuple[int, str] | None = None
+    """Size and version of the file when the run was planned; None if they are not known."""
+    url: str | None = field(default=None, repr=False)
+    """Where the file is read, if `path` is a URL without its secrets. It is stored nowhere."""
 
     @property
     def title(self) -> str:
@@ -101,17 +105,6 @@ def writer(path: Path, schema: pa.Schema, key: str) -> Iterator[pq.ParquetWriter
         pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as out,
     ):
         yield out
-
-
-@contextmanager
-def undamaged(path: Path) -> Iterator[None]:
-    """Turn a failed read into a UserError that names the file. Pages carry checksums, so every flipped bit is noticed."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
 
 
 def rows_in(path: Path) -> int:
@@ -217,15 +210,25 @@ def lock(folder: Path) -> Iterator[None]:
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """The lock file, open and locked."""
     while True:
-        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        with open(_open_lock(path), "r+b") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(file, path.parent)
             except BlockingIOError:
                 raise UserError(_in_use(path, file.read())) from None
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # else its last holder has just deleted it
                     yield file
                     return
+
+
+def _open_lock(path: Path) -> int:
+    """The descriptor of a lock file, made if it is not there; UserError for a link, which may lead to any file of ours."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path}: a link, where a run has its lock; delete it") from None
+        raise
 
 
 def _in_use(path: Path, content: bytes) -> str:

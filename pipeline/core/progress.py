@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pipeline.core.screen import counted
 from pipeline.core.step import Step
+from pipeline.errors import printable, without_secrets
 
 PLAIN_LINE_EVERY = 10.0  # seconds
 
@@ -88,7 +89,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Print one line."""
-        self._line(f"  {escape(text)}")
+        self._line(f"  {safe(without_secrets(text))}")
 
     def on_train(self, progress: Any) -> None:
         """A step of the training loop."""
@@ -122,10 +123,10 @@ class Display:
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
-def safe(text: str) -> str:
-    """Text from the web for a terminal: no markup, no control or direction-changing characters."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return escape(shown)
+def safe(text: str, *, lines: bool = False) -> str:
+    """Text from the web for a terminal: no markup, no control or direction-changing characters; line breaks only with `lines`,
+    since a URL could fake a line of ours with them."""
+    return escape(printable(text, "\t\n" if lines else "\t"))
 
 
 class Quiet:

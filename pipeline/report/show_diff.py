@@ -23,7 +23,7 @@ def show_diff(first: Run, second: Run, report: Diff, console: Console) -> None:
         (second, first, report.second, report.second_because, report.examples.second),
     )
     for run, other, count, because, examples in sides:
-        console.print(f"\n[bold]kept only by {run.root}: {count:,}[/]", highlight=False, soft_wrap=True)
+        console.print(f"\n[bold]kept only by {safe(str(run.root))}: {count:,}[/]", highlight=False, soft_wrap=True)
         if not count:
             continue
         rules = table("documents", f"rule of {safe(str(other.root))} that drops them", right=("documents",))

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.core.plain_values import toml_value
+from pipeline.core.progress import safe
 from pipeline.run.dry_run import DryRun
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def show_dry_run(result: DryRun, screen: "Console") -> None:
     """Changed settings, and a line a step."""
 
     def say(line: str) -> None:
-        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+        screen.print(safe(line), highlight=False, soft_wrap=True)
 
     for note in result.notes:
         say(note)

@@ -39,7 +39,9 @@ def show_duplicates(report: Duplicates, console: Console) -> None:
             similarity = f"{entry.low:.1f} to {entry.low + 0.1:.1f}"
             found.add_row(similarity, f"{entry.pairs:,}", f"{entry.proposed:.3f}", f"{entry.predicted:.3f}")
         console.print(found)
-    console.print(f"next: python -m pipeline duplicates {report.run} --sample 5", highlight=False, soft_wrap=True)
+    console.print(
+        f"next: python -m pipeline duplicates {safe(str(report.run))} --sample 5", highlight=False, soft_wrap=True
+    )
 
 
 def show_pair(pair: Pair, console: Console) -> None:

@@ -17,14 +17,14 @@ def show_recipes(recipes: Sequence[RecipeSummary], console: Console) -> None:
     """A line for every recipe."""
     shown = table("recipe", "rules of", "needs")
     for recipe in recipes:
-        shown.add_row(recipe.name, safe(recipe.about), "a model" if recipe.needs_model else "")
+        shown.add_row(recipe.name, safe(recipe.about, lines=True), "a model" if recipe.needs_model else "")
     console.print(shown)
     console.print("next: python -m pipeline recipes NAME", highlight=False)
 
 
 def show_recipe(recipe: Recipe, console: Console) -> None:
     """Extraction, languages, edits, every rule and what it counts, models, duplicates, masks."""
-    console.print(f"[bold]{recipe.name}[/]\n{safe(recipe.about)}\n", highlight=False)
+    console.print(f"[bold]{recipe.name}[/]\n{safe(recipe.about, lines=True)}\n", highlight=False)
     options = [("extract", f"{key} = {value}") for key, value in recipe.extract.items()]
     if recipe.language:
         options.append(("language", recipe.language))

@@ -150,12 +150,13 @@ def show_summary(report: Stats, console: Console) -> None:
         console.print(shown)
     _show_low_scores(report, console)
     for name, text in _products(report):
-        console.print(f"{name:<17} {text}", highlight=False, soft_wrap=True)
-    commands = [f"python -m pipeline stats {report.run}"]
+        console.print(f"{name:<17} {safe(text)}", highlight=False, soft_wrap=True)
+    run = safe(str(report.run))
+    commands = [f"python -m pipeline stats {run}"]
     if strictest:
-        commands.append(f"python -m pipeline sample {report.run} --dropped-by {strictest[0][0]}")
+        commands.append(f"python -m pipeline sample {run} --dropped-by {safe(strictest[0][0])}")
     if report.train:
-        commands.append(f'python -m pipeline generate {report.run} --prompt "The module"')
+        commands.append(f'python -m pipeline generate {run} --prompt "The module"')
     console.print("\nnext: " + "\n      ".join(commands), highlight=False, soft_wrap=True)
 
 

@@ -36,7 +36,7 @@ def show_tokens(report: Tokens, console: Console) -> None:
         text = safe(" ".join(sample.text.split()))
         paragraph(Text.from_markup(f"token {sample.position:,} ({safe(sample.id)}): {text}"), console)
     if report.samples:
-        _line(f"next: python -m pipeline why {report.run} --token {report.samples[-1].position}", console)
+        _line(f"next: python -m pipeline why {safe(str(report.run))} --token {report.samples[-1].position}", console)
 
 
 def show_token(place: TokenPlace, console: Console) -> None:

@@ -1,16 +1,18 @@
 """Files to parts: where a large file is cut, which small files share a part, and the digest of each piece."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.core.fingerprint import fingerprint
+from pipeline.errors import UserError, without_secrets
 from pipeline.extract.inputs.documents import dataset_state, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
 from pipeline.extract.inputs.forms import DATASET
 from pipeline.extract.inputs.sources import check_columns, cut, kind
-from pipeline.extract.options import Columns, Dataset, TextUnit
+from pipeline.extract.options import Columns, Dataset, InputOptions, TextUnit
 
 _BLOCK = 1 << 20
 SMALL = 256
@@ -24,12 +26,17 @@ FILES = 4096
 
 
 def list_parts(
-    files: Sequence[str], part_bytes: int, known: Sequence[Mapping[str, Any]], text_unit: TextUnit = "file"
+    files: Sequence[str],
+    part_bytes: int,
+    known: Sequence[Mapping[str, Any]],
+    text_unit: TextUnit = "file",
+    note: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """The entries of parts.json: one for each piece of each file, in order, with the number of its part.
 
     `known` are the entries of an earlier plan. A file with unchanged size and modification time, cut into pieces of the same
-    size, is not read again. Otherwise a file is read once, however many pieces it has.
+    size, is not read again. Otherwise a file is read once, however many pieces it has. A remote file of an earlier plan that
+    cannot be reached any more, such as one whose signature has expired, is noted and taken as unchanged.
     """
     planned: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in known:
@@ -37,8 +44,16 @@ def list_parts(
         planned.setdefault(state, []).append(entry)
     entries: list[dict[str, Any]] = []
     for number, path in enumerate(files):
-        size, version = file_state(path)
-        state = (path, size, version, part_bytes)
+        shown = without_secrets(path)
+        try:
+            size, version = file_state(path)
+        except UserError as error:
+            same = [state for state in planned if state[0] == shown and state[3] == part_bytes]
+            if not is_remote(path) or not same:
+                raise
+            note(f"{error}; it is taken as it was when this run read it")
+            size, version = same[0][1:3]
+        state = (shown, size, version, part_bytes)
         if state in planned:
             entries += [{**entry, "file": number} for entry in planned[state]]
             continue
@@ -50,10 +65,17 @@ def list_parts(
             digests = range_digests(path, cuts)
         for start, end, digest in zip(cuts, ends, digests, strict=True):
             length = (size if end is None else end) - start
-            part = {"path": path, "file": number, "start": start, "end": end, "size": length, "digest": digest}
+            part = {"path": shown, "file": number, "start": start, "end": end, "size": length, "digest": digest}
             entries.append(part | {"file_bytes": state[1], "modified": state[2], "part_bytes": part_bytes})
     numbers = part_numbers(entries, part_bytes)
     return [{**entry, "part": number} for entry, number in zip(entries, numbers, strict=True)]
+
+
+def public_input(options: InputOptions) -> InputOptions:
+    """The input as it is stored: its URLs without keys, passwords and signatures."""
+    crawl = options.common_crawl
+    crawl = crawl and replace(crawl, base=without_secrets(crawl.base))
+    return replace(options, paths=tuple(map(without_secrets, options.paths)), common_crawl=crawl)
 
 
 def part_numbers(entries: Sequence[Mapping[str, Any]], part_bytes: int) -> list[int]:

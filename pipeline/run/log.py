@@ -19,7 +19,7 @@ from pipeline.core.engines import disk_message, is_disk_error
 from pipeline.core.plain_text import ascii_text
 from pipeline.core.reporter import Reporter
 from pipeline.core.step import Step
-from pipeline.errors import UserError
+from pipeline.errors import UserError, without_secrets
 
 NAME = "log.txt"
 
@@ -27,7 +27,7 @@ NAME = "log.txt"
 def write_log(root: Path, kind: str, text: str) -> None:
     """Append a message to the log of a run directory: time, kind ("note", "end", "error", ...), text."""
     now = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    lines = ascii_text(text.rstrip()).split("\n")
+    lines = ascii_text(without_secrets(text.rstrip())).split("\n")
     with suppress(OSError), open(root / NAME, "a", encoding="ascii") as file:  # a full disk has its own error
         file.write(f"{now}  {kind:<7}  " + "\n    ".join(lines) + "\n")
 
@@ -71,6 +71,9 @@ class Log:
             raise
         except KeyboardInterrupt:
             self._fail("stopped", "by Ctrl-C")
+            raise
+        except SystemExit as stop:
+            self._fail("stopped", f"with exit code {stop.code}")
             raise
         except BaseException as error:
             if isinstance(error, OSError) and is_disk_error(error):

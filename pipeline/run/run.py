@@ -7,6 +7,7 @@ never depends on the history.
 """
 
 import json
+import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -25,6 +26,7 @@ from pipeline.core.ledger import Part, Piece, rows_in
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles, piece_rows
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.inputs.forms import DATASET
 from pipeline.extract.options import InputOptions
 from pipeline.run.steps import (
     by_name,
@@ -353,7 +355,7 @@ def earlier_runs(config: Config) -> tuple[Run, ...]:
 
 def _refuse_circles(config: Config, above: tuple[Path, ...]) -> None:
     for name in config.duplicates.against:
-        root = Path(name).resolve()
+        root = Path(os.path.realpath(name))
         if root in above:
             raise UserError(f"duplicates.against: {name}: was itself run against this one")
         _refuse_circles(open_run(root).config, (*above, root))
@@ -370,7 +372,7 @@ def open_run(root: Path) -> Run:
         parts = parts_from(json.loads(parts_json))
     except json.JSONDecodeError as error:
         raise UserError(f"{root}/parts.json: damaged: {error}; run it again") from None
-    except (TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         parts = ()
     if not parts:
         raise UserError(f"{root}/parts.json: damaged: not a list of parts; run it again")
@@ -386,6 +388,20 @@ def _stored(root: Path, name: str) -> str:
         raise UserError(f"{root}/{name}: damaged: {error}") from None
 
 
+_ENTRY: Mapping[str, Any] = {
+    "path": str,
+    "size": int,
+    "digest": str,
+    "start": int,
+    "end": int | None,
+    "file": int,
+    "file_bytes": int,
+    "modified": str | int,
+    "part_bytes": int,
+}
+"""What an entry of parts.json has."""
+
+
 def input_of(root: Path) -> InputOptions:
     """The input of the run in a directory, also of a run whose other tables are of another version."""
     try:
@@ -397,11 +413,20 @@ def input_of(root: Path) -> InputOptions:
         ) from None
 
 
-def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
-    """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own."""
+def parts_from(entries: Sequence[Mapping[str, Any]], urls: Mapping[str, str] | None = None) -> tuple[Part, ...]:
+    """The entries of parts.json as parts: each is a piece, of the part that it names, or of a part of its own. ValueError for
+    anything else. `urls`: for the path of a file, the URL with secrets that it is read from."""
     pieces: dict[int, list[Piece]] = {}
-    for number, entry in enumerate(entries):
-        piece = Piece(*(entry[name] for name in ("path", "size", "digest", "start", "end", "file")))
+    for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(name), kind) for name, kind in _ENTRY.items()):
+            raise ValueError("not a list of parts")
+        path = entry["path"]
+        url = (urls or {}).get(path, path)
+        piece = Piece(
+            **{name: entry[name] for name in ("path", "size", "digest", "start", "end", "file")},
+            state=None if path.startswith(DATASET) else (entry["file_bytes"], entry["modified"]),
+            url=url if url != path else None,
+        )
         pieces.setdefault(entry.get("part", number), []).append(piece)
     return tuple(Part(index, tuple(of_part)) for index, of_part in enumerate(pieces.values()))
 

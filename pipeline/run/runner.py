@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -16,9 +17,9 @@ from pipeline.core.ledger import Part, alive_rows, dropped_nulls, lock, rows_in
 from pipeline.core.part import Origins, PartFiles
 from pipeline.core.reporter import Reporter
 from pipeline.core.step import Step
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, without_secrets
 from pipeline.files import sweep, write_text
-from pipeline.run.inputs import check_documents, list_parts, list_shards
+from pipeline.run.inputs import check_documents, list_parts, list_shards, public_input
 from pipeline.run.log import Log
 from pipeline.run.nothing_left import check_something_left
 from pipeline.run.run import AGAINST, DIRECTORY, SUFFIXES, Run, input_of, library_version, parts_from
@@ -31,8 +32,9 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
     planned, entries = find(root, config, note)
     write_text(root / DIRECTORY, f"{Path.cwd()}\n")
+    stored = config.model_copy(update={"input": public_input(config.input)})
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
-    write_text(root / "config.json", config.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
+    write_text(root / "config.json", stored.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
     return planned
 
 
@@ -43,7 +45,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
     claim(root, config)
-    if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
+    if os.path.realpath(root) in map(os.path.realpath, config.duplicates.against):
         raise UserError(f"duplicates.against: {root}: is this run itself")
     files, ignored = find_inputs(config.input.paths)
     if crawl := config.input.common_crawl:
@@ -65,11 +67,17 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         known = [entry for entry in stored if parts_from([entry])]
     for line in check_documents(files, config.input, known):
         note(line)
-    entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit)
+    entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit, note)
     if config.input.dataset:
         entries = list_shards(config.input)
 
-    planned = Run(root, config, parts_from(entries))
+    shown = Counter(map(without_secrets, files))
+    if same := [name for name, count in shown.items() if count > 1]:
+        raise UserError(
+            f"input.paths: {same[0]}: {shown[same[0]]} files differ only in what looks like a key or signature"
+        )
+    urls = {without_secrets(file): file for file in files}
+    planned = Run(root, config, parts_from(entries, urls))
     _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written
     return planned, entries
 
@@ -84,7 +92,7 @@ def claim(root: Path, config: Config) -> None:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
         return
     held = input_of(root)
-    if replace(held, part_bytes=config.input.part_bytes) != config.input:
+    if replace(held, part_bytes=config.input.part_bytes) != public_input(config.input):
         raise UserError(
             f"{root}: holds a run over other input ({held.described}, not {config.input.described}); "
             f"choose another directory with --out, or delete this one"

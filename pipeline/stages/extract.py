@@ -16,6 +16,7 @@ from pipeline.core.fingerprint import Content, part_of
 from pipeline.core.ledger import Part, Piece, rows_in, writer
 from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles
 from pipeline.core.step import Column, Failing, Step, columns
+from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.files import atomic
@@ -85,7 +86,7 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
         def located() -> Iterator[Record]:
             nonlocal position
             for record in read(
-                piece.path,
+                piece.url or piece.path,
                 piece.start,
                 piece.end,
                 columns=options.columns,
@@ -111,8 +112,10 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
                 counts[number] += 1
                 yield row
         except Exception as error:
+            _check_unchanged(piece)  # then it may raise anything
             error.add_note(f"while reading {piece.path}")
             raise
+        _check_unchanged(piece)
 
     starts = accumulate((piece.size for piece in files.part.pieces), initial=0)
     all_rows = chain.from_iterable(map(rows_of, count(), files.part.pieces, starts))
@@ -122,6 +125,20 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
         if len(counts) > 1:
             out.add_key_value_metadata({PIECE_ROWS: json.dumps(counts).encode()})
     return rows_in(files.out)
+
+
+def _check_unchanged(piece: Piece) -> None:
+    """UserError if a file is not as it was when the run was planned: what was read may be half of one and half of another."""
+    from pipeline.extract.inputs.files import state
+
+    if piece.state is None:
+        return
+    try:
+        changed = state(piece.url or piece.path) != piece.state
+    except FileNotFoundError:
+        changed = True
+    if changed:
+        raise UserError(f"{piece.path}: changed while it was read, so its part is not kept; run the same command again")
 
 
 def url_lists(options: UrlOptions) -> UrlLists | None:

@@ -57,7 +57,7 @@ def _encoded_columns() -> tuple[Column, ...]:
 ENCODE = Step(
     name="shards.encode",
     title="encode",
-    version=3,
+    version=4,
     run=encode,
     options=lambda config, earlier: config.shards.seed,
     reads=(CLEAN, TOKENIZER),

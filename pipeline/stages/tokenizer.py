@@ -82,6 +82,7 @@ def tokenizer(files: RunFiles, source: Options, progress: Progress) -> int:
             memory=options.memory - LIBRARIES,
             note=files.note,
             threads=files.workers,
+            folder=files.root / "ledger",
         )
     else:
         trained = given_tokenizer(source.file.path, options.pattern)

@@ -29,6 +29,7 @@ def export(source: Path, format_: str, out: Path) -> list[str]:
         opened, tokenizer = open_shards(run)[0], run.root / "tokenizer"
     kind = FORMATS[format_]
     line = kind.arguments(opened, out, tokenizer) if kind.arguments else None  # before any work, since it may refuse
+    opened.verify_files()
     with atomic_folder(out) as folder:
         files = [out / path.relative_to(folder) for path in kind.write(opened, folder)]
     return [line] if line else kind.reader_lines(files, opened.manifest["dtype"])

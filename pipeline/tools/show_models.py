@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Column
 
+from pipeline.core.progress import safe
 from pipeline.core.screen import byte_size, counted, table
 from pipeline.tools.models import PerplexityTraining
 
@@ -27,7 +28,7 @@ def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> 
         bar = f"[green]{'█' * -(-good * 30 // highest)}[/][red]{'░' * -(-bad * 30 // highest)}[/]"
         shown.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
     console.print(shown)
-    console.print(f"{out}, {out}.json", highlight=False, soft_wrap=True)
+    console.print(f"{safe(str(out))}, {safe(str(out))}.json", highlight=False, soft_wrap=True)
     console.print(
         f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
         "[quality]\nquality_score = { top = 0.1 }",
@@ -41,7 +42,7 @@ def show_perplexity(training: PerplexityTraining, out: Path, console: Console) -
     """What was trained, and what to do with it."""
     counts = ", ".join(f"{count:,}" for count in training.ngrams)
     console.print(f"trained on {training.words:,} words; n-grams by order: {counts}", highlight=False)
-    console.print(f"{out}, {byte_size(out.stat().st_size)}", highlight=False, soft_wrap=True)
+    console.print(f"{safe(str(out))}, {byte_size(out.stat().st_size)}", highlight=False, soft_wrap=True)
     console.print(
         f'next, in a config (keeps CCNet\'s head and middle):\n[scores.perplexity]\nkind = "perplexity"\nmodel = "{out}"\n'
         '[quality]\nperplexity = { bottom = 0.6, by = "language" }',

@@ -24,6 +24,12 @@ from pipeline.extract.options import Columns, Dataset
 
 _BATCH_ROWS = 64
 _CUT = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
+_BATCH_BYTES = 1 << 26
+"""Rows are read together while a row group of their size has at most this many bytes: one value stored once in a dictionary
+may be that of all rows, so 64 rows could take 64 times the row group."""
+_GROUP_BYTES = 1 << 28
+"""A row group is read if it has at most this many bytes, or if its rows are within `max_record_bytes` on average: Arrow
+decompresses whole pages, of up to 2 GB."""
 _STEP = 1 << 20
 _FIRST_LINES = 100
 """A file of lines is judged by this many; a key that is in none of them counts as missing."""
@@ -302,9 +308,18 @@ def _group_records(
     unread: frozenset[int],
     number: int,
 ) -> Iterator[Record]:
-    end = row + file.metadata.row_group(index).num_rows
+    group = file.metadata.row_group(index)
+    end = row + group.num_rows
+    chunks = (group.column(number) for number in range(group.num_columns))
+    paths = tuple(f"{name}." for name in names)
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if f"{chunk.path_in_schema}.".startswith(paths))
+    if size > max(_GROUP_BYTES, group.num_rows * limit):
+        detail = f"row group {index}: {group.num_rows:,} rows of {size:,} bytes; max_record_bytes is {limit:,}"
+        yield Record("unreadable", row, problem="too_large", detail=detail)
+        return
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, size)))
     try:
-        batches = file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=list(names))  # reads nothing yet
+        batches = file.iter_batches(rows, row_groups=[index], columns=list(names))  # reads nothing yet
         while True:
             if number in unread and row < end:
                 detail = f"row group {index}: reading it from row {row:,} on kills the worker"
@@ -320,6 +335,8 @@ def _group_records(
                 record.offset = row
                 row, number = row + 1, number + 1
                 yield record
+    except MemoryError:  # some of Arrow's are ArrowException too
+        raise
     except (OSError, pa.ArrowException) as error:
         yield Record("unreadable", row, problem="bad_record", detail=f"row group {index}: {error}"[:500])
 

@@ -2,6 +2,7 @@
 
 import glob
 import gzip
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -33,7 +34,7 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
     def take(inside: Sequence[str]) -> None:
         suffixes = chosen(inside)
         for file in inside:
-            key = file if is_remote(file) else Path(file).resolve()
+            key = file if is_remote(file) else os.path.realpath(file)
             (inputs if name_of(file).endswith(suffixes) else ignored).setdefault(key, file)
             if suffixes == PLAIN_JSON and name_of(file).endswith(PLAIN_JSON):
                 named.append(file)  # what is in a .json file is told by its content
@@ -57,7 +58,7 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
             if path.is_dir():
                 take([str(file) for file in sorted(path.rglob("*")) if file.is_file()])
             else:
-                inputs.setdefault(path.resolve(), str(path))
+                inputs.setdefault(os.path.realpath(path), str(path))
                 named.append(str(path))
     check_kinds(named)
     for input_file in inputs.values():

@@ -145,6 +145,8 @@ def bounded(
             return Page(None, title, "too_deep", f"elements nest {depth:,} deep; max_depth is {options.max_depth:,}")
         try:
             raw = text(html, options, url)
+        except MemoryError:  # it ends the worker, so that the page is dropped as crashed
+            raise
         except Exception as error:  # on pages of the web, third-party code may raise anything
             return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
         kept = clean(raw).replace("\r\n", "\n").replace("\r", "\n").strip()
