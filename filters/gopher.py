@@ -13,12 +13,12 @@ so per token the bound of 0.8 cuts through good pages. Of 982 English pages it d
 A signal is NaN where it is undefined: a ratio per word without words, a ratio of an empty text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filters.rules import Rule
 from pipeline.filters.verdicts import Verdicts, judge
@@ -197,8 +197,6 @@ GOPHER_REPETITION = (
 )
 
 
-def evaluate(
-    texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule] = GOPHER_QUALITY + GOPHER_REPETITION
-) -> Verdicts:
+def evaluate(texts: Texts, rules: Sequence[Rule] = GOPHER_QUALITY + GOPHER_REPETITION) -> Verdicts:
     """Judge texts (taken as English) by Gopher's rules, or by rules of your own on this module's signals."""
     return judge(texts, rules, SIGNALS)

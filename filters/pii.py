@@ -15,8 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.arguments import one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.pii_patterns import (
     BEFORE_NUMBER,
     BEFORE_PHONE,
@@ -53,12 +55,12 @@ def mask(
     public_ips_only leaves addresses of private, local and documentation networks as they are, as FineWeb does. UserError
     for an unknown kind.
     """
-    texts, counts = mask_texts(pa.array([text]), kinds, placeholders, public_ips_only=public_ips_only)
+    texts, counts = mask_texts([one_text(text)], kinds, placeholders, public_ips_only=public_ips_only)
     return Masked(texts[0].as_py(), {kind: int(values[0]) for kind, values in counts.items()})
 
 
 def mask_texts(
-    array: pa.Array | pa.ChunkedArray,
+    array: Texts,
     kinds: Sequence[str] = KINDS,
     placeholders: Mapping[str, str] | None = None,
     *,

@@ -204,7 +204,7 @@ def test_measuring_some_and_unknown_signals() -> None:
         measure(array, ["word"])
     with pytest.raises(UserError, match="unknown signal"):
         gopher.evaluate(["x"], [Rule(signal="sentences", min=1)])
-    with pytest.raises(TypeError, match="not int64"):
+    with pytest.raises(TypeError, match="not an array of int64"):
         measure(pa.array([1]))
 
 

@@ -127,7 +127,7 @@ def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
     texts = [row["text"] for row in rows(opened, "extract")]
     scores = rows(opened, "quality.scores")
     model = QualityClassifier.load(place / "quality.bin")
-    assert [row["good"] for row in scores] == pytest.approx(list(model.predict(texts)), nan_ok=True)
+    assert [row["good"] for row in scores] == pytest.approx(list(model.scores(texts)), nan_ok=True)
     labels = [row["language"] for row in rows(opened, "language")]
     for one, label, row in zip(texts, labels, scores, strict=True):
         expected = one.count("casino") + one.count("free offer") if label == "en" else float("nan")

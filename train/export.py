@@ -77,12 +77,12 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
     write_text(directory / "config.json", json.dumps(settings, indent=2) + "\n")
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
+def read_settings(directory: Path | str) -> dict[str, Any]:
     """The exported `config.json`, also as transformers saves it; `UserError` if it is missing or not from this trainer.
 
     transformers 5 writes `rope_theta` into `rope_parameters`; here it is at the top in any case.
     """
-    path = directory / "config.json"
+    path = Path(directory) / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -102,8 +102,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
     return settings
 
 
-def load_model(directory: Path) -> Transformer:
+def load_model(directory: Path | str) -> Transformer:
     """The exported model, on the CPU and in evaluation mode; `UserError` if files are missing or do not match."""
+    directory = Path(directory)
     settings, path = read_settings(directory), directory / "model.safetensors"
     try:
         config = ModelConfig(

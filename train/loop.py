@@ -29,6 +29,7 @@ import torch.nn.functional as F
 import torch.utils.deterministic
 from numpy.typing import NDArray
 
+from pipeline.arguments import kind_of
 from pipeline.errors import UserError
 from pipeline.files import sweep, write_text
 from pipeline.tokenize import shards as token_shards
@@ -72,8 +73,8 @@ class TrainResult:
 
 def train(
     config: TrainConfig,
-    shards: Path,
-    out: Path,
+    shards: Path | str,
+    out: Path | str,
     *,
     validation: Tokens | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -87,7 +88,10 @@ def train(
     replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint. `UserError` for shards
     that are too small, a missing device, and a loss that is not finite.
     """
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config must be a TrainConfig, not {kind_of(config)}")
     start_time = time.perf_counter()
+    shards, out = Path(shards), Path(out)
     corpus = token_shards.open(shards)
     key = fingerprint(config, shards, validation)
     checkpoint_file = out / "checkpoint.safetensors"

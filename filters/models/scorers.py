@@ -40,7 +40,7 @@ def _fasttext(score: ScoreOptions) -> Scorer:
     from pipeline.filters.classifier import QualityClassifier
 
     model = QualityClassifier.load(score.model, label=score.label, normalization=score.normalization)
-    return lambda texts, languages: model.predict(texts)
+    return lambda texts, languages: model.scores(texts)
 
 
 def _perplexity(score: ScoreOptions) -> Scorer:
