@@ -6,6 +6,10 @@ FineWeb's ablations ran on that code: n-grams run over words and symbols, and th
 paragraph or n-gram does not count as a repetition. Shares of characters are shares of all characters of the text. Unlike
 in datatrove, blank lines do not count as lines (`pipeline.filters.kernels.layout`).
 
+The paper does not say whether "The" is the stop word "the", nor whether a stop word that occurs twice counts twice. Here a
+stop word counts in any case and once: DCLM too takes any case, while datatrove and dolma take lower case only; datatrove too
+counts each once (`datatrove_stop_words`, `dolma_stop_words` and `dclm_stop_words` count as they do).
+
 The choice of words or tokens matters most for the share with a letter: punctuation makes up about a sixth of running text,
 so per token the bound of 0.8 cuts through good pages. Of 982 English pages it drops 4 per word and 219 per token
 (datatrove's own code: 171; tests/benchmarks/conformance/datatrove.py). `alpha_token_ratio` is there for comparison.
@@ -65,7 +69,7 @@ def alpha_token_ratio(docs: Batch) -> FloatArray:
 
 
 def stop_words(docs: Batch) -> FloatArray:
-    """How many of the words "the be to of and that have with" occur, in lower case; each counts once."""
+    """How many of the words "the be to of and that have with" occur, in any case; each counts once."""
     return docs.words.stop_words.astype(np.float64)
 
 
