@@ -344,6 +344,7 @@ def merge_parts(
     header, border = parts.header, _border(parts, validation)
     manifest: dict[str, Any] = {
         "version": VERSION,
+        "format": "each .npy has NumPy's header, then tokens: np.load(file, mmap_mode='r')",
         "dtype": header.dtype.name,
         "vocab_size": header.vocab_size,
         "end_of_text": header.end_of_text,
