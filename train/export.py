@@ -42,12 +42,18 @@ def llama_name(name: str) -> str:
 
 
 def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> None:
-    """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all.
+    """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all."""
+    tensors = {llama_name(name): weights.to(torch.float32) for name, weights in model.state_dict().items()}
+    write_tensors(directory / "model.safetensors", tensors, {"format": "pt"})
+    write_settings(model.config, directory, end_of_text=end_of_text)
+
+
+def write_settings(config: ModelConfig, directory: Path, *, end_of_text: int) -> None:
+    """Write `config.json` for a model of this shape.
 
     The end-of-text token is `eos_token_id` and `pad_token_id`. `bos_token_id` is null, because documents in shards begin with
     no token of their own: a trainer that looks for a bos after each eos would see a whole shard as one document.
     """
-    config = model.config
     settings = {
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
@@ -72,8 +78,6 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
         "torch_dtype": "float32",
         "vocab_size": config.vocab_size,
     }
-    tensors = {llama_name(name): weights.to(torch.float32) for name, weights in model.state_dict().items()}
-    write_tensors(directory / "model.safetensors", tensors, {"format": "pt"})
     write_text(directory / "config.json", json.dumps(settings, indent=2) + "\n")
 
 
