@@ -730,3 +730,63 @@ def test_an_unknown_name_of_a_pattern_is_told() -> None:
         UserError, match=r"'o2000k': no published pattern has this name \(did you mean o200k\?\); known: gpt2"
     ):
         train_bpe(["a"], 257, pattern="o2000k")
+
+
+# DeepSeek-V3's tokenizer.json: an empty normalizer, and three cuts, each of the pieces of the one before.
+DEEPSEEK = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+"""
+    r"|\s+(?!\S)|\s+",
+)
+
+
+@pytest.fixture
+def deepseek(tmp_path: Path) -> Path:
+    """A file of that shape."""
+    file = train_bpe(corpus(), 900, (END_OF_TEXT,), "cl100k").save(tmp_path)
+    description = json.loads(file.read_text("utf-8"))
+    *_, last = description["pre_tokenizer"]["pretokenizers"]
+    cuts = [{"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated", "invert": False} for cut in DEEPSEEK]
+    description["normalizer"] = {"type": "Sequence", "normalizers": []}
+    description["pre_tokenizer"]["pretokenizers"] = [*cuts, last]
+    file.write_text(json.dumps(description), "utf-8")
+    return file
+
+
+def test_a_file_that_cuts_several_times_gives_the_ids_of_tokenizers(deepseek: Path, tmp_path: Path) -> None:
+    peer = tokenizers.Tokenizer.from_file(str(deepseek))
+    loaded = Tokenizer.from_file(deepseek)
+    assert (*loaded.earlier_patterns, loaded.pattern) == DEEPSEEK
+    again = Tokenizer.from_file(loaded.save(tmp_path / "again"))
+    sent = pickle.loads(pickle.dumps(loaded))
+    assert again.sha256 == sent.sha256 == loaded.sha256
+    one_cut = Tokenizer.from_file(train_bpe(corpus(), 900, (END_OF_TEXT,), "cl100k").save(tmp_path / "cl100k"))
+    texts = [*fuzz(300, seed=31), *corpus(seed=32)[:4], "12345 \u72d0\u72f8\u3044x 2026", "a.b_c\n\n"]
+    for text in texts:
+        expected = peer.encode(text).ids
+        assert loaded.encode(text) == again.encode(text) == sent.encode(text) == expected
+        assert list(loaded.encode_stream(iter(text))) == expected
+        assert loaded.decode(expected) == text
+    assert any(one_cut.encode(text) != loaded.encode(text) for text in texts)
+    ids, bounds = loaded.encode_batch(texts[:50])
+    assert [ids[a:b].tolist() for a, b in pairwise(bounds)] == [
+        loaded.encode(t, allow_special=False) for t in texts[:50]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "message"),
+    [
+        ("behavior", "Removed", "only Splits"),
+        ("invert", True, "only Splits"),
+        ("pattern", {"String": " "}, "only Splits"),
+        ("type", "Digits", "only Splits"),
+    ],
+)
+def test_another_kind_of_cut_is_refused_in_one_line(deepseek: Path, change: str, value: Any, message: str) -> None:
+    description = json.loads(deepseek.read_text("utf-8"))
+    description["pre_tokenizer"]["pretokenizers"][1][change] = value
+    deepseek.write_text(json.dumps(description), "utf-8")
+    with pytest.raises(UserError, match=f"not a tokenizer.json of byte-level BPE as it is read here: {message}"):
+        Tokenizer.from_file(deepseek)

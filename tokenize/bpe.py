@@ -54,6 +54,7 @@ class Tokenizer:
         self.vocab = dict(vocab)
         self.merges = list(merges)
         self.pattern = portable(pattern)
+        self.earlier_patterns: tuple[str, ...] = ()  # of a file that cuts several times: each piece is cut by the next
         ids = {token: number for number, token in self.vocab.items()}
         if len(ids) < len(self.vocab):
             raise UserError("the vocabulary gives two ids to one byte string")
@@ -78,7 +79,8 @@ class Tokenizer:
             raise UserError(f"special token {min(clash)!r} is how tokenizer.json spells an ordinary token")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _with_pattern, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
+        patterns = (*self.earlier_patterns, self.pattern)
+        return _with_patterns, (self.vocab, self.merges, list(self.special_tokens), patterns)
 
     def __len__(self) -> int:
         """The number of tokens, special ones included; `vocab_size` where the ids have no gaps."""
@@ -177,7 +179,8 @@ class Tokenizer:
         """
         not_one(chunks, "chunks")
         specials = self._allowed(allow_special)
-        texts = recut((one_text(chunk, "chunk") for chunk in chunks), self.pattern, specials)
+        pattern = "" if self.earlier_patterns else self.pattern  # safe places to cut are known for one pattern
+        texts = recut((one_text(chunk, "chunk") for chunk in chunks), pattern, specials)
         return (number for text in texts for number in self.encode(text, allow_special=specials))
 
     # Ids to text
@@ -243,7 +246,7 @@ class Tokenizer:
         file = _json_path(path)
         try:
             description = json.loads(file.read_text("utf-8"))
-            pattern = _pattern_of(description)
+            patterns = _patterns_of(description)
             model = description["model"]
             added = {entry["content"]: entry["id"] for entry in description.get("added_tokens") or []}
             merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
@@ -252,15 +255,16 @@ class Tokenizer:
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{file}: not a tokenizer.json of byte-level BPE ({error!r})") from error
+            said = str(error) if isinstance(error, ValueError) else repr(error)
+            raise UserError(f"{file}: not a tokenizer.json of byte-level BPE as it is read here: {said}") from error
         vocab |= {number: content.encode() for content, number in added.items()}
-        return _with_pattern(vocab, pairs, list(dict.fromkeys([*added, *new_tokens])), pattern)
+        return _with_patterns(vocab, pairs, list(dict.fromkeys([*added, *new_tokens])), patterns)
 
     # Internals
 
     @cached_property
     def _has_fast_engine(self) -> bool:
-        if max(map(len, self.vocab.values())) > _FAST_TOKEN_BYTES:
+        if self.earlier_patterns or max(map(len, self.vocab.values())) > _FAST_TOKEN_BYTES:
             return False
         return self.pattern in (GPT2_PATTERN, CL100K_PATTERN) and len(self.vocab) == self.vocab_size
 
@@ -283,9 +287,12 @@ class Tokenizer:
     def _description(self) -> dict[str, Any]:
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
         pre_tokenizer: dict[str, Any] = byte_level
-        if self.pattern != GPT2_PATTERN:
-            cut = {"type": "Split", "pattern": {"Regex": self.pattern}, "behavior": "Isolated", "invert": False}
-            pre_tokenizer = {"type": "Sequence", "pretokenizers": [cut, byte_level | {"use_regex": False}]}
+        if self.earlier_patterns or self.pattern != GPT2_PATTERN:
+            cuts = [
+                {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+                for pattern in (*self.earlier_patterns, self.pattern)
+            ]
+            pre_tokenizer = {"type": "Sequence", "pretokenizers": [*cuts, byte_level | {"use_regex": False}]}
         special_ids = {number: text for text, number in self.special_tokens.items()}
         spelled = {token: _spell(token) for token in self.vocab.values()}
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -313,12 +320,13 @@ class Tokenizer:
         }
 
 
-def _with_pattern(
-    vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str], pattern: str
+def _with_patterns(
+    vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str], patterns: Sequence[str]
 ) -> Tokenizer:
-    """A tokenizer with a pattern of `tokenizer.json`, which means what Oniguruma, the engine of `tokenizers`, reads in it."""
+    """A tokenizer with the patterns of `tokenizer.json`, which mean what Oniguruma, the engine of `tokenizers`, reads there."""
     tokenizer = Tokenizer(vocab, merges, special_tokens)
-    tokenizer.pattern = pattern
+    *earlier, tokenizer.pattern = patterns
+    tokenizer.earlier_patterns = tuple(earlier)
     return tokenizer
 
 
@@ -482,8 +490,8 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _pattern_of(description: dict[str, Any]) -> str:
-    """The pre-token pattern of a `tokenizer.json`; ValueError for settings that this module would encode differently."""
+def _patterns_of(description: dict[str, Any]) -> list[str]:
+    """The pre-token patterns of a `tokenizer.json`; ValueError for settings that this module would encode differently."""
     model = description["model"]
     unsupported = (
         "dropout",
@@ -496,7 +504,10 @@ def _pattern_of(description: dict[str, Any]) -> str:
     for key in unsupported:
         if model.get(key):
             raise ValueError(f"model.{key} is not supported")
-    if model.get("type", "BPE") != "BPE" or description.get("normalizer"):
+    normalizer = description.get("normalizer") or {}
+    if normalizer.get("type") == "Sequence" and not normalizer.get("normalizers"):
+        normalizer = {}  # DeepSeek-V3's, which does nothing
+    if model.get("type", "BPE") != "BPE" or normalizer:
         raise ValueError("a model other than BPE, or a normalizer, is not supported")
     if (description.get("post_processor") or {"type": "ByteLevel"})["type"] != "ByteLevel":
         raise ValueError("a post_processor is not supported")
@@ -509,10 +520,12 @@ def _pattern_of(description: dict[str, Any]) -> str:
         raise ValueError("only the ByteLevel pre-tokenizer without a prefix space is supported")
     own_cut = steps[-1].get("use_regex", True)
     if len(steps) == 1 and own_cut:
-        return GPT2_PATTERN
-    if len(steps) == 2 and not own_cut and steps[0]["type"] == "Split" and steps[0]["behavior"] == "Isolated":
-        return str(steps[0]["pattern"]["Regex"])
-    raise ValueError("only one Split (a regular expression, Isolated) before ByteLevel is supported")
+        return [GPT2_PATTERN]
+    cuts = steps[:-1]
+    isolated = [step["type"] == "Split" and step["behavior"] == "Isolated" and not step.get("invert") for step in cuts]
+    if own_cut or not cuts or not all(isolated) or not all("Regex" in step["pattern"] for step in cuts):
+        raise ValueError("only Splits (by a regular expression, Isolated) before ByteLevel are supported")
+    return [str(step["pattern"]["Regex"]) for step in cuts]
 
 
 def _byte_characters() -> str:
