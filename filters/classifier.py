@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arguments import not_one, text_array
+from pipeline.arguments import kind_of, not_one, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.normalize import normalize
@@ -100,6 +100,8 @@ class QualityClassifier:
         The larger side is reduced to the texts with the lowest hashes. Memory: 24 bytes per text, and the model; the texts
         go to a temporary file. Raises UserError if a side has fewer than two texts.
         """
+        if not isinstance(options, Options):
+            raise TypeError(f"options must be Options(…), not {kind_of(options)}")
         with tempfile.TemporaryDirectory(prefix="classifier-") as temporary:
             folder = Path(temporary)
             sides = [

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arguments import one_number, one_text, text_array
+from pipeline.arguments import kind_of, one_number, one_text, one_whole_number, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
 from pipeline.filters.dedup.clusters import cluster, members_of
@@ -51,7 +51,7 @@ class MinHasher:
     def __post_init__(self) -> None:
         """Refuse invalid values."""
         for name in ("num_hashes", "ngram", "seed", "hash_bits"):
-            one_number(getattr(self, name), name)
+            one_whole_number(getattr(self, name), name)
         if self.num_hashes < 1 or self.ngram < 1:
             raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
         if self.hash_bits not in (32, 64):
@@ -128,6 +128,9 @@ def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
 
     Its standard error is sqrt(J * (1 - J) / num_hashes).
     """
+    for name, signature in (("sig_a", sig_a), ("sig_b", sig_b)):
+        if not isinstance(signature, np.ndarray):
+            raise TypeError(f"{name} must be an array of signatures, not {kind_of(signature)}")
     signed = (sig_a != np.iinfo(sig_a.dtype).max).any(axis=-1)
     return (sig_a == sig_b).mean(axis=-1) * signed
 
@@ -142,6 +145,7 @@ def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
 
     It is exact up to 64-bit hashes: two shingles of a pair collide once in 10**11 pairs of 10,000 shingles each.
     """
+    MinHasher(ngram=ngram, unit=unit)  # refuses values that are invalid
     first, second = (np.unique(hashes) for hashes in shingle_hashes([one_text(a, "a"), one_text(b, "b")], ngram, unit))
     return float(jaccard_of_sorted(first, second))
 
@@ -185,6 +189,9 @@ def dedup_documents(
         )
     if verify not in VERIFIERS:
         raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}{did_you_mean(verify, VERIFIERS)}")
+    for name, number in (("bands", bands), ("rows", rows)):
+        one_whole_number(number, name)
+    one_number(threshold, "threshold")
     array = text_array(texts)
     signatures = MinHasher(bands * rows, ngram, seed, unit=unit).signatures(array)
     keys = band_keys(signatures, bands, rows)

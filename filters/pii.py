@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.arguments import one_text
+from pipeline.arguments import kind_of, not_one, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.kernels.arrays import Texts
@@ -67,6 +67,11 @@ def mask_texts(
     public_ips_only: bool = False,
 ) -> tuple[pa.Array, dict[str, npt.NDArray[np.int32]]]:
     """`mask` for documents, a string or large_string array: the texts, and for each kind the counts per document."""
+    not_one(kinds, "kinds", "kinds of personal data", "kind")
+    if placeholders is not None and not isinstance(placeholders, Mapping):
+        raise TypeError(f"placeholders must map kinds to strings, not be {kind_of(placeholders)}")
+    for placeholder in (placeholders or {}).values():
+        one_text(placeholder, "a placeholder")
     for kind in (*kinds, *(placeholders or {})):
         if kind not in KINDS:
             raise UserError(

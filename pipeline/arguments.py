@@ -5,7 +5,7 @@ without the check a text in place of a list is judged letter by letter.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,12 @@ def one_number(number: object, name: str) -> None:
     """TypeError unless it is an integer or a float, of Python's or NumPy's."""
     if not isinstance(number, Real) or isinstance(number, bool):
         raise TypeError(f"{name} must be a number, not {kind_of(number)}")
+
+
+def one_whole_number(number: object, name: str) -> None:
+    """TypeError unless it is an integer, of Python's or NumPy's."""
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        raise TypeError(f"{name} must be a whole number, not {kind_of(number)}")
 
 
 def whole_numbers(numbers: object, name: str, mend: str = "") -> None:

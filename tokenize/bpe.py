@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.arguments import each_text, kind_of, mend_for, not_one, one_text, text_array, whole_numbers
+from pipeline.arguments import (
+    each_text,
+    kind_of,
+    mend_for,
+    not_one,
+    one_text,
+    one_whole_number,
+    text_array,
+    whole_numbers,
+)
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_text
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, portable, recut
@@ -396,8 +405,9 @@ def train_bpe(
     not_one(paths_or_texts, "paths_or_texts", "texts or paths")
     special_tokens = checked_special_tokens(special_tokens)
     pattern = portable(pattern)
-    if not isinstance(vocab_size, int | np.integer):
-        raise TypeError(f"vocab_size must be a whole number, not {kind_of(vocab_size)}")
+    for name, number in (("vocab_size", vocab_size), ("memory", memory), ("threads", threads)):
+        if number is not None or name != "memory":
+            one_whole_number(number, name)
     limit = vocab_size - 256 - len(special_tokens)
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")

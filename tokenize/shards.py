@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arguments import kind_of, not_one, one_text, whole_numbers
+from pipeline.arguments import kind_of, not_one, one_text, one_whole_number, whole_numbers
 from pipeline.errors import UserError
 from pipeline.files import atomic_folder, sweep, write_text
 from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
@@ -233,6 +233,8 @@ def write(
     bytes of each id, gives the table's bytes; without it they are 0 (unknown). TypeError for documents of another form.
     """
     not_one(documents, "documents", "(id, tokens) pairs", "(id, tokens)")
+    one_whole_number(vocab_size, "vocab_size")
+    one_whole_number(end_of_text, "end_of_text")
     out = Path(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = out.with_name(f".{out.name}.part.{os.getpid()}.tmp")

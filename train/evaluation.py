@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.arguments import kind_of
+from pipeline.arguments import kind_of, one_number
 from pipeline.errors import UserError
 from pipeline.train.batches import Rows, Task, in_order
 from pipeline.train.data import Split
@@ -25,7 +25,14 @@ class Evaluation:
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:
-    """Total loss in nats to bits per UTF-8 byte of text, which is comparable between tokenizers; loss per token is not."""
+    """Total loss in nats to bits per UTF-8 byte of text, which is comparable between tokenizers; loss per token is not.
+
+    ValueError without bytes.
+    """
+    one_number(nats, "nats")
+    one_number(text_bytes, "text_bytes")
+    if text_bytes <= 0:
+        raise ValueError(f"text_bytes = {text_bytes} must be above 0")
     return nats / (math.log(2) * text_bytes)
 
 

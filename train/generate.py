@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.arguments import kind_of, one_text, whole_numbers
+from pipeline.arguments import kind_of, one_number, one_text, one_whole_number, whole_numbers
 from pipeline.errors import UserError
 from pipeline.train.export import load_model, read_settings
 from pipeline.train.model import Transformer
@@ -32,6 +32,10 @@ def generate(
     if not isinstance(model, Transformer):
         raise TypeError(f"model must be a Transformer, not {kind_of(model)}; load_model reads one from its directory")
     whole_numbers(tokens, "tokens", "; encode the text first")
+    one_whole_number(max_new_tokens, "max_new_tokens")
+    one_number(temperature, "temperature")
+    if top_k is not None:
+        one_whole_number(top_k, "top_k")
     vocabulary = model.config.vocab_size
     if not tokens or not all(0 <= token < vocabulary for token in tokens):
         raise UserError(f"the prompt must be one or more token ids from 0 to {vocabulary - 1}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.arguments import kind_of
+from pipeline.arguments import kind_of, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.options import FORMATS, Format, TextOptions
 from pipeline.extract.pages.charset import clean, decode
@@ -71,6 +71,9 @@ def html_to_text(
     """
     if not isinstance(html, str | bytes):
         raise TypeError(f"html must be a string or bytes, not {kind_of(html)}")
+    for name, given in (("encoding", encoding), ("url", url)):
+        if given is not None:
+            one_text(given, name)
     options = TextOptions(
         extractor=extractor,
         main_content=main_content,

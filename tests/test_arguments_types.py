@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.arguments import each_text, one_text, text_array, whole_numbers
+from pipeline.errors import UserError
 from pipeline.extract import html_to_text
 from pipeline.filters import c4, classifier, fineweb, gopher, lines, minhash, pii, plugins, signals, url, verdicts
 from pipeline.filters.batch import Batch
@@ -224,7 +225,7 @@ def test_numbers_and_rules_are_checked() -> None:
         gopher.evaluate(["a"], Rule(signal="words", min=1))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"rules must be Rule\(signal=…, min=…, …\), not a str"):
         gopher.evaluate(["a"], ["words"])  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="num_hashes must be a number, not a str"):
+    with pytest.raises(TypeError, match="num_hashes must be a whole number, not a str"):
         minhash.MinHasher("112")  # type: ignore[arg-type]
 
 
@@ -240,3 +241,108 @@ def test_decoding_names_what_is_wrong() -> None:
             TOKENIZER.decode([97, unknown])
     assert TOKENIZER.decode(np.array([104, 105])) == TOKENIZER.decode(iter([104, 105])) == "hi"
     assert TOKENIZER.decode([]) == ""
+
+
+MASK: Any = pii.mask  # untyped, since the types are wrong
+DEDUP: Any = minhash.dedup_documents
+JACCARD: Any = minhash.jaccard
+ESTIMATE: Any = minhash.estimate
+HTML: Any = html_to_text
+RULE: Any = Rule
+TRAIN_BPE: Any = train_bpe
+WRITE: Any = shards.write
+CLASSIFY: Any = classifier.QualityClassifier.train
+WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "extractor": (lambda: HTML("x", extractor=None), UserError, "extractor: None is not one of native"),
+    "format": (lambda: HTML("x", format=3), UserError, "format: 3 is not one of text"),
+    "encoding": (lambda: HTML(b"x", encoding=5), TypeError, "encoding must be a string, not an int"),
+    "url": (lambda: HTML("x", url=b"x"), TypeError, "url must be a string, not bytes"),
+    "kinds": (lambda: MASK("x", "email"), TypeError, r"kinds must be a list .* give a list: \[kind\]"),
+    "no kinds": (lambda: MASK("x", None), TypeError, "kinds must be a list of kinds of personal data, not None"),
+    "placeholders": (
+        lambda: MASK("x", placeholders=["x"]),
+        TypeError,
+        "placeholders must map kinds to strings, not be a list",
+    ),
+    "placeholder": (
+        lambda: MASK("x", placeholders={"email": 3}),
+        TypeError,
+        "a placeholder must be a string, not an int",
+    ),
+    "options": (lambda: CLASSIFY(GOOD, GOOD, options={}), TypeError, r"options must be Options\(…\), not a dict"),
+    "keep": (lambda: DEDUP(["a"], keep=3), UserError, "keep must be longest, shortest or first, not 3"),
+    "verify": (lambda: DEDUP(["a"], verify=None), UserError, "verify must be .*, not None"),
+    "threshold": (lambda: DEDUP(["a"], threshold="x"), TypeError, "threshold must be a number, not a str"),
+    "bands": (lambda: DEDUP(["a"], bands=1.5), TypeError, "bands must be a whole number, not a float"),
+    "ngram": (lambda: JACCARD("a", "b", ngram="x"), TypeError, "ngram must be a whole number, not a str"),
+    "ngram 0": (lambda: JACCARD("a", "b", ngram=0), UserError, "must be 1 or more, not .* 0"),
+    "unit": (lambda: JACCARD("a", "b", unit=3), UserError, "unknown unit 3"),
+    "signature": (lambda: ESTIMATE(None, None), TypeError, "sig_a must be an array of signatures, not None"),
+    "bound": (lambda: RULE(signal="words", min="x"), TypeError, r"words\.min must be a number, not a str"),
+    "signal": (lambda: RULE(signal=3, min=1), TypeError, "signal must be a string, not an int"),
+    "vocab_size": (lambda: TRAIN_BPE(["a"], 300.0), TypeError, "vocab_size must be a whole number, not a float"),
+    "memory": (lambda: TRAIN_BPE(["a"], 300, memory="1GB"), TypeError, "memory must be a whole number, not a str"),
+    "threads": (lambda: TRAIN_BPE(["a"], 300, threads=None), TypeError, "threads must be a whole number, not None"),
+    "ids": (
+        lambda: WRITE("out", [], vocab_size="9", end_of_text=0),
+        TypeError,
+        "vocab_size must be a whole number, not a str",
+    ),
+    "pair": (lambda: WRITE("out", [3], vocab_size=9, end_of_text=0), TypeError, r"\(id, tokens\) pairs, not an int"),
+    "tokens": (
+        lambda: WRITE("out", [("a", "b")], vocab_size=9, end_of_text=0),
+        TypeError,
+        "not a str; encode the text first",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_other_arguments_are_checked(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    call, kind, message = WRONG[name]
+    with pytest.raises(kind, match=message):
+        call()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_arguments_of_training_are_checked() -> None:
+    torch = pytest.importorskip("torch", reason="training is an extra")
+    import pipeline
+
+    untyped: Any = pipeline
+    shape = pipeline.ModelConfig(vocab_size=9, layers=1, width=8, heads=2, kv_heads=1, hidden=8, context=4)
+    model: Any = pipeline.Transformer(shape)
+    run = untyped.TrainedModel(params="1", tokens=1, loss=1)
+    calls: tuple[tuple[Callable[[], Any], type[Exception], str], ...] = (
+        (lambda: untyped.Transformer("small"), TypeError, "config must be a ModelConfig, not a str"),
+        (lambda: model([1, 2]), TypeError, "tokens must be a tensor of token ids"),
+        (lambda: untyped.generate("model", [1], max_new_tokens=1), TypeError, "model must be a Transformer, not a str"),
+        (lambda: untyped.generate(model, "text", max_new_tokens=1), TypeError, "not a str; encode the text first"),
+        (lambda: untyped.generate(model, [1], max_new_tokens="1"), TypeError, "max_new_tokens must be a whole number"),
+        (
+            lambda: untyped.generate(model, [1], max_new_tokens=1, temperature=None),
+            TypeError,
+            "temperature must be a number",
+        ),
+        (lambda: untyped.generate(model, [1], max_new_tokens=1, top_k=0.5), TypeError, "top_k must be a whole number"),
+        (lambda: untyped.train.loop.train(None, "a", "b"), TypeError, "config must be a TrainConfig, not None"),
+        (
+            lambda: untyped.train.evaluation.evaluate(None, None, end_of_text=0),
+            TypeError,
+            "model must be a Transformer",
+        ),
+        (
+            lambda: untyped.train.evaluation.evaluate(model, "x", end_of_text=0),
+            TypeError,
+            "split must be a split of shards",
+        ),
+        (lambda: untyped.bits_per_byte("1", 1), TypeError, "nats must be a number, not a str"),
+        (lambda: untyped.bits_per_byte(1, 0), ValueError, "text_bytes = 0 must be above 0"),
+        (lambda: untyped.fit_isoflop([run]), TypeError, "params must be a number, not a str"),
+        (lambda: untyped.fit_parametric(run), TypeError, "runs must be a list of TrainedModel, not a TrainedModel"),
+    )
+    for call, kind, message in calls:
+        with pytest.raises(kind, match=message):
+            call()
+    assert model(torch.zeros(1, 2, dtype=torch.long)).shape == (1, 2, 9)
