@@ -151,6 +151,8 @@ RUN_BY = {
 }
 """Kernels, and functions with expressions of their own: the case that runs them."""
 NOT_OUTSIDE = {
+    "pipeline.cli.main.collect_usage_pieces": "our own options",
+    "pipeline.cli.main.format_options": "our own options",
     "pipeline.config_file._message": "our own messages",
     "pipeline.config_file._own_check": "our own messages",
     "pipeline.core.ledger.name": "names of input files",
@@ -169,6 +171,7 @@ NOT_OUTSIDE = {
     "pipeline.filters.kernels.unicode.character_classes": "each character once",
     "pipeline.filters.kernels.whitespace_words._cases": "each character once",
     "pipeline.filters.models.perplexity._parse": "a model file of the user's",
+    "pipeline.tokenize.patterns._check_engines": "a pattern of the user's, on our own texts",
     "pipeline.tokenize.pretokens.character_classes": "each character once",
     "pipeline.tokenize.spill._partitions": "hashes of words: tokenizer_memory.py",
     "pipeline.train.packing._best_fit": "lengths of documents",
