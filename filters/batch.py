@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.kernels.arrays import packed, text_buffers
+from pipeline.arguments import text_array
+from pipeline.filters.kernels.arrays import Texts, packed, text_buffers
 from pipeline.filters.kernels.layout import LayoutStatistics, layout_statistics
 from pipeline.filters.kernels.line_patterns import count_phrases
 from pipeline.filters.kernels.whitespace_words import Statistics, WordNgrams, piece_statistics, spelt, word_ngrams
@@ -32,15 +33,12 @@ class Batch:
     languages: pa.Array | None = None  # one label per document, if known
 
     @classmethod
-    def from_arrow(cls, array: pa.Array | pa.ChunkedArray, languages: pa.Array | None = None) -> "Batch":
+    def from_arrow(cls, array: Texts, languages: pa.Array | None = None) -> "Batch":
         """A batch over a string or large_string array, which may be a slice and may have nulls. Only chunks cost a copy.
 
         languages: one label per document.
         """
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-            raise TypeError(f"a batch needs a string or large_string array, not {array.type}")
+        array = text_array(array)
         return cls(array, *text_buffers(array), languages=languages)
 
     def __len__(self) -> int:

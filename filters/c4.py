@@ -12,12 +12,12 @@ Only "{" counts as a curly bracket, as in that code. A brace or a "lorem ipsum" 
 paper says; the code looks only at lines it has not already dropped.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.rules import Rule
 from pipeline.filters.verdicts import Verdicts, judge
 
@@ -46,6 +46,6 @@ RULES = (
 )
 
 
-def evaluate(texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule] = RULES) -> Verdicts:
+def evaluate(texts: Texts, rules: Sequence[Rule] = RULES) -> Verdicts:
     """Judge texts by C4's page rules, or by rules of your own on this module's signals."""
     return judge(texts, rules, SIGNALS)

@@ -2,10 +2,11 @@
 
     model = QualityClassifier.train(good_texts, bad_texts, seed=1)
     model.save("quality.bin")
-    QualityClassifier.load("quality.bin").predict(["Some text"])    # the probability of being good, 0 to 1
+    QualityClassifier.load("quality.bin").predict(["Some text"])    # [Prediction(label="good", score=0.98)]
+    QualityClassifier.load("quality.bin").scores(["Some text"])     # the probability of being good, 0 to 1
 
-`predict` works with any fastText model file; one of ours has a JSON file beside it (quality.bin.json) that says how texts are
-normalized for it, what it was trained on, and how it did on held-out texts.
+`predict` and `scores` work with any fastText model file; one of ours has a JSON file beside it (quality.bin.json) that says
+how texts are normalized for it, what it was trained on, and how it did on held-out texts.
 Training uses one thread and a fixed seed, so the same texts give the same bytes.
 """
 
@@ -22,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.arguments import kind_of, not_one, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import scratch
-from pipeline.filters.kernels.arrays import Texts, as_text_array
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.normalize import normalize
-from pipeline.filters.language import load_fasttext
+from pipeline.filters.language import UNDETERMINED, Prediction, load_fasttext
 
 GOOD, BAD = "__label__good", "__label__bad"
 _BATCH = 1000
@@ -98,10 +100,12 @@ class QualityClassifier:
         The larger side is reduced to the texts with the lowest hashes. Memory: 24 bytes per text, and the model; the texts
         go to a temporary file. Raises UserError if a side has fewer than two texts.
         """
+        if not isinstance(options, Options):
+            raise TypeError(f"options must be Options(…), not {kind_of(options)}")
         with scratch("classifier") as folder:
             sides = [
-                _Side(folder / f"{label}.txt", texts, seed, options.normalization)
-                for label, texts in ((GOOD, positive), (BAD, negative))
+                _Side(folder / f"{label}.txt", arrays(texts, name), seed, options.normalization)
+                for label, texts, name in ((GOOD, positive, "positive"), (BAD, negative, "negative"))
             ]
             for side, word in zip(sides, ("positive", "negative"), strict=True):
                 if len(side.hashes) < 2:
@@ -111,7 +115,7 @@ class QualityClassifier:
             _write(folder / "train.txt", sides, held_out, count)
             model = _train(folder / "train.txt", seed, options)
             trained = cls(model, normalization=options.normalization)
-            scores = [trained._scores(side.lines(range(held_out))) for side in sides]
+            scores = [trained._probabilities(side.lines(range(held_out))) for side in sides]
             report = _report(scores, 2 * (count - held_out), sides)
             trained.about = {
                 "options": asdict(options),
@@ -150,16 +154,25 @@ class QualityClassifier:
         self._model.save_model(str(path))
         beside(path).write_text(json.dumps(self.about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
-    def predict(self, texts: Texts) -> npt.NDArray[np.float64]:
-        """The probability of the label for each text, 0 to 1; NaN for a text without a word, and for null."""
-        array = as_text_array(texts)
+    def predict(self, texts: Texts) -> list[Prediction]:
+        """The most probable label of each text, without `__label__`; "und" with 0.0 for a text without a word, and for null."""
+        predict, predictions = self._model.f.predict, []
+        for line in normalize(text_array(texts), self.normalization).to_pylist():
+            found = predict(line + "\n", 1, 0.0, "strict") if line else ()
+            score, label = found[0] if found else (0.0, UNDETERMINED)
+            predictions.append(Prediction(label.removeprefix("__label__"), min(score, 1.0)))
+        return predictions
+
+    def scores(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """The probability of `label` for each text, float64 (n,), 0 to 1; NaN for a text without a word, and for null."""
+        array = text_array(texts)
         scores = np.full(len(array), np.nan)
         for start in range(0, len(array), _BATCH):
             lines = normalize(array.slice(start, _BATCH), self.normalization).to_pylist()
-            scores[start : start + len(lines)] = self._scores(lines)
+            scores[start : start + len(lines)] = self._probabilities(lines)
         return scores
 
-    def _scores(self, lines: Iterable[str | None]) -> npt.NDArray[np.float64]:
+    def _probabilities(self, lines: Iterable[str | None]) -> npt.NDArray[np.float64]:
         predict, target, labels = self._model.f.predict, self.label, len(self._labels)
         scores = []
         for line in lines:
@@ -191,13 +204,13 @@ def read_about(path: Path | str) -> dict[str, Any]:
 class _Side:
     """The texts of one side, one per line in a file, ordered by a hash of text and seed."""
 
-    def __init__(self, path: Path, texts: Iterable[str] | Iterable[pa.Array], seed: int, normalization: str) -> None:
+    def __init__(self, path: Path, texts: Iterable[pa.Array], seed: int, normalization: str) -> None:
         self.path = path
         salt = str(seed).encode()
         hashes: list[int] = []
         starts = [0]
         with open(path, "wb") as file:
-            for array in arrays(texts):
+            for array in texts:
                 for text in normalize(array, normalization).to_pylist():
                     # fastText would read a word that looks like a label as a label
                     line = (text or "").replace("__label__", "label").encode()
@@ -217,15 +230,16 @@ class _Side:
                 yield content[self._starts[row] : self._starts[row + 1] - 1].decode()
 
 
-def arrays(texts: Iterable[str] | Iterable[pa.Array]) -> Iterable[pa.Array]:
-    """Strings in batches as Arrow arrays; arrays as they are."""
-    remaining = iter(texts)
+def arrays(texts: Iterable[str] | Iterable[pa.Array], name: str = "texts") -> Iterable[pa.Array]:
+    """Strings in batches as Arrow arrays; arrays as they are. TypeError for a single string."""
+    not_one(texts, name)
+    remaining = iter([texts] if isinstance(texts, pa.Array | pa.ChunkedArray) else texts)
     while chunk := list(islice(remaining, _BATCH)):
-        if isinstance(chunk[0], pa.Array):
+        if isinstance(chunk[0], pa.Array | pa.ChunkedArray):
             yield from chunk
             yield from remaining
             return
-        yield pa.array(chunk, pa.large_string())
+        yield text_array(chunk, name)
 
 
 def _write(path: Path, sides: list[_Side], first: int, last: int) -> None:

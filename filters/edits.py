@@ -18,8 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.arguments import one_text
 from pipeline.filters.batch import Batch, FloatArray, ratio
-from pipeline.filters.kernels.arrays import packed
+from pipeline.filters.kernels.arrays import Texts, packed
 from pipeline.filters.kernels.edit_lines import BLANK, KEPT, RULES, Checks, Outcome, edit, mark_unchanged
 from pipeline.filters.kernels.unicode import character_classes
 from pipeline.filters.options import LineRules
@@ -50,7 +51,7 @@ class Edited:
     """MEASURES; NaN without lines or words."""
 
 
-def edit_lines(array: pa.Array | pa.ChunkedArray, rules: LineRules) -> Edited:
+def edit_lines(array: Texts, rules: LineRules) -> Edited:
     """Apply line rules to documents, a string or large_string array. Memory: a copy of the texts' bytes."""
     batch = Batch.from_arrow(array)
     n = len(batch)
@@ -79,7 +80,7 @@ def edit_lines(array: pa.Array | pa.ChunkedArray, rules: LineRules) -> Edited:
 
 def removed_lines(text: str, rules: LineRules) -> Iterator[tuple[str, str]]:
     """(rule, original line) for every line of a text that an edit removes or changes, except blank lines."""
-    batch = Batch.from_arrow(pa.array([text], pa.large_string()))
+    batch = Batch.from_arrow([one_text(text)])
     log = np.full((int(batch.ends[0] - batch.starts[0]) + 1, 3), KEPT, np.int64)
     _run(batch, rules, log)
     data = bytes(batch.data)

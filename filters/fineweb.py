@@ -6,11 +6,10 @@ fraction of characters in duplicated lines is ≥ 0.1 (12.47 %), or whose fracti
 char_duplicates_ratio = 0.01 and also counts lines of exactly 30 characters as short; DATATROVE_RULES has its numbers.
 """
 
-from collections.abc import Iterable, Sequence
-
-import pyarrow as pa
+from collections.abc import Sequence
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.rules import Rule
 from pipeline.filters.verdicts import Verdicts, judge
 
@@ -51,6 +50,6 @@ DATATROVE_RULES = (
 )
 
 
-def evaluate(texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule] = RULES) -> Verdicts:
+def evaluate(texts: Texts, rules: Sequence[Rule] = RULES) -> Verdicts:
     """Judge texts by FineWeb's three rules, or by rules of your own on this module's signals."""
     return judge(texts, rules, SIGNALS)

@@ -6,6 +6,10 @@ FineWeb's ablations ran on that code: n-grams run over words and symbols, and th
 paragraph or n-gram does not count as a repetition. Shares of characters are shares of all characters of the text. Unlike
 in datatrove, blank lines do not count as lines (`pipeline.filters.kernels.layout`).
 
+The paper does not say whether "The" is the stop word "the", nor whether a stop word that occurs twice counts twice. Here a
+stop word counts in any case and once: DCLM too takes any case, while datatrove and dolma take lower case only; datatrove too
+counts each once (`datatrove_stop_words`, `dolma_stop_words` and `dclm_stop_words` count as they do).
+
 The choice of words or tokens matters most for the share with a letter: punctuation makes up about a sixth of running text,
 so per token the bound of 0.8 cuts through good pages. Of 982 English pages it drops 4 per word and 219 per token
 (datatrove's own code: 171; tests/benchmarks/conformance/datatrove.py). `alpha_token_ratio` is there for comparison.
@@ -13,12 +17,12 @@ so per token the bound of 0.8 cuts through good pages. Of 982 English pages it d
 A signal is NaN where it is undefined: a ratio per word without words, a ratio of an empty text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.filters.batch import Batch, FloatArray, ratio
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filters.rules import Rule
 from pipeline.filters.verdicts import Verdicts, judge
@@ -65,7 +69,7 @@ def alpha_token_ratio(docs: Batch) -> FloatArray:
 
 
 def stop_words(docs: Batch) -> FloatArray:
-    """How many of the words "the be to of and that have with" occur, in lower case; each counts once."""
+    """How many of the words "the be to of and that have with" occur, in any case; each counts once."""
     return docs.words.stop_words.astype(np.float64)
 
 
@@ -197,8 +201,6 @@ GOPHER_REPETITION = (
 )
 
 
-def evaluate(
-    texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule] = GOPHER_QUALITY + GOPHER_REPETITION
-) -> Verdicts:
+def evaluate(texts: Texts, rules: Sequence[Rule] = GOPHER_QUALITY + GOPHER_REPETITION) -> Verdicts:
     """Judge texts (taken as English) by Gopher's rules, or by rules of your own on this module's signals."""
     return judge(texts, rules, SIGNALS)

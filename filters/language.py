@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.arguments import one_text, text_array
 from pipeline.errors import UserError, known_names
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.language_names import label_of
 
 UNDETERMINED = "und"
@@ -31,7 +33,11 @@ _ADDED = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A language code as the model spells it (ISO 639-1 or -3 for lid.176) and its probability, 0 to 1."""
+    """What a classifier says of a text: its most probable label and that label's probability, 0 to 1.
+
+    Of a language model the label is a language as the model spells it (ISO 639-1 or -3 for lid.176). A text without anything
+    to judge by has UNDETERMINED and 0.
+    """
 
     label: str
     score: float
@@ -47,10 +53,12 @@ class LanguageIdentifier:
     most likely language is chosen: it is the most likely label of the most likely group, with the sum as its score.
     """
 
-    def __init__(self, model: Path | None = None, characters: int = 2000, groups: Sequence[Sequence[str]] = ()) -> None:
+    def __init__(
+        self, model: Path | str | None = None, characters: int = 2000, groups: Sequence[Sequence[str]] = ()
+    ) -> None:
         self._characters = characters
         self._group_of = {label: group[0] for group in groups for label in group}
-        self._model = load_fasttext(model if model is not None else default_model())
+        self._model = load_fasttext(Path(model) if model is not None else default_model())
 
     @property
     def labels(self) -> frozenset[str]:
@@ -66,11 +74,9 @@ class LanguageIdentifier:
             if label not in known:
                 raise UserError(f"the model knows no language {label!r}{_meant(label, known)}")
 
-    def predict(self, texts: Sequence[str] | pa.Array) -> list[Prediction]:
+    def predict(self, texts: Texts) -> list[Prediction]:
         """The most probable language of each text; "und" with 0.0 for a blank text, and for null."""
-        if not isinstance(texts, pa.Array):
-            texts = pa.array(texts, pa.large_string())
-        labels, scores = self.predict_columns(texts)
+        labels, scores = self.predict_columns(text_array(texts))
         return [
             Prediction(label or UNDETERMINED, score or 0.0)
             for label, score in zip(labels.to_pylist(), scores.to_pylist(), strict=True)
@@ -78,7 +84,7 @@ class LanguageIdentifier:
 
     def probable(self, text: str, min_probability: float) -> dict[str, float]:
         """Every language with a probability of at least `min_probability`, the most likely first. The whole text is read."""
-        line = _LINE_END.sub(" ", text).strip()
+        line = _LINE_END.sub(" ", one_text(text)).strip()
         predictions = self._model.f.predict(line + "\n", -1, min_probability, "strict") if line else ()
         return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in predictions}
 

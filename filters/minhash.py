@@ -13,7 +13,6 @@ a * x overflows 64 bits before the remainder is taken; the true remainder takes 
 covers it; `tests/benchmarks/minhash.py` finds no bias and the binomial variance on 13,000 pairs of texts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.arguments import kind_of, one_number, one_text, one_whole_number, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
 from pipeline.filters.dedup.clusters import cluster, members_of
@@ -28,7 +28,7 @@ from pipeline.filters.dedup.keep_policy import best_first, parse_keep
 from pipeline.filters.dedup.shingles import characters, check_unit, shingle_hashes
 from pipeline.filters.dedup.signatures import NO_KEY, fold_bands, sign
 from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
+from pipeline.filters.kernels.arrays import Texts, text_buffers, to_nfc
 
 VERIFIERS = ("exact", "signature", "none")
 _MEMORY = 1 << 28  # bytes, for the tables of `dedup_documents`
@@ -50,6 +50,8 @@ class MinHasher:
 
     def __post_init__(self) -> None:
         """Refuse invalid values."""
+        for name in ("num_hashes", "ngram", "seed", "hash_bits"):
+            one_whole_number(getattr(self, name), name)
         if self.num_hashes < 1 or self.ngram < 1:
             raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
         if self.hash_bits not in (32, 64):
@@ -65,7 +67,7 @@ class MinHasher:
 
     def signatures(self, texts: Texts) -> npt.NDArray[Any]:
         """Signatures (n, num_hashes), uint64 or uint32. A null or a text without words has no signature: all bits are ones."""
-        array = as_text_array(texts)
+        array = text_array(texts)
         out, rows = self._sign(array, is_nfc=False)
         if rows.size:
             out[rows], _ = self._sign(to_nfc(array, rows), is_nfc=True)
@@ -126,6 +128,9 @@ def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
 
     Its standard error is sqrt(J * (1 - J) / num_hashes).
     """
+    for name, signature in (("sig_a", sig_a), ("sig_b", sig_b)):
+        if not isinstance(signature, np.ndarray):
+            raise TypeError(f"{name} must be an array of signatures, not {kind_of(signature)}")
     signed = (sig_a != np.iinfo(sig_a.dtype).max).any(axis=-1)
     return (sig_a == sig_b).mean(axis=-1) * signed
 
@@ -140,7 +145,8 @@ def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
 
     It is exact up to 64-bit hashes: two shingles of a pair collide once in 10**11 pairs of 10,000 shingles each.
     """
-    first, second = (np.unique(hashes) for hashes in shingle_hashes([a, b], ngram, unit))
+    MinHasher(ngram=ngram, unit=unit)  # refuses values that are invalid
+    first, second = (np.unique(hashes) for hashes in shingle_hashes([one_text(a, "a"), one_text(b, "b")], ngram, unit))
     return float(jaccard_of_sorted(first, second))
 
 
@@ -159,7 +165,7 @@ class Duplicates:
 
 
 def dedup_documents(
-    texts: Sequence[str | None],
+    texts: Texts,
     *,
     ngram: int = 5,
     bands: int = 14,
@@ -183,7 +189,10 @@ def dedup_documents(
         )
     if verify not in VERIFIERS:
         raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}{did_you_mean(verify, VERIFIERS)}")
-    array = as_text_array(texts)
+    for name, number in (("bands", bands), ("rows", rows)):
+        one_whole_number(number, name)
+    one_number(threshold, "threshold")
+    array = text_array(texts)
     signatures = MinHasher(bands * rows, ngram, seed, unit=unit).signatures(array)
     keys = band_keys(signatures, bands, rows)
     columns = {"content_hash": exact.content_hashes(array), **band_columns(keys)}

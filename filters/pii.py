@@ -15,8 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.arguments import kind_of, not_one, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.pii_patterns import (
     BEFORE_NUMBER,
     BEFORE_PHONE,
@@ -53,18 +55,23 @@ def mask(
     public_ips_only leaves addresses of private, local and documentation networks as they are, as FineWeb does. UserError
     for an unknown kind.
     """
-    texts, counts = mask_texts(pa.array([text]), kinds, placeholders, public_ips_only=public_ips_only)
+    texts, counts = mask_texts([one_text(text)], kinds, placeholders, public_ips_only=public_ips_only)
     return Masked(texts[0].as_py(), {kind: int(values[0]) for kind, values in counts.items()})
 
 
 def mask_texts(
-    array: pa.Array | pa.ChunkedArray,
+    array: Texts,
     kinds: Sequence[str] = KINDS,
     placeholders: Mapping[str, str] | None = None,
     *,
     public_ips_only: bool = False,
 ) -> tuple[pa.Array, dict[str, npt.NDArray[np.int32]]]:
     """`mask` for documents, a string or large_string array: the texts, and for each kind the counts per document."""
+    not_one(kinds, "kinds", "kinds of personal data", "kind")
+    if placeholders is not None and not isinstance(placeholders, Mapping):
+        raise TypeError(f"placeholders must map kinds to strings, not be {kind_of(placeholders)}")
+    for placeholder in (placeholders or {}).values():
+        one_text(placeholder, "a placeholder")
     for kind in (*kinds, *(placeholders or {})):
         if kind not in KINDS:
             raise UserError(

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.arguments import not_one
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.options import is_taken
 
@@ -67,6 +68,7 @@ class Plugins:
 
 def locate(paths: Sequence[str]) -> tuple[PluginFile, ...]:
     """The plugins at these paths; UserError for one that cannot be read."""
+    not_one(paths, "paths", "paths", "path")
     return tuple(PluginFile(path=path, digest=_digest(_content(path))) for path in paths)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from pipeline.arguments import one_number, one_text
 from pipeline.errors import UserError, known_names
 
 EDITED = "edited."
@@ -30,7 +31,7 @@ LIMITS = (*BOUNDS, *SHARES, "pareto")
 class Rule:
     """Keep a document whose `signal` is in a range, or among the highest or lowest; a bound that is None is off.
 
-    Raises ValueError, naming the signal, for invalid bounds.
+    Raises ValueError, naming the signal, for invalid bounds, and TypeError for bounds that are not numbers.
     """
 
     signal: str
@@ -57,6 +58,10 @@ class Rule:
     """The languages the rule applies to; absent: all. If documents have no language labels, it applies to all of them."""
 
     def __post_init__(self) -> None:
+        one_text(self.signal, "signal")
+        for name in LIMITS:
+            if getattr(self, name) is not None:
+                one_number(getattr(self, name), f"{self.signal}.{name}")
         for name, value in self.limits():
             if math.isnan(value):
                 raise ValueError(f"{self.signal}.{name}: a number is needed, not nan")

@@ -26,6 +26,7 @@ import pyarrow as pa
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.discovery import common_modules, family_names
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.signal_code import code_of
 from pipeline.filters.verdicts import SignalFunction
 
@@ -116,14 +117,14 @@ def signals_key(families: Sequence[str] = (), plugins: Mapping[str, Signal] = NO
 
 
 def measure(
-    array: pa.Array | pa.ChunkedArray,
+    array: Texts,
     names: Sequence[str] | None = None,
     languages: pa.Array | None = None,
     plugins: Mapping[str, Signal] = NO_SIGNALS,
 ) -> dict[str, pa.Array]:
     """Measure documents: for each of `names` (default: `stored_signals()`) a float64 array as long as `array`.
 
-    array: string or large_string. languages: one label per document, for signals that depend on it.
+    array: string or large_string, or strings and None. languages: one label per document, for signals that depend on it.
     A value is null if the document is null, NaN if the signal is undefined for it. UserError for an unknown name.
     """
     signals = all_signals(plugins)
@@ -133,7 +134,7 @@ def measure(
         if name not in signals:
             raise UserError(f"{name}: unknown signal{did_you_mean(name, signals)}; known: {', '.join(sorted(signals))}")
     batch = Batch.from_arrow(array, languages)
-    is_null = np.asarray(batch.array.is_null()) if array.null_count else None
+    is_null = np.asarray(batch.array.is_null()) if batch.array.null_count else None
     return {name: pa.array(_values(signals[name], batch), mask=is_null) for name in names}
 
 

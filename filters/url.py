@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.arguments import not_one
 from pipeline.errors import UserError
 from pipeline.filters.kernels import line_hashes
 
@@ -170,6 +171,7 @@ def read_blocklists(paths: Sequence[str | Path]) -> Hashes:
 
 def blocklist_files(paths: Sequence[str | Path]) -> list[Path]:
     """The files that make up the blocklists, sorted within a directory. Raises UserError."""
+    not_one(paths, "paths", "paths", "path")
     files: list[Path] = []
     for path in map(Path, paths):
         listed = (

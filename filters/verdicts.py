@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.arguments import kind_of, not_one
 from pipeline.filters.batch import Batch, FloatArray
 from pipeline.filters.decisions import decide
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.rules import Rule, check_signals
 
 SignalFunction = Callable[[Batch], FloatArray]
@@ -23,14 +25,15 @@ class Verdicts:
     signals: dict[str, FloatArray]  # the values the rules used; NaN if undefined for the text, or if it is null
 
 
-def judge(
-    texts: Iterable[str | None] | pa.Array, rules: Sequence[Rule], functions: Iterable[SignalFunction]
-) -> Verdicts:
+def judge(texts: Texts, rules: Sequence[Rule], functions: Iterable[SignalFunction]) -> Verdicts:
     """Measure the rules' signals, looked up in `functions` by name, and decide. UserError for a signal not among them."""
+    not_one(rules, "rules", "rules", "rule")
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise TypeError(f"rules must be Rule(signal=…, min=…, …), not {kind_of(rule)}")
     known = {function.__name__: function for function in functions}
     check_signals(rules, known)
-    is_arrow = isinstance(texts, pa.Array | pa.ChunkedArray)
-    batch = Batch.from_arrow(texts if is_arrow else pa.array(texts, pa.large_string()))
+    batch = Batch.from_arrow(texts)
     is_null = np.asarray(batch.array.is_null())
     signals = {rule.signal: known[rule.signal](batch) for rule in rules}
     if not rules:

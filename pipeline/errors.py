@@ -63,7 +63,9 @@ def printable(text: str, keep: str = "\t") -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint to put after an unknown name, with the nearest known one; empty if none is near."""
-    near = difflib.get_close_matches(name, list(known), 1)
+    near = (
+        difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) else []
+    )  # Python callers pass anything
     return f" (did you mean {near[0]}?)" if near else ""
 
 

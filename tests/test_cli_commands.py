@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 
+import pipeline
 from pipeline.cli.main import COMMANDS, GROUPS, app, main
 
 ROOT = Path(__file__).parents[1]
@@ -70,8 +71,10 @@ def test_the_help_of_a_command_fits_80_columns_and_names_what_it_takes(
 
 
 def test_the_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert call(capsys, "--version") == (0, f"corpus-pipeline {project['version']}\n", "")
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert built["project"]["dynamic"] == ["version"]
+    assert built["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "pipeline.__version__"}
+    assert call(capsys, "--version") == (0, f"corpus-pipeline {pipeline.__version__}\n", "")
 
 
 def test_completion_is_for_the_installed_program(

@@ -6,7 +6,9 @@ import importlib
 import inspect
 import json
 import re
+import runpy
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
 
+import pipeline
 from pipeline.config import Config
 from pipeline.core.step import column_type
 from pipeline.filters.edits import MEASURES, REASONS
@@ -210,6 +213,64 @@ def test_the_examples_of_the_api_run_as_they_are_written(tmp_path: Path, monkeyp
     names: dict[str, Any] = {}
     for block in python_blocks(API):
         run_block(block, names, "docs/python-api.md")
+
+
+EVERY_NAME = ROOT / "docs" / "examples" / "every_name.py"
+
+
+def test_the_script_of_every_name_runs_and_is_answered_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EVERY_NAME), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "False" not in out.replace("repetition [False]", "")
+    assert out.count("  ->  ") >= 20
+
+
+def used(code: str) -> set[str]:
+    """The names in a program, and the names of attributes."""
+    nodes = [*ast.walk(ast.parse(code))]
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
+        node.id for node in nodes if isinstance(node, ast.Name)
+    }
+
+
+def test_every_public_name_is_used_in_the_script() -> None:
+    """As `pipeline.NAME`, and every name that the page promises in its blocks or there."""
+    script = EVERY_NAME.read_text(encoding="utf-8")
+    nodes = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Attribute)]
+    attributes = {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "pipeline"}
+    assert {*dir(pipeline)} <= attributes
+    blocks = "\n".join(python_blocks(API))
+    promised_names = {name.rpartition(".")[2] for name, _ in signatures()} - {"forward"}  # model(tokens) calls it
+    assert promised_names <= used(script) | used(blocks)
+
+
+def test_public_names_are_there_and_imported_when_used() -> None:
+    pytest.importorskip("torch", reason="training is an extra")
+    for name in dir(pipeline):
+        assert getattr(pipeline, name) is not None
+    assert set(dir(pipeline)) == {*pipeline._HOME, "extract", *pipeline._ROOMS, "__version__"}
+    for room, modules in pipeline._ROOMS.items():
+        assert dir(getattr(pipeline, room)) == list(modules)
+        for module in modules:
+            assert getattr(getattr(pipeline, room), module) is importlib.import_module(f"pipeline.{room}.{module}")
+    assert dir(pipeline.extract) == ["html_to_text"]
+    for owner in (pipeline, pipeline.filters, pipeline.extract):
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+            getattr(owner, "nothing")  # noqa: B009
+    heavy = "{'numpy', 'pyarrow', 'numba', 'torch', 'regex', 'importlib.metadata'}"
+    code = f"import sys, pipeline; dir(pipeline), dir(pipeline.train); print({heavy} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_what_needs_the_extra_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "pipeline.train.optim", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"pipeline\.adamw: no module torch; .*corpus-pipeline\[train\]"):
+        _ = pipeline.adamw
 
 
 def signatures() -> Iterator[tuple[str, str]]:

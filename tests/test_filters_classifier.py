@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.filters.classifier import GOOD, Options, QualityClassifier
 from pipeline.filters.kernels.normalize import normalize
+from pipeline.filters.language import Prediction
 from pipeline.tools.models import train_classifier
 from pipeline.tools.text_sources import PASSAGE, read_texts
 
@@ -71,16 +72,22 @@ def test_it_tells_what_it_was_trained_to_tell(model: QualityClassifier) -> None:
     assert (report.training, report.held_out) == (360, 40)
     assert (report.precision, report.recall) == (1.0, 1.0)
     assert sum(report.good) == sum(report.bad) == 20
-    good, bad, *undefined = model.predict([WORDS[0] + " " + WORDS[1], "Casino! Free pills.", "?!", "", None])
+    sample = [WORDS[0] + " " + WORDS[1], "Casino! Free pills.", "?!", "", None]
+    good, bad, *undefined = model.scores(sample)
     assert good > 0.9
     assert bad < 0.1
     assert np.isnan(undefined).all()
+    first, second, *others = model.predict(sample)
+    assert (first.label, first.score) == ("good", good)
+    assert second.label == "bad"
+    assert second.score == pytest.approx(1 - bad, abs=1e-4)
+    assert others == [Prediction("und", 0.0)] * 3
 
 
 def test_the_same_texts_give_the_same_bytes(tmp_path: Path, model: QualityClassifier) -> None:
     """In any order, from strings or from Arrow."""
     good, bad = texts(1, 200, WORDS), texts(2, 260, BAD)
-    again = QualityClassifier.train([pa.array(good[::-1])], iter(bad[::-1]), 7, Options(**SMALL))
+    again = QualityClassifier.train(pa.array(good[::-1]), iter(bad[::-1]), 7, Options(**SMALL))
     other = QualityClassifier.train(good, bad, 8, Options(**SMALL))
     files = {}
     for name, trained in (("model", model), ("again", again), ("other", other)):
@@ -96,9 +103,10 @@ def test_loaded_again(tmp_path: Path, model: QualityClassifier) -> None:
     assert loaded.report == model.report
     assert (loaded.label, loaded.normalization) == (GOOD, "words")
     sample = texts(3, 5, WORDS + BAD)
-    assert (loaded.predict(sample) == model.predict(pa.array(sample))).all()
-    turned = QualityClassifier.load(tmp_path / "m.bin", label="bad").predict(sample)
-    assert turned == pytest.approx(1 - model.predict(sample), abs=1e-4)
+    assert (loaded.scores(sample) == model.scores(pa.array(sample))).all()
+    assert loaded.predict(sample) == model.predict(pa.array(sample))
+    turned = QualityClassifier.load(tmp_path / "m.bin", label="bad").scores(sample)
+    assert turned == pytest.approx(1 - model.scores(sample), abs=1e-4)
     with pytest.raises(UserError, match="no label better; it has: .*good"):
         QualityClassifier.load(tmp_path / "m.bin", label="better")
     described = tmp_path / "m.bin.json"

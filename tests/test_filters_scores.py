@@ -96,6 +96,37 @@ def kept_ids(opened: Run) -> list[str]:
     return [record["id"] for record, row in decided if row["dropped"] == []]
 
 
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+def test_calibrated_models_through_skops(method: str, tmp_path: Path) -> None:
+    import skops.io as skops
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    texts = [f"{word} {number}" for number in range(20) for word in ("harbour tide", "cheap casino")]
+    calibrated = CalibratedClassifierCV(LinearSVC(random_state=0), cv=2, method=method)
+    model = make_pipeline(HashingVectorizer(n_features=64), calibrated).fit(texts, ["good", "bad"] * 20)
+    skops.dump(model, tmp_path / "m.skops")
+    score = open_scorer(ScoreOptions(kind="sklearn", model=str(tmp_path / "m.skops"), label="good"))
+    found = score(pa.array(texts), pa.array(["en"] * len(texts)))
+    assert found == pytest.approx(model.predict_proba(texts)[:, 1])
+    assert found[0] > 0.5 > found[1]
+
+
+def test_types_that_could_run_code_are_refused(tmp_path: Path) -> None:
+    import skops.io as skops
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import RandomForestClassifier
+
+    model = CalibratedClassifierCV(RandomForestClassifier(2, random_state=0), cv=2).fit(
+        [[0], [1]] * 4, ["bad", "good"] * 4
+    )
+    skops.dump(model, tmp_path / "m.skops")
+    with pytest.raises(UserError, match=r"types that skops does not trust: sklearn\.tree\._tree\.Tree$"):
+        open_scorer(ScoreOptions(kind="sklearn", model=str(tmp_path / "m.skops")))
+
+
 def test_scikit_learn_models_through_skops(tmp_path: Path) -> None:
     import skops.io as skops
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -127,7 +158,7 @@ def test_scores_are_columns_and_rules(place: Path, tmp_path: Path) -> None:
     texts = [row["text"] for row in rows(opened, "extract")]
     scores = rows(opened, "quality.scores")
     model = QualityClassifier.load(place / "quality.bin")
-    assert [row["good"] for row in scores] == pytest.approx(list(model.predict(texts)), nan_ok=True)
+    assert [row["good"] for row in scores] == pytest.approx(list(model.scores(texts)), nan_ok=True)
     labels = [row["language"] for row in rows(opened, "language")]
     for one, label, row in zip(texts, labels, scores, strict=True):
         expected = one.count("casino") + one.count("free offer") if label == "en" else float("nan")

@@ -88,7 +88,7 @@ def reference_words(text: str) -> dict[str, int | list[int]]:
         "words": len(words),
         "word_characters": sum(map(len, words)),
         "alphabetic": len(alphabetic),
-        "stop_words": len(set(words) & set(STOP_WORDS)),
+        "stop_words": len({word.lower() for word in words} & set(STOP_WORDS)),
         "hashes": text.count("#"),
         "ellipses": text.count("...") + text.count("…"),
         "curly_brackets": text.count("{"),

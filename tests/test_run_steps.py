@@ -259,6 +259,29 @@ def test_a_model_that_was_harmed_is_trained_again(tmp_path: Path, go: Go, name: 
     assert again.is_done("train")
 
 
+@pytest.mark.parametrize("harm", ["", "truncated", "gone"])
+def test_a_model_of_an_earlier_version_is_not_trained_again_unless_harmed(tmp_path: Path, go: Go, harm: str) -> None:
+    """It lacks files that this version writes, and its config.json says otherwise."""
+    done, _ = go(tmp_path / "run", until="train")
+    folder = done.root / "train"
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    (folder / "tokenizer.json").unlink()
+    settings = json.loads(whole["config.json"])
+    (folder / "config.json").write_text(json.dumps(settings | {"bos_token_id": settings["eos_token_id"]}))
+    done.journal.record("train", None, "an earlier key", 0.0, done.made(steps.by_name("train")))
+    weights = folder / "model.safetensors"
+    if harm == "truncated":
+        weights.write_bytes(whole["model.safetensors"][:-9])
+    elif harm:
+        weights.unlink()
+    before = weights.stat().st_ino if weights.is_file() else None
+    again, worked = go(tmp_path / "run", until="train")
+    assert worked == ["train"]
+    assert again.is_done("train")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    assert (weights.stat().st_ino == before) == (not harm)
+
+
 def test_a_line_of_the_journal_that_was_cut_short_costs_no_other(tmp_path: Path, go: Go) -> None:
     done, _ = go(tmp_path / "run")
     lines = done.journal.path.read_bytes().splitlines(keepends=True)

@@ -1,13 +1,14 @@
 """Training against a slow trainer; encoding against tiktoken, `tokenizers`, `transformers` and a slow encoder."""
 
 import base64
+import inspect
 import json
 import pickle
 import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +19,15 @@ import pyarrow as pa
 import pytest
 import regex
 import tiktoken
+import tiktoken_ext.openai_public
 import tokenizers
 import transformers
 
 from pipeline.errors import UserError
 from pipeline.tokenize import bpe, merges
 from pipeline.tokenize.bpe import END_OF_TEXT, Tokenizer, train_bpe
-from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, portable, split
+from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, _check_engines, portable, split
+from pipeline.tokenize.patterns import PATTERNS as NAMED
 from pipeline.tokenize.pretokens import PreTokens, count_pretokens, grown
 from pipeline.tokenize.spill import LEARNING_BYTES, DiskSpill
 from pipeline.tokenize.vocabulary_report import measure
@@ -288,8 +291,6 @@ def test_training_errors(tmp_path: Path) -> None:
         train_bpe([tmp_path / "missing.txt"], 300)
     with pytest.raises(TypeError, match="a list"):
         train_bpe("text", 300)
-    with pytest.raises(UserError, match="special token"):
-        train_bpe(["ab ab"], 258, ("a",))
 
 
 # Encoding
@@ -302,7 +303,7 @@ def test_encoding_equals_tiktoken_and_tokenizers(tokenizer: Tokenizer) -> None:
     ids, offsets = tokenizer.encode_batch(texts)
     got = [ids[a:b].tolist() for a, b in pairwise(offsets)]
     assert (ids.dtype.name, offsets.dtype.name) == ("uint32", "int64")
-    assert [tokenizer.encode(text) for text in texts[:300]] == got[:300]
+    assert [tokenizer.encode(text, allow_special=False) for text in texts[:300]] == got[:300]
     peer = tokenizers.Tokenizer.from_str(tokenizer.to_json())
     peer.encode_special_tokens = True
     assert [peer.encode(text).ids for text in texts] == got
@@ -313,13 +314,14 @@ def test_encoding_equals_tiktoken_and_tokenizers(tokenizer: Tokenizer) -> None:
 
 def test_encoding_equals_the_slow_encoder(tokenizer: Tokenizer) -> None:
     for text in fuzz(20, seed=9) + list(SENTENCES[:3]):
-        assert tokenizer.encode(text) == slow_encode(tokenizer, text)
+        assert tokenizer.encode(text, allow_special=False) == slow_encode(tokenizer, text)
 
 
 def test_pieces_and_threads_change_no_ids(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*fuzz(200, seed=10), None, "a\ud800b", "", "the fox " * 200, None]
     whole = tokenizer.encode_batch(texts)
-    assert [whole[0][a:b].tolist() for a, b in pairwise(whole[1])] == [tokenizer.encode(text or "") for text in texts]
+    plain = [tokenizer.encode(text or "", allow_special=False) for text in texts]
+    assert [whole[0][a:b].tolist() for a, b in pairwise(whole[1])] == plain
     monkeypatch.setattr(bpe, "_PIECE_CHARACTERS", 100)
     with ThreadPoolExecutor(3) as pool:
         for found in (tokenizer.encode_batch(texts), tokenizer.encode_batch(texts, pool)):
@@ -338,10 +340,13 @@ def test_encode_batch_takes_arrow_with_nulls_and_offsets(tokenizer: Tokenizer) -
 
 def test_a_document_cannot_forge_its_end(tokenizer: Tokenizer) -> None:
     text = f"a page{END_OF_TEXT}that forges"
-    ordinary = tokenizer.encode(text)
+    ordinary = tokenizer.encode(text, allow_special=False)
     assert tokenizer.end_of_text not in ordinary
     assert tokenizer.encode_batch([text])[0].tolist() == ordinary
-    allowed = tokenizer.encode(text, allow_special=True)
+    assert tokenizer.encode_batch(pa.array([text]))[0].tolist() == ordinary
+    assert list(tokenizer.encode_stream([text[:9], text[9:]], allow_special=False)) == ordinary
+    allowed = tokenizer.encode(text)
+    assert list(tokenizer.encode_stream([text[:9], text[9:]])) == allowed
     assert allowed == [*tokenizer.encode("a page"), tokenizer.end_of_text, *tokenizer.encode("that forges")]
     assert allowed == tokenizers.Tokenizer.from_str(tokenizer.to_json()).encode(text).ids
     assert tokenizer.decode(allowed) == tokenizer.decode(ordinary) == text
@@ -349,8 +354,70 @@ def test_a_document_cannot_forge_its_end(tokenizer: Tokenizer) -> None:
 
 def test_the_longest_special_token_wins() -> None:
     tokenizer = train_bpe(["x"], 259, ("<|a|>", "<|a|><|a|>"))
-    assert tokenizer.encode("<|a|><|a|><|a|>", allow_special=True) == [257, 256]
-    assert list(tokenizer.encode_stream("<|a|><|a|><|a|>", allow_special=True)) == [257, 256]
+    assert tokenizer.encode("<|a|><|a|><|a|>") == [257, 256]
+    assert list(tokenizer.encode_stream(iter("<|a|><|a|><|a|>"))) == [257, 256]
+
+
+def test_some_special_tokens_are_allowed_as_in_tiktoken() -> None:
+    tokenizer = train_bpe(["x"], 259, ("<|a|>", "<|b|>"))
+    peer = as_tiktoken(tokenizer)
+    text = "x<|a|>x<|b|>"
+    for allowed in (set(), {"<|a|>"}, {"<|b|>"}, {"<|a|>", "<|b|>"}):
+        assert tokenizer.encode(text, allow_special=allowed) == peer.encode(
+            text, allowed_special=allowed, disallowed_special=()
+        )
+    with pytest.raises(
+        UserError, match=r"'<\|c\|>' is not a special token of this tokenizer.*it has: <\|a\|>, <\|b\|>"
+    ):
+        tokenizer.encode(text, allow_special={"<|c|>"})
+    with pytest.raises(TypeError, match=r"allow_special must be a list .* give a list: \[token\]"):
+        tokenizer.encode(text, allow_special="<|a|>")
+
+
+def test_the_length_is_the_number_of_tokens() -> None:
+    tokenizer = train_bpe(["the the"], 260, (END_OF_TEXT,))
+    size = tokenizers.Tokenizer.from_str(tokenizer.to_json()).get_vocab_size()
+    assert len(tokenizer) == size == tokenizer.vocab_size
+    gaps = Tokenizer(tokenizer.vocab | {1000: b"thethe"}, tokenizer.merges, (END_OF_TEXT,))
+    assert (len(gaps), gaps.vocab_size) == (len(tokenizer) + 1, 1001)
+
+
+BAD_SPECIALS: list[tuple[Any, type[Exception], str]] = [
+    (["<a>", "<a>"], UserError, "the special token '<a>' is given twice"),
+    ([""], UserError, "it is empty"),
+    (["x"], UserError, "'x' cannot be a special token: it is an ordinary token of the vocabulary"),
+    (["\u0120"], UserError, "is how tokenizer.json spells an ordinary token"),
+    (["\ud800"], UserError, "lone surrogate"),
+    ([3], TypeError, "a special token must be a string, not an int"),
+    ([b"<a>"], TypeError, "not bytes"),
+    (None, TypeError, "special_tokens must be a list of special tokens, not None"),
+    ("<a>", TypeError, r"not one string; give a list: \[token\]"),
+    ({"<a>": 256}, TypeError, "not a dict"),
+]
+
+
+@pytest.mark.parametrize(("tokens", "kind", "message"), BAD_SPECIALS, ids=lambda value: str(value)[:20])
+def test_bad_special_tokens_are_refused_before_any_work(
+    tokens: Any, kind: type[Exception], message: str, tmp_path: Path
+) -> None:
+    def texts() -> Iterator[str]:
+        raise AssertionError("a text was read")
+        yield ""
+
+    with pytest.raises(kind, match=message):
+        train_bpe(texts(), 300, tokens)
+    with pytest.raises(kind, match=message):
+        Tokenizer(dict(enumerate(bytes([value]) for value in range(256))), [], tokens)
+    with pytest.raises(kind, match=message):
+        Tokenizer.from_file(train_bpe(["a"], 256).save(tmp_path), special_tokens=tokens)
+
+
+def test_a_file_gets_the_special_tokens_that_it_lacks(tmp_path: Path) -> None:
+    file = train_bpe(["a"], 257, (END_OF_TEXT,)).save(tmp_path)
+    assert Tokenizer.from_file(file, special_tokens=["<pad>", END_OF_TEXT]).special_tokens == {
+        END_OF_TEXT: 256,
+        "<pad>": 257,
+    }
 
 
 def test_lone_surrogates_become_replacement_characters(tokenizer: Tokenizer) -> None:
@@ -381,10 +448,10 @@ def test_a_stream_holds_little(monkeypatch: pytest.MonkeyPatch) -> None:
     longest = 0
     encode = Tokenizer.encode
 
-    def watched(self: Tokenizer, text: str, *, allow_special: bool = False) -> list[int]:
+    def watched(self: Tokenizer, text: str, **options: Any) -> list[int]:
         nonlocal longest
         longest = max(longest, len(text))
-        return encode(self, text, allow_special=allow_special)
+        return encode(self, text, **options)
 
     monkeypatch.setattr(Tokenizer, "encode", watched)
     monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", 1000)
@@ -665,3 +732,105 @@ def test_a_malformed_tokenizer_is_refused_by_name(tmp_path: Path, harm: Callable
     )
     with pytest.raises(UserError, match="tokenizer.json|the vocabulary lacks"):
         Tokenizer.from_file(file)
+
+
+def test_patterns_by_name_are_the_published_ones() -> None:
+    constants = {part for part in tiktoken_ext.openai_public.o200k_base.__code__.co_consts if isinstance(part, tuple)}
+    parts = next(part for part in constants if r"\p{N}{1,3}" in part)
+    assert "|".join(parts) == NAMED["o200k"]
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    assert NAMED["qwen2"] == PRETOKENIZE_REGEX
+    llama3 = inspect.signature(TikTokenConverter.__init__).parameters["pattern"].default
+    assert llama3 == NAMED["llama3"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_patterns_by_name_give_the_ids_of_tiktoken_and_tokenizers(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _check_engines(NAMED[name])  # not checked again when it is used
+    texts = (
+        fuzz(150, seed=21)
+        + corpus(seed=22)[:4]
+        + ["HTTPServer's IT'LL 2026/\n\n", "a//\n/b", "\u01c5a\u0301B", "1234567"]
+    )
+    tokenizer = train_bpe(texts, 400, ["<|end|>"], pattern=name)
+    peer, ranked = tokenizers.Tokenizer.from_str(tokenizer.to_json()), as_tiktoken(tokenizer)
+    ids, offsets = tokenizer.encode_batch(texts)
+    monkeypatch.setattr("pipeline.tokenize.patterns._STREAM_CHARACTERS", 4)
+    for text, a, b in zip(texts, offsets, offsets[1:], strict=False):
+        expected = ids[a:b].tolist()
+        assert ranked.encode_ordinary(text) == expected
+        assert list(tokenizer.encode_stream(iter(text), allow_special=False)) == expected
+        peer.encode_special_tokens = True
+        assert peer.encode(text).ids == expected
+    assert Tokenizer.from_file(tokenizer.save(tmp_path)).sha256 == tokenizer.sha256
+
+
+def test_an_unknown_name_of_a_pattern_is_told() -> None:
+    with pytest.raises(
+        UserError, match=r"'o2000k': no published pattern has this name \(did you mean o200k\?\); known: gpt2"
+    ):
+        train_bpe(["a"], 257, pattern="o2000k")
+
+
+# DeepSeek-V3's tokenizer.json: an empty normalizer, and three cuts, each of the pieces of the one before.
+DEEPSEEK = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+"""
+    r"|\s+(?!\S)|\s+",
+)
+
+
+@pytest.fixture
+def deepseek(tmp_path: Path) -> Path:
+    """A file of that shape."""
+    file = train_bpe(corpus(), 900, (END_OF_TEXT,), "cl100k").save(tmp_path)
+    description = json.loads(file.read_text("utf-8"))
+    *_, last = description["pre_tokenizer"]["pretokenizers"]
+    cuts = [{"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated", "invert": False} for cut in DEEPSEEK]
+    description["normalizer"] = {"type": "Sequence", "normalizers": []}
+    description["pre_tokenizer"]["pretokenizers"] = [*cuts, last]
+    file.write_text(json.dumps(description), "utf-8")
+    return file
+
+
+def test_a_file_that_cuts_several_times_gives_the_ids_of_tokenizers(deepseek: Path, tmp_path: Path) -> None:
+    peer = tokenizers.Tokenizer.from_file(str(deepseek))
+    loaded = Tokenizer.from_file(deepseek)
+    assert (*loaded.earlier_patterns, loaded.pattern) == DEEPSEEK
+    again = Tokenizer.from_file(loaded.save(tmp_path / "again"))
+    sent = pickle.loads(pickle.dumps(loaded))
+    assert again.sha256 == sent.sha256 == loaded.sha256
+    one_cut = Tokenizer.from_file(train_bpe(corpus(), 900, (END_OF_TEXT,), "cl100k").save(tmp_path / "cl100k"))
+    texts = [*fuzz(300, seed=31), *corpus(seed=32)[:4], "12345 \u72d0\u72f8\u3044x 2026", "a.b_c\n\n"]
+    for text in texts:
+        expected = peer.encode(text).ids
+        assert loaded.encode(text) == again.encode(text) == sent.encode(text) == expected
+        assert list(loaded.encode_stream(iter(text))) == expected
+        assert loaded.decode(expected) == text
+    assert any(one_cut.encode(text) != loaded.encode(text) for text in texts)
+    ids, bounds = loaded.encode_batch(texts[:50])
+    assert [ids[a:b].tolist() for a, b in pairwise(bounds)] == [
+        loaded.encode(t, allow_special=False) for t in texts[:50]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "message"),
+    [
+        ("behavior", "Removed", "only Splits"),
+        ("invert", True, "only Splits"),
+        ("pattern", {"String": " "}, "only Splits"),
+        ("type", "Digits", "only Splits"),
+    ],
+)
+def test_another_kind_of_cut_is_refused_in_one_line(deepseek: Path, change: str, value: Any, message: str) -> None:
+    description = json.loads(deepseek.read_text("utf-8"))
+    description["pre_tokenizer"]["pretokenizers"][1][change] = value
+    deepseek.write_text(json.dumps(description), "utf-8")
+    with pytest.raises(UserError, match=f"not a tokenizer.json of byte-level BPE as it is read here: {message}"):
+        Tokenizer.from_file(deepseek)

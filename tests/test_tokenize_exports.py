@@ -1,9 +1,11 @@
 """Exports, read back byte by byte as the published formats are described, and by the readers' own one-liners."""
 
+import gzip
 import pickle
 import shlex
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +14,7 @@ import pytest
 from pipeline.cli.main import main
 from pipeline.errors import UserError
 from pipeline.tokenize import shards
-from pipeline.tokenize.exports import FORMATS, Format, llmc, megatron, megatron_arguments, nanogpt, parquet
+from pipeline.tokenize.exports import FORMATS, Format, llmc, megatron, megatron_arguments, nanogpt, olmo, parquet
 from pipeline.tools.export import export
 
 DOCUMENTS = [(f"d{n}", np.random.default_rng(n).integers(0, 99, n % 9 * 3)) for n in range(50)]
@@ -98,6 +100,46 @@ def test_parquet_is_a_dataset(opened: shards.Shards, tmp_path: Path) -> None:
             assert [row[column] for row in rows] == [place[column] for place in places]
 
 
+def olmo_documents(path: Path, dtype: np.dtype[Any]) -> list[list[int]]:
+    """What OLMo-core 3.0.0 reads: iter_document_indices takes the first two fields of each line, load_array_slice raw bytes."""
+    places = path.with_name(path.name.replace(".npy", ".csv.gz"))
+    with gzip.open(places, "rt") as lines:
+        bounds = [tuple(map(int, line.split(",")[:2])) for line in lines]
+    data = path.read_bytes()
+    size = dtype.itemsize
+    return [np.frombuffer(data[a * size : b * size], dtype).tolist() for a, b in bounds]
+
+
+def test_olmo_as_its_readers_take_it(opened: shards.Shards, tmp_path: Path) -> None:
+    written = olmo(opened, tmp_path)
+    dtype = np.dtype("<u2" if opened.vocab_size == 100 else "<u4")
+    for name in opened.splits:
+        files = [path for path in written if path.parent.name == name]
+        assert [path.name for path in files] == [f"part-0-{number:05d}.npy" for number in range(len(files))]
+        found = [olmo_documents(path, dtype) for path in files]
+        assert [document for documents in found for document in documents] == documents_of(opened, name)
+        sizes = [sum(map(len, documents)) for documents in found]
+        assert [path.stat().st_size for path in files] == [dtype.itemsize * size for size in sizes]
+        # A file is closed only where the next document would not fit.
+        for size, documents, following in zip(sizes, found, found[1:], strict=False):
+            assert size <= 64 or len(documents) == 1
+            assert size + len(following[0]) > 64
+    with gzip.open(tmp_path / "train" / "part-0-00000.csv.gz", "rt") as lines:
+        first = next(lines).rstrip("\n").split(",")
+    row = opened.documents("train").slice(0, 1).to_pylist()[0]
+    assert first == [str(value) for value in (0, row["length"], row["id"], row["file"], row["row"])]
+
+
+def test_olmo_with_long_documents_and_odd_ids(tmp_path: Path) -> None:
+    documents = [("a\nb", np.arange(9)), ("c,d", np.arange(2))]
+    opened = shards.write(tmp_path / "s", documents, vocab_size=300, end_of_text=299, shard_tokens=5)
+    (tmp_path / "out").mkdir()
+    files = olmo(opened, tmp_path / "out")
+    found = sorted(len(document) for path in files for document in olmo_documents(path, np.dtype("<u2")))
+    assert found == [3, 10]
+    assert not [*(tmp_path / "out" / "validation").iterdir()]
+
+
 def test_an_empty_split_is_an_empty_file(tmp_path: Path) -> None:
     opened = shards.write(tmp_path / "s", [("a", np.array([1]))], vocab_size=3, end_of_text=2)
     for name, kind in FORMATS.items():
@@ -161,6 +203,7 @@ def test_how_each_file_is_read(opened: shards.Shards, tmp_path: Path) -> None:
     assert len(lines["nanogpt"]) == 2
     assert lines["nanogpt"][1] == f"np.memmap('{tmp_path}/nanogpt/val.bin', np.uint16)"
     assert lines["llmc"][0] == f"np.memmap('{tmp_path}/llmc/train_000000.bin', np.uint16, offset=1024)"
+    assert lines["olmo"][0] == f"np.memmap('{tmp_path}/olmo/train/part-0-00000.npy', np.uint16, 'r')"
     assert lines["parquet"][0] == f"datasets.load_dataset('parquet', data_files='{tmp_path}/parquet/train.parquet')"
 
 

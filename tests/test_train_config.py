@@ -3,12 +3,14 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from pydantic import BaseModel, ValidationError
+from torch import nn
 
 from pipeline.train.config import TrainConfig
 from pipeline.train.model import ModelConfig, Transformer
@@ -96,6 +98,44 @@ def test_schedule_at_its_corners() -> None:
     assert learning_rate(60, config) == pytest.approx(0.6)  # halfway down
     assert learning_rate(110, config) == pytest.approx(0.2)  # the last step
     assert learning_rate(1000, config) == pytest.approx(0.2)
+
+
+def test_schedule_and_optimizer_take_numbers() -> None:
+    config = TrainConfig(steps=111, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.2)
+    for step in (0, 9, 35, 110):
+        numbers = learning_rate(step, steps=111, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.2)
+        assert numbers == learning_rate(step, config)
+    assert learning_rate(10, config, learning_rate=2.0) == 2.0
+    optimizer = adamw(nn.Linear(2, 2), learning_rate=0.5, weight_decay=0.0, beta1=0.8, beta2=0.9)
+    assert {(group["lr"], group["weight_decay"], group["betas"]) for group in optimizer.param_groups} == {
+        (0.5, 0.0, (0.8, 0.9))
+    }
+    assert {group["weight_decay"] for group in adamw(nn.Linear(2, 2)).param_groups} == {TrainConfig().weight_decay, 0.0}
+
+
+RATE: Any = learning_rate  # untyped, since the types are wrong
+ADAMW: Any = adamw
+CONFIG: Any = TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: RATE("1"), TypeError, "step must be a number, not a str"),
+        (lambda: RATE(1, 3e-3), TypeError, "config must be a TrainConfig, not a float; give numbers by name"),
+        (lambda: RATE(1, learning_rate="high"), TypeError, "learning_rate must be a number, not a str"),
+        (lambda: RATE(1, steps=0), ValueError, "steps = 0 must be above 0"),
+        (lambda: RATE(1, steps=5, warmup_steps=5), ValueError, "warmup_steps = 5 must be below steps = 5"),
+        (lambda: ADAMW("model"), TypeError, "model must be a torch module, not a str"),
+        (lambda: ADAMW(nn.Linear(2, 2), beta1=1.0), ValueError, "beta1 = 1.0 must be at least 0 and below 1"),
+        (lambda: ADAMW(nn.Linear(2, 2), beta1=None, beta2="x"), TypeError, "beta2 must be a number, not a str"),
+        (lambda: CONFIG(width=None), TypeError, "width must be a number, not None"),
+        (lambda: CONFIG(steps=True), TypeError, "steps must be a number, not a bool"),
+    ],
+)
+def test_wrong_numbers_are_told(call: Callable[[], object], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
 
 
 def test_schedule_of_defaults_and_of_very_short_runs() -> None:

@@ -1,22 +1,33 @@
 """Byte-level BPE: training on text, encoding, reading and writing `tokenizer.json`.
 
-`fastokens` encodes with the two published patterns, `tokenizers` with any other: fastokens' general regular expressions
+`fastokens` encodes with the patterns of GPT-2 and GPT-4, `tokenizers` with any other: fastokens' general regular expressions
 follow an older Unicode (where U+180E is white space), it needs ids without gaps, and it loads long tokens slowly.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.arguments import (
+    each_text,
+    kind_of,
+    mend_for,
+    not_one,
+    one_text,
+    one_whole_number,
+    text_array,
+    whole_numbers,
+)
+from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_text
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, portable, recut
 from pipeline.tokenize.tiktoken_ranks import merges_of, read_ranks
@@ -46,11 +57,15 @@ class Tokenizer:
     ) -> None:
         """UserError if a byte or the result of a merge is missing, an entry is repeated, or a special token is ordinary too.
 
-        Also for a pattern that training and encoding would read differently. tiktoken's own are taken for what they mean.
+        Also for a pattern that training and encoding would read differently. `pattern` is a regular expression, of which
+        tiktoken's own are taken for what they mean, or a name in PATTERNS. TypeError for arguments of other types.
         """
+        tokens = checked_special_tokens(special_tokens)
+        _check_types(vocab, merges)
         self.vocab = dict(vocab)
         self.merges = list(merges)
         self.pattern = portable(pattern)
+        self.earlier_patterns: tuple[str, ...] = ()  # of a file that cuts several times: each piece is cut by the next
         ids = {token: number for number, token in self.vocab.items()}
         if len(ids) < len(self.vocab):
             raise UserError("the vocabulary gives two ids to one byte string")
@@ -61,12 +76,10 @@ class Tokenizer:
                     f"the vocabulary lacks {token!r}; it must have all 256 bytes and the result of every merge"
                 )
         self.special_tokens: dict[str, int] = {}
-        for text in special_tokens:
+        for text in tokens:
             token = text.encode()
-            if not token or token in ordinary:
-                raise UserError(
-                    f"{text!r} cannot be a special token: it is empty or an ordinary token of the vocabulary"
-                )
+            if token in ordinary:
+                raise UserError(f"{text!r} cannot be a special token: it is an ordinary token of the vocabulary")
             if token not in ids:
                 ids[token] = max(self.vocab) + 1
                 self.vocab[ids[token]] = token
@@ -77,7 +90,12 @@ class Tokenizer:
             raise UserError(f"special token {min(clash)!r} is how tokenizer.json spells an ordinary token")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _with_pattern, (self.vocab, self.merges, list(self.special_tokens), self.pattern)
+        patterns = (*self.earlier_patterns, self.pattern)
+        return _with_patterns, (self.vocab, self.merges, list(self.special_tokens), patterns)
+
+    def __len__(self) -> int:
+        """The number of tokens, special ones included; `vocab_size` where the ids have no gaps."""
+        return len(self.vocab)
 
     @property
     def vocab_size(self) -> int:
@@ -102,19 +120,39 @@ class Tokenizer:
 
     # Text to ids
 
-    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
-        """The ids of a text. `<|endoftext|>` in it is plain text unless `allow_special`.
+    def encode(self, text: str, *, allow_special: bool | Collection[str] = True) -> list[int]:
+        """The ids of a text. A special token in it, such as `<|endoftext|>`, becomes its id, as in `tokenizers`.
 
-        Lone surrogates, which UTF-8 cannot represent, become U+FFFD.
+        `allow_special` may name the special tokens for which this holds, as tiktoken's `allowed_special` does; the others are
+        plain text. With False, for text that is not your own, all are. Lone surrogates, which UTF-8 cannot represent, become
+        U+FFFD. TypeError for anything but a string, UserError for a name that is not a special token.
         """
-        if allow_special and self.special_tokens:
-            parts = self._special_pattern.split(text)
-            ids: list[int] = []
-            for plain, special in zip(parts[::2], [*parts[1::2], None], strict=True):
-                ids += self.encode(plain)
-                if special is not None:
-                    ids.append(self.special_tokens[special])
-            return ids
+        one_text(text)
+        specials = self._allowed(allow_special)
+        if not specials:
+            return self._encode_plain(text)
+        parts = _special_pattern(specials).split(text)
+        ids: list[int] = []
+        for plain, special in zip(parts[::2], [*parts[1::2], None], strict=True):
+            ids += self._encode_plain(plain)
+            if special is not None:
+                ids.append(self.special_tokens[special])
+        return ids
+
+    def _allowed(self, allow_special: bool | Collection[str]) -> tuple[str, ...]:
+        if isinstance(allow_special, bool):
+            return tuple(self.special_tokens) if allow_special else ()
+        not_one(allow_special, "allow_special", "special tokens", "token")
+        for name in allow_special:
+            if name not in self.special_tokens:
+                known = ", ".join(self.special_tokens) or "none"
+                near = did_you_mean(str(name), self.special_tokens)
+                raise UserError(
+                    f"allow_special: {name!r} is not a special token of this tokenizer{near}; it has: {known}"
+                )
+        return tuple(allow_special)
+
+    def _encode_plain(self, text: str) -> list[int]:
         try:
             return list(self._engine.encode(text).ids)
         except (UnicodeEncodeError, TypeError):
@@ -123,43 +161,57 @@ class Tokenizer:
     def encode_batch(
         self, texts: "pa.Array | Sequence[str | None]", pool: ThreadPoolExecutor | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of many texts: uint32 ids, and int64 offsets, one more than texts.
+        """The ids of many documents: uint32 ids, and int64 offsets, one more than texts.
 
-        Special tokens are encoded as plain text, nulls as empty texts. With a pool, its threads encode about a megabyte at a
-        time; reuse the pool, since each thread caches what it has encoded. fastokens also has threads of its own; set their
-        number to 1 with FASTOKENS_BPE_THREADS when you use a pool.
+        Special tokens in them are plain text, so that no document can forge one; nulls are empty texts. With a pool, its
+        threads encode about a megabyte at a time; reuse the pool, since each thread caches what it has encoded. fastokens also
+        has threads of its own; set their number to 1 with FASTOKENS_BPE_THREADS when you use a pool.
         """
-        listed: list[str | None] = texts.to_pylist() if isinstance(texts, (pa.Array, pa.ChunkedArray)) else list(texts)
+        is_arrow = isinstance(texts, pa.Array | pa.ChunkedArray)
+        listed: Iterable[str | None] = text_array(texts).to_pylist() if is_arrow else each_text(texts)
         plain = [text or "" for text in listed]
         if self._has_fast_engine:
             run = map if pool is None else pool.map
             encoded = list(run(partial(_encode_piece, self._engine), _pieces(plain)))
         else:
-            encoded_texts = [np.array(self.encode(text), np.uint32) for text in plain]
+            encoded_texts = [np.array(self._encode_plain(text), np.uint32) for text in plain]
             encoded = [(ids, np.array([len(ids)], np.int64)) for ids in encoded_texts]
         bounds = np.zeros(len(plain) + 1, np.int64)
         if encoded:
             np.cumsum(np.concatenate([sizes for _, sizes in encoded]), out=bounds[1:])
         return np.concatenate([np.empty(0, np.uint32), *(ids for ids, _ in encoded)]), bounds
 
-    def encode_stream(self, chunks: Iterable[str], *, allow_special: bool = False) -> Iterator[int]:
+    def encode_stream(self, chunks: Iterable[str], *, allow_special: bool | Collection[str] = True) -> Iterator[int]:
         """The ids of the chunks' text, however it is cut into chunks, a few tens of thousands of characters at a time.
 
+        `allow_special` and the errors are as in `encode`.
         A longer stretch without a letter or digit before ASCII white space or punctuation is held in memory as a whole. So is
         all text if the pattern is not a published one, because safe places to cut are then unknown.
         """
-        specials = list(self.special_tokens) if allow_special else []
-        for text in recut(chunks, self.pattern, specials):
-            yield from self.encode(text, allow_special=allow_special)
+        not_one(chunks, "chunks")
+        specials = self._allowed(allow_special)
+        pattern = "" if self.earlier_patterns else self.pattern  # safe places to cut are known for one pattern
+        texts = recut((one_text(chunk, "chunk") for chunk in chunks), pattern, specials)
+        return (number for text in texts for number in self.encode(text, allow_special=specials))
 
     # Ids to text
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of the ids; KeyError for an unknown id."""
-        return b"".join([self.vocab[int(number)] for number in ids])
+        """The bytes of the ids. ValueError for an unknown id, TypeError for anything but integers."""
+        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+            whole_numbers(ids, "ids")
+        listed, vocab = list(ids), self.vocab
+        try:
+            return b"".join([vocab[index(number)] for number in listed])
+        except KeyError as error:
+            unknown = error.args[0]
+            raise ValueError(f"{unknown} is not an id of this tokenizer; its ids are below {self.vocab_size}") from None
+        except TypeError:
+            whole_numbers(listed, "ids")
+            raise
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; invalid UTF-8 becomes U+FFFD."""
+        """The text of the ids; invalid UTF-8 becomes U+FFFD. Errors as in `decode_bytes`."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     # On disk
@@ -192,18 +244,20 @@ class Tokenizer:
     def from_file(path: str | Path, *, pattern: str | None = None, special_tokens: Sequence[str] = ()) -> "Tokenizer":
         """Read a byte-level BPE `tokenizer.json` (or its directory); UserError for one that would encode differently here.
 
-        A `.tiktoken` file has tiktoken's ranks, without pattern and special tokens: give `pattern` (CL100K_PATTERN for
-        cl100k_base, GPT2_PATTERN for gpt2 to p50k_base) and `special_tokens`, which get the next free ids.
+        A `.tiktoken` file has tiktoken's ranks, without pattern and special tokens: give `pattern` ("gpt2" for gpt2 to
+        p50k_base, "cl100k" for cl100k_base, "o200k" for o200k_base). `special_tokens` that the file does not have get the next
+        free ids.
         """
+        new_tokens = checked_special_tokens(special_tokens)
         if Path(path).suffix == ".tiktoken":
             if pattern is None:
                 raise UserError(f"{path}: a rank file does not name its pattern; give its pattern")
             ranks = read_ranks(Path(path))
-            return Tokenizer(ranks, merges_of(ranks), special_tokens, pattern)
+            return Tokenizer(ranks, merges_of(ranks), new_tokens, pattern)
         file = _json_path(path)
         try:
             description = json.loads(file.read_text("utf-8"))
-            pattern = _pattern_of(description)
+            patterns = _patterns_of(description)
             model = description["model"]
             added = {entry["content"]: entry["id"] for entry in description.get("added_tokens") or []}
             merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
@@ -216,19 +270,15 @@ class Tokenizer:
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{file}: not a tokenizer.json of byte-level BPE ({error!r})") from error
-        return _with_pattern(vocab, pairs, list(added), pattern)
+            said = str(error) if isinstance(error, ValueError) else repr(error)
+            raise UserError(f"{file}: not a tokenizer.json of byte-level BPE as it is read here: {said}") from error
+        return _with_patterns(vocab, pairs, list(dict.fromkeys([*added, *new_tokens])), patterns)
 
     # Internals
 
     @cached_property
-    def _special_pattern(self) -> re.Pattern[str]:
-        """Matches special tokens, the longest first."""
-        return re.compile("(" + "|".join(map(re.escape, sorted(self.special_tokens, key=lambda s: (-len(s), s)))) + ")")
-
-    @cached_property
     def _has_fast_engine(self) -> bool:
-        if max(map(len, self.vocab.values())) > _FAST_TOKEN_BYTES:
+        if self.earlier_patterns or max(map(len, self.vocab.values())) > _FAST_TOKEN_BYTES:
             return False
         return self.pattern in (GPT2_PATTERN, CL100K_PATTERN) and len(self.vocab) == self.vocab_size
 
@@ -251,9 +301,12 @@ class Tokenizer:
     def _description(self) -> dict[str, Any]:
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
         pre_tokenizer: dict[str, Any] = byte_level
-        if self.pattern != GPT2_PATTERN:
-            cut = {"type": "Split", "pattern": {"Regex": self.pattern}, "behavior": "Isolated", "invert": False}
-            pre_tokenizer = {"type": "Sequence", "pretokenizers": [cut, byte_level | {"use_regex": False}]}
+        if self.earlier_patterns or self.pattern != GPT2_PATTERN:
+            cuts = [
+                {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+                for pattern in (*self.earlier_patterns, self.pattern)
+            ]
+            pre_tokenizer = {"type": "Sequence", "pretokenizers": [*cuts, byte_level | {"use_regex": False}]}
         special_ids = {number: text for text, number in self.special_tokens.items()}
         spelled = {token: _spell(token) for token in self.vocab.values()}
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -281,13 +334,55 @@ class Tokenizer:
         }
 
 
-def _with_pattern(
-    vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str], pattern: str
+def _with_patterns(
+    vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str], patterns: Sequence[str]
 ) -> Tokenizer:
-    """A tokenizer with a pattern of `tokenizer.json`, which means what Oniguruma, the engine of `tokenizers`, reads in it."""
+    """A tokenizer with the patterns of `tokenizer.json`, which mean what Oniguruma, the engine of `tokenizers`, reads there."""
     tokenizer = Tokenizer(vocab, merges, special_tokens)
-    tokenizer.pattern = pattern
+    *earlier, tokenizer.pattern = patterns
+    tokenizer.earlier_patterns = tuple(earlier)
     return tokenizer
+
+
+def checked_special_tokens(tokens: Iterable[str]) -> list[str]:
+    """The special tokens; TypeError for one that is not a string, UserError for one that no tokenizer could have."""
+    not_one(tokens, "special_tokens", "special tokens", "token")
+    checked: list[str] = []
+    for token in tokens:
+        one_text(token, "a special token")
+        try:
+            size = len(token.encode())
+        except UnicodeEncodeError:
+            raise UserError(f"{token!r} cannot be a special token: it has a lone surrogate") from None
+        if not token:
+            raise UserError("'' cannot be a special token: it is empty")
+        if size == 1:
+            raise UserError(f"{token!r} cannot be a special token: it is an ordinary token of the vocabulary")
+        if token in _VALUES:
+            raise UserError(f"special token {token!r} is how tokenizer.json spells an ordinary token")
+        if token in checked:
+            raise UserError(f"the special token {token!r} is given twice")
+        checked.append(token)
+    return checked
+
+
+def _check_types(vocab: Any, merges: Any) -> None:
+    """TypeError unless `vocab` maps ids to byte strings and `merges` are pairs of byte strings."""
+    if not isinstance(vocab, Mapping):
+        raise TypeError(f"vocab must map ids to byte strings, as in {{97: b'a'}}, not be {kind_of(vocab)}")
+    for number, token in vocab.items():
+        if not (isinstance(number, int | np.integer) and number >= 0 and isinstance(token, bytes)):
+            raise TypeError(f"vocab must map ids to byte strings, as in {{97: b'a'}}, not {number!r} to {token!r}")
+    not_one(merges, "merges", "pairs of byte strings", "pair")
+    for pair in merges:
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, bytes) for part in pair)):
+            raise TypeError(f"merges must be pairs of byte strings, as in (b'a', b'b'), not {pair!r}")
+
+
+@lru_cache(16)
+def _special_pattern(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches special tokens, the longest first."""
+    return re.compile("(" + "|".join(map(re.escape, sorted(tokens, key=lambda token: (-len(token), token)))) + ")")
 
 
 def train_bpe(
@@ -305,18 +400,22 @@ def train_bpe(
     Ids: the 256 bytes, the merges as learned, the special tokens; `vocab_size` in all, or fewer if nothing is left to merge.
     Each merge is the most frequent pair; ties go to the lexicographically greatest pair of byte strings, so the order of the
     texts and the way files are read make no difference. A special token in the text is a border, as between documents joined
-    by `<|endoftext|>`, and is not learned from. UserError if `vocab_size` is too small, a file cannot be read, or training and
-    encoding would read `pattern` differently.
+    by `<|endoftext|>`, and is not learned from. `pattern` is a regular expression, or a name in PATTERNS. UserError, before any
+    text is read, if `vocab_size` is too small, a special token is bad, or training and encoding would read `pattern`
+    differently; and for a file that cannot be read. TypeError for arguments of other types.
 
     `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk, in `folder` or
     the system's temporary folder. If there are too many distinct ones to learn from, the rarest are left out, and `note` is
     called with a message; otherwise it makes no difference. `threads` count in parallel, within the same memory and with the
     same result.
     """
-    if isinstance(paths_or_texts, (str, Path)):
-        raise TypeError("train_bpe takes a list of texts or paths, not one")
+    not_one(paths_or_texts, "paths_or_texts", "texts or paths")
+    special_tokens = checked_special_tokens(special_tokens)
     pattern = portable(pattern)
-    limit = vocab_size - 256 - len(set(special_tokens))
+    for name, number in (("vocab_size", vocab_size), ("memory", memory), ("threads", threads)):
+        if number is not None or name != "memory":
+            one_whole_number(number, name)
+    limit = vocab_size - 256 - len(special_tokens)
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")
     # Imported here, because only training needs Numba.
@@ -337,7 +436,7 @@ def train_bpe(
             )
         merges = learn_merges(fitted.pretokens, limit)
     vocab = dict(enumerate([bytes([value]) for value in range(256)] + [left + right for left, right in merges]))
-    return Tokenizer(vocab, merges, list(dict.fromkeys(special_tokens)), pattern)
+    return Tokenizer(vocab, merges, special_tokens, pattern)
 
 
 def _training_texts(
@@ -346,12 +445,17 @@ def _training_texts(
     """The text between special tokens; arrays without special tokens as they are."""
     longest_first = sorted(special_tokens, key=len, reverse=True)
     border = re.compile("|".join(map(re.escape, longest_first))) if special_tokens else None
-    for item in items:
+    arrays = isinstance(items, pa.Array | pa.ChunkedArray)
+    for item in [items] if arrays else items:
         texts: Iterable[str | None]
         if isinstance(item, str):
             texts = [item]
         elif isinstance(item, Path):
             texts = recut(_read(item), pattern, special_tokens)
+        elif not isinstance(item, pa.Array | pa.ChunkedArray):
+            raise TypeError(
+                f"a text to train on must be a string, a Path or an Arrow array, not {kind_of(item)}{mend_for(item)}"
+            )
         elif any(_occurs(special, item) for special in longest_first):
             texts = item.to_pylist()
         else:
@@ -403,8 +507,8 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _pattern_of(description: dict[str, Any]) -> str:
-    """The pre-token pattern of a `tokenizer.json`; ValueError for settings that this module would encode differently."""
+def _patterns_of(description: dict[str, Any]) -> list[str]:
+    """The pre-token patterns of a `tokenizer.json`; ValueError for settings that this module would encode differently."""
     model = description["model"]
     unsupported = (
         "dropout",
@@ -417,7 +521,10 @@ def _pattern_of(description: dict[str, Any]) -> str:
     for key in unsupported:
         if model.get(key):
             raise ValueError(f"model.{key} is not supported")
-    if model.get("type", "BPE") != "BPE" or description.get("normalizer"):
+    normalizer = description.get("normalizer") or {}
+    if normalizer.get("type") == "Sequence" and not normalizer.get("normalizers"):
+        normalizer = {}  # DeepSeek-V3's, which does nothing
+    if model.get("type", "BPE") != "BPE" or normalizer:
         raise ValueError("a model other than BPE, or a normalizer, is not supported")
     if (description.get("post_processor") or {"type": "ByteLevel"})["type"] != "ByteLevel":
         raise ValueError("a post_processor is not supported")
@@ -430,10 +537,12 @@ def _pattern_of(description: dict[str, Any]) -> str:
         raise ValueError("only the ByteLevel pre-tokenizer without a prefix space is supported")
     own_cut = steps[-1].get("use_regex", True)
     if len(steps) == 1 and own_cut:
-        return GPT2_PATTERN
-    if len(steps) == 2 and not own_cut and steps[0]["type"] == "Split" and steps[0]["behavior"] == "Isolated":
-        return str(steps[0]["pattern"]["Regex"])
-    raise ValueError("only one Split (a regular expression, Isolated) before ByteLevel is supported")
+        return [GPT2_PATTERN]
+    cuts = steps[:-1]
+    isolated = [step["type"] == "Split" and step["behavior"] == "Isolated" and not step.get("invert") for step in cuts]
+    if own_cut or not cuts or not all(isolated) or not all("Regex" in step["pattern"] for step in cuts):
+        raise ValueError("only Splits (by a regular expression, Isolated) before ByteLevel are supported")
+    return [str(step["pattern"]["Regex"]) for step in cuts]
 
 
 def _byte_characters() -> str:

@@ -4,6 +4,9 @@ A format is one entry of FORMATS: a function that fills an empty folder and retu
 such a file, and a line of help. `python -m pipeline export` offers every entry.
 """
 
+import csv
+import gzip
+import io
 import pickle
 import shlex
 import struct
@@ -126,6 +129,47 @@ def parquet(shards: Shards, out: Path) -> list[Path]:
     return written
 
 
+def olmo(shards: Shards, out: Path) -> list[Path]:
+    """`SPLIT/part-0-NNNNN.npy` for OLMo-core: bare little-endian tokens without NumPy's header, whatever the name says.
+
+    Beside each is `part-0-NNNNN.csv.gz`, as dolma's MemmapWriter writes it: start and end of each document in the file, id,
+    file and row. OLMo-core's `iter_document_indices` reads the first two. Files have about as many tokens as a shard, but no
+    document is divided. An empty split has no file, since an empty file cannot be mapped.
+    """
+    written = []
+    for name, split in shards.splits.items():
+        documents = shards.documents(name)
+        (out / name).mkdir()
+        lengths = documents["length"].to_numpy()
+        ends = np.cumsum(lengths)
+        first = number = 0
+        while first < len(ends):
+            start = int(ends[first] - lengths[first])
+            last = int(np.searchsorted(ends, start + shards.manifest["shard_tokens"], side="right"))
+            last = max(last, first + 1)  # a document longer than a shard has a file of its own
+            path = out / name / f"part-0-{number:05d}.npy"
+            with path.open("wb") as file:
+                for block in _blocks(split, start, int(ends[last - 1])):
+                    file.write(block.astype(split.dtype.newbyteorder("<")).tobytes())
+            _write_places(path.with_suffix(".csv.gz"), documents.slice(first, last - first), start)
+            written.append(path)
+            first, number = last, number + 1
+    return written
+
+
+def _write_places(path: Path, documents: pa.Table, start: int) -> None:
+    """Where the documents are in their file: "start,end,id,src,loc", a line each."""
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+        text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        for batch in documents.select(["start", "length", "id", "file", "row"]).to_batches(_BLOCK_ROWS):
+            for document in batch.to_pylist():
+                begin = document["start"] - start
+                name = " ".join(document["id"].splitlines())  # OLMo-core reads line by line
+                rows.writerow([begin, begin + document["length"], name, document["file"], document["row"]])
+        text.close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """A format to export to."""
@@ -169,6 +213,11 @@ FORMATS: dict[str, Format] = {
         reader="np.memmap('{file}', np.{dtype}, offset=1024)",
         help="llm.c: tokens after a header of 1,024 bytes",
     ),
+    "olmo": Format(
+        write=olmo,
+        reader="np.memmap('{file}', np.{dtype}, 'r')",
+        help="OLMo-core: bare tokens, named .npy but without NumPy's header, and .csv.gz with their documents",
+    ),
     "parquet": Format(
         write=parquet,
         reader="datasets.load_dataset('parquet', data_files='{file}')",
@@ -182,6 +231,8 @@ def _short(split: str) -> str:
     return "val" if split == "validation" else split
 
 
-def _blocks(split: Split) -> Iterator[np.ndarray]:
-    for start in range(0, split.tokens, _BLOCK_TOKENS):
-        yield split.read(start, min(_BLOCK_TOKENS, split.tokens - start))
+def _blocks(split: Split, start: int = 0, end: int | None = None) -> Iterator[np.ndarray]:
+    """The tokens from `start` to `end` (None: all), a piece at a time."""
+    end = split.tokens if end is None else end
+    for position in range(start, end, _BLOCK_TOKENS):
+        yield split.read(position, min(_BLOCK_TOKENS, end - position))

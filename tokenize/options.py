@@ -14,8 +14,8 @@ class TokenizerOptions:
     """Instead of training: a tokenizer.json, or tiktoken's ranks (.tiktoken) with their `pattern`."""
     vocab_size: Annotated[int, Ge(257)] = 8192
     """Number of ids: 256 bytes, the merges, and end-of-text."""
-    pattern: Literal["gpt2", "cl100k"] = "gpt2"
-    """How text is cut into pre-tokens: as in GPT-2 or as in GPT-4."""
+    pattern: Literal["gpt2", "cl100k", "llama3", "o200k", "qwen2"] = "gpt2"
+    """How text is cut into pre-tokens: as in GPT-2, GPT-4 (cl100k; Llama 3 cuts alike), GPT-4o (o200k) or Qwen2 to Qwen3."""
     memory: int = 2_000_000_000
     """Memory of the process that trains and measures: "2GB"; if it is too little, the rarest pre-tokens are left out."""
 

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import regex
 
-from pipeline.errors import UserError
+from pipeline.arguments import not_one, one_text
+from pipeline.errors import UserError, did_you_mean
 
 LIBRARIES = ("regex", "unicode")  # their tables decide where text is cut
 
@@ -19,6 +20,23 @@ CL100K_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# o200k_base's (the same file): words end where a capital follows a small letter, and keep their contraction.
+O200K_PATTERN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Qwen2's to Qwen3's (transformers, tokenization_qwen2.py): cl100k's with each digit by itself. Llama 3's (its tokenizer.json)
+# is CL100K_PATTERN to the letter.
+QWEN2_PATTERN = CL100K_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+PATTERNS = {
+    "gpt2": GPT2_PATTERN,
+    "cl100k": CL100K_PATTERN,
+    "llama3": CL100K_PATTERN,
+    "o200k": O200K_PATTERN,
+    "qwen2": QWEN2_PATTERN,
+}
+"""The published patterns by name, each read alike by `regex` and by Oniguruma."""
 # What tiktoken 0.14.0 has for cl100k_base. It keeps white space at the end of a text whole, "\n  " too, and so differs from
 # CL100K_PATTERN there. `\s+(?!\s|\S)` is its `\s++$`: in Oniguruma, `$` is the end of any line.
 _TIKTOKEN_CL100K = (
@@ -55,11 +73,17 @@ def split(text: str, pattern: str) -> Iterator[str]:
 def portable(pattern: str) -> str:
     """A pattern that `regex` (which training cuts by) and Oniguruma (which encoding cuts by) read alike.
 
-    tiktoken's own patterns are rewritten with the same matches. UserError for any other pattern that the two read differently
-    on a text of `_probes`, or that one of them cannot read.
+    A name in PATTERNS is the pattern of that name. tiktoken's own patterns are rewritten with the same matches. UserError for
+    any other pattern that the two read differently on a text of `_probes`, or that one of them cannot read.
     """
-    pattern = _PORTABLE.get(pattern, pattern)
-    if pattern not in (GPT2_PATTERN, CL100K_PATTERN):
+    one_text(pattern, "pattern")
+    if pattern.isalnum() and pattern not in PATTERNS:
+        raise UserError(
+            f"pattern {pattern!r}: no published pattern has this name{did_you_mean(pattern, PATTERNS)}; "
+            f"known: {', '.join(PATTERNS)}, or give a regular expression"
+        )
+    pattern = PATTERNS.get(pattern) or _PORTABLE.get(pattern, pattern)
+    if pattern not in PATTERNS.values():
         _check_engines(pattern)
     return pattern
 
@@ -133,9 +157,12 @@ def _probes() -> tuple[str, ...]:
 
 def recut(chunks: Iterable[str], pattern: str, special_tokens: Sequence[str]) -> Iterator[str]:
     """The same text in pieces that give the same pre-tokens and special tokens as the whole text."""
-    if pattern not in (GPT2_PATTERN, CL100K_PATTERN):
+    not_one(chunks, "chunks")
+    if pattern not in PATTERNS.values():
         yield "".join(chunks)
         return
+    # o200k's words keep their contraction, so none may be cut before an apostrophe.
+    glue = "'" if pattern == O200K_PATTERN else ""
     # A special token that crosses a cut is found only if the buffer holds all of it.
     reach = max(map(len, special_tokens), default=1) - 1
     pending: list[str] = []
@@ -146,7 +173,7 @@ def recut(chunks: Iterable[str], pattern: str, special_tokens: Sequence[str]) ->
         if size < min_size:
             continue
         text = "".join(pending)
-        cut = _safe_cut(text, len(text) - reach, special_tokens)
+        cut = _safe_cut(text, len(text) - reach, special_tokens, glue)
         if cut:
             yield text[:cut]
         pending, size = [text[cut:]], len(text) - cut
@@ -154,17 +181,18 @@ def recut(chunks: Iterable[str], pattern: str, special_tokens: Sequence[str]) ->
     yield "".join(pending)
 
 
-def _safe_cut(text: str, end: int, special_tokens: Sequence[str]) -> int:
-    """The last position before `end` where a pre-token of both published patterns ends in any context; 0 if there is none.
+def _safe_cut(text: str, end: int, special_tokens: Sequence[str], glue: str) -> int:
+    """The last position before `end` where a pre-token of every published pattern ends in any context; 0 if there is none.
 
-    That is between a letter or digit and ASCII white space or punctuation: no alternative of either pattern crosses it or
-    looks back. Only letters and digits of Unicode 3.2 count, since engines differ about newer ones.
+    That is between a letter or digit and ASCII white space or punctuation other than `glue`: no alternative of the patterns
+    crosses it or looks back. Only letters and digits of Unicode 3.2 count, since engines differ about newer ones.
     """
     for cut in range(end - 1, 0, -1):
         after, before = text[cut], text[cut - 1]
         if (
             after < "\x80"
             and not after.isalnum()
+            and after != glue
             and before.isalnum()
             and unicodedata.ucd_3_2_0.category(before)[0] in "LN"
         ):

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import regex
 
+from pipeline.arguments import not_one
 from pipeline.kernels import inner, kernel
 from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN, split
 
@@ -70,6 +71,7 @@ def count_pretokens(
     A table that has grown to its share of the spill's `memory` is handed to the spill and is not part of the result. With one
     thread, pre-tokens are in order of first appearance.
     """
+    not_one(texts)
     if pattern == GPT2_PATTERN:
         return _count_scanned(texts, spill, threads, _ends_gpt2)
     if pattern == CL100K_PATTERN:

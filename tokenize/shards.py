@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.arguments import kind_of, not_one, one_text, one_whole_number, whole_numbers
 from pipeline.errors import UserError
 from pipeline.files import atomic_folder, lock_file, sweep, write_text
 from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
@@ -227,7 +228,7 @@ def _map_shard(path: Path, dtype: np.dtype[Any], tokens: int) -> np.ndarray:
 
 def write(
     directory: str | Path,
-    documents: Iterable[tuple[str, np.ndarray]],
+    documents: Iterable[tuple[str, Sequence[int] | np.ndarray]],
     *,
     vocab_size: int,
     end_of_text: int,
@@ -240,8 +241,11 @@ def write(
     """Write shards of (id, tokens) pairs, with end-of-text appended to each: shuffled, and split by id.
 
     In the table, row is the position in the input and file is 0. `tokenizer` is the tokenizer's sha256. `token_bytes`, the
-    bytes of each id, gives the table's bytes; without it they are 0 (unknown).
+    bytes of each id, gives the table's bytes; without it they are 0 (unknown). TypeError for documents of another form.
     """
+    not_one(documents, "documents", "(id, tokens) pairs", "(id, tokens)")
+    one_whole_number(vocab_size, "vocab_size")
+    one_whole_number(end_of_text, "end_of_text")
     out = Path(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = out.with_name(f".{out.name}.part.{os.getpid()}.tmp")
@@ -267,12 +271,16 @@ def write(
     return open(out)
 
 
-def _blocks(documents: Iterable[tuple[str, np.ndarray]]) -> Iterator[list[tuple[str, np.ndarray]]]:
+def _blocks(documents: Iterable[tuple[str, Sequence[int] | np.ndarray]]) -> Iterator[list[tuple[str, np.ndarray]]]:
     """The same documents, in blocks."""
     block: list[tuple[str, np.ndarray]] = []
     size = 0
     for document in documents:
-        block.append(document)
+        if not isinstance(document, tuple | list) or len(document) != 2:
+            raise TypeError(f"documents must be (id, tokens) pairs, not {kind_of(document)}")
+        one_text(document[0], "the id of a document")
+        whole_numbers(document[1], "the tokens of a document", "; encode the text first")
+        block.append((document[0], np.asarray(document[1], np.int64)))
         size += len(document[1]) + 1
         if size > _BLOCK_TOKENS or len(block) == _BLOCK_ROWS:
             yield block
@@ -349,6 +357,7 @@ def merge_parts(
     header, border = parts.header, _border(parts, validation)
     manifest: dict[str, Any] = {
         "version": VERSION,
+        "format": "each .npy has NumPy's header, then tokens: np.load(file, mmap_mode='r')",
         "dtype": header.dtype.name,
         "vocab_size": header.vocab_size,
         "end_of_text": header.end_of_text,

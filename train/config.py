@@ -21,17 +21,22 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pipeline.arguments import one_number
+
 _ABOVE_ZERO = (
     *("layers", "width", "heads", "kv_heads", "context", "hidden", "rope_theta", "norm_eps"),
     *("steps", "batch_size", "learning_rate", "grad_clip"),
     *("evaluate_every", "evaluation_tokens", "checkpoint_every", "threads"),
 )
 _ZERO_OR_ABOVE = ("min_learning_rate", "warmup_steps", "weight_decay", "seed")
+_SHARES = ("mask_rate", "span_rate", "middle_rate", "suffix_first_rate")
+_OPTIONAL = ("hidden", "min_learning_rate", "warmup_steps", "grad_clip", "evaluation_tokens", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """The model and its training. A one-line `ValueError` if values are invalid or contradict each other."""
+    """The model and its training. A one-line `ValueError` if values are invalid or contradict each other, `TypeError` if one
+    is not a number."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by the run's config, which embeds this
 
@@ -93,6 +98,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse invalid values, naming the fields and what is accepted."""
+        for name in (*_ABOVE_ZERO, *_ZERO_OR_ABOVE, *_SHARES, "beta1", "beta2", "span_length"):
+            if getattr(self, name) is not None or name not in _OPTIONAL:
+                one_number(getattr(self, name), name)
         for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -116,7 +124,7 @@ class TrainConfig:
             raise ValueError(
                 f"min_learning_rate = {self.min_learning_rate} must not exceed learning_rate = {self.learning_rate}"
             )
-        for name in ("mask_rate", "span_rate", "middle_rate", "suffix_first_rate"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be from 0 to 1")
         if not (self.span_length >= 1 and math.isfinite(self.span_length)):

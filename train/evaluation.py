@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from pipeline.arguments import kind_of, one_number
 from pipeline.errors import UserError
 from pipeline.train.batches import Rows, Task, in_order
 from pipeline.train.data import Split
@@ -24,7 +25,14 @@ class Evaluation:
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:
-    """Total loss in nats to bits per UTF-8 byte of text, which is comparable between tokenizers; loss per token is not."""
+    """Total loss in nats to bits per UTF-8 byte of text, which is comparable between tokenizers; loss per token is not.
+
+    ValueError without bytes.
+    """
+    one_number(nats, "nats")
+    one_number(text_bytes, "text_bytes")
+    if text_bytes <= 0:
+        raise ValueError(f"text_bytes = {text_bytes} must be above 0")
     return nats / (math.log(2) * text_bytes)
 
 
@@ -45,6 +53,10 @@ def evaluate(
     whole split the bytes are exact; for a part they are its share of the split's bytes by tokens, since only the tokenizer
     knows the bytes of a token. `UserError` for an empty split.
     """
+    if not isinstance(model, Transformer):
+        raise TypeError(f"model must be a Transformer, not {kind_of(model)}; load_model reads one from its directory")
+    if not hasattr(split, "read"):
+        raise TypeError(f"split must be a split of shards, as in opened.splits['validation'], not {kind_of(split)}")
     count = split.tokens if tokens is None else min(tokens, split.tokens)
     if count == 0:
         raise UserError("the validation split is empty: add documents, or give it a larger share of them")

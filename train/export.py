@@ -42,12 +42,18 @@ def llama_name(name: str) -> str:
 
 
 def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> None:
-    """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all.
+    """Write `model.safetensors` (float32) and `config.json`; each is written completely or not at all."""
+    tensors = {llama_name(name): weights.to(torch.float32) for name, weights in model.state_dict().items()}
+    write_tensors(directory / "model.safetensors", tensors, {"format": "pt"})
+    write_settings(model.config, directory, end_of_text=end_of_text)
+
+
+def write_settings(config: ModelConfig, directory: Path, *, end_of_text: int) -> None:
+    """Write `config.json` for a model of this shape.
 
     The end-of-text token is `eos_token_id` and `pad_token_id`. `bos_token_id` is null, because documents in shards begin with
     no token of their own: a trainer that looks for a bos after each eos would see a whole shard as one document.
     """
-    config = model.config
     settings = {
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
@@ -72,17 +78,15 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
         "torch_dtype": "float32",
         "vocab_size": config.vocab_size,
     }
-    tensors = {llama_name(name): weights.to(torch.float32) for name, weights in model.state_dict().items()}
-    write_tensors(directory / "model.safetensors", tensors, {"format": "pt"})
     write_text(directory / "config.json", json.dumps(settings, indent=2) + "\n")
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
+def read_settings(directory: Path | str) -> dict[str, Any]:
     """The exported `config.json`, also as transformers saves it; `UserError` if it is missing or not from this trainer.
 
     transformers 5 writes `rope_theta` into `rope_parameters`; here it is at the top in any case.
     """
-    path = directory / "config.json"
+    path = Path(directory) / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -102,8 +106,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
     return settings
 
 
-def load_model(directory: Path) -> Transformer:
+def load_model(directory: Path | str) -> Transformer:
     """The exported model, on the CPU and in evaluation mode; `UserError` if files are missing or do not match."""
+    directory = Path(directory)
     settings, path = read_settings(directory), directory / "model.safetensors"
     try:
         config = ModelConfig(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.arguments import kind_of, one_number, one_text, one_whole_number, whole_numbers
 from pipeline.errors import UserError
 from pipeline.train.export import load_model, read_settings
 from pipeline.train.model import Transformer
@@ -28,6 +29,13 @@ def generate(
     a cache of keys and values is not worth its code. The same seed gives the same tokens. `UserError` without tokens, for
     invalid tokens and for settings out of range.
     """
+    if not isinstance(model, Transformer):
+        raise TypeError(f"model must be a Transformer, not {kind_of(model)}; load_model reads one from its directory")
+    whole_numbers(tokens, "tokens", "; encode the text first")
+    one_whole_number(max_new_tokens, "max_new_tokens")
+    one_number(temperature, "temperature")
+    if top_k is not None:
+        one_whole_number(top_k, "top_k")
     vocabulary = model.config.vocab_size
     if not tokens or not all(0 <= token < vocabulary for token in tokens):
         raise UserError(f"the prompt must be one or more token ids from 0 to {vocabulary - 1}")
@@ -68,7 +76,7 @@ def _draw(
 
 
 def generate_text(
-    directory: Path,
+    directory: Path | str,
     prompt: str,
     *,
     encode: Callable[[str], Sequence[int]],
@@ -83,6 +91,7 @@ def generate_text(
     `encode` and `decode` are the tokenizer's. The prompt is read as the beginning of a document: after an end-of-text, as in
     shards. `UserError` as in `load_model` and `generate`.
     """
+    one_text(prompt, "prompt")
     end_of_text: int = read_settings(directory)["eos_token_id"]
     drawn = generate(
         load_model(directory),

@@ -28,7 +28,9 @@ import torch
 import torch.nn.functional as F
 import torch.utils.deterministic
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
+from pipeline.arguments import kind_of
 from pipeline.errors import UserError
 from pipeline.files import sweep, write_text
 from pipeline.tokenize import shards as token_shards
@@ -37,7 +39,7 @@ from pipeline.train.batches import batch, task_of
 from pipeline.train.config import TrainConfig
 from pipeline.train.data import Split, Tokens
 from pipeline.train.evaluation import Evaluation, evaluate, evaluate_task
-from pipeline.train.export import export_model
+from pipeline.train.export import export_model, write_settings
 from pipeline.train.model import ModelConfig, Transformer
 from pipeline.train.optim import adamw, learning_rate
 from pipeline.train.plot import plot_losses
@@ -72,8 +74,8 @@ class TrainResult:
 
 def train(
     config: TrainConfig,
-    shards: Path,
-    out: Path,
+    shards: Path | str,
+    out: Path | str,
     *,
     validation: Tokens | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -83,16 +85,23 @@ def train(
 
     Its loss is measured on the shards' validation split, or on `validation`.
 
-    A finished run of the same config and shards is left as it is. Files in `out` from another config or other shards are
-    replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint. `UserError` for shards
-    that are damaged or too small, a missing device, and a loss that is not finite.
+    Of a finished run of the same config and shards only `config.json` is written again. Files in `out` from another config or
+    other shards are replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint.
+    `UserError` for shards that are damaged or too small, a missing device, and a loss that is not finite.
     """
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config must be a TrainConfig, not {kind_of(config)}")
     start_time = time.perf_counter()
+    shards, out = Path(shards), Path(out)
     corpus = token_shards.open(shards)
     key = fingerprint(config, shards, validation)
     checkpoint_file = out / "checkpoint.safetensors"
     if (done := finished(out, key)) is not None:
         checkpoint_file.unlink(missing_ok=True)  # left if the run was killed right before deleting it
+        vocab_size = task_of(config, corpus.vocab_size, corpus.end_of_text).vocab_size
+        write_settings(
+            model_shape(config, vocab_size), out, end_of_text=corpus.end_of_text
+        )  # as this version writes it
         return done
     corpus.verify_files()
     device = find_device(config.device)
@@ -200,12 +209,17 @@ def fingerprint(config: TrainConfig, shards: Path, validation: Tokens | None = N
 
 
 def finished(out: Path, key: str) -> TrainResult | None:
-    """The result in `out`, if it is from the run with this fingerprint and the model is beside it."""
+    """The result in `out`, if it is from the run with this fingerprint and the model beside it is as long as it says."""
     try:
         fields = json.loads((out / "result.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    if fields.pop("fingerprint", None) != key or not (out / "model.safetensors").is_file():
+    if fields.pop("fingerprint", None) != key:
+        return None
+    try:
+        with safe_open(out / "model.safetensors", "pt"):  # compares the header with the file's length
+            pass
+    except (OSError, SafetensorError):
         return None
     return TrainResult(**fields, seconds=0.0)
 
@@ -222,20 +236,23 @@ def first_model(config: TrainConfig, vocab_size: int) -> Transformer:
     """The untrained model, on the CPU, so that weights are the same on every device; the caller's generator is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)  # only the CPU's; torch.manual_seed would reset CUDA's too
-        return Transformer(
-            ModelConfig(
-                vocab_size=vocab_size,
-                layers=config.layers,
-                width=config.width,
-                heads=config.heads,
-                kv_heads=config.kv_heads,
-                hidden=config.swiglu_hidden,
-                context=config.context,
-                rope_theta=config.rope_theta,
-                norm_eps=config.norm_eps,
-                tie_embeddings=config.tie_embeddings,
-            )
-        )
+        return Transformer(model_shape(config, vocab_size))
+
+
+def model_shape(config: TrainConfig, vocab_size: int) -> ModelConfig:
+    """The shape of the model that a config trains."""
+    return ModelConfig(
+        vocab_size=vocab_size,
+        layers=config.layers,
+        width=config.width,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        hidden=config.swiglu_hidden,
+        context=config.context,
+        rope_theta=config.rope_theta,
+        norm_eps=config.norm_eps,
+        tie_embeddings=config.tie_embeddings,
+    )
 
 
 @contextmanager

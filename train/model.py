@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.arguments import kind_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
@@ -141,6 +143,8 @@ class Transformer(nn.Module):
     """Tokens to the next token's logits. Initial weights are drawn from torch's global generator."""
 
     def __init__(self, config: ModelConfig) -> None:
+        if not isinstance(config, ModelConfig):
+            raise TypeError(f"config must be a ModelConfig, not {kind_of(config)}")
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
@@ -168,6 +172,8 @@ class Transformer(nn.Module):
         Each position attends to those up to itself, or to those where `sees` (bool [B, T, T]) is true. Rotary positions count
         from the row's start: attention depends only on differences of positions, so documents need no positions of their own.
         """
+        if not isinstance(tokens, Tensor):
+            raise TypeError(f"tokens must be a tensor of token ids [B, T], not {kind_of(tokens)}")
         x: Tensor = self.embedding(tokens)
         for block in self.blocks:
             x = block(x, sees)

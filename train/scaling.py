@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arguments import kind_of, not_one, one_number
 from pipeline.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -203,6 +204,13 @@ def _refined(theta: Floats, n: Floats, d: Floats, losses: Floats) -> tuple[Float
 
 
 def _check(runs: Sequence[TrainedModel]) -> None:
+    not_one(runs, "runs", "TrainedModel", "model")
     for run in runs:
+        if not isinstance(run, TrainedModel):
+            raise TypeError(f"runs must be a list of TrainedModel, not of {kind_of(run)}")
+        for name in ("params", "tokens", "loss"):
+            one_number(getattr(run, name), name)
+        if run.flops is not None:
+            one_number(run.flops, "flops")
         if not all(math.isfinite(x) and x > 0 for x in (run.params, run.tokens, run.loss, run.compute)):
             raise UserError(f"{run}: parameters, tokens, loss and FLOPs must be positive and finite")

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import uint64
 
+from pipeline.arguments import text_array
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import shingle_hashes, word_hashes
-from pipeline.filters.kernels.arrays import Texts, as_text_array
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.unicode import table_size
 from pipeline.kernels import inner, kernel
 
@@ -42,7 +43,7 @@ class EvaluationIndex:
     def __init__(self, texts: Sequence[str] | pa.Array, ngram: int = 13) -> None:
         if ngram < 1:
             raise UserError(f"ngram {ngram}: must be at least 1")
-        array = as_text_array(texts)
+        array = text_array(texts)
         self.ngram = ngram
         lengths = np.array([len(words) for words in word_hashes(array)])
         self.short = int((lengths < ngram).sum())
@@ -76,7 +77,7 @@ class EvaluationIndex:
 
     def search(self, texts: Texts) -> Found:
         """Which items' n-grams the texts contain."""
-        array = as_text_array(texts)
+        array = text_array(texts)
         share, ngrams = np.zeros(len(array)), np.zeros(len(array), np.int32)
         items: list[list[tuple[int, float]]] = []
         for row, hashes in enumerate(shingle_hashes(array, self.ngram)):

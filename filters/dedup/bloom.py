@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.arguments import text_array
+from pipeline.filters.kernels.arrays import Texts, text_buffers
 from pipeline.filters.kernels.ascii import LINE_FEED
 from pipeline.filters.kernels.spans import Ranges, join
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens
@@ -184,7 +185,7 @@ def dedup_ngrams(
 
     The defaults are DCLM-Baseline's (its dedup/README and Li et al. 2024, appendix K.4).
     """
-    array = as_text_array(texts)
+    array = text_array(texts)
     ngrams = count_ngrams(array, ngram=ngram, min_tokens=min_tokens, remove=remove)
     seen = NgramFilter(
         ngrams, ngram=ngram, min_tokens=min_tokens, threshold=threshold, false_positives=false_positives, remove=remove

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import uint32, uint64
 
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
+from pipeline.arguments import text_array
+from pipeline.filters.kernels.arrays import Texts, text_buffers, to_nfc
 from pipeline.filters.kernels.code_points import LOWER_BITS, SPACE, character_table, decode, encode, needs_nfc
 from pipeline.kernels import kernel
 
@@ -80,7 +81,7 @@ def _normalize(
 
 def content_hashes(texts: Texts) -> pa.FixedSizeBinaryArray:
     """The 16-byte hash of each text's normalized form; null for a null."""
-    array = as_text_array(texts)
+    array = text_array(texts)
     digests, rows = _digests(array, is_nfc=False)
     if rows.size:
         for row, digest in zip(rows, _digests(to_nfc(array, rows), is_nfc=True)[0], strict=True):

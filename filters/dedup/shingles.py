@@ -27,8 +27,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import int64, uint32, uint64
 
+from pipeline.arguments import text_array
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers, to_nfc
+from pipeline.filters.kernels.arrays import Texts, text_buffers, to_nfc
 from pipeline.filters.kernels.code_points import (
     ALONE,
     LETTER,
@@ -209,7 +210,7 @@ def _shingle_batch(
 
 def shingle_hashes(texts: Texts, ngram: int, unit: str = "words") -> list[npt.NDArray[np.uint64]]:
     """For each text, the hashes of its shingles in order, repeats included; none for a null."""
-    array = as_text_array(texts)
+    array = text_array(texts)
     shingles, rows = _shingles(array, ngram, unit, is_nfc=False)
     if rows.size:
         for row, hashes in zip(rows, _shingles(to_nfc(array, rows), ngram, unit, is_nfc=True)[0], strict=True):

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.arguments import text_array
 from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, text_buffers
 from pipeline.filters.kernels.spans import Ranges
 from pipeline.filters.kernels.token_spans import Tokens, find_tokens, window_hashes
 from pipeline.kernels import kernel
@@ -65,7 +66,7 @@ def cut_windows(tokens: Tokens, marks: npt.NDArray[np.bool_], size: int, sizes: 
 
 def repeated_substrings(texts: Texts, tokens: int = 50, keep: Keep = "first", *, memory: int = 1 << 30) -> Ranges:
     """The ranges of texts in memory that repeat a passage of `tokens` tokens or more; `spans.apply` removes them."""
-    array = as_text_array(texts)
+    array = text_array(texts)
     return next(iter(repeats_of(lambda: [(0, array)], tokens, keep, memory)))[1]
 
 

@@ -1,7 +1,7 @@
 """Texts as the kernels take them: one array of UTF-8 bytes, and where each text starts and ends in it."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 LIBRARIES = ("unicode",)  # Python's tables decide what NFC is
 
-Texts: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
+Texts: TypeAlias = pa.Array | pa.ChunkedArray | Iterable[str | None]
 Strings: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 """Byte strings, one after another, and their offsets."""
 
@@ -20,17 +20,6 @@ def packed(strings: Sequence[bytes]) -> Strings:
     offsets = np.zeros(len(strings) + 1, np.int64)
     np.cumsum([len(string) for string in strings], out=offsets[1:])
     return np.frombuffer(b"".join(strings) + b"\0", np.uint8), offsets
-
-
-def as_text_array(texts: Texts) -> pa.Array:
-    """The texts as one Arrow array of strings (nulls stay)."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    if not isinstance(texts, pa.Array):
-        return pa.array(texts, pa.large_string())
-    if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
-        return texts
-    return texts.cast(pa.large_string())
 
 
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numba import uint8, uint32, uint64
 
+from pipeline.arguments import text_array
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, text_buffers
 from pipeline.filters.kernels.ascii import LINE_FEED, ZERO
 from pipeline.filters.kernels.code_points import LOWER_BITS, character_table, decode, encode
 from pipeline.filters.kernels.unicode import (
@@ -47,7 +48,7 @@ def normalize(texts: Texts, normalization: str, *, keep_lines: bool = False) -> 
             f"unknown normalization {normalization!r}{did_you_mean(normalization, NORMALIZATIONS)}; "
             f"known: {', '.join(NORMALIZATIONS)}"
         )
-    array = as_text_array(texts)
+    array = text_array(texts)
     data, starts, ends = text_buffers(array)
     out = np.empty(int((3 * (ends - starts)).sum()), np.uint8)
     bounds = np.zeros(len(array) + 1, np.int64)

@@ -67,7 +67,7 @@ class WordStatistics(NamedTuple):
     words: _Counts
     word_characters: _Counts  # code points in words
     alphabetic: _Counts  # words with a letter
-    stop_words: _Counts  # how many of STOP_WORDS occur
+    stop_words: _Counts  # how many of STOP_WORDS occur, in any case
     hashes: _Counts  # "#"
     ellipses: _Counts  # "..." and "…"
     curly_brackets: _Counts  # "{"
@@ -198,7 +198,7 @@ def count_tokens(
                 if i - opened <= _LONGEST_STOP_WORD:
                     word: Any = 0
                     for k in range(opened, i):
-                        word = word << 8 | np.int64(data[k])
+                        word = word << 8 | np.int64(data[k] | 32)  # in lower case: all are ASCII letters
                     for k in range(len(stops)):
                         if stops[k] == word:
                             stop_word_bits |= 1 << k

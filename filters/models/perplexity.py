@@ -27,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from pipeline.arguments import text_array
 from pipeline.errors import UserError
-from pipeline.filters.kernels.arrays import Texts, as_text_array, text_buffers
+from pipeline.filters.kernels.arrays import Texts, text_buffers
 from pipeline.filters.kernels.ascii import (
     CAPITAL_E,
     FULL_STOP,
@@ -82,7 +83,7 @@ class NgramModel:
 
     def score(self, texts: Texts) -> Scores:
         """Log10 probabilities of the texts, normalized as the model's were, line by line; all zero for a null text."""
-        lines = normalize(as_text_array(texts), self.normalization, keep_lines=True)
+        lines = normalize(text_array(texts), self.normalization, keep_lines=True)
         data, starts, ends = text_buffers(lines)
         out = Scores(np.zeros(len(lines)), *(np.zeros(len(lines), np.int64) for _ in range(3)))
         _score(data, starts, ends, self.table, self.order, self.closed, special(), out)
@@ -104,9 +105,9 @@ class NgramModel:
         """
         scores = self.score(texts)
         tokens = scores.words + scores.lines
-        parts = pc.utf8_split_whitespace(
-            normalize(as_text_array(texts), self.normalization, keep_lines=True)
-        ).fill_null([])
+        parts = pc.utf8_split_whitespace(normalize(text_array(texts), self.normalization, keep_lines=True)).fill_null(
+            []
+        )
         numbers = parts.flatten().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
         owners = np.repeat(np.arange(len(parts)), pc.list_value_length(parts).to_numpy(zero_copy_only=False))
         pairs, counts = np.unique(owners << 32 | numbers, return_counts=True)

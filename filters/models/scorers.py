@@ -1,7 +1,7 @@
 """Signals that come from a model file: one function per kind of model.
 
 Nothing here is unpickled, since a pickle can run any code. scikit-learn models are read in skops' format, and only if they
-consist of types that skops trusts.
+consist of types that skops trusts, or of CALIBRATION.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 Scorer = Callable[[pa.Array, pa.Array], npt.NDArray[np.float64]]
 """From texts and their languages to one number per text; NaN if undefined."""
+CALIBRATION = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+)
+"""What a CalibratedClassifierCV consists of, besides types that skops 0.16 trusts: Python classes that hold numbers and other
+estimators, each of which is checked by itself. Reading them runs no code of the file."""
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 
 
@@ -40,7 +47,7 @@ def _fasttext(score: ScoreOptions) -> Scorer:
     from pipeline.filters.classifier import QualityClassifier
 
     model = QualityClassifier.load(score.model, label=score.label, normalization=score.normalization)
-    return lambda texts, languages: model.predict(texts)
+    return lambda texts, languages: model.scores(texts)
 
 
 def _perplexity(score: ScoreOptions) -> Scorer:
@@ -86,10 +93,10 @@ def _sklearn(score: ScoreOptions) -> Scorer:
     except ImportError:
         raise UserError("scikit-learn models need the extra: pip install 'corpus-pipeline[sklearn]'") from None
     try:
-        foreign = skops.io.get_untrusted_types(file=path)
-        if foreign:
+        untrusted = skops.io.get_untrusted_types(file=path)
+        if foreign := [name for name in untrusted if name not in CALIBRATION]:
             raise UserError(f"{path}: holds types that skops does not trust: {', '.join(foreign)}")
-        model = skops.io.load(path, trusted=[])
+        model = skops.io.load(path, trusted=untrusted)
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UserError(f"{path}: not a model that skops saved ({error})") from None
     classes = [str(name) for name in getattr(model, "classes_", [])]

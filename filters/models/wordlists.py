@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import uint64
 
+from pipeline.arguments import text_array
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import word_hashes
-from pipeline.filters.kernels.arrays import as_text_array
+from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.kernels.hashing import fmix64
 from pipeline.filters.kernels.unicode import find_slot, table_size
 from pipeline.kernels import inner, kernel
@@ -54,9 +55,9 @@ class WordLists:
             entries.setdefault(language_of(file), []).extend(_read(file))
         return cls(entries)
 
-    def count(self, texts: Any, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
+    def count(self, texts: Texts, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
         """How often entries occur in each text; NaN for a language without a list, and for null."""
-        array = as_text_array(texts)
+        array = text_array(texts)
         counts = np.full(len(array), np.nan)
         hashes = word_hashes(array)
         labels = [None] * len(array) if languages is None or self._any else languages.to_pylist()
@@ -66,10 +67,10 @@ class WordLists:
                 counts[row] = _count(words, word_list.keys, word_list.longest)
         return counts
 
-    def share(self, texts: Any, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
+    def share(self, texts: Texts, languages: pa.Array | None = None) -> npt.NDArray[np.float64]:
         """`count` per word of the text; NaN without words."""
         counts = self.count(texts, languages)
-        words = np.array([len(hashes) for hashes in word_hashes(as_text_array(texts))], np.float64)
+        words = np.array([len(hashes) for hashes in word_hashes(text_array(texts))], np.float64)
         return np.asarray(np.divide(counts, words, out=np.full(len(counts), np.nan), where=words > 0))
 
 

@@ -7,12 +7,12 @@ Commands import what they need when they run: `--help` brings neither torch nor 
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pipeline import __version__
 from pipeline.cli import configs, demo, look, models, run, tokens
 from pipeline.core.plain_text import write_any_text
 from pipeline.errors import UserError, printable
@@ -98,19 +98,8 @@ app.add_typer(config, name="config", rich_help_panel=OTHERS)
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"{INSTALLED} {_version()}")  # noqa: T201 (the output itself)
+        print(f"{INSTALLED} {__version__}")  # noqa: T201 (the output itself)
         raise typer.Exit
-
-
-def _version() -> str:
-    """The version of this code: the checkout's, else that of the installed distribution."""
-    import tomllib
-    from importlib.metadata import version
-
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    if project.is_file():
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    return version(INSTALLED)
 
 
 @app.callback()

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 __all__ = ["html_to_text"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     if name == "html_to_text":
         from pipeline.extract.pages.markup import html_to_text

@@ -99,7 +99,7 @@ def _columns() -> tuple[Column, ...]:
 EDIT = Step(
     name="quality.edit",
     title="edit, measure again",
-    version=9,
+    version=10,
     run=edit,
     options=_options,
     reads=(LANGUAGE,),

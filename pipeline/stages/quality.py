@@ -80,7 +80,7 @@ def _kernels(options: Measured) -> None:
 QUALITY = Step(
     name="quality",
     title="measure quality",
-    version=9,
+    version=10,
     run=quality,
     options=_options,
     reads=(LANGUAGE,),

@@ -105,7 +105,7 @@ SHARDS = Step(
         "train-NNNNN.npy": "tokens to train on: uint16, or uint32 above 65,536 ids; each document ends with end-of-text",
         "validation-NNNNN.npy": "held-out tokens; a duplicate cluster is never split between training and validation",
         "documents.parquet": "one row per document: the columns below",
-        "manifest.json": "every file with its size and SHA-256, the tokenizer's SHA-256, seed, dtype and totals",
+        "manifest.json": "every file with its size and SHA-256, the tokenizer's SHA-256, seed, dtype, totals; how to read them",
     },
     passes=0,
 )

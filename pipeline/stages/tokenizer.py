@@ -78,7 +78,7 @@ def tokenizer(files: RunFiles, source: Options, progress: Progress) -> int:
             (texts for texts, _ in batches()),
             options.vocab_size,
             (END_OF_TEXT,),
-            _pattern(options.pattern),
+            options.pattern,
             memory=options.memory - LIBRARIES,
             note=files.note,
             threads=files.workers,
@@ -115,18 +115,9 @@ def given_tokenizer(file: str, pattern: str) -> "Tokenizer":
     from pipeline.tokenize.bpe import Tokenizer
 
     try:
-        loaded = Tokenizer.from_file(file, pattern=_pattern(pattern))
-        if END_OF_TEXT in loaded.special_tokens:
-            return loaded
-        return Tokenizer(loaded.vocab, loaded.merges, [*loaded.special_tokens, END_OF_TEXT], loaded.pattern)
+        return Tokenizer.from_file(file, pattern=pattern, special_tokens=[END_OF_TEXT])
     except UserError as error:
         raise UserError(f"tokenizer.file: {error}") from None
-
-
-def _pattern(name: str) -> str:
-    from pipeline.tokenize.patterns import CL100K_PATTERN, GPT2_PATTERN
-
-    return {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN}[name]
 
 
 def _kernels(options: Options) -> None:
@@ -134,7 +125,7 @@ def _kernels(options: Options) -> None:
     from pipeline.tokenize.bpe import train_bpe
 
     if options.file is None:
-        train_bpe(["a word or two"], 257, (), _pattern(options.tokenizer.pattern))
+        train_bpe(["a word or two"], 257, (), options.tokenizer.pattern)
 
 
 TOKENIZER = Step(

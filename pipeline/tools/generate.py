@@ -1,6 +1,7 @@
 """Text from a run's own model and tokenizer."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -25,7 +26,7 @@ def generate(run: Path, prompt: str, *, tokens: int, temperature: float, top_k: 
     return prompt + generate_text(
         run / "train",
         prompt,
-        encode=tokenizer.encode,
+        encode=partial(tokenizer.encode, allow_special=False),
         decode=decode,
         max_new_tokens=tokens,
         temperature=temperature,

@@ -151,11 +151,11 @@ RUN_BY = {
 }
 """Kernels, and functions with expressions of their own: the case that runs them."""
 NOT_OUTSIDE = {
+    "pipeline.cli.main.collect_usage_pieces": "our own options",
+    "pipeline.cli.main.format_options": "our own options",
     "pipeline.config_file._message": "our own messages",
     "pipeline.config_file._own_check": "our own messages",
     "pipeline.core.ledger.name": "names of input files",
-    "pipeline.cli.main.collect_usage_pieces": "help texts",
-    "pipeline.cli.main.format_options": "help texts",
     "pipeline.core.plain_values.toml_key": "keys of configs",
     "pipeline.core.step.column_type": "types of our own columns",
     "pipeline.demo.python_docs._blocks": "Python's documentation",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from pipeline.arguments import kind_of, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.options import FORMATS, Format, TextOptions
 from pipeline.extract.pages.charset import clean, decode
@@ -68,6 +69,11 @@ def html_to_text(
 
     Raises UserError for an unknown extractor, and for an option that it does not support, such as Markdown with resiliparse.
     """
+    if not isinstance(html, str | bytes):
+        raise TypeError(f"html must be a string or bytes, not {kind_of(html)}")
+    for name, given in (("encoding", encoding), ("url", url)):
+        if given is not None:
+            one_text(given, name)
     options = TextOptions(
         extractor=extractor,
         main_content=main_content,
