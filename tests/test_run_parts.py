@@ -83,7 +83,7 @@ def test_relative_paths_are_read_from_another_directory(
     again, steps = go(tmp_path / "run", config, until="extract")
     assert (again.keys["extract", None], steps) == (key, {})
     assert again.directory == tmp_path / "moved"
-    (tmp_path / "run" / "directory.txt").unlink()
+    (tmp_path / "run" / ".directory").unlink()
     assert open_run(tmp_path / "run").directory is None
 
 

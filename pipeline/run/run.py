@@ -48,7 +48,7 @@ from pipeline.stages.quality import QUALITY
 
 SUFFIXES = (".parquet", ".tokens")
 """Suffixes of the files that a step may have for a part."""
-DIRECTORY = "directory.txt"
+DIRECTORY = ".directory"
 """The file with the directory in which the run was last started: input paths may be relative to it."""
 AGAINST = "against-"
 """Prefix of a whole step's files for parts of earlier runs."""
