@@ -400,6 +400,8 @@ def test_shares_are_unknown_while_parts_are_missing(tmp_path: Path, finished: Ru
     shares = lines(open_run(root))
     assert "%" in shares["extract"]
     assert "unknown" in shares["language"]
+    copy.file(LANGUAGE, copy.parts[1]).unlink()
+    assert stats(open_run(root)).languages == {}
     copy.file(EXTRACT, copy.parts[0]).unlink()
     assert not any("%" in line for line in lines(open_run(root)).values())
 

@@ -289,7 +289,10 @@ def _languages(run: Run) -> dict[str, LanguageCounts]:
     entered: dict[str, int] = {}
     stayed: dict[str, int] = {}
     low: dict[str, int] = {}
+    lost = {part.index for step in (LANGUAGE, LANGUAGE_DECIDE) for part in run.pending_parts(step)}
     for part in run.done_parts(QUALITY_DECIDE):
+        if part.index in lost:
+            continue
         labels = read(run.file(LANGUAGE, part), ["language"])["language"].combine_chunks()
         _count(entered, labels.drop_null())
         _count(stayed, labels.filter(kept(read(run.file(QUALITY_DECIDE, part), ["dropped"])["dropped"])))
