@@ -169,6 +169,7 @@ NOT_OUTSIDE = {
     "pipeline.filters.kernels.unicode.character_classes": "each character once",
     "pipeline.filters.kernels.whitespace_words._cases": "each character once",
     "pipeline.filters.models.perplexity._parse": "a model file of the user's",
+    "pipeline.tokenize.patterns._check_engines": "our own sample texts",
     "pipeline.tokenize.pretokens.character_classes": "each character once",
     "pipeline.tokenize.spill._partitions": "hashes of words: tokenizer_memory.py",
     "pipeline.train.packing._best_fit": "lengths of documents",
