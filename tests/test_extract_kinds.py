@@ -187,12 +187,12 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     inputs, ignored = find_inputs([str(tmp_path)])
     assert [Path(file).name for file in inputs] == ["x.warc.gz"]
-    why = "a directory gives the files of one kind, and others beside them are mostly about them; to read them too, add"
+    why = "a directory is read for one kind of file, since others beside them are mostly about them; to read them too, add"
     assert left_out(ignored) == [
-        f'3 files (1 .jsonl, 1 .jsonl.gz, 1 .parquet) left out, {tmp_path}/a.jsonl first: {why} "{tmp_path}/*.jsonl" to '
+        f'skipped 3 files (1 .jsonl, 1 .jsonl.gz, 1 .parquet), the first is {tmp_path}/a.jsonl: {why} "{tmp_path}/*.jsonl" to '
         "input.paths",
-        f'1 file (1 .txt) left out, {tmp_path}/notes.txt first: {why} "{tmp_path}/*.txt" to input.paths',
-        f"1 other file (1 .wat.gz) left out, {tmp_path}/x.wat.gz first: .warc, .arc, .wet (also .gz), .parquet, and .jsonl, "
+        f'skipped 1 file (1 .txt), the first is {tmp_path}/notes.txt: {why} "{tmp_path}/*.txt" to input.paths',
+        f"skipped 1 other file (1 .wat.gz), the first is {tmp_path}/x.wat.gz: .warc, .arc, .wet (also .gz), .parquet, and .jsonl, "
         ".json, .csv, .tsv, .html, .txt, .md (also .gz, .zst, .bz2, .xz) are read",
     ]
     assert left_out([]) == []

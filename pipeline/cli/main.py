@@ -4,7 +4,6 @@ A command is a function of the modules beside this one, and calls the function o
 Commands import what they need when they run: `--help` brings neither torch nor Numba nor pyarrow.
 """
 
-import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
@@ -54,7 +53,8 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line."""
-        return [re.sub(r"\.{4,}", "...", re.sub("[{}]", "", piece)) for piece in super().collect_usage_pieces(ctx)]
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "").replace("......", "...") for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the options."""
@@ -62,7 +62,7 @@ class Command(TyperCommand):
         for parameter in self.get_params(ctx):
             if record := parameter.get_help_record(ctx):
                 heading = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                sections[heading].append((re.sub(r" <[^ ]*>$", "", record[0]), record[1]))
+                sections[heading].append((record[0].partition(" <")[0], record[1]))
         for heading, rows in sections.items():
             if rows:
                 with formatter.section(heading):

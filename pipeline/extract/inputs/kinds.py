@@ -167,13 +167,13 @@ def left_out(ignored: Sequence[str]) -> list[str]:
             pattern = f"{files[0].rpartition('/')[0] or '.'}/*{_ending(files[0])}"
             few = "1 file" if len(files) == 1 else f"{len(files):,} files"
             lines.append(
-                f"{few} ({_counts(kinds)}) left out, {files[0]} first: a directory gives the files of one kind, and others "
-                f'beside them are mostly about them; to read them too, add "{pattern}" to input.paths'
+                f"skipped {few} ({_counts(kinds)}), the first is {files[0]}: a directory is read for one kind of file, "
+                f'since others beside them are mostly about them; to read them too, add "{pattern}" to input.paths'
             )
     if others := [file for file in ignored if not chosen([file])]:
         kinds = Counter(_ending(file) for file in others)
         few = "1 other file" if len(others) == 1 else f"{len(others):,} other files"
-        lines.append(f"{few} ({_counts(kinds)}) left out, {others[0]} first: {KNOWN}")
+        lines.append(f"skipped {few} ({_counts(kinds)}), the first is {others[0]}: {KNOWN}")
     return lines
 
 
