@@ -49,7 +49,7 @@ def export_model(model: Transformer, directory: Path, *, end_of_text: int) -> No
 
 
 def write_settings(config: ModelConfig, directory: Path, *, end_of_text: int) -> None:
-    """Write `config.json` for a model of this shape.
+    """Write `config.json` for a model of this shape, unless it is there already.
 
     The end-of-text token is `eos_token_id` and `pad_token_id`. `bos_token_id` is null, because documents in shards begin with
     no token of their own: a trainer that looks for a bos after each eos would see a whole shard as one document.
@@ -78,7 +78,9 @@ def write_settings(config: ModelConfig, directory: Path, *, end_of_text: int) ->
         "torch_dtype": "float32",
         "vocab_size": config.vocab_size,
     }
-    write_text(directory / "config.json", json.dumps(settings, indent=2) + "\n")
+    path, content = directory / "config.json", json.dumps(settings, indent=2) + "\n"
+    if not path.is_file() or path.read_text("utf-8", "replace") != content:
+        write_text(path, content)
 
 
 def read_settings(directory: Path | str) -> dict[str, Any]:

@@ -85,9 +85,10 @@ def train(
 
     Its loss is measured on the shards' validation split, or on `validation`.
 
-    Of a finished run of the same config and shards only `config.json` is written again. Files in `out` from another config or
-    other shards are replaced, and `note` is called with a message. An exception (also Ctrl-C) leaves the last checkpoint.
-    `UserError` for shards that are damaged or too small, a missing device, and a loss that is not finite.
+    A finished run of the same config and shards is left as it is, but for a `config.json` of an earlier version. Files in
+    `out` from another config or other shards are replaced, and `note` is called with a message. An exception (also Ctrl-C)
+    leaves the last checkpoint. `UserError` for shards that are damaged or too small, a missing device, and a loss that is
+    not finite.
     """
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config must be a TrainConfig, not {kind_of(config)}")
