@@ -187,7 +187,7 @@ MISTAKES: dict[str, tuple[Mistake, ...]] = {
         Mistake("RUN --set 'qualty.words.min=3'", "small.toml: qualty: unknown key (did you mean quality?); known: quality, url, out, input, until, plugins, extract, lan…"),
         Mistake("RUN --set 'wrods=3'", "small.toml: wrods: unknown key; known: shards, input, out, until, plugins, url, extract, language, …; docs/reference/c…"),
         Mistake("RUN --set 'quality.words.mni=3'", "small.toml: quality.words.mni: unknown key (did you mean min?); known: min, max, above, below, top, bottom, by, pareto…"),
-        Mistake('RUN --set \'language.keep=["eng"]\'', "language.keep: the model knows no language 'eng' (did you mean en?); known: en, ug, tg, te, no, nn, nl, ne, …; fasttex…"),
+        Mistake('RUN --set \'language.keep=["eng"]\'', "language.keep: the model knows no language 'eng'; its label is en"),
         Mistake("RUN --set 'language.min_score=2'", "small.toml: language.min_score: input should be less than or equal to 1, not 2"),
         Mistake('RUN --set \'quality.words.languages=["ge"]\'', "quality.words.languages: the model knows no language 'ge'; known: ug, tg, te, ne, mg, ie, he, gv, …; fasttext.cc/docs/…"),
         Mistake("RUN --set 'quality.words={min=5, above=3}'", "small.toml: quality.words: give min or above, not both"),

@@ -138,7 +138,7 @@ def test_suggestions_can_be_pasted_and_do_what_they_say(tmp_path: Path) -> None:
     json.dumps(plain, allow_nan=False)
     for language, refusal in (
         ("cy", "no good documents in cy"),
-        ("eng", r"knows no language 'eng' \(did you mean en\?\)"),
+        ("eng", r"knows no language 'eng'; its label is en"),
     ):
         with pytest.raises(UserError, match=refusal):
             suggest(again, [good], [], language=language, documents=10, max_good_dropped=0.1)

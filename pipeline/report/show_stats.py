@@ -55,7 +55,7 @@ def _show_low_scores(report: Stats, console: Console) -> None:
     for code, counts in report.languages.items():
         if counts.entered >= _TELLING and counts.low_score > counts.entered / 2:
             console.print(
-                f"language {safe(code)}: {counts.low_score:,} of {counts.entered:,} documents are below language.min_score; "
+                f"language {safe(code)}: {counts.low_score:,} of {counts.entered:,} documents are below its lowest score; "
                 f"the model may be less sure of this language (language.min_scores.{safe(code)}) or confuse it with others "
                 "(language.groups)",
                 highlight=False,

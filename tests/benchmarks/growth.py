@@ -77,8 +77,8 @@ UNITS = (
 )  # fmt: skip
 """Repeated one by one. A case may have more."""
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
-LIMIT = 1.25
-"""A logarithm, caches that get too small and noise stay below; quadratic is 2."""
+LIMIT = 1.35
+"""A logarithm, noise and a heap that outgrows the caches (BPE on one word of 1 MB: 1.3, then 1.0) stay below; quadratic is 2."""
 LEAST = 0.005
 """Seconds of the smaller size below which an exponent is mostly noise."""
 LONGEST = 10.0
@@ -151,14 +151,6 @@ RUN_BY = {
 }
 """Kernels, and functions with expressions of their own: the case that runs them."""
 NOT_OUTSIDE = {
-    "pipeline.config_file._message": "our own messages",
-    "pipeline.config_file._own_check": "our own messages",
-    "pipeline.core.ledger.name": "names of input files",
-    "pipeline.core.plain_values.toml_key": "keys of configs",
-    "pipeline.core.step.column_type": "types of our own columns",
-    "pipeline.demo.python_docs._blocks": "Python's documentation",
-    "pipeline.demo.python_docs._is_prose": "Python's documentation",
-    "pipeline.demo.python_docs._without": "Python's documentation",
     "pipeline.filters.dedup.clusters._join_equal_keys": "hashes of documents: duplicates_scale.py",
     "pipeline.filters.dedup.clusters.settle": "numbers of documents: duplicates_scale.py",
     "pipeline.filters.dedup.keep_policy._rank": "dates and URLs, by Arrow's RE2",
@@ -169,6 +161,7 @@ NOT_OUTSIDE = {
     "pipeline.filters.kernels.unicode.character_classes": "each character once",
     "pipeline.filters.kernels.whitespace_words._cases": "each character once",
     "pipeline.filters.models.perplexity._parse": "a model file of the user's",
+    "pipeline.tokenize.patterns._check_engines": "a pattern of the user's, on texts of our own",
     "pipeline.tokenize.pretokens.character_classes": "each character once",
     "pipeline.tokenize.spill._partitions": "hashes of words: tokenizer_memory.py",
     "pipeline.train.packing._best_fit": "lengths of documents",
