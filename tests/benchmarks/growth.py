@@ -14,7 +14,6 @@ import gzip
 import importlib
 import json
 import math
-import pkgutil
 import re
 import sys
 import time
@@ -173,12 +172,13 @@ Run = Callable[[bytes], object]
 
 def expressions() -> Iterator[tuple[str, Run]]:
     """Every regular expression in a module of the package, searched for to the end of the input."""
-    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
-        if module.name.startswith(("pipeline.train", "pipeline.tools", "pipeline.demo")) or "__main__" in module.name:
-            continue
-        for name, value in vars(importlib.import_module(module.name)).items():
-            if isinstance(value, (re.Pattern, regex.Pattern)):
-                yield f"{module.name}.{name}".removeprefix("pipeline."), search(value, only_start=name in AT_START)
+    root = Path(pipeline.__file__).parent
+    for room in ("extract", "stages", "filters", "tokenize"):
+        for file in sorted((root / room).resolve().rglob("*.py")):
+            module = ".".join(("pipeline", room, *file.relative_to((root / room).resolve()).with_suffix("").parts))
+            for name, value in vars(importlib.import_module(module)).items():
+                if isinstance(value, (re.Pattern, regex.Pattern)):
+                    yield f"{module}.{name}".removeprefix("pipeline."), search(value, only_start=name in AT_START)
 
 
 def search(pattern: "re.Pattern[Any]", *, only_start: bool) -> Run:
