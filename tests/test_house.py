@@ -81,7 +81,8 @@ def test_growth_is_measured_of_everything_that_sees_outside_bytes() -> None:
     Expressions in a module are found by the benchmark itself."""
     searches = {"compile", "findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn"}
     found = set()
-    for file in {file.resolve() for room in ("pipeline", *ROOMS) for file in (ROOT / room).rglob("*.py")}:
+    rooms = ("pipeline/extract", "pipeline/stages", *ROOMS)  # records and texts pass through these
+    for file in {file.resolve() for room in rooms for file in (ROOT / room).rglob("*.py")}:
         parts = file.relative_to(ROOT).with_suffix("").parts
         module = ".".join(parts if parts[0] == "pipeline" else ("pipeline", *parts))
         for function in ast.walk(ast.parse(file.read_text())):
