@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arguments import not_one
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import DocumentError, UserError, did_you_mean
 from pipeline.filters.options import is_taken
 
 if TYPE_CHECKING:
@@ -101,16 +101,20 @@ def load(files: Sequence[PluginFile]) -> Plugins:
 
 
 def _guarded(function: Callable[[Any], Any], what: str, path: str) -> Callable[[Any], Any]:
-    """A function of a plugin whose own errors are the user's: UserError with the line of the plugin."""
+    """A function of a plugin whose own errors are the user's: DocumentError with the line of the plugin."""
 
     @wraps(function)
     def guarded(argument: Any) -> Any:
         try:
             return function(argument)
+        except MemoryError:  # it drops the document
+            raise
         except Exception as error:
             lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
             message = str(error).partition("\n")[0]
-            raise UserError(f"{what}: {type(error).__name__}: {message} (line {lines[-1] if lines else 1})") from error
+            raise DocumentError(
+                f"{what}: {type(error).__name__}: {message} (line {lines[-1] if lines else 1})"
+            ) from error
 
     return guarded
 

@@ -4,6 +4,7 @@ Data errors, such as a page that cannot be parsed, are counted reasons in the le
 
     Exception
     ├── UserError    bad config, missing file, full disk: one line, exit code 2, no traceback
+    │   └── DocumentError   … that one document brings up
     └── anything     a bug: full traceback, with the document's id, exit code 1
 """
 
@@ -18,8 +19,8 @@ ALL_SHOWN = 12
 
 
 _URL = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)"
-    r"(?:\?([^\s#\"'<>]*?)(?=[:;,.)]*(?:[\s#\"'<>]|$)))?"
+    r"([A-Za-z][A-Za-z0-9+.-]{0,15}://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)"
+    r"(?:\?([^\s#\"'<>]*?)(?=[:;,.)]{0,3}(?:[\s#\"'<>]|$)))?"
 )
 """Scheme, user and password, host and path, query of a URL in a text; what ends a sentence is no part of it."""
 _SECRET = re.compile(
@@ -54,6 +55,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
+
+
+class DocumentError(UserError):
+    """A user's error that one document brings up, such as an exception of a plugin; the engine adds where that is."""
 
 
 def printable(text: str, keep: str = "\t") -> str:

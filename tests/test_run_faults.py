@@ -209,7 +209,7 @@ def test_a_plugin_that_raises_is_named_with_step_part_and_record(tmp_path: Path,
     )
     sets = [f'plugins=["{plugin}"]', "quality.mine.max=9"]
     with pytest.raises(
-        RuntimeError, match=r"(?s)a step failed in quality of .*\.warc\.gz.*, record 7.*\n.*ZeroDivisionError: mine"
+        UserError, match=r"ZeroDivisionError: mine \(line 7\), in quality of .*one\.warc\.gz, record 7$"
     ):
         go(tmp_path / "run", sets)
 

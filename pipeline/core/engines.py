@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from pipeline.errors import UserError
+from pipeline.errors import DocumentError, UserError
 
 Progress = Callable[[int, int], None]
 """Called by a task with (row, units done) before it works on a row; a row is a number from `numbered` where it reads files."""
@@ -121,8 +121,14 @@ def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
         reached = row
         progress(row, units)
 
+    def where() -> str:
+        return f", {task.where(reached)}" if reached >= 0 else ""
+
     try:
         return "ok", task.function(*task.args, noted, task.retry), time.process_time() - began
+    except DocumentError as error:
+        if reached < 0 or task.retry.row_by_row:
+            return "user", f"{error}, in {task.name}{where()}", 0.0
     except UserError as error:
         return "user", str(error), 0.0
     except MemoryError:
@@ -131,8 +137,7 @@ def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
         if isinstance(error, OSError) and is_disk_error(error):
             return "user", disk_message(error, task.name), 0.0
         if reached < 0 or task.retry.row_by_row:
-            where = f", {task.where(reached)}" if reached >= 0 else ""
-            return "bug", f"{task.name}{where}\n{traceback.format_exc()}", 0.0
+            return "bug", f"{task.name}{where()}\n{traceback.format_exc()}", 0.0
     # So far only the record's batch is known.
     return call(replace(task, retry=replace(task.retry, row_by_row=True)), progress)
 
