@@ -266,3 +266,16 @@ def test_input_that_changes_while_it_is_read_is_told_and_not_kept(
     file.write_bytes(whole)
     done, other = go(tmp_path / "run", Quiet()), go(tmp_path / "other", Quiet())
     assert done.file("extract", done.parts[0]).read_bytes() == other.file("extract", other.parts[0]).read_bytes()
+
+
+def test_a_full_disk_names_what_was_written_not_the_input(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.tokenize.encoded.PartWriter.add", full)
+    with pytest.raises(
+        UserError, match=r"run/ledger/shards\.encode/one\.warc\.gz-\w+\.parquet: no space left on the device"
+    ):
+        go(tmp_path / "run", until="shards")

@@ -1,5 +1,6 @@
 """Bringing a run directory up to date: find the input, then do the steps that are not done, one after another."""
 
+import errno
 import json
 import os
 import time
@@ -12,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.core.engines import Engine, InlineEngine, LocalEngine, Progress, RayEngine, Retry, Task, place_of
+from pipeline.core.engines import (
+    Engine,
+    InlineEngine,
+    LocalEngine,
+    Progress,
+    RayEngine,
+    Retry,
+    Task,
+    is_disk_error,
+    place_of,
+)
 from pipeline.core.ledger import Part, alive_rows, dropped_nulls, lock, rows_in
 from pipeline.core.part import Origins, PartFiles
 from pipeline.core.reporter import Reporter
@@ -175,7 +186,12 @@ def work_on_part(
 
     The output of a dropping step is checked against its gate, so kept + dropped = input whoever wrote the step.
     """
-    function(files, options, progress, retry)
+    try:
+        function(files, options, progress, retry)
+    except OSError as error:
+        if is_disk_error(error) and error.filename is None:  # from a write; the task's name is that of the input
+            raise OSError(error.errno or errno.ENOSPC, str(error), str(files.out)) from error
+        raise
     if decides and files.gates:
         _check_dropped(files.step, files.gate, files.out)
     return rows_in(files.out)
