@@ -135,8 +135,8 @@ def _check_unchanged(piece: Piece) -> None:
         return
     try:
         changed = state(piece.url or piece.path) != piece.state
-    except FileNotFoundError:
-        changed = True
+    except FileNotFoundError as error:
+        raise UserError(f"{piece.path}: cannot be read ({error.strerror})") from None
     if changed:
         raise UserError(f"{piece.path}: changed while it was read, so its part is not kept; run the same command again")
 
