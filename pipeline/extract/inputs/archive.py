@@ -40,6 +40,10 @@ _ARC_NEXT = re.compile(rb"\n(?=" + _ARC_LINE + rb")")
 # would otherwise be read again from each of its bytes.
 _BLANK_LINE = re.compile(rb"(?<!\r)\r*\n\r*\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t]|\r|\n|$)")
+# Responses that another one follows: 100 Continue, 103 Early Hints, a proxy's answer to CONNECT. warcprox 2.13 and warcio 1.8
+# write them into one record with the final response.
+_INTERIM = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(?:1\d\d|200[ \t]+connection established)(?:[ \t]|\r|\n|$)", re.I)
+_INTERIM_LIMIT = 16
 
 Headers = list[tuple[str, str]]
 
@@ -246,14 +250,18 @@ def _take_content(stream: Stream, form: _Format, record: Record, length: int) ->
     available = stream.fill(length)
     if available == length and _record_follows(form, stream.ahead(length, _MAX_LINE)):
         return stream.take(length)
-    if cut := stream.search(form.next, length):
+    # A header's first lines may begin in the content and end behind it.
+    if (cut := stream.search(form.next, length + _MAX_LINE)) and cut[1] <= length:
         body = stream.take(cut[0])
         stream.skip(cut[1] - cut[0])
         _truncate(record, length, None)
-        return body
-    if available < length:
-        _truncate(record, length, available)
-    return stream.take(length)
+    else:
+        body = stream.take(length)
+        if available < length:
+            _truncate(record, length, available)
+    if record.problem and _counts_carriage_returns(body, length):
+        record.problem, record.detail = None, "Content-Length of the record counts carriage returns that are gone"
+    return body
 
 
 def _pass_content(stream: Stream, form: _Format, record: Record, length: int) -> None:
@@ -295,6 +303,14 @@ def _is_whole(record: Record) -> bool:
     return announced.isascii() and announced.isdigit() and len(record.body) >= int(announced[:18])
 
 
+def _counts_carriage_returns(body: bytes, length: int) -> bool:
+    """Whether a length may count carriage returns that are gone: head lines end in bare line feeds (so in ClueWeb09), and no
+    more bytes are missing than there are such line ends."""
+    first_line_end = body.find(b"\n")
+    bare = body.count(b"\n") - body.count(b"\r\n")
+    return body[first_line_end - 1 : first_line_end] not in (b"", b"\r") and length <= len(body) + bare
+
+
 def _located(record: Record, start: int, stream: Stream) -> Record:
     record.inner_offset, record.length = start, stream.position - start
     return record
@@ -320,10 +336,16 @@ def _open_payload(record: Record, block: bytes) -> None:
         record.body, record.content_type = block, None
         return
     blank = _BLANK_LINE.search(block)
+    for _ in range(_INTERIM_LIMIT):
+        if not (blank and _INTERIM.match(block) and (following := _STATUS.match(block, blank.end()))):
+            break
+        block, status = block[blank.end() :], following
+        blank = _BLANK_LINE.search(block)
     head, record.body = (block, b"") if blank is None else (block[: blank.start()], block[blank.end() :])
     record.http_status = int(status[1])
     record.http_headers = header_block(head.partition(b"\n")[2])
-    record.content_type = next((value for name, value in record.http_headers if name == "content-type"), None)
+    # Several lines are one list, as in Fetch; the last valid entry counts.
+    record.content_type = ", ".join(value for name, value in record.http_headers if name == "content-type") or None
 
 
 def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) -> Iterator[Record]:
