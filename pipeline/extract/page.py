@@ -28,6 +28,7 @@ REASONS = {
     "too_deep": "elements nest deeper than `extract.max_depth`",
     "bad_coding": "the body's content coding could not be undone",
     "bad_gzip": "a broken gzip member, or bytes that are not a gzip member",
+    "bad_zstd": "a broken zstd frame, or bytes that are not a zstd frame",
     "truncated": "the record is shorter than its declared length",
     "bad_record": "bytes that are not a record, a line that is not a JSON object, a row that does not fit its table, a broken "
     "row group, or text that is not UTF-8 where it must be",
