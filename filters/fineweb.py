@@ -15,7 +15,11 @@ from pipeline.filters.verdicts import Verdicts, judge
 
 
 def line_punct_ratio(docs: Batch) -> FloatArray:
-    """Share of lines that end with a sentence terminal (. ! ? and other scripts'); NaN without lines."""
+    """Share of lines that end with a sentence terminal (. ! ? … and other scripts'); NaN without lines.
+
+    Quotes, brackets and citations behind it ("gone.”", "gone.[1]") are left out, which datatrove does not do: the lines of a
+    dialogue are sentences too. `datatrove_line_punct_ratio` counts as datatrove does.
+    """
     return ratio(docs.layout.terminal_lines, docs.layout.lines)
 
 

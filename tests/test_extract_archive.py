@@ -195,6 +195,60 @@ def test_a_wrong_record_length_is_forgiven_where_http_tells_that_nothing_is_miss
     assert record.problem == "truncated"
 
 
+def bare(record: bytes) -> bytes:
+    """A record whose carriage returns are gone, while its Content-Length still counts them, as in ClueWeb09."""
+    return record.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("lines", [0, 1, 40])
+def test_lengths_that_count_carriage_returns_which_are_gone(tmp_path: Path, lines: int) -> None:
+    pages = [http(b"<p>page %d" % n + b"\r\n" * lines) for n in range(3)]
+    records = [bare(warc(page, url=f"http://{name}.example/") + END) for name, page in zip("abc", pages, strict=True)]
+    for name, data in (("x.warc", b"".join(records)), ("x.warc.gz", b"".join(zipped(*records)))):
+        read_back = read(data, tmp_path, name)
+        assert story(read_back) == ["a", "b", "c"]
+        assert [record.body.strip() for record in read_back] == [b"<p>page %d" % n for n in range(3)]
+
+
+def test_a_record_that_misses_more_than_carriage_returns_is_truncated(tmp_path: Path) -> None:
+    block = http(b"<p>page")  # three line ends
+    whole = bare(warc(block, length=len(block)))
+    (record,) = read(gzip.compress(whole, mtime=0), tmp_path, "x.warc.gz")
+    assert record.problem is None
+    (record,) = read(gzip.compress(whole[:-1], mtime=0), tmp_path, "x.warc.gz")
+    assert record.problem == "truncated"
+    (record,) = read(gzip.compress(warc(block)[:-1], mtime=0), tmp_path, "x.warc.gz")  # with its carriage returns
+    assert record.problem == "truncated"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n",
+        b"HTTP/1.1 200 Connection established\r\n\r\n",
+        b"HTTP/1.0 200 Connection Established\nVia: 1.1 proxy\n\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+    ],
+)
+def test_the_final_response_of_a_record_counts(tmp_path: Path, interim: bytes) -> None:
+    (record,) = read(warc(interim + http(b"<p>x", "Content-Type: text/html\r\n", "404 Gone")) + END, tmp_path)
+    assert (record.http_status, record.content_type, record.body) == (404, "text/html", b"<p>x")
+    (record,) = read(warc(interim + b"<p>x") + END, tmp_path)  # nothing follows
+    assert record.http_status in (100, 102, 103, 200)
+    assert record.body == b"<p>x"
+
+
+def test_a_page_about_http_is_one_response(tmp_path: Path) -> None:
+    (record,) = read(warc(http(http(b"<p>x"))) + END, tmp_path)
+    assert (record.http_status, record.body) == (200, http(b"<p>x"))
+
+
+def test_two_content_types_are_a_list(tmp_path: Path) -> None:
+    (record,) = read(warc(http(b"x", "Content-Type: text/plain\r\nContent-Type: text/html\r\n")) + END, tmp_path)
+    assert record.content_type == "text/plain, text/html"
+
+
 def test_too_large_is_a_row_and_the_next_record_is_read(tmp_path: Path) -> None:
     inside, outside = (warc(http(b"x" * size), url=f"http://{size}.example/") + END for size in (956, 957))
     assert len(http(b"x" * 956)) == 1000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.extract.inputs.archive import read_records
-from pipeline.extract.pages.charset import _codec, clean, decode
+from pipeline.extract.pages.charset import _codec, _some_utf8, clean, decode
 
 SHARED = Path(__file__).parents[2] / "shared"
 GERMAN = "Die Straße führt über schöne grüne Hügel; äußerst früh öffnen die Bäckereien. "
@@ -78,6 +78,29 @@ def test_a_few_broken_bytes_do_not_change_the_encoding() -> None:
     russian = page(RUSSIAN * 5).encode()
     mixed = decode(russian.replace("чаю".encode(), b"\xff", 1), "text/html; charset=windows-1251")
     assert (mixed.encoding, mixed.text.count("\ufffd")) == ("utf-8", 1)
+
+
+def test_a_page_that_says_utf_8_may_have_foreign_bytes() -> None:
+    one = "<meta charset=utf-8><p>10 \u20ac, and one caf".encode()
+    for body in (one + b"\xe9 ", one + b"\xe9 and " + "\u00fc".encode()):
+        decoded = decode(body)
+        assert (decoded.encoding, decoded.text.count("\ufffd")) == ("utf-8", 1)
+    russian = page(RUSSIAN, "<meta charset=utf-8>").encode("cp1251")
+    assert decode(russian).encoding == "windows-1251"
+    assert _some_utf8("\u20ac".encode() * 3 + b"\xe9 " * 3, 12)
+    assert not _some_utf8("\u20ac".encode() * 3 + b"\xe9 " * 4, 13)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf_16_that_only_the_header_tells(codec: str) -> None:
+    body = ("\u6d77\u5b57" * 60 + "\n<p>").encode(codec)
+    decoded = decode(body, f"text/html; charset={codec}")
+    assert (decoded.encoding, decoded.how) == (codec, "header")
+    assert decode(b"<p>plain ASCII, called something else", f"text/html; charset={codec}").encoding == "utf-8"
+
+
+def test_of_several_charsets_in_a_header_the_last_counts() -> None:
+    assert decode(b"\xe9", "text/html; charset=utf-8, text/html; charset=iso-8859-2").declared == "iso-8859-2"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xff\xfe\0", b"\0" * 999, bytes(range(256)) * 20])

@@ -100,6 +100,10 @@ def chunked(body: bytes, size: int = 1000) -> bytes:
         (b"<html>\r\n<p>", b"<html>\r\n<p>", "declared chunked, but is not"),
         (b"5\r\nhello, this is a page that starts so", b"5\r\nhello, this is a page that starts so", "declared chunked, but is not"),
         (b"-5\r\nhello", b"-5\r\nhello", "declared chunked, but is not"),
+        (b"2024\nwas a good year", b"2024\nwas a good year", "declared chunked, but is not"),
+        (b"Cafe\nmenu", b"Cafe\nmenu", "declared chunked, but is not"),
+        (b"5\nhello\n6\nwor", b"5\nhello\n6\nwor", "declared chunked, but is not"),
+        (b"5\nhello\nno size\n", b"5\nhello\nno size\n", "declared chunked, but is not"),
     ],
 )  # fmt: skip
 def test_chunks(body: bytes, expected: bytes, note: str | None) -> None:

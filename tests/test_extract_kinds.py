@@ -45,7 +45,6 @@ def arrow() -> bytes:
 TO_LINES = 'put each document on a line of a .jsonl file, as {"text": ...}'
 NOT_LINES = "a JSON array, not JSON Lines; write one object per line:"
 WRONG = {
-    "a.wacz": (zipped(), "a WACZ, which is a zip: unzip it and give the archives in its folder archive/"),
     "a.zip": (zipped(), "a zip file; unpack it and give the files inside"),
     "zip.warc.gz": (zipped(), "a zip file; unpack it"),
     "zip.txt": (zipped(), "a zip file; unpack it"),
@@ -93,13 +92,15 @@ WRONG = {
     "a.xml": (b"<?xml version='1.0'?><a/>", "XML; take the text out"),
     "a.cdx": (b" CDX N b a\n", "an index of archives; give the archives that it names"),
     "a.cdxj.gz": (gzip.compress(b"org,a)/ 2026 {}\n"), "an index of archives"),
-    "a.warc.zst": (zstandard.compress(WARC), "compressed, and not as a kind of file that is read; decompress it first"),
     "a.arrow": (arrow(), "Arrow; convert it to Parquet"),
     "part-0": (b"PAR1....PAR1", "Parquet; rename it to end in .parquet"),
     "a.db": (b"SQLite format 3\0", "a database; convert it to Parquet"),
     "a.png": (b"\x89PNG\r\n\x1a\n", "a picture"),
     "a.toml": (b"[input]\n", "a config file; give it to python -m pipeline run"),
-    "a.dat": (b"\x00\x01\x02", "of no kind that is read; .warc, .arc, .wet (also .gz), .parquet, and .jsonl"),
+    "a.dat": (
+        b"\x00\x01\x02",
+        "of no kind that is read; .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl",
+    ),
     "empty": (b"", "of no kind that is read"),
 }
 READ = {
@@ -143,13 +144,13 @@ def test_a_file_that_may_be_what_its_name_says_is_read(tmp_path: Path, name: str
 def test_the_command_ends_before_work(tmp_path: Path, config_file: Path) -> None:
     from pipeline.cli.main import app
 
-    (tmp_path / "a.wacz").write_bytes(zipped())
+    (tmp_path / "a.zip").write_bytes(zipped())
     (tmp_path / "b.tar").write_bytes(tarred())
     arguments = ["run", str(config_file), "--out", str(tmp_path / "run"), "--set", f"input.paths=['{tmp_path}/*.*']"]
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, UserError)
     assert str(result.exception) == (
-        f"{tmp_path}/a.wacz: is a WACZ, which is a zip: unzip it and give the archives in its folder archive/; "
+        f"{tmp_path}/a.zip: is a zip file; unpack it and give the files inside; "
         f"1 more of these files are not read, {tmp_path}/b.tar next"
     )
     assert not (tmp_path / "run" / "ledger").exists()
@@ -192,7 +193,7 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         f'skipped 3 files (1 .jsonl, 1 .jsonl.gz, 1 .parquet), the first is {tmp_path}/a.jsonl: {why} "{tmp_path}/*.jsonl" to '
         "input.paths",
         f'skipped 1 file (1 .txt), the first is {tmp_path}/notes.txt: {why} "{tmp_path}/*.txt" to input.paths',
-        f"skipped 1 other file (1 .wat.gz), the first is {tmp_path}/x.wat.gz: .warc, .arc, .wet (also .gz), .parquet, and .jsonl, "
+        f"skipped 1 other file (1 .wat.gz), the first is {tmp_path}/x.wat.gz: .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl, "
         ".json, .csv, .tsv, .html, .txt, .md (also .gz, .zst, .bz2, .xz) are read",
     ]
     assert left_out([]) == []
@@ -207,7 +208,7 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         return str(error.value)
 
     nothing = f"input.paths: no file of a kind that is read in {tmp_path / 'other'}"
-    assert refused().startswith(f"{nothing}; .warc, .arc, .wet (also .gz), .parquet, and .jsonl")
+    assert refused().startswith(f"{nothing}; .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl")
     (tmp_path / "other" / "a.pdf").write_bytes(b"%PDF-1.7")
     assert refused().startswith(f"{nothing}; {tmp_path / 'other'}/a.pdf is PDF; take the text out")
     (tmp_path / "other" / "a.json").write_bytes(b'[{"text": "a"}]')
@@ -215,12 +216,12 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
 
 
 def test_a_remote_file_is_judged_by_its_name() -> None:
-    with pytest.raises(UserError, match=r"http://a\.example/crawl\.wacz: is a WACZ, which is a zip: unzip it"):
-        find_inputs(["http://a.example/crawl.wacz"])
+    with pytest.raises(UserError, match=r"http://a\.example/crawl\.zip: is a packed folder; unpack it"):
+        find_inputs(["http://a.example/crawl.zip"])
     with pytest.raises(UserError, match=r"crawl\.warc\.wat\.gz: is WAT, metadata without pages"):
         find_inputs(["http://a.example/crawl.warc.wat.gz"])
-    with pytest.raises(UserError, match=r"crawl\.wacz\?key=1: is a WACZ"):
-        find_inputs(["http://a.example/crawl.wacz?key=1"])
+    with pytest.raises(UserError, match=r"crawl\.zip: is a packed folder"):
+        find_inputs(["http://a.example/crawl.zip?key=1"])
     signed = "http://a.example/a.jsonl.gz?signature=x.pdf"
     assert find_inputs([signed]) == ([signed], [])
     assert find_inputs(["http://a.example/download?id=7"]) == (["http://a.example/download?id=7"], [])

@@ -1,13 +1,16 @@
 """Pages to text, and records to rows: every record one row, every reason counted."""
 
+import gzip
 import logging
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import brotli
 import pyarrow as pa
 import pytest
+import zstandard
 
 from pipeline.config_file import check
 from pipeline.errors import UserError
@@ -15,7 +18,7 @@ from pipeline.extract import html_to_text
 from pipeline.extract.inputs.archive import Record, read_records
 from pipeline.extract.inputs.sources import find_inputs
 from pipeline.extract.options import ExtractOptions, TextOptions
-from pipeline.extract.page import REASONS, SCHEMA, Row, media_type, row_id, rows, to_batches
+from pipeline.extract.page import REASONS, SCHEMA, Row, row_id, rows, to_batches
 from pipeline.extract.pages.markup import EXTRACTORS, Extractor, bounded, extract_page, nesting, page_title
 from pipeline.stages.extract import EXTRACT
 
@@ -166,26 +169,6 @@ def test_titles(html: str, title: str | None) -> None:
     assert page_title(html) == title
 
 
-@pytest.mark.parametrize(
-    ("declared", "body", "kind"),
-    [
-        ("text/html; charset=x", b"anything", "text/html"),
-        ("TEXT/HTML", b"\x1f\x8b\x08", ""),
-        ("text/plain", b"%PDF-1.4", ""),
-        ("image/png", b"<html>", "image/png"),
-        (None, b" <!-- x --><!DOCTYPE html><p>", "text/html"),
-        ("application/octet-stream", b"<?xml version='1.0'?>\n<html lang=x>", "text/html"),
-        ("html", b"<BODY>", "text/html"),
-        (None, b"<helper>", "text/plain"),
-        (None, b"just text\n", "text/plain"),
-        (None, b"\x00\x01\x02", ""),
-        ("application/octet-stream", b"\x7fELF\x01", "application/octet-stream"),
-    ],
-)
-def test_media_types(declared: str | None, body: bytes, kind: str) -> None:
-    assert media_type(declared, body) == kind
-
-
 PAGE = ARTICLE.encode()
 OPTIONS = ExtractOptions(extractor="resiliparse", max_record_bytes=100_000)
 
@@ -205,6 +188,21 @@ def response(body: bytes = PAGE, status: int | None = 200, kind: str | None = "t
         (response(status=None), ["http_status"]),
         (Record("resource", content_type="text/html", body=PAGE), []),
         (Record("request", body=b"GET /"), ["record_type"]),
+        (
+            Record(
+                "resource", content_type="text/html", body=PAGE, url="metadata://gnu.org/software/wget/warc/wget.log"
+            ),
+            ["recorder_data"],
+        ),
+        (
+            Record("resource", content_type="text/html", body=PAGE, url="urn:pageinfo:http://a.example/"),
+            ["recorder_data"],
+        ),
+        (
+            Record("conversion", content_type="text/plain", body=PAGE, url="URN:text:http://a.example/"),
+            ["recorder_data"],
+        ),
+        (Record("document", content_type="text/html", body=PAGE, url="urn:isbn:1"), []),
         (Record("warcinfo"), ["record_type"]),
         (Record("warcinfo", problem="truncated"), ["record_type", "truncated"]),
         (Record("unreadable", problem="bad_gzip"), ["bad_gzip"]),
@@ -224,6 +222,15 @@ def response(body: bytes = PAGE, status: int | None = 200, kind: str | None = "t
         (response(b"x" * 100_000), []),
         (response(b"x" * 100_001), ["too_large"]),
         (response(b"\x1f\x8b\x08\0\xff\xff\xff", http_headers=[("content-encoding", "gzip")]), ["bad_coding"]),
+        (response(gzip.compress(PAGE)), []),
+        (response(b"\r\n" + gzip.compress(PAGE)), []),
+        (response(gzip.compress(gzip.compress(PAGE)), http_headers=[("content-encoding", "gzip")]), []),
+        (response(zstandard.compress(PAGE)), []),
+        (response(brotli.compress(PAGE * 9)), []),
+        (response(brotli.compress(PAGE * 9)[:-9]), ["not_html"]),
+        (response(gzip.compress(bytes(200_000))), ["too_large"]),
+        (response(gzip.compress(b"%PDF-1.4")), ["not_html"]),
+        (response(gzip.compress(PAGE), kind="application/gzip"), ["not_html"]),
     ],
 )
 def test_each_reason(record: Record, dropped: list[str]) -> None:
@@ -322,11 +329,3 @@ def test_real_archives_become_rows() -> None:
 )
 def test_titles_are_found_in_one_pass(html: str, title: str | None) -> None:
     assert page_title(html) == title
-
-
-def test_comments_before_the_first_tag_are_skipped_in_one_pass() -> None:
-    comments = b"<!---->" * 140
-    assert media_type(None, comments) == "text/plain"
-    assert media_type(None, comments + b" \n<p>") == "text/html"
-    assert media_type(None, b"<!-- a --> b --> <html>") == "text/html"
-    assert media_type(None, b"<!-- a -- <html>") == "text/plain"

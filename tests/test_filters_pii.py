@@ -70,10 +70,17 @@ IS = {
         "телефон [8 495 123 45 67]",
         "Tel:[(030)123456789]",
         "hotline [0800 123 4567]",
+        "My phone number is [4155550123].",
+        "call me at [4155550123]",
+        "my mobile number: [415555012345]",
     ],
 }
 IS_NOT = [
     "image@2x.png",
+    "my phone number is 415555012",
+    "my phone number is 4155550123456",
+    "the phone number of ours is 4155550123",
+    "order number is 4155550123",
     "icon@3x.webp is larger",
     "git@github.example:name/project",
     "ftp://name:secret@files.example.org/x",

@@ -36,6 +36,9 @@ TOKEN = regex.compile(
 )
 _BREAK = "[\n\v\f\r\x85\u2028\u2029]"
 _STERM = regex.compile(r"\p{Sentence_Terminal}")
+_ENDED = regex.compile(
+    rf"""(?V1)(?:\p{{Sentence_Terminal}}|…)(?:(?:\p{{White_Space}}|{_X})*(?:[\p{{Pe}}\p{{Pf}}"'“‘«‹]|\[\p{{Nd}}*\]))*{_X}*\Z"""
+)
 _CLOSERS = regex.compile(rf"""(?V1)(?:[\p{{Pe}}\p{{Pf}}"']|\p{{Sentence_Terminal}}|{_X})*(?:\p{{White_Space}}|\Z)""")
 
 
@@ -113,7 +116,7 @@ def reference_layout(text: str) -> dict[str, int]:
         "lines": len(lines),
         "bullet_lines": sum(line[0] in BULLETS for line in lines),
         "ellipsis_lines": sum(line.endswith(("...", "…")) for line in lines),
-        "terminal_lines": sum(bool(_STERM.match(line[-1])) for line in lines),
+        "terminal_lines": sum(bool(_ENDED.search(line)) for line in lines),
         "short_lines": sum(len(line) < SHORT_LINE for line in lines),
         "duplicate_lines": len(copies(lines)),
         "duplicate_line_characters": sum(map(len, copies(lines))),
@@ -139,6 +142,7 @@ _ALPHABETS = (
     "ab \n",
     "ab.,'’_-·1 2\n",
     "aB.!?\"')” \n…。！؟。",
+    "a.…\"')]”»」』“«[1]2 \u200f\n",
     "the be to of and that have with The\n ",
     "a\u0301\u200d\u00ad\u200b\u0000\u0007\ufeff '.é\u0308 ",
     "漢字ひらカナーｶﾞ゙、。 \na1",
@@ -212,6 +216,40 @@ def test_odd_texts() -> None:
 def test_words_by_example(text: str, tokens: int, words: int) -> None:
     counts = Batch.from_arrow(pa.array([text])).words
     assert (counts.tokens[0], counts.words[0]) == (tokens, words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "He left.",
+        "“He left.”",
+        '"He left."',
+        "'Did he?'",
+        "(He left.)",
+        "[He left.]",
+        "„Er ging.“",
+        "»Er ging.«",
+        "« Il part. »",
+        "「行った。」",
+        "『行った！』",
+        "He left.[1]",
+        "He left.[12][13]",
+        "He left.”[1]",
+        "He left…",
+        "He left.\u200f",
+        "「行った」。",
+    ],
+)
+def test_lines_that_end_a_sentence(line: str) -> None:
+    assert Batch.from_arrow(pa.array([line])).layout.terminal_lines.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["He left", "He left”", "(He left)", "He left [1]", "left [a.b]", "left. [", "1.2", ". a)", "[1]", ")", "left. b]"],
+)
+def test_lines_that_do_not_end_a_sentence(line: str) -> None:
+    assert Batch.from_arrow(pa.array([line])).layout.terminal_lines.tolist() == [0]
 
 
 def test_repetition_is_exact_where_ngrams_overlap() -> None:

@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.filters.kernels.ascii import CLOSE_SQUARE, CONTINUATION, CONTINUES, OPEN_SQUARE
 from pipeline.filters.kernels.repetition import Room, duplicates, in_room
 from pipeline.filters.kernels.unicode import (
     BREAK,
+    CLOSING,
+    DIGIT,
+    EXTEND,
     HASH_SEED,
     KIND,
     SPACE,
@@ -39,7 +43,7 @@ class LayoutStatistics(NamedTuple):
     lines: _Counts
     bullet_lines: _Counts  # that begin with one of BULLETS
     ellipsis_lines: _Counts  # that end in "..." or "…"
-    terminal_lines: _Counts  # that end in a sentence terminal
+    terminal_lines: _Counts  # that end in a sentence terminal or "…", quotes, brackets and citations behind it left out
     short_lines: _Counts  # of fewer than SHORT_LINE characters
     duplicate_lines: _Counts  # copies of an earlier line
     duplicate_line_characters: _Counts
@@ -102,6 +106,53 @@ def _count(
 
 
 @inner
+def _ends_sentence(data: Any, start: Any, end: Any, classes: Any) -> Any:
+    """Whether a line, stripped, ends a sentence: `.”`, `!)`, `。」`, `. »`, `.[12]`."""
+    i, closed = end, False
+    while i > start:
+        i, code, cls = _before(data, start, i, classes)
+        if cls & TERMINAL or code == _ELLIPSIS:
+            return True
+        kind = cls & KIND
+        if cls & CLOSING or _is_german_closing(code):
+            closed = True
+            if code == CLOSE_SQUARE:
+                i = _before_number(data, start, i, classes)
+        elif kind != EXTEND and not (closed and kind == SPACE):
+            return False
+    return False
+
+
+@inner
+def _is_german_closing(code: Any) -> Any:
+    """Whether a character is a quote that opens in English or French and closes in German: “ ‘ « ‹."""
+    return code == 0x201C or code == 0x2018 or code == 0xAB or code == 0x2039
+
+
+@inner
+def _before_number(data: Any, start: Any, i: Any, classes: Any) -> Any:
+    """Where a citation begins whose bracket closes at byte `i`, "[12]"; `i` if there is none."""
+    k, code, cls = _before(data, start, i, classes)
+    while cls & DIGIT:
+        k, code, cls = _before(data, start, k, classes)
+    return k if code == OPEN_SQUARE else i
+
+
+@inner
+def _before(data: Any, start: Any, i: Any, classes: Any) -> Any:
+    """The character before byte `i`: where it begins, its code point and class; nothing at `start`."""
+    begin = i
+    while begin > start:
+        begin -= 1
+        if data[begin] & CONTINUATION != CONTINUES:
+            break
+    if begin == i:
+        return i, np.int64(0), classes[0]
+    code, _ = decode(data, begin, i)
+    return begin, code, classes[code]
+
+
+@inner
 def _lines(
     data: Any, start: Any, end: Any, classes: Any, bullets: Any,
     room: Any, paragraph_hashes: Any, paragraph_lengths: Any, counts: Any, document: Any,
@@ -118,6 +169,7 @@ def _lines(
     visible_value, visible_length, visible_dots = HASH_SEED, 0, 0  # the same up to its last visible character
     first: Any = 0  # its first visible character
     last: Any = 0  # its last
+    line_start = visible_end = start  # their bytes
     dots = 0  # full stops in a row
     code: Any
     i = start
@@ -131,11 +183,12 @@ def _lines(
         cls = classes[code]
         if (cls & KIND) != SPACE:
             if length == 0:
-                first = code
+                first, line_start = code, i
             length += 1
             value = add_hash(value, code)
             dots = dots + 1 if code == _FULL_STOP else 0
             visible_value, visible_length, visible_dots, last = value, length, dots, code
+            visible_end = i + size
         elif not cls & BREAK:
             dots = 0
             if length:
@@ -151,7 +204,7 @@ def _lines(
                 lines += 1
                 for k in range(len(bullets)):
                     bullet_lines += first == bullets[k]
-                terminal_lines += (classes[last] & TERMINAL) != 0
+                terminal_lines += _ends_sentence(data, line_start, visible_end, classes)
                 ellipsis_lines += last == _ELLIPSIS or visible_dots >= 3
                 short_lines += visible_length < SHORT_LINE
                 paragraph_length += visible_length + (paragraph_length > 0)

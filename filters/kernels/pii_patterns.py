@@ -7,8 +7,9 @@ What counts, and what does not:
 - **ip**: four numbers up to 255 without leading zeros, or an IPv6 address with a group of three or more digits. Not: five
   numbers, numbers after "version", "v", "section" and the like, single digits, numbers below 20 at the start of a line.
 - **phone**: `+` and 8 to 15 digits in groups; `00` and 10 to 15; North American numbers, 3-3-4; numbers with a leading
-  zero, 9 to 11 digits in groups (Europe, Asia); after "tel", "phone", "fax", … 7 to 15 digits. Not: dates, times, prices,
-  ISBNs, card numbers, identifiers (after # = / _ or a letter), and digits without groups, except after such a word.
+  zero, 9 to 11 digits in groups (Europe, Asia); one or two words after "tel", "phone", "fax", … 7 to 15 digits, three words
+  after ("my phone number is") 10 to 12 without groups. Not: dates, times, prices, ISBNs, card numbers, identifiers (after
+  # = / _ or a letter), and digits without groups, except after such a word.
 """
 
 from typing import Any
@@ -372,6 +373,8 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
 
     # The longest run of groups from the first on that is a number of some country, or any number after a word such as "phone".
     after_phone_word = _said_before(data, begin, start, phones, 2)
+    # "my phone number is", "call me at": a word further away counts for a number without groups, if it is as long as one.
+    near_phone_word = after_phone_word or _said_before(data, begin, start, phones, 3)
     best = start
     digits = 0
     first_size = groups[0, 1] - groups[0, 0]
@@ -401,6 +404,8 @@ def _phone(data: Any, begin: Any, start: Any, end: Any, phones: Any, numbers: An
             fits = 9 <= digits <= 11 and k > 0 and 2 <= first_size <= 5 and _even(groups, k)
         else:
             fits = False
+        if k == 0 and near_phone_word and 10 <= digits <= 12:
+            fits = True
         if fits or (
             after_phone_word
             and 7 <= digits <= 15

@@ -1,6 +1,5 @@
 """Records to rows: one row per record, with its text or with every reason why it has none."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,12 +12,14 @@ import pyarrow as pa
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.options import ExtractOptions
 from pipeline.extract.pages.charset import clean, decode
-from pipeline.extract.pages.coding import undo
+from pipeline.extract.pages.coding import undo, undo_undeclared
 from pipeline.extract.pages.markup import extract_page
+from pipeline.extract.pages.media_type import HTML_TYPES, media_type
 from pipeline.extract.pages.published import published
 
 REASONS = {
     "record_type": "a record of a type that is not in `extract.record_types`, such as a request",
+    "recorder_data": "a recorder's own record, not a page: a URL that starts with `metadata:` or `urn:`, such as Wget's log",
     "http_status": "a response with another status than 200 or 203",
     "not_html": "neither HTML nor plain text, by its declared type or its first bytes",
     "empty_body": "the body is empty or white space only",
@@ -27,6 +28,7 @@ REASONS = {
     "too_deep": "elements nest deeper than `extract.max_depth`",
     "bad_coding": "the body's content coding could not be undone",
     "bad_gzip": "a broken gzip member, or bytes that are not a gzip member",
+    "bad_zstd": "a broken zstd frame, or bytes that are not a zstd frame",
     "truncated": "the record is shorter than its declared length",
     "bad_record": "bytes that are not a record, a line that is not a JSON object, a row that does not fit its table, a broken "
     "row group, or text that is not UTF-8 where it must be",
@@ -80,17 +82,9 @@ COLUMNS = {
 }
 """The meaning of the columns of SCHEMA."""
 
-_HTML_TYPES = {"text/html", "application/xhtml+xml", "text/plain"}
-_VAGUE_TYPES = {"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*", "content/unknown"}
+# Wget's log and arguments (metadata://gnu.org/software/wget/), Browsertrix's second copies (urn:text:, urn:pageinfo:).
+_RECORDERS = ("metadata:", "urn:")
 _PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 carries a part of one
-# A page without a type, or with a vague one, is HTML if it starts like this (WHATWG MIME Sniffing, section 7.1). One comment
-# stands for any number: from the first <!-- to any -->. A repeated group could divide comments in exponentially many ways.
-_HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
-    rb"|title|b|body|br|p|meta|link)[\s>/]",
-    re.I | re.S,
-)
-_ZIPPED_START = re.compile(rb"\x1f\x8b|%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x04|RIFF|\x00\x00\x00.ftyp|Rar!", re.S)
 
 
 @dataclass(slots=True)
@@ -203,27 +197,14 @@ def to_batches(rows: Iterable[Row], *, max_rows: int = 1024, max_bytes: int = 32
         yield batch(pending)
 
 
-def media_type(content_type: str | None, body: bytes) -> str:
-    """The media type to read a body as, in lower case: the declared one or, if that is missing or vague, one from its start.
-
-    A start that is markup means "text/html", other text "text/plain"; for all else the declared type remains.
-    """
-    declared = (content_type or "").partition(";")[0].strip().lower()
-    if "/" in declared and declared not in _VAGUE_TYPES:
-        return "" if declared in _HTML_TYPES and _ZIPPED_START.match(body) else declared
-    head = body[:1024]
-    if _HTML_START.match(head):
-        return "text/html"
-    binary = head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f\x1b")
-    return declared if binary or not head else "text/plain"
-
-
 def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
     """Add every reason to drop the record that does not depend on its body."""
     if record.record_type not in (*options.record_types, "document", "unreadable"):
         row.dropped.append("record_type")
     if record.problem is not None:
         row.dropped.append(record.problem)
+    if record.record_type not in ("document", "unreadable") and (record.url or "").lower().startswith(_RECORDERS):
+        row.dropped.append("recorder_data")
     known = record.http_status is not None or record.problem is None
     if record.record_type == "response" and known and record.http_status not in _PAGE_STATUS:
         row.dropped.append("http_status")
@@ -248,7 +229,15 @@ def _read(
         row.dropped.append("empty_body")
         return
     kind = media_type(record.content_type, body)
-    if kind not in _HTML_TYPES:
+    if not kind and (undeclared := undo_undeclared(body, max_bytes=options.max_record_bytes)):
+        row.detail = "; ".join(note for note in (row.detail, undeclared.detail) if note)
+        if undeclared.problem is not None:
+            row.dropped.append(undeclared.problem)
+            return
+        body = undeclared.body
+        row.html_bytes = len(body)
+        kind = media_type(record.content_type, body)
+    if kind not in HTML_TYPES:
         row.dropped.append("not_html")
         return
     decoded = decode(body, record.content_type)

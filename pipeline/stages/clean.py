@@ -164,7 +164,7 @@ def _kernels(options: Options) -> None:
 CLEAN = Step(
     name="clean",
     title="write clean text",
-    version=3,
+    version=4,
     run=clean,
     options=_options,
     reads=(EXTRACT, LANGUAGE, QUALITY, DUPLICATES, EDIT, SCORES, FIND),

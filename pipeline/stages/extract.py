@@ -225,7 +225,7 @@ def _reasons() -> dict[str, str]:
 EXTRACT = Step(
     name="extract",
     title="extract text",
-    version=5,
+    version=6,
     run=extract,
     options=_options,
     gated=False,

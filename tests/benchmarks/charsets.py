@@ -3,7 +3,7 @@
 The 253 pages, feeds and texts of web-hostile/encodings, whose encoding is known and stated in no HTTP header. A text is
 right if its characters beyond ASCII are, as a bag, those of the true encoding, read as browsers read its label (gb2312
 is gb18030, iso-8859-1 windows-1252); "99 %" asks for that share of them. Ours is shown once more with what the page itself
-declares blotted out, as the others do not look at it. Speed in CPU time over the same bytes.
+declares blotted out, as the others do not look at it, and once with a header that calls every text UTF-8. Speed in CPU time over the same bytes.
 """
 
 import json
@@ -31,6 +31,7 @@ def normalizer(body: bytes) -> str:
 SYSTEMS: dict[str, Callable[[bytes], str]] = {
     "ours": lambda body: decode(body).text,
     "ours, undeclared": lambda body: decode(body).text,
+    "ours, called UTF-8": lambda body: decode(body, "text/html; charset=utf-8").text,
     "resiliparse": lambda body: bytes_to_str(body, detect_encoding(body) or "utf-8"),
     "charset-normalizer": normalizer,
 }

@@ -33,10 +33,10 @@ from pipeline.extract.inputs.documents import read_lines
 from pipeline.extract.inputs.kinds import why_not_read
 from pipeline.extract.inputs.sources import cut
 from pipeline.extract.options import Columns, TextOptions
-from pipeline.extract.page import media_type
 from pipeline.extract.pages.charset import decode
 from pipeline.extract.pages.coding import undo
 from pipeline.extract.pages.markup import extract_page, nesting, page_title
+from pipeline.extract.pages.media_type import media_type
 from pipeline.extract.pages.published import published
 from pipeline.filters.decontaminate.cuts import collision_cuts
 from pipeline.filters.decontaminate.index import EvaluationIndex

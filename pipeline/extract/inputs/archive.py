@@ -12,20 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from pipeline.extract.inputs.files import open_file
+from pipeline.extract.inputs.files import name_of, open_file
 from pipeline.extract.inputs.stream import (
     GZIP_MAGIC,
     PADDING,
     File,
-    GzipMember,
+    Gzip,
+    Packing,
     Stream,
     file_stream,
-    member_length,
-    opening,
+    member_end,
 )
+from pipeline.extract.inputs.wacz import stored_archives
+from pipeline.extract.inputs.zstd import DICTIONARY_MAGIC, ZSTD_MAGIC, Zstd
 
-ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz")
+ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wacz")
 _MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL and a few lines
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WINDOW = 1 << 18  # bytes that are searched at once for the next record
@@ -40,6 +43,10 @@ _ARC_NEXT = re.compile(rb"\n(?=" + _ARC_LINE + rb")")
 # would otherwise be read again from each of its bytes.
 _BLANK_LINE = re.compile(rb"(?<!\r)\r*\n\r*\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t]|\r|\n|$)")
+# Responses that another one follows: 100 Continue, 103 Early Hints, a proxy's answer to CONNECT. warcprox 2.13 and warcio 1.8
+# write them into one record with the final response.
+_INTERIM = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(?:1\d\d|200[ \t]+connection established)(?:[ \t]|\r|\n|$)", re.I)
+_INTERIM_LIMIT = 16
 
 Headers = list[tuple[str, str]]
 
@@ -94,9 +101,12 @@ def read_records(
     range of the record before it. Memory stays within a few times `max_record_bytes`. A file that cannot be opened raises
     UserError.
     """
-    with _open(path) as (file, form, zipped):
-        reader = _gzip_records if zipped else _plain_records
-        yield from reader(file, form, start, file.size if end is None else end, max_record_bytes)
+    with _open(path) as archives:
+        for archive in archives:
+            first = max(start, archive.file.begin)
+            behind = archive.file.end if end is None else min(end, archive.file.end)
+            if first < behind or archive.file.begin == archive.file.end:
+                yield from _records(archive, first, behind, max_record_bytes)
 
 
 def is_archive(first: bytes) -> bool:
@@ -107,8 +117,11 @@ def is_archive(first: bytes) -> bool:
 
 def kind(path: Path | str) -> str:
     """The kind of an archive, from its first bytes. What is read from a range depends on this and the range's bytes only."""
-    with _open(path) as (_, form, zipped):
-        return f"{'ARC' if form is _ARC else 'WARC'}{' in gzip' if zipped else ''}"
+    with _open(path) as archives:
+        return ", ".join(
+            f"{'ARC' if form is _ARC else 'WARC'}{f' in {packing.name}' if packing else ''}"
+            for _, form, packing in archives
+        )
 
 
 def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000) -> list[int]:
@@ -119,29 +132,65 @@ def cut(path: Path | str, part_bytes: int, *, max_record_bytes: int = 10_000_000
     ahead, so that a file of broken records has few of them.
     """
     cuts = [0]
-    with _open(path) as (file, form, zipped):
-        find, reader = (_next_member, _gzip_records) if zipped else (_next_start, _plain_records)
-        at, step = part_bytes, 1
-        while at < file.size and (at := find(file, form, at)) < file.size:
-            records = [*islice(reader(file, form, at, file.size, max_record_bytes), 2)]
-            if records[0].offset == at and not any(record.problem for record in records):
-                cuts.append(at)
-                at, step = at + part_bytes, 1
-            else:
-                at, step = at + step, step * 2
+    with _open(path) as archives:
+        for archive in archives:
+            file, form, packing = archive
+            at, step = max(cuts[-1] + part_bytes, file.begin), 1
+            while at < file.end:
+                at = _next_member(file, form, packing, at) if packing else _next_start(file, form, at)
+                if at == file.end:
+                    break
+                records = [*islice(_records(archive, at, file.end, max_record_bytes), 2)]
+                if records[0].offset == at and not any(record.problem for record in records):
+                    cuts.append(at)
+                    at, step = at + part_bytes, 1
+                else:
+                    at, step = at + step, step * 2
     return cuts
 
 
+class _Archive(NamedTuple):
+    """An archive: its bytes, how its records start, and how it is compressed, if it is."""
+
+    file: File
+    form: _Format
+    packing: Packing | None
+
+
 @contextmanager
-def _open(path: Path | str) -> Iterator[tuple[File, _Format, bool]]:
-    """The file, how its records start, and whether it is made of gzip members."""
-    name = str(path).lower()
+def _open(path: Path | str) -> Iterator[list[_Archive]]:
+    """The archives in a file: one, or those that are stored in a WACZ."""
+    name = name_of(str(path))
     with open_file(path) as handle:
-        file = File(handle)
-        zipped = file.read(0, 3) == GZIP_MAGIC or (name.endswith(".gz") and _is_damaged_gzip(file))
-        first = opening(file, 0, _MAX_LINE) if zipped else file.read(0, _MAX_LINE)
-        arc = not _WARC.start.match(first) and (name.endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first)))
-        yield file, _ARC if arc else _WARC, zipped
+        if not name.endswith(".wacz"):
+            yield [_opened(File(handle), name)]
+            return
+        yield [_opened(File(handle, begin, end), inner) for inner, begin, end in stored_archives(handle, str(path))]
+
+
+def _opened(file: File, name: str) -> _Archive:
+    packing = packing_of(file)
+    if packing is None and name.endswith((".gz", ".zst")) and not is_archive(file.read(file.begin, _MAX_LINE)):
+        packing = Gzip() if name.endswith(".gz") else Zstd(file)  # damaged at its start; later members may be whole
+    begin = packing.padding_end(file, file.begin) if packing else file.begin
+    first = packing.opening(file, begin, _MAX_LINE) if packing else file.read(begin, _MAX_LINE)
+    arc = not _WARC.start.match(first) and (name.endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first)))
+    return _Archive(file, _ARC if arc else _WARC, packing)
+
+
+def packing_of(file: File) -> Packing | None:
+    """How a file is compressed, by its first bytes; None for one that is not, or in another way."""
+    first = file.read(file.begin, 4)
+    if first[:3] == GZIP_MAGIC:
+        return Gzip()
+    return Zstd(file) if first in (ZSTD_MAGIC, DICTIONARY_MAGIC) else None
+
+
+def _records(archive: _Archive, start: int, end: int, limit: int) -> Iterator[Record]:
+    file, form, packing = archive
+    if packing:
+        return _packed_records(file, form, packing, start, end, limit)
+    return _plain_records(file, form, start, end, limit)
 
 
 def header_block(block: bytes) -> Headers:
@@ -246,14 +295,18 @@ def _take_content(stream: Stream, form: _Format, record: Record, length: int) ->
     available = stream.fill(length)
     if available == length and _record_follows(form, stream.ahead(length, _MAX_LINE)):
         return stream.take(length)
-    if cut := stream.search(form.next, length):
+    # A header's first lines may begin in the content and end behind it.
+    if (cut := stream.search(form.next, length + _MAX_LINE)) and cut[1] <= length:
         body = stream.take(cut[0])
         stream.skip(cut[1] - cut[0])
         _truncate(record, length, None)
-        return body
-    if available < length:
-        _truncate(record, length, available)
-    return stream.take(length)
+    else:
+        body = stream.take(length)
+        if available < length:
+            _truncate(record, length, available)
+    if record.problem and _counts_carriage_returns(body, length):
+        record.problem, record.detail = None, "Content-Length of the record counts carriage returns that are gone"
+    return body
 
 
 def _pass_content(stream: Stream, form: _Format, record: Record, length: int) -> None:
@@ -264,7 +317,7 @@ def _pass_content(stream: Stream, form: _Format, record: Record, length: int) ->
             _truncate(record, length, available)
         return
     content = stream.position
-    stop = min(content + length, stream.file.size)
+    stop = min(content + length, stream.file.end)
     if stop < content + length or not _record_follows(form, stream.file.glance(stop, _MAX_LINE)):
         _resynchronise(stream, form)
         if content < stream.position < stop:
@@ -295,6 +348,14 @@ def _is_whole(record: Record) -> bool:
     return announced.isascii() and announced.isdigit() and len(record.body) >= int(announced[:18])
 
 
+def _counts_carriage_returns(body: bytes, length: int) -> bool:
+    """Whether a length may count carriage returns that are gone: head lines end in bare line feeds (so in ClueWeb09), and no
+    more bytes are missing than there are such line ends."""
+    first_line_end = body.find(b"\n")
+    bare = body.count(b"\n") - body.count(b"\r\n")
+    return body[first_line_end - 1 : first_line_end] not in (b"", b"\r") and length <= len(body) + bare
+
+
 def _located(record: Record, start: int, stream: Stream) -> Record:
     record.inner_offset, record.length = start, stream.position - start
     return record
@@ -320,10 +381,16 @@ def _open_payload(record: Record, block: bytes) -> None:
         record.body, record.content_type = block, None
         return
     blank = _BLANK_LINE.search(block)
+    for _ in range(_INTERIM_LIMIT):
+        if not (blank and _INTERIM.match(block) and (following := _STATUS.match(block, blank.end()))):
+            break
+        block, status = block[blank.end() :], following
+        blank = _BLANK_LINE.search(block)
     head, record.body = (block, b"") if blank is None else (block[: blank.start()], block[blank.end() :])
     record.http_status = int(status[1])
     record.http_headers = header_block(head.partition(b"\n")[2])
-    record.content_type = next((value for name, value in record.http_headers if name == "content-type"), None)
+    # Several lines are one list, as in Fetch; the last valid entry counts.
+    record.content_type = ", ".join(value for name, value in record.http_headers if name == "content-type") or None
 
 
 def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) -> Iterator[Record]:
@@ -332,11 +399,11 @@ def _plain_records(file: File, form: _Format, start: int, end: int, limit: int) 
     def on_record() -> bool:
         at = stream.position
         anchored = (
-            form is _WARC or at == 0 or file.read(at - 1, 1) == b"\n"
+            form is _WARC or at == file.begin or file.read(at - 1, 1) == b"\n"
         )  # the tail of an ARC line may look like a line
         return anchored and stream.match(form.start, _MAX_LINE) is not None
 
-    if start and not on_record():
+    if start > file.begin and not on_record():
         _resynchronise(stream, form)
     while True:
         stream.skip_padding()
@@ -356,28 +423,27 @@ def _next_start(file: File, form: _Format, offset: int) -> int:
     return stream.position
 
 
-def _gzip_records(file: File, form: _Format, start: int, end: int, limit: int) -> Iterator[Record]:
-    offset = _next_member(file, form, start) if start else 0
-    while offset < file.size:
-        if offset >= end and form.start.match(opening(file, offset, _MAX_LINE)):
+def _packed_records(file: File, form: _Format, packing: Packing, start: int, end: int, limit: int) -> Iterator[Record]:
+    offset = _next_member(file, form, packing, start) if start > file.begin else start
+    while offset < file.end:
+        if offset >= end and form.start.match(packing.opening(file, offset, _MAX_LINE)):
             return
-        if file.read(offset, 3) != GZIP_MAGIC:
-            block = file.read(offset, 1 << 16)
-            padding = len(block) - len(block.lstrip(b"\r\n\0"))
-            if not padding:
-                next_offset = _next_member(file, form, offset + 1)
-                yield Record(
-                    "unreadable", offset, next_offset - offset, problem="bad_gzip", detail="no gzip member starts here"
-                )
-                offset = next_offset
-            offset += padding
-            continue
-        offset = yield from _member_records(file, form, offset, limit)
+        if file.read(offset, len(packing.magic)) == packing.magic:
+            offset = yield from _member_records(file, form, packing, offset, limit)
+        elif (behind := packing.padding_end(file, offset)) > offset:
+            offset = behind
+        else:
+            behind = _next_member(file, form, packing, offset + 1)
+            detail = f"no {packing.unit} starts here"
+            yield Record("unreadable", offset, behind - offset, problem=packing.problem, detail=detail)
+            offset = behind
 
 
-def _member_records(file: File, form: _Format, offset: int, limit: int) -> Generator[Record, None, int]:
-    """The records of the gzip member at `offset`; returns the offset at which to continue."""
-    member = GzipMember(file, offset, limit)
+def _member_records(
+    file: File, form: _Format, packing: Packing, offset: int, limit: int
+) -> Generator[Record, None, int]:
+    """The records of the member at `offset`; returns the offset at which to continue."""
+    member = packing.member(file, offset, limit)
     stream = Stream(member.more)
     length: int | None = None
     record = _next_record(stream, form, limit)
@@ -386,11 +452,12 @@ def _member_records(file: File, form: _Format, offset: int, limit: int) -> Gener
         if not stream.fill(1):
             break
         if length is None:  # several records in this member: find its end separately, since it may be far ahead
-            length = member_length(file, offset, limit) or _next_member(file, form, offset + 1) - offset
+            end = member_end(packing, file, offset, limit) or _next_member(file, form, packing, offset + 1)
+            length = end - offset
         record.offset, record.length = offset, length
         yield record
         record = _next_record(stream, form, limit)
-    next_offset = member.end if member.end is not None else _next_member(file, form, offset + 1)
+    next_offset = member.end if member.end is not None else _next_member(file, form, packing, offset + 1)
     if member.problem is not None:
         if record is None:
             record = Record("unreadable")
@@ -401,19 +468,22 @@ def _member_records(file: File, form: _Format, offset: int, limit: int) -> Gener
     return next_offset
 
 
-def _next_member(file: File, form: _Format, offset: int) -> int:
-    """Offset of the first gzip member at or after `offset` that starts with a record; the file's size if there is none."""
+def _next_member(file: File, form: _Format, packing: Packing, offset: int) -> int:
+    """Offset of the first member at or after `offset` that starts with a record; the file's size if there is none."""
     while block := file.read(offset, 1 << 18):
-        at = block.find(GZIP_MAGIC)
+        at = block.find(packing.magic)
         while at >= 0:
-            if form.start.match(opening(file, offset + at, _MAX_LINE)):
+            if form.start.match(packing.opening(file, offset + at, _MAX_LINE)):
                 return offset + at
-            at = block.find(GZIP_MAGIC, at + 1)
-        offset += max(len(block) - 2, 1)
-    return file.size
+            at = block.find(packing.magic, at + 1)
+        offset += max(len(block) - len(packing.magic) + 1, 1)
+    return file.end
 
 
-def _is_damaged_gzip(file: File) -> bool:
-    """Whether a .gz file starts with neither gzip nor a record; its later members may be whole."""
-    first = file.read(0, _MAX_LINE).lstrip(b"\r\n\0")
-    return not (_WARC_START.match(first) or _ARC_START.match(first))
+def dictionary_frame(path: Path | str, offset: int) -> bytes:
+    """The frame with the dictionary of the archive in zstd that has the record at `offset`; empty if it has none."""
+    with _open(path) as archives:
+        for archive in archives:
+            if archive.file.begin <= offset < archive.file.end and isinstance(archive.packing, Zstd):
+                return archive.packing.dictionary
+    return b""

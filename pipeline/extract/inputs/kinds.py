@@ -10,7 +10,8 @@ from pipeline.extract.inputs.archive import is_archive
 from pipeline.extract.inputs.compressed import BROKEN, COMPRESSIONS, compression_of, open_decompressed
 from pipeline.extract.inputs.files import is_remote, name_of, open_file
 from pipeline.extract.inputs.forms import GROUPS, KNOWN, Form, chosen, form_by_suffix
-from pipeline.extract.inputs.stream import GZIP_MAGIC, File, opening
+from pipeline.extract.inputs.stream import GZIP_MAGIC, File, Gzip
+from pipeline.extract.inputs.zstd import DICTIONARY_MAGIC
 
 _OPENING = 4096  # bytes that a file's kind is told from
 
@@ -19,7 +20,6 @@ _COMPRESSED = ((b"BZh", ".bz2"), (b"\xfd7zXZ\0", ".xz"), (b"\x28\xb5\x2f\xfd", "
 _ARRAY = re.compile(rb"\[\s*[{\"\]]")  # unlike a table of TOML
 
 _UNPACK = "unpack it and give the files inside"
-_UNZIP_WACZ = "a WACZ, which is a zip: unzip it and give the archives in its folder archive/"
 _TO_LINES = 'put each document on a line of a .jsonl file, as {"text": ...}'
 _TO_PARQUET = "convert it to Parquet, for example with DuckDB: copy (from 'FILE') to 'FILE.parquet'"
 _EXTRACT_FIRST = f"take the text out with another tool, then {_TO_LINES}"
@@ -31,7 +31,6 @@ _SPACE = b"\xef\xbb\xbf \t\r\n"
 
 _BY_SUFFIX: dict[tuple[str, ...], str] = {
     (".wat", ".wat.gz"): "WAT, metadata without pages; give the .warc or .wet file of the same name",
-    (".wacz",): _UNZIP_WACZ,
     (
         ".zip",
         ".tar",
@@ -111,6 +110,8 @@ def _reason(path: str) -> str | None:
         return by_suffix
     if form not in (None, "archive"):
         return _otherwise(name, form, first, compressed)
+    if name.endswith(".wacz") or (name.endswith(".warc.zst") and (compressed or first.startswith(DICTIONARY_MAGIC))):
+        return None  # what is wrong inside is told where it is read
     if compressed not in ("", ".gz"):
         return by_suffix or f"compressed; rename it to end in what it is, such as .jsonl{compressed}"
     if is_archive(first):
@@ -129,7 +130,7 @@ def _opening(path: str) -> tuple[bytes, str]:
         first = file.read(0, _OPENING)
         compressed = next((suffix for magic, suffix in _COMPRESSED if first.startswith(magic)), "")
         if compressed == ".gz":
-            return opening(file, 0, _OPENING), compressed
+            return Gzip().opening(file, 0, _OPENING), compressed
     if compressed and compressed == compression_of(path):
         try:
             with open_decompressed(path) as lines:
@@ -215,7 +216,7 @@ def _by_content(name: str, first: bytes, compressed: str) -> str | None:
 def _by_magic(name: str, first: bytes) -> str | None:
     for magic, text in _BY_MAGIC:
         if first.startswith(magic):
-            return _UNZIP_WACZ if name.endswith(".wacz") else text
+            return text
     return f"a tar file; {_UNPACK}" if first[257:262] == b"ustar" else None
 
 

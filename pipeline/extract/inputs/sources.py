@@ -178,14 +178,17 @@ def _up_to(records: Iterator[Record], number: int, start: int) -> Iterator[Recor
 
 
 def raw_bytes(path: str, offset: int, length: int) -> bytes:
-    """A record's bytes as they are in the file; a line's decompressed bytes. UserError for a row of a table, which has none."""
+    """A record's bytes as they are in the file, behind its archive's zstd dictionary if there is one; a line's decompressed
+    bytes. UserError for a row of a table, which has none."""
     form = form_of(path)
     if form in ("dataset", "parquet", "csv"):
         raise UserError(f"{path}: row {offset:,} is a row of a table and has no bytes of its own")
     if form == "archive" or not compression_of(path):
         with open_file(path) as file:
             file.seek(offset)
-            return file.read(length)
+            record = file.read(length)
+        # an archive of its own, also where a dictionary is needed
+        return archive.dictionary_frame(path, offset) + record if form == "archive" else record
     with open_decompressed(path) as lines:
         while offset and (block := lines.read(min(offset, 1 << 20))):
             offset -= len(block)

@@ -1,4 +1,4 @@
-"""Bytes of an archive: the file, a gzip member in it, and a cursor over either.
+"""Bytes of an archive: the file, a compressed member in it, and a cursor over either.
 
 A decompressor that hides gzip members cannot say where a record starts in the compressed file, how long it is there, or where
 to continue after damage. Here members are read one at a time, so that all three are known exactly.
@@ -6,7 +6,7 @@ to continue after damage. Here members are read one at a time, so that all three
 
 import re
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from isal import isal_zlib
 
@@ -17,27 +17,31 @@ _EMPTY_LINE = re.compile(rb"\n\r*\n")
 _BAD_GZIP = cast(type[Exception], isal_zlib.error)  # the stub calls it an instance
 _BLOCK = 1 << 20  # bytes read from the file at once
 _INPUT = 1 << 15  # compressed bytes handed to the decompressor at once
-_OUTPUT = 1 << 20  # decompressed bytes taken at once, so that a bomb costs at most a megabyte
-# A member far larger than the record limit that expands by more than this factor is a bomb (deflate's limit is 1032).
-_BOMB_RATIO = 200
-_BOMB_RECORDS = 16
+OUTPUT = 1 << 20
+"""Decompressed bytes taken at once, so that a bomb costs at most a megabyte."""
+BOMB_RATIO = 200
+"""A member far larger than the record limit that expands by more than this factor is a bomb (deflate's limit is 1032)."""
+BOMB_RECORDS = 16
+"""How many records of the largest size a member may hold, whatever its factor."""
 
 
 class File:
-    """Random reads from a file through one cached block."""
+    """Random reads from a file, or from an archive stored within it, through one cached block. Offsets are the file's."""
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, handle: BinaryIO, begin: int = 0, end: int | None = None) -> None:
         self._handle = handle
         self._block = b""
         self._base = 0
-        self.size = handle.seek(0, 2)
+        self.begin = begin
+        self.end = handle.seek(0, 2) if end is None else end
 
     def read(self, offset: int, count: int) -> bytes:
-        """At most `count` bytes at `offset`; fewer only at the end of the file."""
+        """At most `count` bytes at `offset`; fewer only at the end."""
+        count = max(0, min(count, self.end - offset))
         at = offset - self._base
         if at < 0 or at + count > len(self._block):
             self._handle.seek(offset)
-            self._block = self._handle.read(max(count, _BLOCK))
+            self._block = self._handle.read(min(max(count, _BLOCK), self.end - offset))
             self._base, at = offset, 0
         return self._block[at : at + count]
 
@@ -49,18 +53,50 @@ class File:
         return self._handle.read(count)
 
 
-class GzipMember:
-    """One gzip member at `offset`, decompressed piece by piece.
+class Member(Protocol):
+    """A compressed piece of an archive, decompressed bit by bit.
 
-    `end` is the offset after the member once all of it is read, else None. `problem` is "bad_gzip", "truncated" or
+    `end` is the offset behind it as soon as that is known, else None. `problem` is "bad_gzip", "bad_zstd", "truncated" or
     "too_large" (a bomb, of which the rest is not decompressed) once reading has failed; `more` then returns nothing.
     """
+
+    end: int | None
+    problem: str | None
+    detail: str | None
+
+    def more(self) -> bytes:
+        """The next decompressed bytes; empty at the end, or at the end of what can be read."""
+
+
+class Packing(Protocol):
+    """How an archive is compressed: what its members are, and where they start."""
+
+    magic: bytes
+    """The first bytes of a member."""
+    name: str
+    problem: str
+    """The reason for bytes that are no member."""
+    unit: str
+    """What a member is called."""
+
+    def member(self, file: File, offset: int, max_record_bytes: int) -> Member:
+        """The member at `offset`."""
+
+    def opening(self, file: File, offset: int, count: int) -> bytes:
+        """The first `count` decompressed bytes of the member at `offset`; empty if none starts there."""
+
+    def padding_end(self, file: File, offset: int) -> int:
+        """Where the bytes between two members end that begin at `offset`."""
+
+
+class GzipMember:
+    """One gzip member at `offset`: a Member whose end is known once all of it is read."""
 
     def __init__(self, file: File, offset: int, max_record_bytes: int) -> None:
         self._file = file
         self._at = offset
         self._start = offset
-        self._limit = _BOMB_RECORDS * max_record_bytes
+        self._limit = BOMB_RECORDS * max_record_bytes
         self._inflate = isal_zlib.decompressobj(31)
         self._tail = b""
         self._produced = 0
@@ -69,7 +105,7 @@ class GzipMember:
         self.detail: str | None = None
 
     def more(self) -> bytes:
-        """The next decompressed piece; empty at the end of the member, or of its readable part."""
+        """See Member."""
         while self.end is None and self.problem is None:
             piece = self._tail
             if not piece:
@@ -79,7 +115,7 @@ class GzipMember:
                     self.problem, self.detail = "truncated", "the file ends within a gzip member"
                     break
             try:
-                out: bytes = self._inflate.decompress(piece, _OUTPUT)
+                out: bytes = self._inflate.decompress(piece, OUTPUT)
             except _BAD_GZIP as error:
                 self.problem, self.detail = "bad_gzip", str(error)
                 break
@@ -88,7 +124,7 @@ class GzipMember:
                 self.end = self._at - len(self._inflate.unused_data)
             else:
                 self._tail = self._inflate.unconsumed_tail
-                if self._produced > max(self._limit, _BOMB_RATIO * (self._at - self._start)):
+                if self._produced > max(self._limit, BOMB_RATIO * (self._at - self._start)):
                     self.problem, self.detail = "too_large", f"{self._produced:,} bytes and more in one gzip member"
             if out:
                 return out
@@ -156,7 +192,7 @@ class Stream:
     def skip(self, count: int) -> int:
         """Skip `count` bytes without keeping them in memory; returns how many there were."""
         remaining = count
-        while remaining and (step := self.fill(min(remaining, _OUTPUT))):
+        while remaining and (step := self.fill(min(remaining, OUTPUT))):
             self._cursor += step
             remaining -= step
         return count - remaining
@@ -226,17 +262,34 @@ def file_stream(file: File, position: int) -> Stream:
     return Stream(more, position, file, seek)
 
 
-def opening(file: File, offset: int, count: int) -> bytes:
-    """The first `count` decompressed bytes of the gzip member at `offset`; empty if none starts there."""
-    try:
-        return bytes(isal_zlib.decompressobj(31).decompress(file.read(offset, _INPUT), count))
-    except _BAD_GZIP:
-        return b""
+class Gzip:
+    """An archive in gzip: a member a record, or several records in one."""
+
+    magic = GZIP_MAGIC
+    name = "gzip"
+    problem = "bad_gzip"
+    unit = "gzip member"
+
+    def member(self, file: File, offset: int, max_record_bytes: int) -> Member:
+        """The member at `offset`."""
+        return GzipMember(file, offset, max_record_bytes)
+
+    def opening(self, file: File, offset: int, count: int) -> bytes:
+        """The first `count` decompressed bytes of the member at `offset`; empty if none starts there."""
+        try:
+            return bytes(isal_zlib.decompressobj(31).decompress(file.read(offset, _INPUT), count))
+        except _BAD_GZIP:
+            return b""
+
+    def padding_end(self, file: File, offset: int) -> int:
+        """Where the bytes between two members end that begin at `offset`."""
+        block = file.read(offset, 1 << 16)
+        return offset + len(block) - len(block.lstrip(b"\r\n\0"))
 
 
-def member_length(file: File, offset: int, max_record_bytes: int) -> int | None:
-    """Compressed length of the gzip member at `offset`, found by decompressing it; None if it is damaged."""
-    member = GzipMember(file, offset, max_record_bytes)
-    while member.more():
+def member_end(packing: Packing, file: File, offset: int, max_record_bytes: int) -> int | None:
+    """Where the member at `offset` ends, found by decompressing it if need be; None if it is damaged."""
+    member = packing.member(file, offset, max_record_bytes)
+    while member.end is None and member.more():
         pass
-    return None if member.end is None else member.end - offset
+    return member.end

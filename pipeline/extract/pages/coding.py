@@ -51,18 +51,39 @@ def undo(body: bytes, headers: Headers, *, max_bytes: int) -> Uncoded:
     return Uncoded(body, None, "; ".join(notes) or None)
 
 
+def undo_undeclared(body: bytes, *, max_bytes: int) -> Uncoded | None:
+    """The body of a page whose compression the headers do not mention, since a recorder took the header away or a server
+    compressed twice. None if it is not gzip, zstd or Brotli, or does not become text.
+
+    Brotli has no first bytes to know it by, so it must decode to its end.
+    """
+    start = body[:16].lstrip(b"\r\n")[:4]
+    name = "gzip" if start[:3] == b"\x1f\x8b\x08" else "zstd" if start == _ZSTD_MAGIC else "br"
+    if name == "br" and _is_plain(body):
+        return None
+    inflated, note = _inflate(body.lstrip(b"\r\n") if name != "br" else body, name, max_bytes)
+    if note == "too_large":
+        return None if name == "br" else Uncoded(b"", "too_large", f"{name}: more than {max_bytes:,} bytes")
+    if not inflated or not _is_plain(inflated) or (name == "br" and note):
+        return None
+    return Uncoded(inflated, None, f"{name}: not declared" + (f", {note}" if note else ""))
+
+
 def unchunk(body: bytes) -> tuple[bytes, str | None]:
     """Content of a chunked body, and a note if it was not well-formed.
 
     A body that does not start with a chunk is returned unchanged; of one that breaks, the chunks before the break are kept.
+    Chunk lines end in CRLF. Bare line feeds, of an archive that lost its carriage returns, count only if every chunk is whole:
+    the first line of a dechunked text may be a number.
     """
     parts: list[bytes] = []
     at = 0
+    bare = b"\r" not in body[: body.find(b"\n", 0, 4096) + 1]
     while True:
         line_end = body.find(b"\n", at, at + 4096)
         size = _chunk_size(body[at:line_end]) if line_end >= 0 else None
         if size is None:
-            if not parts:
+            if not parts or bare:
                 return body, None if not body else "declared chunked, but is not"
             # Some servers send the rest of a page without chunks. Without a size it cannot be told from broken chunks.
             return b"".join(parts), f"chunks broken after {at:,} bytes"
@@ -71,6 +92,8 @@ def unchunk(body: bytes) -> tuple[bytes, str | None]:
         data = body[line_end + 1 : line_end + 1 + size]
         follows = body[line_end + 1 + size : line_end + 3 + size]
         if not parts and len(data) == size and follows and follows[:1] not in b"\r\n":
+            return body, "declared chunked, but is not"
+        if len(data) < size and bare:
             return body, "declared chunked, but is not"
         parts.append(data)
         if len(data) < size:
