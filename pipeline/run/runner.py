@@ -66,7 +66,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         note(line)
     entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit)
     if config.input.dataset:
-        entries = list_shards(config.input)
+        entries = list_shards(config.input, config.input, note)
 
     planned = Run(root, config, parts_from(entries))
     _ = planned.keys  # raises UserError for a missing file named by an option, before anything is written

@@ -72,7 +72,7 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.forms import DATASET
     from pipeline.extract.inputs.sources import read
-    from pipeline.extract.page import SCHEMA, Row, rows, to_batches
+    from pipeline.extract.page import Row, rows, schema, to_batches
 
     url_reasons = url_rules(options.url, files.out.parent / BLOCKLISTS)
     language = prescreen(options.prescreen, options.extract)
@@ -116,8 +116,9 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
 
     starts = accumulate((piece.size for piece in files.part.pieces), initial=0)
     all_rows = chain.from_iterable(map(rows_of, count(), files.part.pieces, starts))
-    with writer(files.out, SCHEMA, files.key) as out:
-        for batch in to_batches(all_rows):
+    kept = tuple(options.columns.kept)
+    with writer(files.out, schema(kept), files.key) as out:
+        for batch in to_batches(all_rows, kept):
             out.write_batch(batch)
         if len(counts) > 1:
             out.add_key_value_metadata({PIECE_ROWS: json.dumps(counts).encode()})
@@ -193,9 +194,9 @@ def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable
 
 
 def _columns() -> tuple[Column, ...]:
-    from pipeline.extract.page import COLUMNS, SCHEMA
+    from pipeline.extract.page import COLUMNS, schema
 
-    return columns(SCHEMA, COLUMNS)
+    return columns(schema(["input_COLUMN", "input"]), COLUMNS)
 
 
 def _reasons() -> dict[str, str]:
