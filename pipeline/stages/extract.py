@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version as installed
 from itertools import accumulate, chain, count
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry, numbered, rows_in_piece
 from pipeline.core.fingerprint import Content, part_of
-from pipeline.core.ledger import Part, Piece, rows_in, writer
-from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles
+from pipeline.core.ledger import Part, Piece, kept, row_groups, rows_in, writer
+from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Column, Failing, Step, columns
 from pipeline.extract.native import MODEL_FILE
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
@@ -116,13 +117,50 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
 
     starts = accumulate((piece.size for piece in files.part.pieces), initial=0)
     all_rows = chain.from_iterable(map(rows_of, count(), files.part.pieces, starts))
-    kept = tuple(options.columns.kept)
-    with writer(files.out, schema(kept), files.key) as out:
-        for batch in to_batches(all_rows, kept):
+    names = tuple(options.columns.kept)
+    with writer(files.out, schema(names), files.key) as out:
+        for batch in to_batches(all_rows, names):
             out.write_batch(batch)
         if len(counts) > 1:
             out.add_key_value_metadata({PIECE_ROWS: json.dumps(counts).encode()})
     return rows_in(files.out)
+
+
+def repeated_ids(files: RunFiles, options: Options) -> Iterator[str]:
+    """A note where documents have the id of another one. In memory: 8 bytes for each document, a 64-bit hash of its id."""
+    hashed = [np.zeros(0, np.uint64), *(_hashes(ids) for part in files.parts for ids in _ids(files.out(part)))]
+    hashes = np.concatenate(hashed)
+    hashed.clear()
+    hashes.sort()
+    equal = hashes[1:] == hashes[:-1]
+    if not (count := int(equal.sum())):
+        return
+    repeated = np.unique(hashes[1:][equal])
+    groups = (ids for part in files.parts for ids in _ids(files.out(part)))
+    example = next(
+        ids[int(rows[0])] for ids in groups if (rows := np.flatnonzero(np.isin(_hashes(ids), repeated))).size
+    )
+    few = (
+        "1 document has the id of an earlier one"
+        if count == 1
+        else f"{count:,} documents have the id of an earlier one"
+    )
+    yield (
+        f"{few} ({example} first): why ID shows all that have it, and `cluster` in clean/ may mean any of them; name a column "
+        "of unique ids in input.id. A row without an id gets one from its file's name and its place, so give files in several "
+        "folders different names"
+    )
+
+
+def _ids(path: Path) -> Iterator[list[str]]:
+    """The ids of the documents in a part, a row group at a time."""
+    for group in row_groups(path, ["id", "dropped"]):
+        yield group["id"].filter(kept(group["dropped"])).to_pylist()
+
+
+def _hashes(ids: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    digests = (blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def url_lists(options: UrlOptions) -> UrlLists | None:
@@ -229,6 +267,7 @@ EXTRACT = Step(
     shows=False,
     location=_location,
     prepare=prepare,
+    remarks=repeated_ids,
     shared=(BLOCKLISTS,),
     columns=_columns,
     reasons=_reasons,
