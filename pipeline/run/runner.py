@@ -44,7 +44,11 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     claim(root, config)
     if root.resolve() in {Path(name).resolve() for name in config.duplicates.against}:
         raise UserError(f"duplicates.against: {root}: is this run itself")
-    files, ignored = find_inputs(config.input.paths)
+    if (folder := config.input.dataset) and root.resolve().is_relative_to(Path(folder).resolve()):
+        raise UserError(
+            f"{root}: is inside of the dataset's folder {folder}, whose files it would change; choose another with --out"
+        )
+    files, ignored = find_inputs(config.input.paths, root, note)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
