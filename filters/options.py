@@ -16,10 +16,10 @@ Normalization = Literal["whitespace", "lowercase", "words"]
 TAKEN = (
     *("id", "url", "date", "title", "published", "text", "language", "language_score", "cluster", "cluster_size"),
     *("file", "offset", "length", "row", "cuts", "similarity", "dropped"),
-    *("contamination", "contamination_ngrams", "contaminated_by"),
+    *("contamination", "contamination_ngrams", "contaminated_by", "input"),
 )
 """Names of a run's columns that signals and scores may not have, …"""
-TAKEN_PREFIXES = ("edited_", "masked_")
+TAKEN_PREFIXES = ("edited_", "masked_", "input_")
 """… and prefixes of such names."""
 
 

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from pipeline.config import Config, Section
 from pipeline.config_names import config_path, is_name, named_config, named_configs
 from pipeline.errors import UserError, did_you_mean, known_names, listed
+from pipeline.extract.options import KEPT
 from pipeline.filters.discovery import family_names
 from pipeline.filters.options import ScoreOptions, is_taken
 from pipeline.filters.rules import EDITED, SIGNALS_PAGE, Rule, check_signals
@@ -94,7 +95,10 @@ def check_rules(config: Config) -> None:
     with at("scores."):
         check_names(config.scores, signals)
     with at("quality."):
-        check_signals(config.quality.values(), (*signals, *config.scores))
+        check_signals(
+            config.quality.values(),
+            (*signals, *config.scores, *(name for name in config.input.kept if name.startswith(KEPT))),
+        )
         check_languages(config.quality.values(), signals)
     check_signals(config.edited.values(), [f"{EDITED}{name}" for name in (*MEASURES, *signals)])
     check_languages(config.edited.values(), signals)

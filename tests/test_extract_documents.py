@@ -4,7 +4,11 @@ import bz2
 import gzip
 import json
 import lzma
+import random
+import re
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +23,11 @@ from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
 from pipeline.extract.inputs import documents
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.inputs.documents import check_lines, cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.documents import check_columns, check_lines, cut_lines, cut_table, open_dataset
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.extract.page import Row, rows
+from pipeline.report.why import why
 from pipeline.run.run import Run
 from pipeline.run.runner import run
 
@@ -124,6 +129,106 @@ def test_columns_have_the_names_that_the_user_says(tmp_path: Path) -> None:
         ledger(path)
     with pytest.raises(UserError, match=r"no column 'page'; set input\.html"):
         ledger(path, columns=Columns(html="page"))
+
+
+KEPT = Columns(keep_columns=("stars", "meta.licence", "tags", "*"))
+ODD: list[tuple[dict[str, Any], tuple[str | None, ...]]] = [
+    ({"stars": 7, "meta": {"licence": "MIT"}, "tags": ["a", "ü"]}, ("7", "MIT", '["a", "ü"]', "{}")),
+    ({"stars": 7.5, "meta": {"licence": "", "n": 1}}, ("7.5", "", None, '{"meta": {"n": 1}}')),
+    ({"stars": "7", "tags": {"a": None}, "more": True}, ("7", None, '{"a": null}', '{"more": true}')),
+    ({"stars": False, "meta": "text"}, ("false", None, None, '{"meta": "text"}')),
+    ({"stars": None, "meta": {}, "tags": "\ud800"}, (None, None, "", '{"meta": {}}')),
+    ({"stars": float("nan")}, (None, None, None, "{}")),
+]
+
+
+def test_kept_columns_are_text_whatever_their_type(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": "x", "id": "1", **values}) for values, _ in ODD]
+    path = write(tmp_path / "x.jsonl", "\n".join(lines).encode())
+    assert [row.kept for row in ledger(path, columns=KEPT)] == [kept for _, kept in ODD]
+    whole = ledger(path, columns=KEPT)
+    for at in range(1, path.stat().st_size, 7):
+        assert ledger(path, 0, at, KEPT) + ledger(path, at, columns=KEPT) == whole
+    [row] = ledger(write(tmp_path / "y.jsonl", b"not JSON"), columns=KEPT)
+    assert (row.kept, row.dropped) == ((), ["bad_record"])
+
+
+def test_kept_columns_of_tables(tmp_path: Path) -> None:
+    values = {
+        "stars": pa.array([10**12], pa.int64()),
+        "meta": pa.array([{"licence": "MIT", "day": date(2026, 1, 2)}]),
+        "tags": pa.array([[1.5, float("inf")]]),
+        "price": pa.array([Decimal("1.50")]),
+        "raw": pa.array([b"\xff"]),
+        "far": pa.array([2**62], pa.timestamp("us")),
+    }
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["x"], **values}), path)
+    [row] = ledger(path, columns=KEPT)
+    rest = {"meta": {"day": "2026-01-02"}, "price": "1.50", "raw": None, "far": None}
+    assert row.kept[:3] == ("1000000000000", "MIT", "[1.5, null]")
+    assert json.loads(row.kept[3] or "") == rest
+    [row] = ledger(path, columns=Columns(keep_columns=("meta.day", "absent")))
+    assert row.kept == ("2026-01-02", None)
+    csv = write(tmp_path / "x.csv", b"text,stars,b\nx,007,\n")
+    assert [row.kept for row in ledger(csv, columns=KEPT)] == [("007", None, None, '{"b": null}')]
+
+
+def prose(seed: int) -> str:
+    """A hundred words that pass the rules of the small config and resemble no other seed's."""
+    words = ("the", "of", "and", "river", "stone", "garden", "window", "bread", "morning", "quiet", "light", "house")
+    return " ".join(random.Random(seed).choices(words, k=100)) + "."
+
+
+def test_kept_columns_reach_clean_and_rules(tmp_path: Path, config_file: Path) -> None:
+    values = [
+        {"text": prose(n), "id": str(n), "stars": n if n else None, "meta": {"licence": f"L{n}"}, "b": n}
+        for n in range(12)
+    ]
+    path = parquet(tmp_path / "x.parquet", values, group=3)
+    other = tmp_path / "y.jsonl"
+    other.write_text(json.dumps({"text": prose(99), "id": "99", "stars": "many"}) + "\n")
+    sets = [f"input.paths={[str(path), str(other)]}", 'input.keep_columns=["stars", "meta.licence"]']
+    sets += ["input.part_bytes=300", "quality.input_stars.min=4"]
+    config = load(config_file, sets)
+    for workers in (1, 2):
+        root = tmp_path / f"run-{workers}"
+        done = run(root, config, workers=workers, engine="local", until="clean", reporter=Quiet())
+        tables = [pq.read_table(done.file("clean", part)) for part in done.parts]
+        assert len({str(table.schema.remove_metadata()) for table in tables}) == 1
+        rows = pa.concat_tables([table.replace_schema_metadata() for table in tables])
+        kept = {row["id"]: (row["input_stars"], row["input_meta_licence"]) for row in rows.to_pylist()}
+        assert kept == {"0": (None, "L0"), "99": ("many", None)} | {str(n): (str(n), f"L{n}") for n in range(4, 12)}
+    [found] = why(done, "3")
+    assert found.record.kept == {"input_stars": "3", "input_meta_licence": "L3"}
+    [failed] = next(stage.dropped for stage in found.stages if stage.dropped)
+    assert (failed.rule, failed.value, failed.bound) == ("quality.input_stars.min", "3", "min = 4")
+    with pytest.raises(UserError, match=r"quality\.input_b: unknown signal"):
+        load(config_file, [*sets, "quality.input_b.min=4"])
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.b", "c", "a_b"], "input.keep_columns: 'a.b' and 'a_b' have one name in clean/"),
+        (["a", "a"], "input.keep_columns: 'a' is named twice"),
+        ([""], "input.keep_columns: the name of a column is needed, not ''"),
+    ],
+)
+def test_names_of_kept_columns_that_cannot_be(config_file: Path, names: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
+        load(config_file, [f"input.keep_columns={json.dumps(names)}"])
+
+
+def test_columns_that_are_lost_are_named() -> None:
+    names = ["id", "text", "stars", "meta", "meta.url", "meta.n", "tags", "tags.a"]
+    [line] = check_columns("x", names, Columns(url="meta.url"))
+    keep = 'input.keep_columns = ["stars"] carries that one into clean/, ["*"] all of them'
+    assert line == f"columns that are not kept: stars, meta.n, tags (of x); {keep}"
+    assert check_columns("x", names, Columns(keep_columns=("stars",))) == []
+    assert check_columns("x", names[:2], Columns()) == []
+    [line] = check_columns("x", names, Columns(keep_columns=("star", "*", "meta.n")))
+    assert line == "input.keep_columns 'star': no such column (did you mean stars?) in x"
 
 
 def test_bad_lines_are_counted_rows(tmp_path: Path) -> None:
@@ -403,8 +508,9 @@ def test_a_dataset_that_fails_ends_in_one_line(tmp_path: Path, config_file: Path
 
 def test_nested_columns_of_a_dataset(tmp_path: Path, config_file: Path) -> None:
     pytest.importorskip("datasets", reason="an extra")
-    parquet(tmp_path / "data.parquet", [DOLMA] * 2)
-    sets = ["input.paths=[]", f"input.dataset={tmp_path}", "input.url=metadata.url"]
+    (tmp_path / "data").mkdir()
+    parquet(tmp_path / "data" / "data.parquet", [DOLMA] * 2)
+    sets = ["input.paths=[]", f"input.dataset={tmp_path / 'data'}", "input.url=metadata.url"]
     _, rows = go(tmp_path / "run", config_file, *sets)
     assert [row["url"] for row in rows] == ["http://a.example/"] * 2
 
@@ -445,7 +551,7 @@ def test_a_missing_column_that_was_named_is_noted(tmp_path: Path, config_file: P
 
 
 def test_lines_that_are_not_judged(tmp_path: Path) -> None:
-    columns = Columns(text="body")
+    columns = Columns(text="body", title="text")
     assert check_lines(write(tmp_path / "a.jsonl", b""), columns) == []
     assert check_lines(write(tmp_path / "b.jsonl", b"no JSON\n[1]\n"), columns) == []
     assert check_lines(write(tmp_path / "c.jsonl", b'{"text": "a"}\n{"body": null}\n'), columns) == []

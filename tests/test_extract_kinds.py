@@ -225,3 +225,41 @@ def test_a_remote_file_is_judged_by_its_name() -> None:
     signed = "http://a.example/a.jsonl.gz?signature=x.pdf"
     assert find_inputs([signed]) == ([signed], [])
     assert find_inputs(["http://a.example/download?id=7"]) == (["http://a.example/download?id=7"], [])
+
+
+def a_run(folder: Path, *files: str) -> None:
+    """What tells a run directory, and these files in it."""
+    for name in ("config.json", "journal.jsonl", *files):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}\n")
+
+
+def test_run_directories_in_the_input_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.jsonl", "sub/y.jsonl", "runs/own/.lock", "runs/own/log.txt", "half/config.json"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text('{"text": "a"}\n')
+    a_run(Path("runs/old"), "clean/c.jsonl", "log.txt")
+    told = 'runs/old: a run directory, which is not read; to read its documents, add "runs/old/clean/*.parquet" to input.paths'
+    for pattern, prefix in (
+        (".", ""),
+        ("**/*.jsonl", ""),
+        (f"{tmp_path}/**/*.jsonl", f"{tmp_path}/"),
+    ):
+        notes: list[str] = []
+        inputs, ignored = find_inputs([pattern], Path("runs/own"), notes.append)
+        assert [Path(file).resolve() for file in inputs] == [tmp_path / "sub/y.jsonl", tmp_path / "x.jsonl"], pattern
+        assert [Path(file).name for file in ignored] == (["config.json"] if pattern == "." else [])
+        assert notes == [told.replace("runs/old", f"{prefix}runs/old")]
+    notes = []
+    for pattern in ("runs/old/clean/*.jsonl", "runs/*/clean/*.jsonl", "runs/old/clean", "runs/old/clean/**/*.jsonl"):
+        assert find_inputs([pattern], Path("runs/own"), notes.append)[0] == ["runs/old/clean/c.jsonl"]
+    assert notes == []
+
+
+def test_a_run_inside_of_its_dataset_is_refused(tmp_path: Path, config_file: Path) -> None:
+    config = load(config_file, ["input.paths=[]", f"input.dataset={tmp_path / 'data'}"])
+    for root in (tmp_path / "data", tmp_path / "data" / "runs" / "x"):
+        with pytest.raises(UserError, match=r"is inside of the dataset's folder .*/data, whose files it would change"):
+            run(root, config, workers=1, engine="local", until="extract", reporter=Quiet())
+    assert not (tmp_path / "data").exists()

@@ -17,6 +17,10 @@ RecordType = Literal[
     "warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"
 ]  # WARC/1.1, section 6
 
+KEPT = "input_"
+"""Prefix of the names of kept columns in the ledger and in clean/."""
+ALL = "*"
+
 MAX_DEPTH = 500
 """Browsers' limit on nested elements (512 in Blink and WebKit), rounded. Parsing time grows with its square."""
 
@@ -98,6 +102,10 @@ class Columns:
     """The column of the time it was fetched."""
     title: str | None = "title"
     """The column of its title."""
+    keep_columns: tuple[str, ...] = ()
+    """Further columns to carry into clean/: "metadata.stars" becomes the column input_metadata_stars, and "*" a column `input`
+    with all other columns as one JSON object. Strings stay as they are, other values become JSON, and what a row does not have
+    is null. [quality] takes rules on them: input_metadata_stars = { min = 10 }."""
     text_unit: TextUnit = "file"
     """What is a document in .txt and .md files: a file, a paragraph (blank lines are between them) or a line. Units smaller
     than a file must be UTF-8; a file may have any encoding."""
@@ -107,6 +115,29 @@ class Columns:
         """The columns to read, the required one first."""
         optional = (self.id, self.url, self.date, self.title)
         return [self.html or self.text, *(name for name in optional if name is not None)]
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Column of the ledger and of clean/ -> the column or key of the input that it holds; ALL is the rest of a row."""
+        return {kept_name(name): name for name in self.keep_columns}
+
+    def __post_init__(self) -> None:
+        for index, name in enumerate(self.keep_columns):
+            for other in self.keep_columns[:index]:
+                if kept_name(other) == kept_name(name):
+                    twice = (
+                        f"{name!r} is named twice"
+                        if name == other
+                        else f"{other!r} and {name!r} have one name in clean/"
+                    )
+                    raise ValueError(f"keep_columns: {twice}")
+            if not name:
+                raise ValueError("keep_columns: the name of a column is needed, not ''")
+
+
+def kept_name(name: str) -> str:
+    """What a kept column is called in the ledger and in clean/."""
+    return KEPT.rstrip("_") if name == ALL else KEPT + name.replace(".", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +169,7 @@ class InputOptions(Columns, Dataset, Files):
     crawl of 100,000 files."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = [bool(source) for source in (self.paths, self.dataset, self.common_crawl)].count(True)
         if given != 1:
             mend = "; paths = [] takes away those of the base" if given and self.paths else ""

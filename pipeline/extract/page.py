@@ -1,6 +1,6 @@
 """Records to rows: one row per record, with its text or with every reason why it has none."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count
@@ -79,6 +79,8 @@ COLUMNS = {
     "text": "the extracted text; null where the row is dropped",
     "html_bytes": "bytes of the body after decompression",
     "detail": "more about a reason in `dropped`, in words",
+    "input_COLUMN": "a column of the input's tables that `input.keep_columns` names; text, or other values as JSON",
+    "input": 'with "*" in `input.keep_columns`: all other columns of the row, as a JSON object',
 }
 """The meaning of the columns of SCHEMA."""
 
@@ -112,6 +114,13 @@ class Row:
     """Bytes of the body after decompression."""
     dropped: list[str] = field(default_factory=list)
     detail: str | None = None
+    kept: tuple[str | None, ...] = ()
+    """The values of `input.keep_columns`."""
+
+
+def schema(kept: Sequence[str] = ()) -> pa.Schema:
+    """SCHEMA, and the columns that hold the values of `input.keep_columns`."""
+    return pa.schema([*SCHEMA, *((name, pa.string()) for name in kept)])
 
 
 def rows(
@@ -150,6 +159,7 @@ def rows(
             http_status=record.http_status,
             content_type=record.content_type and clean(record.content_type),
             detail=record.detail,
+            kept=tuple(value and clean(value) for value in record.kept),
         )
         _judge(row, record, options)
         if url_reasons is not None and row.url is not None and "record_type" not in row.dropped:
@@ -176,20 +186,24 @@ def row_id(record: Record, archive: str) -> str:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def to_batches(rows: Iterable[Row], *, max_rows: int = 1024, max_bytes: int = 32_000_000) -> Iterator[pa.RecordBatch]:
-    """Rows as Arrow batches of SCHEMA; a batch ends at `max_rows` rows or when its texts reach `max_bytes` characters."""
+def to_batches(
+    rows: Iterable[Row], kept: Sequence[str] = (), *, max_rows: int = 1024, max_bytes: int = 32_000_000
+) -> Iterator[pa.RecordBatch]:
+    """Rows as Arrow batches of `schema(kept)`; a batch ends at `max_rows` rows or when its texts and kept columns reach
+    `max_bytes` characters."""
+    of_batch, nothing = schema(kept), (None,) * len(kept)
     values = attrgetter(*SCHEMA.names)
 
     def batch(pending: list[tuple[object, ...]]) -> pa.RecordBatch:
         columns = zip(*pending, strict=True)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, of_batch, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=of_batch)
 
     pending: list[tuple[object, ...]] = []
     size = 0
     for row in rows:
-        pending.append(values(row))
-        size += len(row.text or "")
+        pending.append((*values(row), *(row.kept or nothing)))
+        size += len(row.text or "") + sum(len(value or "") for value in row.kept)
         if len(pending) >= max_rows or size >= max_bytes:
             yield batch(pending)
             pending, size = [], 0

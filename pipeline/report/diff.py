@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.ledger import DROPPED, read, row_groups
+from pipeline.core.ledger import DROPPED, alive_rows, read, row_groups
 from pipeline.errors import UserError
 from pipeline.run.run import Run
 from pipeline.stages.clean import CLEAN
@@ -41,7 +42,8 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """Counts over the records that both runs have, joined by document id."""
+    """Counts over the records that both runs have. The rows of a part that both have match one by one; of other parts the
+    first record with an id matches the first with this id, the second the second, and so on."""
 
     both: int
     """Records that both runs keep."""
@@ -68,24 +70,16 @@ class Diff:
 
 def diff(first: Run, second: Run) -> Diff:
     """Compare two runs. UserError for one that has not finished all stages that drop, and where they share no record."""
-    second_parts = dict(verdicts(second))
-    of_second: tuple[pa.Array, pa.Array] | None = None
+    of_second = [table for _, table in verdicts(second)]
+    dropped_in_second = pa.concat_arrays([pa.array([], DROPPED), *(t["dropped"].combine_chunks() for t in of_second)])
+    matches = match_rows(first, second)
     totals = {"both": 0, "neither": 0, "first": 0, "second": 0}
     unmatched = not_pages = 0
     because: dict[str, dict[str, int]] = {"first": {}, "second": {}}
     examples: dict[str, list[Example]] = {"first": [], "second": []}
-    for name, table in verdicts(first):
-        same_part = second_parts.get(name)
-        if same_part is not None and same_part["id"].equals(table["id"]):  # row by row the same records
-            dropped_by_second = same_part["dropped"].combine_chunks()
-            matched = np.ones(len(table), np.bool_)
-        else:
-            if of_second is None:
-                joined = pa.concat_tables(second_parts.values()) if second_parts else table.slice(0, 0)
-                of_second = joined["id"].combine_chunks(), joined["dropped"].combine_chunks()
-            rows = pc.index_in(table["id"].combine_chunks(), of_second[0])
-            dropped_by_second = of_second[1].take(rows)
-            matched = rows.is_valid().to_numpy(zero_copy_only=False)
+    for (_, table), rows in zip(verdicts(first), matches, strict=True):
+        matched = rows >= 0
+        dropped_by_second = dropped_in_second.take(pa.array(rows, mask=~matched))
         dropped_by_first = table["dropped"].combine_chunks()
         first_keeps = pc.equal(pc.list_value_length(dropped_by_first), 0).to_numpy(zero_copy_only=False)
         second_keeps = pc.fill_null(pc.equal(pc.list_value_length(dropped_by_second), 0), False)
@@ -120,34 +114,83 @@ def diff(first: Run, second: Run) -> Diff:
         **totals,
         not_pages=not_pages,
         unmatched=unmatched,
-        unmatched_second=sum(map(len, second_parts.values())) - matched_rows,
-        other_text=_count_other_texts(first, second),
+        unmatched_second=len(dropped_in_second) - matched_rows,
+        other_text=_count_other_texts(first, second, np.concatenate([np.zeros(0, np.int64), *matches])),
         first_because=_by_count(because["first"]),
         second_because=_by_count(because["second"]),
         examples=Examples(first=tuple(examples["first"]), second=tuple(examples["second"])),
     )
 
 
-def _count_other_texts(first: Run, second: Run) -> int | None:
+def match_rows(first: Run, second: Run) -> list[npt.NDArray[np.int64]]:
+    """For each part of the first run, the row of the second run that each of its rows matches, counted over all parts; -1
+    where there is none."""
+    ids = [read(first.file(EXTRACT, part), ["id"])["id"].combine_chunks() for part in first.parts]
+    other_ids = [read(second.file(EXTRACT, part), ["id"])["id"].combine_chunks() for part in second.parts]
+    starts = np.cumsum([0, *map(len, other_ids)])
+    numbers = {part.name: number for number, part in enumerate(second.parts)}
+    same: dict[int, int] = {}  # number of a part of the first run -> of the second run
+    for number, part in enumerate(first.parts):
+        other = numbers.get(part.name)
+        if other is not None and other_ids[other].equals(ids[number]):
+            same[number] = other
+    left = [number for number in range(len(ids)) if number not in same]
+    other_left = [number for number in range(len(other_ids)) if number not in same.values()]
+    found = _nth_of_nth(
+        pa.concat_arrays([pa.array([], pa.string()), *(ids[number] for number in left)]),
+        pa.concat_arrays([pa.array([], pa.string()), *(other_ids[number] for number in other_left)]),
+    )
+    rows_left = np.concatenate(
+        [np.zeros(0, np.int64), *(np.arange(starts[n], starts[n + 1]) for n in other_left), [-1]]  # of -1: -1
+    )
+    cuts = np.cumsum([0, *(len(ids[number]) for number in left)])
+    matches = {number: np.arange(starts[other], starts[other + 1]) for number, other in same.items()}
+    matches |= {number: rows_left[found[a:b]] for number, a, b in zip(left, cuts[:-1], cuts[1:], strict=True)}
+    return [matches[number] for number in range(len(ids))]
+
+
+def _nth_of_nth(ids: pa.Array, other_ids: pa.Array) -> npt.NDArray[np.int64]:
+    """For each id its place among the others: of its n-th occurrence the n-th; -1 where there is none."""
+    encoded = other_ids.dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes, minlength=len(encoded.dictionary) + 1)
+    starts = np.cumsum(counts) - counts
+    own = pc.fill_null(pc.index_in(ids, encoded.dictionary), len(encoded.dictionary)).to_numpy()
+    own_order = np.argsort(own, kind="stable")
+    own_counts = np.bincount(own, minlength=counts.size)
+    nth = np.empty(own.size, np.int64)
+    nth[own_order] = np.arange(own.size) - np.repeat(np.cumsum(own_counts) - own_counts, own_counts)
+    there = nth < counts[own]
+    found = np.full(own.size, -1, np.int64)
+    found[there] = order[(starts[own] + nth)[there]]
+    return found
+
+
+def _count_other_texts(first: Run, second: Run, matches: npt.NDArray[np.int64]) -> int | None:
+    """Matching documents that both keep with other texts; None where a run has no clean text yet."""
     if not (first.is_done(CLEAN) and second.is_done(CLEAN)):
         return None
-    ids, hashes = _hashed_texts(first)
-    other_ids, other_hashes = _hashed_texts(second)
-    rows = pc.index_in(ids, other_ids)
+    places, hashes = _hashed_texts(first)
+    other_places, other_hashes = _hashed_texts(second)
+    rows = pc.index_in(pa.array(matches[places]), pa.array(other_places))
     differs = pc.not_equal(hashes.filter(rows.is_valid()), other_hashes.take(rows.drop_null()))
     return int(pc.sum(differs).as_py() or 0)
 
 
-def _hashed_texts(run: Run) -> tuple[pa.Array, pa.Array]:
-    """Id and hash of each clean text of a run."""
+def _hashed_texts(run: Run) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """The row of each clean text of a run, counted over all parts, and the hash of the text."""
     from pipeline.filters.dedup.exact import content_hashes
 
-    ids, hashes = [pa.array([], pa.string())], [pa.array([], pa.binary(16))]
+    places, hashes = [np.zeros(0, np.int64)], [pa.array([], pa.binary(16))]
+    last = list(run.deciders.values())[-1]
+    start = 0
     for part in run.parts:
-        for table in row_groups(run.file(CLEAN, part), ["id", "text"]):
-            ids.append(table["id"].combine_chunks().cast(pa.string()))
-            hashes.append(content_hashes(table["text"]))
-    return pa.concat_arrays(ids), pa.concat_arrays(hashes)
+        stays = alive_rows(run.file(last, part))
+        places.append(start + np.flatnonzero(stays))
+        start += stays.size
+        hashes += [content_hashes(table["text"]) for table in row_groups(run.file(CLEAN, part), ["text"])]
+    return np.concatenate(places), pa.concat_arrays(hashes)
 
 
 def _by_count(counts: dict[str, int]) -> dict[str, int]:

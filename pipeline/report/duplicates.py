@@ -4,6 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import Part, read
 from pipeline.errors import UserError
-from pipeline.report.rows import find, find_ids, rows_of, texts_of
-from pipeline.run.run import Run, earlier_runs
+from pipeline.report.rows import Row, find, rows_of, texts_of
+from pipeline.run.run import AGAINST, Run, earlier_runs
+from pipeline.stages.duplicates.candidates import CANDIDATES_STEP
 from pipeline.stages.duplicates.outcome import DUPLICATES
 from pipeline.stages.duplicates.signatures import SIGNATURES, band_names
 from pipeline.stages.duplicates.verify import DOCUMENTS
@@ -119,9 +121,10 @@ def duplicates(run: Run) -> Duplicates:
     """The largest clusters, and how well the bands find similar pairs. UserError where duplicates are not decided."""
     check_decided(run)
     sizes = largest_clusters(run)
-    documents = _documents_by_id(run, [name for name, _ in sizes], texts=False)
+    documents = _kept_documents(run, [place for place, _ in sizes], texts=False)
     clusters = tuple(
-        Cluster(id=name, size=size, url=documents[name].url if name in documents else None) for name, size in sizes
+        Cluster(id=place[1], size=size, url=documents[place].url if place in documents else None)
+        for place, size in sizes
     )
     return Duplicates(run=str(run.root), clusters=clusters, bands=measure_bands(run))
 
@@ -133,20 +136,30 @@ def check_decided(run: Run) -> None:
 
 
 def dropped_rows(run: Run) -> Iterator[tuple[Part, pa.Table]]:
-    """The documents dropped as copies, a part at a time: cluster, cluster_size, similarity, reason, row."""
+    """The documents dropped as copies, a part at a time: cluster, cluster_size, similarity, reason, candidates, row."""
     for part in run.parts:
         table = read(run.file(DOCUMENTS, part), ["cluster", "cluster_size", "similarity", "reason"])
+        table = table.append_column("candidates", _candidates(run.file(CANDIDATES_STEP, part)))
         table = table.append_column("row", pa.array(np.arange(len(table))))
         yield part, table.filter(pc.is_valid(table["reason"]))
 
 
-def largest_clusters(run: Run) -> list[tuple[str, int]]:
-    """(kept document's id, size), the largest first."""
-    sizes: dict[str, int] = {}
+def _candidates(path: Path) -> pa.ChunkedArray:
+    """The number of the first document of each row's candidates: documents of other candidates are no copies."""
+    return read(path, ["candidates"])["candidates"]
+
+
+Kept = tuple[int, str]
+"""Which document is kept, as a dropped row says it: the number of its candidates, and its id, which need not be unique."""
+
+
+def largest_clusters(run: Run) -> list[tuple[Kept, int]]:
+    """The kept document and the size of each cluster, the largest first."""
+    sizes: dict[Kept, int] = {}
     for _, table in dropped_rows(run):
-        by_size = table.sort_by([("cluster_size", "descending"), ("cluster", "ascending")])
-        sizes |= dict(zip(by_size["cluster"].to_pylist(), by_size["cluster_size"].to_pylist(), strict=True))
-        sizes = dict(sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))[:LARGEST])
+        kept = zip(table["candidates"].to_pylist(), table["cluster"].to_pylist(), strict=True)
+        sizes |= dict(zip(kept, table["cluster_size"].to_pylist(), strict=True))
+        sizes = dict(sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0][1], entry[0][0]))[:LARGEST])
     return list(sizes.items())
 
 
@@ -171,20 +184,21 @@ def duplicate_pairs(run: Run, *, cluster: str | None = None, url: str | None = N
         where = f"--cluster {cluster}" if cluster else f"--url {url}" if url else str(run.root)
         raise UserError(f"{where}: the duplicates stage dropped nothing there")
     places = [(part, row) for _, part, row in chosen]
-    decisions = {
-        (part, row): decision
-        for part, rows in _by_part(places)
-        for row, decision in zip(rows, rows_of(run, DOCUMENTS, part, rows) or (), strict=True)
-    }
+    decisions: dict[tuple[Part, int], Row] = {}
+    for part, rows in _by_part(places):
+        candidates = rows_of(run, CANDIDATES_STEP, part, rows, ["candidates"]) or ()
+        decided = rows_of(run, DOCUMENTS, part, rows) or ()
+        for row, one, other in zip(rows, decided, candidates, strict=True):
+            decisions[part, row] = {**one, **other}
     dropped = _documents_at(run, places)
-    kept = _documents_by_id(run, [decision["cluster"] for decision in decisions.values()])
+    kept = _kept_documents(run, [(d["candidates"], d["cluster"]) for d in decisions.values()])
     for place in places:
         decision = decisions[place]
         yield Pair(
             rule=decision["reason"],
             similarity=decision["similarity"],
             dropped=dropped[place],
-            kept=kept.get(decision["cluster"]),
+            kept=kept.get((decision["candidates"], decision["cluster"])),
         )
 
 
@@ -210,14 +224,39 @@ def _documents_at(
     return documents
 
 
-def _documents_by_id(run: Run, ids: Sequence[str], *, texts: bool = True) -> dict[str, Document]:
-    """Documents by id, of this run or else of those it was run against; those that none of them has are left out."""
-    documents: dict[str, Document] = {}
-    for source in (run, *earlier_runs(run.config)):
-        places = find_ids(source, set(ids) - set(documents))
+def _kept_documents(run: Run, kept: Sequence[Kept], *, texts: bool = True) -> dict[Kept, Document]:
+    """Kept documents, of this run or of those it was run against."""
+    documents: dict[Kept, Document] = {}
+    number = 0
+    for source in (*earlier_runs(run.config), run):
+        places: dict[Kept, tuple[Part, int]] = {}
+        for part in source.parts:
+            path = run.file(CANDIDATES_STEP, part)
+            if source is not run:
+                path = path.with_name(f"{AGAINST}{number:05d}.parquet")
+                number += 1
+            for found, row in _kept_rows(source, part, path, kept):
+                places.setdefault(found, (part, row))
         by_place = _documents_at(source, places.values(), texts=texts)
-        documents |= {name: by_place[place] for name, place in places.items()}
+        documents = {found: by_place[place] for found, place in places.items()} | documents
     return documents
+
+
+def _kept_rows(source: Run, part: Part, candidates: Path, kept: Sequence[Kept]) -> list[tuple[Kept, int]]:
+    """Those of the kept documents that a part has, with their rows."""
+    decided = read(source.file(DOCUMENTS, part), ["cluster", "reason"])
+    table = pa.table(
+        {
+            "candidates": _candidates(candidates),
+            "id": read(source.file(EXTRACT, part), ["id"])["id"],
+            "cluster": decided["cluster"],
+            "dropped": pc.is_valid(decided["reason"]),
+            "row": pa.array(np.arange(len(decided))),
+        }
+    )
+    own = pc.and_(pc.equal(table["id"], table["cluster"]), pc.is_in(table["id"], pa.array([name for _, name in kept])))
+    rows = table.filter(pc.fill_null(own, False)).sort_by([("dropped", "ascending"), ("row", "ascending")]).to_pylist()
+    return [(found, row["row"]) for row in rows if (found := (row["candidates"], row["id"])) in set(kept)]
 
 
 def differing_spans(kept: str, dropped: str) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ def signal_meanings(config: Config) -> dict[str, str]:
 
     meanings = {signal.name: signal.doc for signal in all_signals(config.plugged.signals).values()}
     meanings |= dict.fromkeys(MEASURES, "Share that the edits took out.")
+    meanings |= {name: f"The column {key} of the input." for name, key in config.input.kept.items()}
     return meanings | {name: f"Of a model: {score.kind}, {score.model}." for name, score in config.scores.items()}
 
 

@@ -1,9 +1,8 @@
 """Rows of the ledger: where a document is, and what a step wrote for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -25,17 +24,6 @@ def find(run: Run, url_or_id: str) -> list[tuple[Part, int]]:
         table = read(run.file(EXTRACT, part), ["id", "url"])
         same = pc.or_kleene(pc.equal(table["id"], url_or_id), pc.equal(table["url"], url_or_id))
         rows += [(part, row) for row in pc.indices_nonzero(pc.fill_null(same, False)).to_pylist()]
-    return rows
-
-
-def find_ids(run: Run, ids: Iterable[str]) -> dict[str, tuple[Part, int]]:
-    """The first row (part, row) of each of these document ids that the run has; one pass over the ids of the run."""
-    sought = pa.array(sorted(set(ids)), pa.string())
-    rows: dict[str, tuple[Part, int]] = {}
-    for part in run.done_parts(EXTRACT):
-        column = read(run.file(EXTRACT, part), ["id"])["id"]
-        for row in pc.indices_nonzero(pc.is_in(column, sought)).to_pylist():
-            rows.setdefault(column[row].as_py(), (part, row))
     return rows
 
 

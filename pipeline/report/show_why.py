@@ -94,6 +94,7 @@ def _show_record(document: Why, console: Console) -> None:
         lines.append(("title", record.title))
     if record.published is not None:
         lines.append(("published", record.published))
+    lines += [(name, repr(value[:SNIPPET])) for name, value in record.kept.items() if value is not None]
     if record.text is not None:
         lines.append(("text", f"{len(record.text):,} characters: {record.text[:SNIPPET]!r}"))
     for name, text in lines:

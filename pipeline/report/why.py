@@ -61,6 +61,8 @@ class Record:
     """The archive."""
     row: int
     """Place of the record in the archive; in its part, until the file's earlier parts are extracted."""
+    kept: dict[str, str | None]
+    """Columns of the input that `input.keep_columns` names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,12 @@ def why_row(run: Run, part: Part, row: int, token: TokenPlace | None = None) -> 
         clean = str(run.file(CLEAN, part))
         shards = _shard_place(run, extracted["id"], piece.file, row_in_file) if run.is_done(SHARDS) else None
     return Why(
-        record=Record(**extracted, file=piece.path, row=row_in_file),
+        record=Record(
+            **{name: value for name, value in extracted.items() if name not in run.config.input.kept},
+            kept=_kept(run, extracted),
+            file=piece.path,
+            row=row_in_file,
+        ),
         stages=stages,
         edit=_edited(run, part, row, extracted),
         cuts=_cuts(run, part, row),
@@ -214,11 +221,16 @@ def _verdicts(run: Run, part: Part, row: int, extracted: Row) -> list[Verdict]:
                 columns = row_of(run, step, part, row) or {}
                 values |= {f"{step.prefix}{key}": value for key, value in columns.items() if key not in NOT_SHOWN}
         measured |= values
-        known = {**(extracted if stage_of(EXTRACT) == name else {}), **measured, **decided}
+        known = {**(extracted if stage_of(EXTRACT) == name else _kept(run, extracted)), **measured, **decided}
         rules = decided["dropped"]
         failed = None if rules is None else [_explain(run, part, name, decider, rule, known) for rule in rules]
         verdicts.append(Verdict(name=name, values=values, dropped=failed))
     return verdicts
+
+
+def _kept(run: Run, extracted: Row) -> dict[str, str | None]:
+    """The kept columns of the input."""
+    return {name: extracted[name] for name in run.config.input.kept}
 
 
 def _explain(run: Run, part: Part, stage: str, decider: Step, rule: str, row: Row) -> FailedRule:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.core.fingerprint import fingerprint
 from pipeline.errors import UserError, without_secrets
-from pipeline.extract.inputs.documents import dataset_state, open_dataset
+from pipeline.extract.inputs.documents import dataset_state, lost_columns, open_dataset
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
 from pipeline.extract.inputs.forms import DATASET
@@ -113,10 +113,13 @@ def check_documents(files: Sequence[str], columns: Columns, known: Sequence[Mapp
     return list(lines.values())
 
 
-def list_shards(dataset: Dataset) -> list[dict[str, Any]]:
+def list_shards(dataset: Dataset, columns: Columns, note: Callable[[str], None]) -> list[dict[str, Any]]:
     """The entries of parts.json for a dataset: one for each of its shards. Its bytes are not read; `dataset_state` stands
-    for them, so a dataset that changes under the same name and version is not noticed."""
-    shards = open_dataset(dataset).num_shards
+    for them, so a dataset that changes under the same name and version is not noticed. Notes which columns are lost."""
+    opened = open_dataset(dataset)
+    shards = opened.num_shards
+    for line in lost_columns(f"input.dataset {dataset.name}", opened.column_names or (), columns):
+        note(line)
     state = fingerprint(dataset.name, dataset.subset, dataset.split, dataset.revision, dataset_state(dataset), shards)
     common = {"path": f"{DATASET}{dataset.name}", "size": 0, "digest": state}
     return [

@@ -58,7 +58,11 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     claim(root, config)
     if os.path.realpath(root) in map(os.path.realpath, config.duplicates.against):
         raise UserError(f"duplicates.against: {root}: is this run itself")
-    files, ignored = find_inputs(config.input.paths)
+    if (folder := config.input.dataset) and root.resolve().is_relative_to(Path(folder).resolve()):
+        raise UserError(
+            f"{root}: is inside of the dataset's folder {folder}, whose files it would change; choose another with --out"
+        )
+    files, ignored = find_inputs(config.input.paths, root, note)
     if crawl := config.input.common_crawl:
         files = crawl_files(crawl.crawl, crawl.files, crawl.kind, crawl.base)
     if not files and not config.input.dataset:
@@ -80,7 +84,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
         note(line)
     entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit, note)
     if config.input.dataset:
-        entries = list_shards(config.input)
+        entries = list_shards(config.input, config.input, note)
 
     shown = Counter(map(without_secrets, files))
     if same := [name for name, count in shown.items() if count > 1]:

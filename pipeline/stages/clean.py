@@ -34,6 +34,8 @@ class Options:
     mask: MaskOptions | None
     signals: tuple[str, ...]
     scores: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Columns of the input that are kept."""
 
 
 def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
@@ -43,6 +45,7 @@ def _options(config: Config, earlier: Sequence[EarlierRun]) -> Options:
         mask=config.mask if config.mask.kinds else None,
         signals=stored_signals(config.families, config.plugged.signals),
         scores=tuple(config.scores),
+        kept=tuple(config.input.kept),
     )
 
 
@@ -56,9 +59,9 @@ def clean(files: PartFiles, options: Options, progress: Progress, retry: Retry) 
     kinds = tuple(dict.fromkeys(options.mask.kinds)) if options.mask else ()
     scores = list(options.scores)
     numbers = [*names, *(f"edited_{name}" for name in of_edit), *scores]
-    schema = clean_schema(numbers, kinds, contamination=files.has(FIND))
+    schema = clean_schema(numbers, kinds, options.kept, contamination=files.has(FIND))
     sources = {
-        EXTRACT: [*CARRIED, "offset", "length"],
+        EXTRACT: [*CARRIED, "offset", "length", *options.kept],
         LANGUAGE: ["language", "language_score"],
         QUALITY: names,
         DUPLICATES: ["cluster", "cluster_size", "cuts"],
@@ -107,7 +110,9 @@ def mask_columns(text: pa.Array, options: MaskOptions) -> dict[str, pa.Array]:
     return {"text": masked, **{f"masked_{kind}": pa.array(values) for kind, values in counts.items()}}
 
 
-def clean_schema(signals: list[str], kinds: tuple[str, ...], *, contamination: bool) -> pa.Schema:
+def clean_schema(
+    signals: list[str], kinds: tuple[str, ...], kept: tuple[str, ...] = (), *, contamination: bool
+) -> pa.Schema:
     """Columns of clean/*.parquet."""
     return pa.schema(
         [
@@ -125,6 +130,7 @@ def clean_schema(signals: list[str], kinds: tuple[str, ...], *, contamination: b
             ("offset", pa.int64()),
             ("length", pa.int64()),
             ("row", pa.int64()),
+            *((name, pa.string()) for name in kept),
             *((f"masked_{kind}", pa.int32()) for kind in kinds),
             *((name, pa.float64()) for name in signals),
             *(CONTAMINATION if contamination else ()),
@@ -138,7 +144,7 @@ def _columns() -> tuple[Column, ...]:
     meanings = {
         **{name: meaning for name, meaning in CLUSTERS.items() if name != "similarity"},
         **{name: LANGUAGES[name] for name in ("language", "language_score")},
-        **{name: EXTRACTED[name] for name in (*CARRIED, "offset", "length")},
+        **{name: EXTRACTED[name] for name in (*CARRIED, "offset", "length", "input_COLUMN", "input")},
         "text": "the final text: edited, cut and masked where the config says so",
         "file": "the archive or file that the document comes from",
         "row": "number of its record in that file, from 0",
@@ -148,7 +154,9 @@ def _columns() -> tuple[Column, ...]:
         "SCORE": "what the model of [scores.SCORE] gives",
         **CONTAMINATION_COLUMNS,
     }
-    schema = clean_schema(["SIGNAL", "edited_SIGNAL", "SCORE"], ("KIND",), contamination=True)
+    schema = clean_schema(
+        ["SIGNAL", "edited_SIGNAL", "SCORE"], ("KIND",), ("input_COLUMN", "input"), contamination=True
+    )
     return columns(schema, meanings)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version as installed
 from itertools import accumulate, chain, count
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 from pipeline.config import Config
 from pipeline.core.engines import Progress, Retry, numbered, rows_in_piece
 from pipeline.core.fingerprint import Content, part_of
-from pipeline.core.ledger import Part, Piece, rows_in, writer
-from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles
+from pipeline.core.ledger import Part, Piece, kept, row_groups, rows_in, writer
+from pipeline.core.part import PIECE_ROWS, EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Column, Failing, Step, columns
 from pipeline.errors import UserError
 from pipeline.extract.native import MODEL_FILE
@@ -73,7 +74,7 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
     from pipeline.extract.inputs.archive import Record
     from pipeline.extract.inputs.forms import DATASET
     from pipeline.extract.inputs.sources import read
-    from pipeline.extract.page import SCHEMA, Row, rows, to_batches
+    from pipeline.extract.page import Row, rows, schema, to_batches
 
     url_reasons = url_rules(options.url, files.out.parent / BLOCKLISTS)
     language = prescreen(options.prescreen, options.extract)
@@ -119,8 +120,9 @@ def extract(files: PartFiles, options: Options, progress: Progress, retry: Retry
 
     starts = accumulate((piece.size for piece in files.part.pieces), initial=0)
     all_rows = chain.from_iterable(map(rows_of, count(), files.part.pieces, starts))
-    with writer(files.out, SCHEMA, files.key) as out:
-        for batch in to_batches(all_rows):
+    names = tuple(options.columns.kept)
+    with writer(files.out, schema(names), files.key) as out:
+        for batch in to_batches(all_rows, names):
             out.write_batch(batch)
         if len(counts) > 1:
             out.add_key_value_metadata({PIECE_ROWS: json.dumps(counts).encode()})
@@ -139,6 +141,43 @@ def _check_unchanged(piece: Piece) -> None:
         raise UserError(f"{piece.path}: cannot be read ({error.strerror})") from None
     if changed:
         raise UserError(f"{piece.path}: changed while it was read, so its part is not kept; run the same command again")
+
+
+def repeated_ids(files: RunFiles, options: Options) -> Iterator[str]:
+    """A note where documents have the id of another one. In memory: 8 bytes for each document, a 64-bit hash of its id."""
+    hashed = [np.zeros(0, np.uint64), *(_hashes(ids) for part in files.parts for ids in _ids(files.out(part)))]
+    hashes = np.concatenate(hashed)
+    hashed.clear()
+    hashes.sort()
+    equal = hashes[1:] == hashes[:-1]
+    if not (count := int(equal.sum())):
+        return
+    repeated = np.unique(hashes[1:][equal])
+    groups = (ids for part in files.parts for ids in _ids(files.out(part)))
+    example = next(
+        ids[int(rows[0])] for ids in groups if (rows := np.flatnonzero(np.isin(_hashes(ids), repeated))).size
+    )
+    few = (
+        "1 document has the id of an earlier one"
+        if count == 1
+        else f"{count:,} documents have the id of an earlier one"
+    )
+    yield (
+        f"{few} ({example} first): why ID shows all that have it, and `cluster` in clean/ may mean any of them; name a column "
+        "of unique ids in input.id. A row without an id gets one from its file's name and its place, so give files in several "
+        "folders different names"
+    )
+
+
+def _ids(path: Path) -> Iterator[list[str]]:
+    """The ids of the documents in a part, a row group at a time."""
+    for group in row_groups(path, ["id", "dropped"]):
+        yield group["id"].filter(kept(group["dropped"])).to_pylist()
+
+
+def _hashes(ids: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    digests = (blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def url_lists(options: UrlOptions) -> UrlLists | None:
@@ -210,9 +249,9 @@ def _explain(rule: str, row: Mapping[str, Any], options: Options, file: Callable
 
 
 def _columns() -> tuple[Column, ...]:
-    from pipeline.extract.page import COLUMNS, SCHEMA
+    from pipeline.extract.page import COLUMNS, schema
 
-    return columns(SCHEMA, COLUMNS)
+    return columns(schema(["input_COLUMN", "input"]), COLUMNS)
 
 
 def _reasons() -> dict[str, str]:
@@ -245,6 +284,7 @@ EXTRACT = Step(
     shows=False,
     location=_location,
     prepare=prepare,
+    remarks=repeated_ids,
     shared=(BLOCKLISTS,),
     columns=_columns,
     reasons=_reasons,

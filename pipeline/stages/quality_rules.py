@@ -1,5 +1,6 @@
 """quality.decide: every rule of the config on its signal, and the evaluation texts that a document may not contain."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from pipeline.core.engines import Progress, Retry
 from pipeline.core.ledger import read, writer
 from pipeline.core.part import EarlierRun, PartFiles, RunFiles
 from pipeline.core.step import Failing, Step, columns
+from pipeline.extract.options import KEPT
 from pipeline.filters.decisions import Mask, labelled
 from pipeline.filters.decisions import decide as decide_rules
 from pipeline.filters.quantiles import Bound
@@ -31,11 +33,12 @@ from pipeline.stages.scores import SCORES
 def signals_of(
     file: Callable[[Step], Path], has: Callable[[Step], bool], scores: Sequence[str], names: Sequence[str]
 ) -> pa.Table:
-    """Columns of a part's signals, named as rules name them, whichever step measured them.
+    """Columns of a part's signals, named as rules name them, whichever step measured them, or kept columns of the input.
 
     The first column is "words". It is null where a step did not measure the row: it did not come in, or its worker crashed.
     """
     columns: dict[Step, list[str]] = {QUALITY: ["words"]}
+    kept = [name for name in names if name.startswith(KEPT)]
     if has(EDIT):
         columns[EDIT] = ["words"]
     if has(SCORES):
@@ -43,7 +46,7 @@ def signals_of(
     if has(FIND):
         columns[FIND] = ["contamination", "contamination_ngrams"]
     for name in names:
-        if name not in scores:
+        if name not in scores and name not in kept:
             step = EDIT if name.startswith(EDIT.prefix) else QUALITY
             columns[step].append(name.removeprefix(step.prefix))
     table: dict[str, pa.Array] = {}
@@ -54,7 +57,18 @@ def signals_of(
         valid = stored.column(0).combine_chunks().is_valid()
         measured = valid if measured is None else pc.and_(measured, valid)
     table["words"] = pc.if_else(measured, table["words"], None)
+    if kept:
+        stored = read(file(EXTRACT), kept)
+        table |= {name: pa.array(map(_number, stored[name].to_pylist()), pa.float64()) for name in kept}
     return pa.table(table)
+
+
+def _number(text: str | None) -> float:
+    """The number in a kept column of the input; NaN, which fails no bound, where there is none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return {"true": 1.0, "false": 0.0}.get(text or "", math.nan)
 
 
 BOUNDS = pa.schema(
@@ -127,7 +141,7 @@ SHARES = Step(
     version=2,
     run=find_bounds,
     options=_shares,
-    reads=(QUALITY, LANGUAGE, EDIT, SCORES, FIND),
+    reads=(EXTRACT, QUALITY, LANGUAGE, EDIT, SCORES, FIND),
     whole=True,
     quick=True,
     needed=lambda config: any(rule.shares() for rule in config.rules),

@@ -79,6 +79,8 @@ class Record:
     title: str | None = None
     problem: str | None = None
     detail: str | None = None
+    kept: tuple[str | None, ...] = ()
+    """Values of `input.keep_columns`, in this order; none of a record that is not a row of a table."""
 
 
 @dataclass(frozen=True, slots=True)

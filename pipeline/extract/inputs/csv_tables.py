@@ -12,7 +12,7 @@ import pyarrow.csv
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.compressed import BROKEN, open_decompressed, problem_of
-from pipeline.extract.inputs.documents import check_columns, record_of
+from pipeline.extract.inputs.documents import check_columns, record_of, wanted
 from pipeline.extract.inputs.files import name_of
 from pipeline.extract.options import Columns
 
@@ -36,7 +36,7 @@ def read_csv(path: Path | str, columns: Columns, limit: int) -> Iterator[Record]
     if not known:
         return
     check_columns(str(path), known, columns)
-    names = [name for name in dict.fromkeys(columns.names) if name in known]
+    names = wanted(columns, known, known)
     block = min(2 * limit + _STEP, _LARGEST_BLOCK)
     with open_decompressed(path) as file:
         source = _UpToDamage(file)

@@ -6,12 +6,16 @@ line or row that cannot be used becomes a record with a problem, as damage in an
 
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +24,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.compressed import BROKEN, compression_of, open_decompressed, problem_of
 from pipeline.extract.inputs.files import open_file
-from pipeline.extract.options import Columns, Dataset
+from pipeline.extract.options import ALL, Columns, Dataset
 
 _BATCH_ROWS = 64
 _CUT = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
@@ -52,6 +56,7 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
 
     record = Record("document", record_id=plain(columns.id), url=plain(columns.url), date=plain(columns.date))
     record.title = plain(columns.title)
+    record.kept = tuple(kept_value(values, name, columns) for name in columns.keep_columns)
     record.detail = "; ".join(unread) or None
     needed = columns.html or columns.text
     content = value_at(values, needed)
@@ -68,6 +73,45 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
     else:
         record.problem, record.detail = "bad_record", f"{needed} is not a string but {type(content).__name__}"
     return record
+
+
+def kept_value(values: Mapping[str, Any], name: str, columns: Columns) -> str | None:
+    """A row's value of a kept column: a string as it is, other values as JSON; None for a missing or unreadable one."""
+    try:
+        found = _json_value(other_values(values, columns) if name == ALL else value_at(values, name))
+        return found if found is None or isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    except RecursionError:
+        return None
+
+
+def _json_value(value: Any) -> Any:
+    """A value as JSON types. Times are strings, other numbers than JSON's are strings, NaN and other objects are null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if hasattr(value, "isoformat"):
+        return None if value != value else value.isoformat()
+    return str(value) if isinstance(value, Decimal | timedelta | UUID) else None
+
+
+def other_values(values: Mapping[str, Any], columns: Columns, above: str = "") -> dict[str, Any]:
+    """The row without the values that other columns of the ledger hold."""
+    used = (*columns.names, *columns.keep_columns)
+    others: dict[str, Any] = {}
+    for name, value in values.items():
+        left = value
+        if isinstance(value, Mapping) and value and not (left := other_values(value, columns, f"{above}{name}.")):
+            continue
+        if f"{above}{name}" not in used:
+            others[name] = left
+    return others
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +187,33 @@ def check_columns(where: str, names: Sequence[str], columns: Columns, *, noun: s
         name = getattr(columns, key)
         if name not in (None, getattr(Columns(), key)) and name not in names:
             lines.append(f"input.{key}: no {noun} {name!r}{_nearest(name, names)} in {where}")
-    return lines
+    for name in columns.keep_columns:
+        if name != ALL and name not in names:
+            lines.append(f"input.keep_columns {name!r}: no such {noun}{_nearest(name, names)} in {where}")
+    return [*lines, *lost_columns(where, names, columns, noun=noun)]
+
+
+def lost_columns(where: str, names: Sequence[str], columns: Columns, *, noun: str = "column") -> list[str]:
+    """A line that names the columns which are in no product, if there are any and none is kept."""
+    lost: list[str] = []
+    for name in names if not columns.keep_columns else ():
+        is_read = any(f"{used}.".startswith(f"{name}.") or name.startswith(f"{used}.") for used in columns.names)
+        if not is_read and not any(name.startswith(f"{table}.") for table in lost):
+            lost.append(name)
+    if not lost:
+        return []
+    listed = ", ".join(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else "")
+    return [
+        f"{noun}s that are not kept: {listed} (of {where}); "
+        f'input.keep_columns = ["{lost[0]}"] carries that one into clean/, ["*"] all of them'
+    ]
+
+
+def wanted(columns: Columns, known: Sequence[str], top: Sequence[str]) -> list[str]:
+    """The columns to read, of those that a table has; `top`: those that are in no other column."""
+    if ALL in columns.keep_columns:
+        return list(dict.fromkeys(top))
+    return [name for name in dict.fromkeys((*columns.names, *columns.keep_columns)) if name in known]
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
@@ -287,7 +357,7 @@ def read_table(
     with open_table(path) as file:
         known = column_names(file.schema_arrow)
         check_columns(str(path), known, columns)
-        names = [name for name in columns.names if name in known]
+        names = wanted(columns, known, file.schema_arrow.names)
         row = 0
         for index, at in enumerate(group_starts(file)):
             rows = file.metadata.row_group(index).num_rows

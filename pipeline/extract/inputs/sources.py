@@ -4,7 +4,7 @@ import glob
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,16 +17,24 @@ from pipeline.extract.inputs.forms import PLAIN_JSON, Form, chosen, form_of
 from pipeline.extract.inputs.kinds import check_kinds
 from pipeline.extract.options import Columns, Dataset, TextUnit
 
+RUN_FILES = ("config.json", "journal.jsonl")
+"""What every run directory has."""
 _MEDIA_TYPES = {"html": "text/html", "text": "text/plain"}
 
 
-def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+def find_inputs(
+    paths: Sequence[str], own: Path | None = None, note: Callable[[str], None] = lambda line: None
+) -> tuple[list[str], list[str]]:
     """Input files named by files, directories (with subdirectories), globs and URLs; and the ignored files of the directories.
 
     A directory gives its files of one group of GROUPS: its archives; only if it has none, its tables; and so on. Files come
     in the order given, sorted within a directory or glob, each once under its first name. UserError for a path that matches
     nothing or cannot be read, and for a file of another kind that is named or that a glob matches.
+
+    What a directory, or ** in a glob, has of the run directory `own` is left out, and so is what it has of other run
+    directories, with a line to `note` for each.
     """
+    runs = _Runs(own)
     inputs: dict[object, str] = {}
     named: list[str] = []
     ignored: dict[object, str] = {}
@@ -49,22 +57,53 @@ def find_inputs(paths: Sequence[str]) -> tuple[list[str], list[str]]:
                 named.append(name)
             take([url for url in urls if url != name])
             continue
-        paths_of_name = (
-            [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-        )
-        if not paths_of_name:
-            raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
+        given = name
+        paths_of_name = [Path(name)]
+        if not Path(name).exists():
+            given = name.partition("**")[0]
+            paths_of_name = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
+            if not paths_of_name:
+                raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
+            paths_of_name = [path for path in paths_of_name if not ("**" in name and runs.have(path, given))]
         for path in paths_of_name:
             if path.is_dir():
-                take([str(file) for file in sorted(path.rglob("*")) if file.is_file()])
+                inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
+                take([str(file) for file in inside if not runs.have(file, str(path))])
             else:
                 inputs.setdefault(os.path.realpath(path), str(path))
                 named.append(str(path))
+    for folder in runs.found:
+        mend = f'to read its documents, add "{folder}/clean/*.parquet" to input.paths'
+        note(f"{folder}: a run directory, which is not read; {mend}")
     check_kinds(named)
     for input_file in inputs.values():
         if not is_remote(input_file):
             open_file(input_file).close()
     return list(inputs.values()), [file for key, file in ignored.items() if key not in inputs]
+
+
+class _Runs:
+    """Run directories below what is read."""
+
+    def __init__(self, own: Path | None) -> None:
+        self._own = own and own.resolve()
+        self._known: dict[Path, bool] = {}
+        self.found: list[Path] = []
+        """Those of other runs, in the order in which they were met."""
+
+    def have(self, path: Path, given: str) -> bool:
+        """Whether a path is in a run directory that is deeper than what was `given`."""
+        return any(
+            self._is_run(folder) for folder in (path, *path.parents) if len(folder.parts) > len(Path(given).parts)
+        )
+
+    def _is_run(self, folder: Path) -> bool:
+        if folder not in self._known:
+            own = self._own is not None and folder.name == self._own.name and folder.resolve() == self._own
+            other = not own and all((folder / name).is_file() for name in RUN_FILES)
+            self._known[folder] = own or other
+            self.found += [folder] if other else []
+        return self._known[folder]
 
 
 def crawl_files(crawl: str, count: int, kind: str, base: str) -> list[str]:
