@@ -46,7 +46,9 @@ def extracted(kept: int, dropped: int) -> str:
 
 
 FAR = parquet(text=["a b", "c d"], date=pa.array([0, 10**15], pa.int64()).view(pa.timestamp("s")))
-GUIDE = 'a directory gives the files of one kind, and others beside them are mostly about them; to read them too, add "'
+GUIDE = (
+    'a directory is read for one kind of file, since others beside them are mostly about them; to read them too, add "'
+)
 
 TRIED = [
     # plain text
@@ -101,7 +103,7 @@ TRIED = [
     Typed({"a.parquet": parquet(text=[b"a b", b"\xff"])}, "paths=a.parquet", "removed most … extract.bad_record (1)", 0),
     Typed({"a.parquet": parquet(text=["a b"], id=[[1]])}, "paths=a.parquet", extracted(1, 0), 0),
     # directories
-    Typed({"d/a.jsonl": LINE, "d/b.csv": TABLE}, "paths=d", f"1 file (1 .csv) left out, d/b.csv first: {GUIDE}d/*.csv\" …", 0),
+    Typed({"d/a.jsonl": LINE, "d/b.csv": TABLE}, "paths=d", f"skipped 1 file (1 .csv), the first is d/b.csv: {GUIDE}d/*.csv\" …", 0),
     Typed({"d/a.jsonl": LINE, "d/b.csv": TABLE}, "paths=['d','d/*.csv']", extracted(3, 0), 0),
     Typed({"d/a.html": PAGE, "d/robots.txt": TEXT}, "paths=d", extracted(1, 0), 0),
     Typed({"d/a.json": LINE, "d/README.md": TEXT}, "paths=d", extracted(1, 0), 0),

@@ -200,7 +200,9 @@ def test_all_families_together_with_two_workers(
             total[span.rule] += len(span.text.encode())
     assert {name: cut.bytes for name, cut in stats(one).cuts.items()} == total
     main(["stats", str(one.root)], standalone_mode=False)
-    assert f"duplicates.substrings cuts {total['duplicates.substrings']:,} bytes in 1 places" in capsys.readouterr().out
+    assert (
+        f"duplicates.substrings cuts {total['duplicates.substrings']:,} bytes in 1 place of" in capsys.readouterr().out
+    )
     main(["duplicates", str(one.root), "--sample", "9"], standalone_mode=False)
     assert capsys.readouterr().out.count("similarity 1.000") == 1  # what is cut to nothing went for nobody
 

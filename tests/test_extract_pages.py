@@ -135,7 +135,7 @@ def test_depth_and_tags_are_bounded(extractor: str) -> None:
 
 
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
-@pytest.mark.parametrize("error", [RecursionError("too deep"), ValueError("odd"), MemoryError()])
+@pytest.mark.parametrize("error", [RecursionError("too deep"), ValueError("odd")])
 def test_what_an_extractor_raises_is_a_reason(
     monkeypatch: pytest.MonkeyPatch, extractor: str, error: Exception
 ) -> None:
@@ -146,6 +146,15 @@ def test_what_an_extractor_raises_is_a_reason(
     page = extract_page(ARTICLE, TextOptions(extractor=extractor))
     assert (page.problem, page.text, page.title) == ("extractor_failed", None, "The harbour & more")
     assert page.detail == f"{type(error).__name__}: {error}"
+
+
+def test_a_page_that_takes_all_memory_ends_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setitem(EXTRACTORS, "resiliparse", replace(EXTRACTORS["resiliparse"], page=bounded(fail)))
+    with pytest.raises(MemoryError):  # the engine drops the record as crashed
+        extract_page(ARTICLE, TextOptions(extractor="resiliparse"))
 
 
 def test_extractors_do_not_log_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_stats_has_the_bound_and_the_meaning_of_every_rule(strict: Run) -> None:
         "words.min": ("min = 20", "Words: tokens that are not symbols."),
         "stop_words.min": (
             "min = 2 (en only)",
-            'How many of the words "the be to of and that have with" occur, in lower case; each counts once.',
+            'How many of the words "the be to of and that have with" occur, in any case; each counts once.',
         ),
     }
     stored = json.loads(json.dumps(plain_values(account)))["stages"][2]["rules"]["words.min"]
