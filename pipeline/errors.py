@@ -8,6 +8,7 @@ Data errors, such as a page that cannot be parsed, are counted reasons in the le
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 
 SHOWN = 8
@@ -18,6 +19,11 @@ ALL_SHOWN = 12
 
 class UserError(Exception):
     """Something the user can fix; the message is one line that names the key or path and what is accepted."""
+
+
+def from_here(path: str) -> str:
+    """The end of a message on a file that is not there: where its relative path begins."""
+    return "" if os.path.isabs(path) else "; paths are relative to the current directory"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
