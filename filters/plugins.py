@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arguments import not_one
-from pipeline.errors import DocumentError, UserError, did_you_mean
+from pipeline.errors import DocumentError, UserError, did_you_mean, from_here
 from pipeline.filters.options import is_taken
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ def _content(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"plugins: {path}: cannot be read: {error.strerror}") from None
+        hint = from_here(path) if isinstance(error, FileNotFoundError) else ""
+        raise UserError(f"plugins: {path}: cannot be read: {error.strerror}{hint}") from None
 
 
 def _digest(content: bytes) -> str:

@@ -9,6 +9,7 @@ Data errors, such as a page that cannot be parsed, are counted reasons in the le
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
@@ -64,6 +65,11 @@ class DocumentError(UserError):
 def printable(text: str, keep: str = "\t") -> str:
     """Text that may name files or come from the web, for a terminal: U+FFFD for control and direction-changing characters."""
     return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def from_here(path: str) -> str:
+    """The end of a message on a file that is not there: where its relative path begins."""
+    return "" if os.path.isabs(path) else "; paths are relative to the current directory"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ import zstandard
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.extract.inputs import documents
+from pipeline.extract.inputs import documents, sources
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.documents import check_columns, check_lines, cut_lines, cut_table, open_dataset
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
@@ -253,7 +253,8 @@ def test_bad_lines_are_counted_rows(tmp_path: Path) -> None:
             [], ["bad_record"], ["bad_record"], ["bad_record"], ["empty_text"], ["empty_text"], ["empty_text"], [],
             ["too_large"], ["too_large"], ["bad_record"], [], ["bad_record"],
         ]  # fmt: skip
-        assert found[3].detail == "text is not a string but int"
+        assert found[3].detail == "text is a number, not text"
+        assert [row.detail for row in found[4:7]] == ["text has no value", "there is no text", None]
         assert found[11].text == "lone"
         assert len({r.id for r in found}) == len(found)  # without ids of their own
 
@@ -405,7 +406,7 @@ YEAR_1, YEAR_10000 = -62_135_596_800, 253_402_300_800  # seconds since 1970
         (pa.array([b"2026", b"\xff"]), ["2026", None], "date: not UTF-8: invalid start byte"),
         (pa.array([1.5, float("nan")]), ["1.5", None], None),
         (pa.array([True, None]), ["True", None], None),
-        (pa.array([[7], []]), ["[7]", "[]"], None),
+        (pa.array([[7], []]), [None, None], "date: a list, not text"),
     ],
 )
 @pytest.mark.parametrize("pandas", [True, False])
@@ -539,6 +540,57 @@ def test_a_missing_text_is_an_error_before_work(
     assert f"{where} {message}" in str(error.value)
     assert str(error.value).startswith(str(path))
     assert not (tmp_path / "run" / "parts.json").exists()
+
+
+NESTED = [
+    {"text": "a", "id": "1", "meta": {"url": "u", "deep": {"a": "b"}, "tags": ["t"]}, "title": ["T"], "links": ["l"]},
+    {"text": "b", "id": "2", "meta": {"url": None, "deep": {"a": None}, "tags": []}, "title": [], "links": []},
+]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.parquet"])
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (Columns(id="meta"), "input.id: 'meta' is an object, not text, in {}; name one of meta.url, meta.deep.a"),
+        (Columns(id="meta.deep"), "input.id: 'meta.deep' is an object, not text, in {}; name one of meta.deep.a"),
+        (Columns(url="links"), "input.url: 'links' is a list, not text, in {}; name a {} of text"),
+        (Columns(text="meta"), "input.text: 'meta' is an object, not text, in {}; name one of meta.url, meta.deep.a"),
+        (Columns(html="meta.tags"), "input.html: 'meta.tags' is a list, not text, in {}; name a {} of text"),
+    ],
+)
+def test_columns_that_hold_no_text_are_refused(tmp_path: Path, name: str, columns: Columns, problem: str) -> None:
+    path = tmp_path / name
+    if name == "x.parquet":
+        parquet(path, NESTED)
+    else:
+        write(path, "\n".join(map(json.dumps, NESTED)).encode())
+    where, noun = (f"{path}, first 2 lines", "key") if name == "x.jsonl" else (str(path), "column")
+    with pytest.raises(UserError) as raised:
+        sources.check_columns(str(path), columns)
+    assert str(raised.value) == problem.format(where, noun)
+
+
+def test_a_column_of_the_usual_name_that_holds_no_text_is_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, NESTED)).encode())
+    [line] = check_lines(path, Columns(keep_columns=("*",)))
+    assert re.fullmatch(r"input.title: .title. is a list, not text, in .*; it is left out", line)
+    first, second = ledger(path)
+    assert (first.title, first.detail, first.dropped) == (None, "title: a list, not text", [])
+    assert second.detail == "title: a list, not text"
+    mixed = write(tmp_path / "y.jsonl", b'{"text": "a", "id": {"n": 1}}\n{"text": "b", "id": "own"}\n')
+    assert check_lines(mixed, Columns(keep_columns=("*",))) == []
+    first, second = ledger(mixed)
+    assert (len(first.id), first.detail, first.text) == (32, "id: an object, not text", "a")
+    assert (second.id, second.detail) == ("own", None)
+
+
+def test_a_text_of_another_type_names_the_key(tmp_path: Path, config_file: Path) -> None:
+    path = write(tmp_path / "x.jsonl", b'{"text": 7}\n{"text": true}\n')
+    config = load(config_file, [f"input.paths=['{path}']"])
+    words = r"(the first: text is a number, not text). Likely, 'text' is not the right key for input.text"
+    with pytest.raises(UserError, match=re.escape(words)):
+        run(tmp_path / "run", config, workers=1, engine="local", until="extract", reporter=Quiet())
 
 
 def test_a_missing_column_that_was_named_is_noted(tmp_path: Path, config_file: Path) -> None:

@@ -216,6 +216,45 @@ def test_a_run_over_other_input_is_refused(tmp_path: Path, config_file: Path) ->
         go(tmp_path / "run", other)
 
 
+def test_the_same_input_in_other_words_goes_on(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(config_file.parent / "input", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+
+    def again(root: str, *paths: str) -> tuple[list[str], tuple[str, ...]]:
+        done, quiet = go(tmp_path / root, load(config_file, [f"input.paths={list(paths)}"]), until="extract")
+        return quiet.steps, done.config.input.paths
+
+    assert again("run", "data") == (["extract"], ("data",))
+    stored = (tmp_path / "run" / "config.json").read_bytes()
+    (tmp_path / "link").symlink_to("data")
+    for paths in (
+        ["./data/"],
+        [str(tmp_path / "data")],
+        ["data/one.warc.gz", "data/two.warc.gz"],
+        ["link"],
+        ["d*/*.gz"],
+    ):
+        assert again("run", *paths) == ([], ("data",)), paths
+    assert (tmp_path / "run" / "config.json").read_bytes() == stored
+    for paths in (["data/one.warc.gz"], ["data/two.warc.gz", "data/one.warc.gz"]):
+        with pytest.raises(
+            UserError, match=r"holds a run over other input \(data, not .*choose another directory with --out$"
+        ):
+            again("run", *paths)
+    with pytest.raises(UserError, match=r"other input \(data, with input.text = 'text', not 'body'\); choose another"):
+        go(tmp_path / "run", load(config_file, ["input.paths=['data']", "input.text=body"]), until="extract")
+
+    assert again("whole", str(tmp_path / "data"))[0] == ["extract"]
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert again("whole", "../data") == ([], (str(tmp_path / "data"),))
+    there = f"was made in {tmp_path}, and its input has relative paths (data); run it there again: cd {tmp_path}"
+    with pytest.raises(UserError, match=re.escape(there)):
+        again("run", "../data")
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path, config_file: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

@@ -55,7 +55,7 @@ def dry_run(root: Path, config: Config, until: str, engine: str) -> DryRun:
         if run.is_outdated(step):
             outdated.add(step.name)
         steps.append(Planned(step.name, len(parts), reason))
-    settings = _changes(last.config, config) if last else {}
+    settings = _changes(last.config, run.config) if last else {}
     return DryRun(root, len(run.parts), settings, tuple(steps), tuple(notes))
 
 

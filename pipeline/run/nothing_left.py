@@ -92,9 +92,10 @@ def _first_detail(run: Run, rule: str) -> str:
 
 def _likely_mistake(run: Run, stage: str, rule: str) -> str:
     """The likely reason why `rule` drops everything, as a clause."""
-    if known := _MISTAKES.get(f"{stage}.{rule}"):
+    other_type = rule == "bad_record" and _first_detail(run, rule).endswith(", not text)")
+    if (known := _MISTAKES.get(f"{stage}.{rule}")) and not other_type:
         return known
-    if rule in ("empty_text", "empty_body"):
+    if rule in ("empty_text", "empty_body") or other_type:
         table = _holds_documents(run)
         column, key = (run.config.input.html, "html") if run.config.input.html else (run.config.input.text, "text")
         return f"{column!r} is not the right key for input.{key}" if table else "the pages have no text of their own"

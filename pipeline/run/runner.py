@@ -5,9 +5,9 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from pipeline.core.part import Origins, PartFiles
 from pipeline.core.reporter import Reporter
 from pipeline.core.step import Step
 from pipeline.errors import UserError, did_you_mean, without_secrets
+from pipeline.extract.options import InputOptions
 from pipeline.files import sweep, write_text
 from pipeline.run.inputs import check_documents, list_parts, list_shards, public_input
 from pipeline.run.log import Log
@@ -43,7 +44,7 @@ def plan(root: Path, config: Config, note: Callable[[str], None]) -> Run:
     """Find and fingerprint the input, and write config.json and parts.json; UserError if the directory holds something else."""
     planned, entries = find(root, config, note)
     write_text(root / DIRECTORY, f"{Path.cwd()}\n")
-    stored = config.model_copy(update={"input": public_input(config.input)})
+    stored = planned.config.model_copy(update={"input": public_input(planned.config.input)})
     write_text(root / "parts.json", json.dumps(entries, indent=1) + "\n")
     write_text(root / "config.json", stored.model_dump_json(indent=1) + "\n")  # last: it marks the directory as a run's
     return planned
@@ -55,7 +56,7 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     from pipeline.extract.inputs.kinds import left_out, why_not_read
     from pipeline.extract.inputs.sources import crawl_files, find_inputs
 
-    claim(root, config)
+    config = claim(root, config)
     if os.path.realpath(root) in map(os.path.realpath, config.duplicates.against):
         raise UserError(f"duplicates.against: {root}: is this run itself")
     if (folder := config.input.dataset) and root.resolve().is_relative_to(Path(folder).resolve()):
@@ -97,21 +98,63 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     return planned, entries
 
 
-def claim(root: Path, config: Config) -> None:
-    """Make sure that `root` is new, or holds a run over the same input."""
+def claim(root: Path, config: Config) -> Config:
+    """Make sure that `root` is new, or holds a run over the same input; its paths are then as that run has them, since keys
+    depend on them."""
+    from pipeline.extract.inputs.files import is_remote
+
     if not (root / "config.json").is_file():
         own = (".lock", "parts.json", DIRECTORY)  # and temporary files, of a run that was killed before its start
         names = [path.name for path in root.iterdir()] if root.is_dir() else []
         strangers = [name for name in names if name not in own and not name.endswith(".tmp")]
         if strangers:
             raise UserError(f"{root}: not empty and not a run directory ({strangers[0]}); choose another with --out")
-        return
+        return config
     held = input_of(root)
-    if replace(held, part_bytes=config.input.part_bytes) != public_input(config.input):
+    public = public_input(config.input)
+    as_held = replace(public, paths=held.paths)
+    if replace(held, part_bytes=public.part_bytes) != as_held or not _same_files(root, held, public):
         raise UserError(
-            f"{root}: holds a run over other input ({held.described}, not {config.input.described}); "
-            f"choose another directory with --out, or delete this one"
+            f"{root}: holds a run over other input ({_in_words(held, public)}); choose another directory with --out"
         )
+    # The run's own spelling, so that keys and bytes stay; but URLs as they are given, with their signatures.
+    paths = config.input.paths if any(map(is_remote, config.input.paths)) else held.paths
+    return config.model_copy(update={"input": replace(config.input, paths=paths)})
+
+
+def _same_files(root: Path, held: InputOptions, given: InputOptions) -> bool:
+    """Whether two inputs name the same files in the same order; UserError where the run's own names only lead there from the
+    directory in which it was started."""
+    from pipeline.extract.inputs.files import is_remote
+    from pipeline.extract.inputs.sources import find_inputs
+
+    def resolved(paths: Sequence[str], directory: Path) -> list[str]:
+        return [path if is_remote(path) else os.path.realpath(directory / path) for path in paths]
+
+    def found(paths: Sequence[str]) -> list[str] | None:
+        with suppress(UserError):
+            return resolved(find_inputs(paths, root)[0], Path.cwd())
+        return None
+
+    here = Path.cwd()
+    if held.paths == given.paths or resolved(held.paths, here) == resolved(given.paths, here):
+        return True
+    started = Run(root, Config(input=held), ()).directory
+    if started and resolved(held.paths, started) == resolved(given.paths, here):
+        raise UserError(
+            f"{root}: was made in {started}, and its input has relative paths ({held.described}); "
+            f"run it there again: cd {started}"
+        )
+    return not any(map(is_remote, (*held.paths, *given.paths))) and found(held.paths) == found(given.paths) is not None
+
+
+def _in_words(held: InputOptions, given: InputOptions) -> str:
+    """How the input of a run differs from the one that is given."""
+    if held.described != given.described:
+        return f"{held.described}, not {given.described}"
+    names = [field.name for field in fields(held) if getattr(held, field.name) != getattr(given, field.name)]
+    name = next(name for name in names if name != "part_bytes")
+    return f"{held.described}, with input.{name} = {getattr(held, name)!r}, not {getattr(given, name)!r}"
 
 
 def check_steps(config: Config, until: str, engine: str, note: Callable[[str], None]) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -50,6 +51,9 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
         if isinstance(value, Unreadable):
             unread.append(f"{name}: {value.detail}")
             return None
+        if isinstance(value, Mapping | list | tuple):
+            unread.append(f"{name}: {kind_of(value)}, not text")
+            return None
         if value is None or value != value:  # NaN stands for a missing value
             return None
         return value.isoformat() if hasattr(value, "isoformat") else str(value)
@@ -58,8 +62,11 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
     record.title = plain(columns.title)
     record.kept = tuple(kept_value(values, name, columns) for name in columns.keep_columns)
     record.detail = "; ".join(unread) or None
-    needed = columns.html or columns.text
+    needed = columns.names[0]
     content = value_at(values, needed)
+    if content is None:
+        missing = f"{needed} has no value" if has(values, needed) else f"there is no {needed}"
+        record.detail = "; ".join([*unread, missing])
     if isinstance(content, Unreadable):
         record.problem, record.detail = "bad_record", f"{needed}: {content.detail}"
     elif content is None or isinstance(content, str):
@@ -71,8 +78,22 @@ def record_of(values: Mapping[str, Any], columns: Columns, limit: int) -> Record
         else:
             record.text = content or ""
     else:
-        record.problem, record.detail = "bad_record", f"{needed} is not a string but {type(content).__name__}"
+        record.problem, record.detail = "bad_record", f"{needed} is {kind_of(content)}, not text"
     return record
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in JSON's words."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "a value"
+
+
+def has(values: Mapping[str, Any], name: str) -> bool:
+    """Whether a row has this column or key, also one without a value."""
+    return name in key_names(values)
 
 
 def kept_value(values: Mapping[str, Any], name: str, columns: Columns) -> str | None:
@@ -161,6 +182,25 @@ def key_names(values: Mapping[str, Any]) -> list[str]:
     return names
 
 
+def nested_keys(values: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of a row whose values are objects or lists, as `key_names` gives them, with what they are."""
+    names = key_names(values)
+    found = {name: value_at(values, name) for name in names}
+    return {name: kind_of(value) for name, value in found.items() if isinstance(value, Mapping | list | tuple)}
+
+
+def nested_columns(schema: Iterable[pa.Field]) -> dict[str, str]:
+    """The same of a table's schema."""
+    nested: dict[str, str] = {}
+    for column in schema:
+        if pa.types.is_struct(column.type):
+            nested |= {column.name: "an object"}
+            nested |= {f"{column.name}.{name}": kind for name, kind in nested_columns(column.type).items()}
+        elif pa.types.is_nested(column.type):
+            nested[column.name] = "a list"
+    return nested
+
+
 def column_names(schema: Iterable[pa.Field]) -> list[str]:
     """The same of a table's schema."""
     names = []
@@ -171,8 +211,16 @@ def column_names(schema: Iterable[pa.Field]) -> list[str]:
     return names
 
 
-def check_columns(where: str, names: Sequence[str], columns: Columns, *, noun: str = "column") -> list[str]:
-    """UserError if the column of the text, or of the HTML, is missing from `names`.
+def check_columns(
+    where: str,
+    names: Sequence[str],
+    columns: Columns,
+    *,
+    noun: str = "column",
+    nested: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """UserError if the column of the text, or of the HTML, is missing from `names`, or if a column is in `nested`, which says
+    what the values of some are that are not text.
 
     Returns a line for each other column that is missing although its name is not the default, for a note.
     """
@@ -183,8 +231,15 @@ def check_columns(where: str, names: Sequence[str], columns: Columns, *, noun: s
         mend = f"set input.{key} to one of {listed}" if names else f"the file has no {noun}s"
         raise UserError(f"{where}: no {noun} {needed!r}{_nearest(needed, names)}; {mend}")
     lines = []
-    for key in ("id", "url", "date", "title"):
-        name = getattr(columns, key)
+    keys = ("html" if columns.html else "text", "id", "url", "date", "title")
+    for key, name in ((key, getattr(columns, key)) for key in keys):
+        if name in nested:
+            inside = [other for other in names if other.startswith(f"{name}.") and other not in nested]
+            mend = f"one of {', '.join(inside[:_SHOWN])}" if inside else f"a {noun} of text"
+            problem = f"input.{key}: {name!r} is {nested[name]}, not text, in {where}; name {mend}"
+            if name == needed or name != getattr(Columns(), key):
+                raise UserError(problem)
+            lines.append(f"{problem}; it is left out")
         if name not in (None, getattr(Columns(), key)) and name not in names:
             lines.append(f"input.{key}: no {noun} {name!r}{_nearest(name, names)} in {where}")
     for name in columns.keep_columns:
@@ -273,6 +328,8 @@ def _line_record(line: bytes, length: int, max_line: int, columns: Columns, limi
 def check_lines(path: Path | str, columns: Columns) -> list[str]:
     """`check_columns` of the keys in a file's first lines; a file whose first lines are no JSON objects is not judged."""
     names: dict[str, None] = {}
+    nested: dict[str, str] = {}
+    plain: set[str] = set()
     count = 0
     with open_decompressed(path) as lines:
         remaining = _STEP
@@ -282,12 +339,16 @@ def check_lines(path: Path | str, columns: Columns) -> list[str]:
                 with suppress(ValueError, RecursionError):
                     values = json.loads(line)
                     if isinstance(values, dict):
-                        names |= dict.fromkeys(key_names(values))
+                        found, tables = key_names(values), nested_keys(values)
+                        names |= dict.fromkeys(found)
+                        nested |= tables
+                        plain |= {name for name in found if name not in tables and value_at(values, name) is not None}
                         count += 1
         except BROKEN:
             pass  # damage is counted when the file is read
     where = f"{path}, first {count:,} lines" if count > 1 else f"{path}, first line"
-    return check_columns(where, list(names), columns, noun="key") if count else []
+    only_nested = {name: kind for name, kind in nested.items() if name not in plain}
+    return check_columns(where, list(names), columns, noun="key", nested=only_nested) if count else []
 
 
 def cut_lines(path: Path | str, part_bytes: int) -> list[int]:
@@ -356,7 +417,7 @@ def read_table(
     records = 0
     with open_table(path) as file:
         known = column_names(file.schema_arrow)
-        check_columns(str(path), known, columns)
+        check_columns(str(path), known, columns, nested=nested_columns(file.schema_arrow))
         names = wanted(columns, known, file.schema_arrow.names)
         row = 0
         for index, at in enumerate(group_starts(file)):
@@ -418,7 +479,8 @@ def _row_values(batch: pa.RecordBatch, index: int) -> Mapping[str, Any]:
 def check_table(path: Path | str, columns: Columns) -> list[str]:
     """`check_columns` of a file's schema."""
     with open_table(path) as file:
-        return check_columns(str(path), column_names(file.schema_arrow), columns)
+        nested = nested_columns(file.schema_arrow)
+        return check_columns(str(path), column_names(file.schema_arrow), columns, nested=nested)
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------
@@ -450,7 +512,7 @@ def read_dataset(options: Dataset, shard: int, columns: Columns, limit: int) -> 
     rows = dataset if dataset.num_shards == 1 else dataset.shard(num_shards=dataset.num_shards, index=shard)
     for row, values in enumerate(_tried(rows, f"input.dataset: {options.name}: shard {shard}")):
         if not row:
-            check_columns(f"input.dataset: {options.name}", key_names(values), columns)
+            check_columns(f"input.dataset: {options.name}", key_names(values), columns, nested=nested_keys(values))
         record = record_of(values, columns, limit)
         record.offset = row
         yield record

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, from_here
 from pipeline.extract.inputs import archive, csv_tables, documents, texts
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.compressed import compression_of, open_decompressed
@@ -63,7 +63,7 @@ def find_inputs(
             given = name.partition("**")[0]
             paths_of_name = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
             if not paths_of_name:
-                raise UserError(f"{name}: no such file or directory, and no file matches it as a glob")
+                raise UserError(f"{name}: no such file or directory, and no file matches it as a glob{from_here(name)}")
             paths_of_name = [path for path in paths_of_name if not ("**" in name and runs.have(path, given))]
         for path in paths_of_name:
             if path.is_dir():
