@@ -273,7 +273,7 @@ MISTAKES: dict[str, tuple[Mistake, ...]] = {
         Mistake('RUN --set \'input.paths=["a.jsonl"]\'', "a.jsonl, first line: no key 'text'; set input.text to one of content, meta, meta.url", files={'a.jsonl': b'{"content": "Some text.", "meta": {"url": "x"}}\n'}),
         Mistake("RUN --set input.text=txet", "docs.jsonl, first 17 lines: no key 'txet' (did you mean text?); set input.text to one of id, url, text, number"),
         Mistake("RUN --set input.text=meta.text", "docs.jsonl, first 17 lines: no key 'meta.text' (did you mean text?); set input.text to one of id, url, text, number"),
-        Mistake('RUN --set \'input.paths=["a.jsonl"]\'', "new: nothing is left after the extract stage: extract.empty_text dropped the only record. Likely, 'text' is not the ri…", files={'a.jsonl': b'{"text": null}\n'}),
+        Mistake('RUN --set \'input.paths=["a.jsonl"]\'', "new: nothing is left after the extract stage: extract.empty_text dropped the only record (the first: text has no value). Likely, 'text' is not the ri…", files={'a.jsonl': b'{"text": null}\n'}),
         Mistake('RUN --set \'input.paths=["a.jsonl"]\'', "new: nothing is left after the extract stage: extract.empty_text dropped all 2 records. Likely, 'text' is not the righ…", files={'a.jsonl': b'{"text": ""}\n{"text": "  "}\n'}),
         Mistake('RUN --set \'input.paths=["a.parquet"]\'', "a.parquet: cannot be read as Parquet (Parquet magic bytes not found in footer. Either the file is corrupted or this is…", files={'a.parquet': b'PAR1 hello'}),
         Mistake('RUN --set \'input.paths=["a.parquet"]\'', "a.parquet: cannot be read as Parquet (Parquet file size is 0 bytes)", files={'a.parquet': b''}),
