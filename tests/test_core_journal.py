@@ -30,9 +30,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are read, in order."""
     names: list[str] = []
 
-    def read(path: str, size: int) -> str:
+    def read(path: str) -> str:
         names.append(Path(path).name)
-        return _checksum(path, size)
+        return _checksum(path)
 
     monkeypatch.setattr(journal, "_checksum", read)
     return names

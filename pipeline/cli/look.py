@@ -28,6 +28,21 @@ def stats(run: RunFolder, as_json: AsJson = False) -> None:
     report(stats(open_run(run)), show_stats, as_json=as_json)
 
 
+def verify(run: RunFolder) -> None:
+    """Read every file of a run again: is any damaged?
+
+    A run reads only files whose size or times have changed. This finds what a disk has lost, too.
+    """
+    from pipeline.core.screen import byte_size, counted
+    from pipeline.run.verify import verify
+
+    found = verify(run)
+    if found.damaged:
+        more = f" and {len(found.damaged) - 1:,} more" if len(found.damaged) > 1 else ""
+        raise UserError(f"{run / found.damaged[0]}{more}: not as written; delete what is damaged and run again")
+    console().print(f"{counted(found.files, 'file')}, {byte_size(found.bytes)}: all as written", highlight=False)
+
+
 def sample(
     run: RunFolder,
     dropped_by: Annotated[

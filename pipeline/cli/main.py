@@ -18,7 +18,15 @@ from pipeline.errors import UserError, printable
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (demo.crawl, run.run, run.train),
-    "Look at a run": (look.stats, look.sample, look.why, look.duplicates, look.contamination, tokens.tokens),
+    "Look at a run": (
+        look.stats,
+        look.sample,
+        look.why,
+        look.duplicates,
+        look.contamination,
+        tokens.tokens,
+        look.verify,
+    ),
     "Choose rules": (look.recipes, look.suggest, look.diff, models.ablate),
     "Use the tokens and the model": (tokens.mix, tokens.append, tokens.export, models.generate),
 }

@@ -1,8 +1,7 @@
 """The journal: what each step has made, so that a product counts as done only while it is whole.
 
 `journal.jsonl` has a line for each finished piece of work: step, part, key, CPU seconds, and the size and checksum of every
-file. The checksum is of the whole file up to 1 MiB, else of its last 64 KiB: a Parquet file's footer, with the offset of every
-page. A step is done when its line has the current key and all its files are as they were written. What has been deleted,
+file. A step is done when its line has the current key and all its files are as they were written. What has been deleted,
 truncated or edited is made again. A line that was cut off or never written only means that the work is done again.
 
 `seals.jsonl` saves reading files again only to compare their checksums. It has the state (size, times, inode) of files whose
@@ -24,10 +23,6 @@ from typing import Any
 from pipeline.core.ledger import append_json, read_json_lines
 from pipeline.errors import UserError
 
-WHOLE = 1 << 20
-"""Bytes up to which a whole file is checked."""
-TAIL = 1 << 16
-"""Bytes checked at the end of a larger file."""
 SETTLED = 2_000_000_000
 """Nanoseconds after which a change must get another change time: the coarsest clocks of file systems tick every 2 s."""
 
@@ -51,10 +46,9 @@ def _state(path: str) -> State:
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
 
 
-def _checksum(path: str, size: int) -> str:
-    with open(path, "rb") as file:
-        file.seek(0 if size <= WHOLE else size - TAIL)
-        return hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+def _checksum(path: str) -> str:
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +137,17 @@ class Journal:
                 return name
         return None
 
+    def damaged(self, entry: Entry) -> list[str]:
+        """The files that are no longer as they were written. Every one is read, whatever its state: a disk may lose a bit."""
+        names = []
+        for name, (size, digest) in entry.files.items():
+            path = f"{self.root}/{name}"
+            with suppress(OSError):
+                if os.stat(path).st_size == size and _checksum(path) == digest:
+                    continue
+            names.append(name)
+        return names
+
     def seal(self) -> None:
         """Add seals for the files that this process has recorded or compared, where they are old enough."""
         seals = self._read_seals()
@@ -177,7 +182,7 @@ class Journal:
         seen = self._seen.get(name)
         if seen is None or seen.state != state:
             now = time.time_ns()
-            seen = self._seen[name] = _Seen(state, _checksum(path, state[0]), now)
+            seen = self._seen[name] = _Seen(state, _checksum(path), now)
         return seen
 
     def _read_seals(self) -> dict[str, tuple[State, str]]:

@@ -11,8 +11,7 @@ identical once that is mended. The table counts tries by fault; the last two col
     workers  the command itself with two workers, its group, its parent or SIGTERM, at moments over the whole run; no worker may
              be left
     disk     a file system that is full at ten sizes; it is made larger, and the run started again (needs mounting)
-    damage   a file of each step truncated, swapped with another one, and single bits flipped; once as it is, and once as in a
-             file so large that the journal checks only its end
+    damage   a file of each step truncated, swapped with another one, and single bits flipped
     input    files cut, appended to, written anew, replaced and deleted while they are read, on disk and on a web server
     giants   one record, one line, one row group of hundreds of megabytes; the peak of memory is printed
 
@@ -47,7 +46,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config_file import load
-from pipeline.core import journal
 from pipeline.core.engines import InlineEngine, disk_message, is_disk_error
 from pipeline.core.progress import Quiet
 from pipeline.core.step import Step
@@ -446,36 +444,26 @@ class Faults:
 
     def damage(self) -> None:
         """Truncate, swap and flip a file of each step."""
-        for deep in (False, True):
-            journal.WHOLE, journal.TAIL = (0, 16) if deep else (1 << 20, 1 << 16)
-            name = "deep" if deep else "whole"
-            if deep:
-                self.undisturbed(self.out / name, self.config)
-            for step, following in zip(self.steps, [*self.steps[1:], None], strict=True):
-                if following is None and deep:
-                    continue  # nothing reads the model
-                snapshot = self.out / (f"{name}-{following.name}" if following else name)
-                files = sorted(
-                    f for f in step.folder(snapshot).rglob("*") if f.is_file() and f.stat().st_size and f.name[0] != "."
-                )
-                tries = [("truncated", 1), ("swapped", 1), ("bit flipped", 3 if deep else 1)]
-                for what, times in tries:
-                    for number in range(times):
-                        file = self.draw.choice(files)
-                        about = f"{step.name} {what}{' (large)' if deep else ''}: {file.relative_to(snapshot)}"
-                        root = self.out / "damaged"
-                        shutil.rmtree(root, ignore_errors=True)
-                        shutil.copytree(snapshot, root)
-                        if not self.harm(root / file.relative_to(snapshot), what, files, number):
-                            continue
-                        until = "train" if step.name in ("shards", "train") else "shards"
-                        again = functools.partial(
-                            child, self.out / "log", functools.partial(attempt, root, self.config, until)
-                        )
-                        code, text, _ = again()
-                        fault = f"{what}{', in a large file' if deep else ''}"
-                        self.judge(self.table[fault], about, root, code, text, again)
-        journal.WHOLE, journal.TAIL = 1 << 20, 1 << 16
+        for step, following in zip(self.steps, [*self.steps[1:], None], strict=True):
+            snapshot = self.out / (f"whole-{following.name}" if following else "whole")
+            files = sorted(
+                f for f in step.folder(snapshot).rglob("*") if f.is_file() and f.stat().st_size and f.name[0] != "."
+            )
+            for what, times in (("truncated", 1), ("swapped", 1), ("bit flipped", 3)):
+                for number in range(times):
+                    file = self.draw.choice(files)
+                    about = f"{step.name} {what}: {file.relative_to(snapshot)}"
+                    root = self.out / "damaged"
+                    shutil.rmtree(root, ignore_errors=True)
+                    shutil.copytree(snapshot, root)
+                    if not self.harm(root / file.relative_to(snapshot), what, files, number):
+                        continue
+                    until = "train" if step.name in ("shards", "train") else "shards"
+                    again = functools.partial(
+                        child, self.out / "log", functools.partial(attempt, root, self.config, until)
+                    )
+                    code, text, _ = again()
+                    self.judge(self.table[what], about, root, code, text, again)
 
     def harm(self, file: Path, what: str, files: list[Path], number: int) -> bool:
         """Harm one file; False if there is nothing to harm."""
@@ -488,7 +476,7 @@ class Faults:
                 return False
             file.write_bytes(self.draw.choice(others).read_bytes())
         else:
-            position = self.draw.randrange(max(1, len(data) - (16 if journal.WHOLE == 0 else 0)))
+            position = self.draw.randrange(len(data))
             data[position] ^= 1 << self.draw.randrange(8)
             file.write_bytes(data)
         return True
