@@ -85,6 +85,7 @@ MANY: dict[str, Callable[[Any], Any]] = {
     "filters.models.wordlists.WordLists.share(texts)": WordLists({None: ["boat"]}).share,
     "filters.pii.mask_texts(array)": pii.mask_texts,
     "filters.signals.measure(array)": lambda texts: signals.measure(texts, ["words"]),
+    "filters.verdicts.evaluate(texts)": lambda texts: verdicts.evaluate(texts, []),
     "filters.verdicts.judge(texts)": lambda texts: verdicts.judge(texts, [], []),
     "tokenize.bpe.Tokenizer.encode_batch(texts)": TOKENIZER.encode_batch,
     "tokenize.bpe.Tokenizer.encode_stream(chunks)": lambda chunks: list(TOKENIZER.encode_stream(chunks)),

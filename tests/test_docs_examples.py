@@ -226,6 +226,7 @@ PROMISED = {
     "gopher": "filters.gopher",
     "c4": "filters.c4",
     "fineweb": "filters.fineweb",
+    "verdicts": "filters.verdicts",
 }
 """Where the functions of the page are, by the module that it names before them."""
 
