@@ -34,6 +34,7 @@ import pyarrow as pa
 from pipeline.arguments import kind_of, not_one
 from pipeline.errors import DocumentError, UserError, did_you_mean, from_here
 from pipeline.filters.options import is_taken
+from pipeline.filters.signal_code import defined_at
 
 if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
@@ -133,12 +134,6 @@ def _first_line(function: Callable[..., Any]) -> int:
     """The line where a function begins; 1 of one that is not written in Python."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code.co_firstlineno if code else 1
-
-
-def defined_at(function: Callable[..., Any]) -> str:
-    """Where a function is defined, to put behind what is wrong with it: " (mine.py, line 3)"."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
 
 
 def _functions(module: ModuleType, name: str, path: str) -> tuple[Callable[..., Any], ...]:

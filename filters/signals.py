@@ -25,12 +25,10 @@ import pyarrow as pa
 
 from pipeline.arguments import kind_of
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.batch import Batch, FloatArray, SignalFunction
 from pipeline.filters.discovery import common_modules, family_names
 from pipeline.filters.kernels.arrays import Texts
-from pipeline.filters.plugins import defined_at
-from pipeline.filters.signal_code import code_of
-from pipeline.filters.verdicts import SignalFunction
+from pipeline.filters.signal_code import code_of, defined_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """From texts to verdicts in one call, without a run: `evaluate` by any rules, and what each paper's `evaluate` does."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,10 @@ import pyarrow as pa
 
 from pipeline.arguments import kind_of, not_one
 from pipeline.errors import UserError
-from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.batch import Batch, FloatArray, SignalFunction
 from pipeline.filters.decisions import decide
 from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.rules import BOUNDS, Rule, check_signals
-
-SignalFunction = Callable[[Batch], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
