@@ -1,5 +1,6 @@
 """A batch of documents as every signal sees it: Arrow's own bytes, and what the kernels find in them, computed once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -86,3 +87,7 @@ def ratio(part: npt.NDArray[Any], total: npt.NDArray[Any]) -> FloatArray:
     result = np.full(len(total), np.nan)
     np.divide(part, total, out=result, where=total != 0)
     return result
+
+
+SignalFunction = Callable[[Batch], FloatArray]
+"""A signal: a number for each document of a batch."""

@@ -17,13 +17,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge, Gt, Lt
 
-from pipeline.arguments import kind_of, not_one, text_array
+from pipeline.arguments import kind_of, not_a_file, not_one, one_option, one_whole_number, path_of, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import scratch
 from pipeline.filters.kernels.arrays import Texts
@@ -39,16 +40,22 @@ _BINS = 20
 class Options:
     """fastText's parameters. lid.176 has 16 dimensions (Joulin et al. 2016), DCLM uses 2-grams, fastText's default is 5 epochs.
     Buckets: 200,000 keep a model at 13 MB; fastText's 2,000,000 are for large data. Learning rate: its default, 0.1, learns
-    too little from 2,400 passages of our reference and web sample (held-out precision 0.58, against 0.99 at 0.5)."""
+    too little from 2,400 passages of our reference and web sample (held-out precision 0.58, against 0.99 at 0.5).
+    ValueError for numbers out of bounds."""
 
     normalization: str = "words"
-    dimensions: int = 16
-    word_ngrams: int = 2
-    buckets: int = 200_000
-    epochs: int = 5
-    learning_rate: float = 0.5
-    held_out: float = 0.1
+    dimensions: Annotated[int, Ge(1)] = 16
+    word_ngrams: Annotated[int, Ge(1)] = 2
+    buckets: Annotated[int, Ge(1)] = 200_000
+    epochs: Annotated[int, Ge(1)] = 5
+    learning_rate: Annotated[float, Gt(0)] = 0.5
+    held_out: Annotated[float, Ge(0), Lt(1)] = 0.1
     """The share of texts held out for the report's figures, chosen by a hash of the text."""
+
+    def __post_init__(self) -> None:
+        """Refuse invalid values."""
+        for name in ("dimensions", "word_ngrams", "buckets", "epochs", "learning_rate", "held_out"):
+            one_option(Options, name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +109,7 @@ class QualityClassifier:
         """
         if not isinstance(options, Options):
             raise TypeError(f"options must be Options(…), not {kind_of(options)}")
+        one_whole_number(seed, "seed")
         with scratch("classifier") as folder:
             sides = [
                 _Side(folder / f"{label}.txt", arrays(texts, name), seed, options.normalization)
@@ -143,7 +151,7 @@ class QualityClassifier:
         if "spelling" in options:  # the name of `normalization` before 0.2
             raise UserError(f"{path}: trained by an earlier version; train it again")
         return cls(
-            load_fasttext(Path(path)),
+            load_fasttext(path_of(path)),
             label=label or str(about.get("label", GOOD)),
             normalization=normalization or str(options.get("normalization", "whitespace")),
             about=about,
@@ -239,6 +247,9 @@ def arrays(texts: Iterable[str] | Iterable[pa.Array], name: str = "texts") -> It
             yield from chunk
             yield from remaining
             return
+        for text in chunk:
+            if isinstance(text, str):
+                not_a_file(text, "give the texts themselves, or an Arrow array of texts")
         yield text_array(chunk, name)
 
 

@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.arguments import one_text, text_array
+from pipeline.arguments import not_one, one_option, one_text, path_of, text_array
 from pipeline.errors import UserError, known_names
 from pipeline.filters.kernels.arrays import Texts
 from pipeline.filters.language_names import label_of
+from pipeline.filters.options import LanguageOptions
 
 LIBRARIES = ("unicode",)  # its tables decide what a capital is
 
@@ -54,7 +55,8 @@ class LanguageIdentifier:
     """A fastText model that identifies languages.
 
     `model` is a model file, by default lid.176.ftz. `characters` is how much of a text is read: the first 2,000 give the
-    same label as the whole text (for 99.9 % of real pages, measured) in half the time. UserError for a missing or broken model.
+    same label as the whole text (for 99.9 % of real pages, measured) in half the time. UserError for a missing or broken
+    model, ValueError for `characters` below 1 and for groups that a config could not have.
 
     `groups` are labels that the model confuses, as (("hr", "bs", "sr", "sh"), ...). Their probabilities are added before the
     most likely language is chosen: it is the most likely label of the most likely group, with the sum as its score.
@@ -65,9 +67,14 @@ class LanguageIdentifier:
     def __init__(
         self, model: Path | str | None = None, characters: int = 2000, groups: Sequence[Sequence[str]] = ()
     ) -> None:
+        one_option(LanguageOptions, "characters", characters)
+        not_one(groups, "groups", "groups of labels", "group")
+        for group in groups:
+            not_one(group, "a group", "labels", "label")
+        LanguageOptions(groups=tuple(tuple(group) for group in groups))  # refuses small and overlapping groups
         self._characters = characters
         self._group_of = {label: group[0] for group in groups for label in group}
-        self._model = load_fasttext(Path(model) if model is not None else default_model())
+        self._model = load_fasttext(path_of(model, "model") if model is not None else default_model())
 
     @property
     def labels(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arguments import not_one
+from pipeline.arguments import at_least, not_one
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup.repeats import Keep, Marks, mark_repeats
 from pipeline.filters.kernels import line_hashes
@@ -128,6 +128,7 @@ def dedup_lines(
     if keep not in ("first", "none"):
         raise UserError(f"keep must be first or none, not {keep!r}{did_you_mean(keep, ('first', 'none'))}")
     not_one(paths, "paths", "paths", "path")
+    at_least(memory, "memory")
     files = [Path(path) for path in paths]
     names = [file.name for file in files]
     for file in files:

@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arguments import kind_of, one_number, one_text, one_whole_number, text_array
+from pipeline.arguments import at_least, kind_of, one_option, one_text, one_whole_number, text_array
 from pipeline.errors import UserError, did_you_mean
 from pipeline.filters.dedup import exact
 from pipeline.filters.dedup.clusters import cluster, members_of
 from pipeline.filters.dedup.keep_policy import best_first, parse_keep
+from pipeline.filters.dedup.options import DuplicateOptions, MinHashOptions
 from pipeline.filters.dedup.shingles import characters, check_unit, shingle_hashes
 from pipeline.filters.dedup.signatures import NO_KEY, fold_bands, sign
 from pipeline.filters.dedup.verify import choose, choose_verified, contenders, jaccard_of_sorted, share_of_equal
@@ -56,6 +57,7 @@ class MinHasher:
             raise UserError(f"num_hashes and ngram must be 1 or more, not {self.num_hashes} and {self.ngram}")
         if self.hash_bits not in (32, 64):
             raise UserError(f"hash_bits must be 32 or 64, not {self.hash_bits}")
+        one_option(MinHashOptions, "seed", self.seed)
         check_unit(self.unit)
 
     def permutations(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -136,8 +138,19 @@ def estimate(sig_a: npt.NDArray[Any], sig_b: npt.NDArray[Any]) -> Any:
 
 
 def candidate_probability(similarity: Any, bands: int, rows: int) -> Any:
-    """The probability that two documents of Jaccard similarity s agree in at least one band: 1 - (1 - s**rows)**bands."""
-    return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
+    """The probability that two documents of Jaccard similarity s agree in at least one band: 1 - (1 - s**rows)**bands.
+
+    `similarity` is a number or an array of any shape. ValueError for one outside of 0 to 1, and for bands or rows below 1.
+    """
+    at_least(bands, "bands")
+    at_least(rows, "rows")
+    try:
+        similarities = np.asarray(similarity, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"similarity must be a number or an array of numbers, not {kind_of(similarity)}") from None
+    if not ((similarities >= 0) & (similarities <= 1)).all():
+        raise ValueError("similarity must be at least 0 and at most 1")
+    return 1 - (1 - similarities**rows) ** bands
 
 
 def jaccard(a: str, b: str, ngram: int = 5, unit: str = "words") -> float:
@@ -180,7 +193,9 @@ def dedup_documents(
 
     `verify`: candidates are compared by the true Jaccard similarity of their shingles ("exact"), by the estimate from
     their signatures ("signature"), or not at all ("none"). A text is removed only if a kept one has a similarity of at
-    least `threshold` to it. `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is
+    least `threshold` to it. Numbers have the bounds of the config's [duplicates]: ValueError beyond them.
+
+    `keep` is "longest", "shortest" (in characters; ties go to the first) or "first". A None is
     neither kept nor counted as a copy.
     """
     if keep not in ("longest", "shortest", "first"):
@@ -189,9 +204,8 @@ def dedup_documents(
         )
     if verify not in VERIFIERS:
         raise UserError(f"verify must be {', '.join(VERIFIERS)}, not {verify!r}{did_you_mean(verify, VERIFIERS)}")
-    for name, number in (("bands", bands), ("rows", rows)):
-        one_whole_number(number, name)
-    one_number(threshold, "threshold")
+    for name, number in (("ngram", ngram), ("bands", bands), ("rows", rows), ("seed", seed), ("threshold", threshold)):
+        one_option(DuplicateOptions, name, number)
     array = text_array(texts)
     signatures = MinHasher(bands * rows, ngram, seed, unit=unit).signatures(array)
     keys = band_keys(signatures, bands, rows)

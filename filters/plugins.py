@@ -17,12 +17,13 @@ process loads a plugin once, so it works in spawned workers too. This module is 
 """
 
 import hashlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
-from traceback import extract_tb
+from traceback import extract_tb, format_exc
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arguments import not_one
+from pipeline.arguments import kind_of, not_one
 from pipeline.errors import DocumentError, UserError, did_you_mean, from_here
 from pipeline.filters.options import is_taken
+from pipeline.filters.signal_code import defined_at
 
 if TYPE_CHECKING:
     from pipeline.filters.signals import Signal
@@ -101,7 +103,8 @@ def load(files: Sequence[PluginFile]) -> Plugins:
 
 
 def _guarded(function: Callable[[Any], Any], what: str, path: str) -> Callable[[Any], Any]:
-    """A function of a plugin whose own errors are the user's: DocumentError with the line of the plugin."""
+    """A function of a plugin whose own errors are the user's: DocumentError with the line of the plugin, and the
+    traceback for the log."""
 
     @wraps(function)
     def guarded(argument: Any) -> Any:
@@ -111,12 +114,26 @@ def _guarded(function: Callable[[Any], Any], what: str, path: str) -> Callable[[
             raise
         except Exception as error:
             lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
-            message = str(error).partition("\n")[0]
-            raise DocumentError(
-                f"{what}: {type(error).__name__}: {message} (line {lines[-1] if lines else 1})"
-            ) from error
+            line = lines[-1] if lines else _first_line(function)
+            message = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{_hint(error, argument)}"
+            raise DocumentError(f"{what}: {message} (line {line})", format_exc()) from error
 
     return guarded
+
+
+def _hint(error: Exception, argument: Any) -> str:
+    """What helps with the usual mistakes of a signal: `argument` is the batch it was called with, or the text of an edit."""
+    if isinstance(argument, str):
+        return ""
+    if isinstance(error, AttributeError) and error.obj is argument:
+        return f"; it has {', '.join(name for name in dir(argument) if name[0] != '_')}"
+    return "; docs.array has None for a document without text" if "NoneType" in str(error) else ""
+
+
+def _first_line(function: Callable[..., Any]) -> int:
+    """The line where a function begins; 1 of one that is not written in Python."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_firstlineno if code else 1
 
 
 def _functions(module: ModuleType, name: str, path: str) -> tuple[Callable[..., Any], ...]:
@@ -201,7 +218,8 @@ def apply_edits(texts: pa.Array, functions: Mapping[str, EditFunction]) -> Appli
         for name, function in functions.items():
             edited = function(text)
             if not isinstance(edited, str):
-                raise UserError(f"the edit {name} returned {type(edited).__name__}; a string is needed")
+                what = kind_of(edited)
+                raise UserError(f"the edit {name} returned {what}; a string is needed{defined_at(function)}")
             if edited != text:
                 for count, removed, kept in ((_lines, lines, kept_lines), (_words, words, kept_words)):
                     before = count(text)

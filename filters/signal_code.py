@@ -133,3 +133,9 @@ class _Undocumented(ast.NodeTransformer):
         if isinstance(body, list):
             node.body = [child for child in body if not _is_documentation(child)] or [ast.Pass()]  # type: ignore[attr-defined]
         return node
+
+
+def defined_at(function: Callable[..., Any]) -> str:
+    """Where a function is defined, to put behind what is wrong with it: " (mine.py, line 3)"."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""

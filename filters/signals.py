@@ -23,12 +23,12 @@ from types import MappingProxyType, ModuleType
 import numpy as np
 import pyarrow as pa
 
+from pipeline.arguments import kind_of
 from pipeline.errors import UserError, did_you_mean
-from pipeline.filters.batch import Batch, FloatArray
+from pipeline.filters.batch import Batch, FloatArray, SignalFunction
 from pipeline.filters.discovery import common_modules, family_names
 from pipeline.filters.kernels.arrays import Texts
-from pipeline.filters.signal_code import code_of
-from pipeline.filters.verdicts import SignalFunction
+from pipeline.filters.signal_code import code_of, defined_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +140,16 @@ def measure(
 
 def _values(signal: Signal, batch: Batch) -> FloatArray:
     """The values of a signal, as float64; UserError if they are not one number per document."""
-    values = np.asarray(signal.function(batch))
-    if values.shape != (len(batch),) or values.dtype.kind not in "biuf":
+    returned = signal.function(batch)
+    try:
+        values = np.asarray(returned)
         kind = f"an array of {values.dtype} with shape {values.shape}"
-        raise UserError(
-            f"the signal {signal.name} returned {kind}; a number for each of {len(batch):,} texts is needed"
-        )
+        is_right = values.shape == (len(batch),) and values.dtype.kind in "biuf"
+    except ValueError:  # lists of different lengths
+        kind, is_right = f"{kind_of(returned)} that is no array", False
+    if not is_right:
+        needed = f"a number for each of {len(batch):,} texts is needed, NaN for none"
+        raise UserError(f"the signal {signal.name} returned {kind}; {needed}{defined_at(signal.function)}")
     return values.astype(np.float64, copy=False)
 
 

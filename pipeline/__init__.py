@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.filters.minhash import MinHasher, candidate_probability, dedup_documents, estimate, jaccard
     from pipeline.filters.pii import mask
     from pipeline.filters.rules import Rule
-    from pipeline.filters.verdicts import Verdicts
+    from pipeline.filters.verdicts import Verdicts, evaluate
     from pipeline.tokenize import shards
     from pipeline.tokenize.bpe import Tokenizer, train_bpe
     from pipeline.train.config import TrainConfig
@@ -51,7 +51,7 @@ _HOMES = {
     "filters.minhash": ("MinHasher", "candidate_probability", "dedup_documents", "estimate", "jaccard"),
     "filters.pii": ("mask",),
     "filters.rules": ("Rule",),
-    "filters.verdicts": ("Verdicts",),
+    "filters.verdicts": ("Verdicts", "evaluate"),
     "tokenize": ("shards",),
     "tokenize.bpe": ("Tokenizer", "train_bpe"),
     "train.config": ("TrainConfig",),
@@ -86,6 +86,7 @@ __all__ = [
     "dedup_documents",
     "dedup_lines",
     "estimate",
+    "evaluate",
     "extract",
     "filters",
     "fineweb",

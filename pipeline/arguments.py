@@ -4,10 +4,13 @@ Every public function that takes texts calls one of these. A string is a sequenc
 without the check a text in place of a list is judged letter by letter.
 """
 
+import operator
+import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:  # modules of options use this one, and load no Arrow
     import pyarrow as pa
@@ -30,6 +33,58 @@ def one_whole_number(number: object, name: str) -> None:
     """TypeError unless it is an integer, of Python's or NumPy's."""
     if not isinstance(number, Integral) or isinstance(number, bool):
         raise TypeError(f"{name} must be a whole number, not {kind_of(number)}")
+
+
+def at_least(number: object, name: str, lowest: int = 1) -> None:
+    """TypeError unless it is a whole number, ValueError below `lowest`."""
+    one_whole_number(number, name)
+    if number < lowest:  # type: ignore[operator]  # Integral has no order for mypy
+        raise ValueError(f"{name} must be at least {lowest}, not {number}")
+
+
+def one_option(options: type, key: str, number: object, name: str | None = None) -> None:
+    """Check a number by the type and the bounds that `key` has in a config's dataclass of options: TypeError, or ValueError
+    with the bounds. `name` is what the caller calls it, if not `key`."""
+    name = name or key
+    hint = get_type_hints(options, include_extras=True)[key]
+    annotated = next((part for part in (hint, *get_args(hint)) if get_origin(part) is Annotated), None)
+    kind = get_args(annotated)[0] if annotated else hint
+    (one_whole_number if kind is int else one_number)(number, name)
+    bounds = getattr(annotated, "__metadata__", ())
+    limits = [(side, getattr(bound, side)) for bound in bounds for side in _SIDES if hasattr(bound, side)]
+    if not all(getattr(operator, side)(number, limit) for side, limit in limits):
+        words = " and ".join(f"{_SIDES[side]} {limit}" for side, limit in limits)
+        raise ValueError(f"{name} must be {words}, not {number}")
+
+
+_SIDES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+"""The attributes that `annotated_types` has for bounds, which are functions of `operator`, in words."""
+
+
+def warn_caller(message: str) -> None:
+    """What a function does with its notes if the caller did not say: a UserWarning."""
+    warnings.warn(message, stacklevel=3)
+
+
+def path_of(path: object, name: str = "path") -> Path:
+    """The path; TypeError if it is neither a string nor a path."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, not {kind_of(path)}")
+    return Path(path)
+
+
+def not_a_file(text: str, mend: str) -> None:
+    """ValueError if a text is the name of an existing file, with a suffix: the file was meant, and its name would be read."""
+    if len(text) > 255 or "." not in text or len(text.split()) != 1 or not _is_file(text):
+        return
+    raise ValueError(f"{text!r} is a text here, and the name of a file; {mend}")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def whole_numbers(numbers: object, name: str, mend: str = "") -> None:

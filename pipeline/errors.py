@@ -52,10 +52,14 @@ def _without_secrets(url: re.Match[str]) -> str:
 
 
 class UserError(Exception):
-    """Something the user can fix; the message is one line that names the key or path and what is accepted."""
+    """Something the user can fix; the message is one line that names the key or path and what is accepted.
 
-    def __init__(self, message: str) -> None:
+    `details`, such as the traceback of a plugin, are for the run's log alone.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
         super().__init__(without_secrets(message))
+        self.details = details
 
 
 class DocumentError(UserError):

@@ -85,6 +85,7 @@ MANY: dict[str, Callable[[Any], Any]] = {
     "filters.models.wordlists.WordLists.share(texts)": WordLists({None: ["boat"]}).share,
     "filters.pii.mask_texts(array)": pii.mask_texts,
     "filters.signals.measure(array)": lambda texts: signals.measure(texts, ["words"]),
+    "filters.verdicts.evaluate(texts)": lambda texts: verdicts.evaluate(texts, []),
     "filters.verdicts.judge(texts)": lambda texts: verdicts.judge(texts, [], []),
     "tokenize.bpe.Tokenizer.encode_batch(texts)": TOKENIZER.encode_batch,
     "tokenize.bpe.Tokenizer.encode_stream(chunks)": lambda chunks: list(TOKENIZER.encode_stream(chunks)),
@@ -306,6 +307,15 @@ def test_other_arguments_are_checked(name: str, tmp_path: Path, monkeypatch: pyt
     assert not [*tmp_path.iterdir()]
 
 
+class Empty:
+    """A split that is never read."""
+
+    tokens = 0
+
+    def read(self, start: int, length: int) -> None:
+        """Nothing."""
+
+
 def test_arguments_of_training_are_checked() -> None:
     torch = pytest.importorskip("torch", reason="training is an extra")
     import pipeline
@@ -336,6 +346,16 @@ def test_arguments_of_training_are_checked() -> None:
             lambda: untyped.train.evaluation.evaluate(model, "x", end_of_text=0),
             TypeError,
             "split must be a split of shards",
+        ),
+        (
+            lambda: untyped.train.evaluation.evaluate(model, Empty(), end_of_text=0, batch_size=0),
+            ValueError,
+            "batch_size must be at least 1, not 0",
+        ),
+        (
+            lambda: untyped.train.evaluation.evaluate(model, Empty(), end_of_text=0, tokens=0),
+            ValueError,
+            "tokens must be at least 1, not 0",
         ),
         (lambda: untyped.bits_per_byte("1", 1), TypeError, "nats must be a number, not a str"),
         (lambda: untyped.bits_per_byte(1, 0), ValueError, "text_bytes = 0 must be above 0"),

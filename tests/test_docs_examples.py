@@ -22,11 +22,15 @@ from pydantic import BaseModel, Field
 
 import pipeline
 from pipeline.config import Config
+from pipeline.config_file import load as load_config
+from pipeline.core.progress import Quiet
 from pipeline.core.step import column_type
+from pipeline.filters.batch import Batch
 from pipeline.filters.edits import MEASURES, REASONS
 from pipeline.filters.rules import LIMITS
 from pipeline.filters.signals import all_signals
 from pipeline.run import steps
+from pipeline.run.runner import run
 from pipeline.tools import reference
 from pipeline.tools.mix import MixConfig
 
@@ -175,6 +179,43 @@ def test_the_reference_names_every_column_file_and_reason_of_a_run(tmp_path: Pat
     assert {"duplicates.exact", "duplicates.minhash"} <= seen
 
 
+# --- docs/guide.md
+
+
+def test_the_plugin_of_the_guide_runs_as_it_is_written(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    [config] = [block for block in re.findall("```toml\n(.*?)```", guide, re.S) if block.startswith("# my.toml")]
+    [plugin] = [block for block in python_blocks(guide) if block.startswith("# my_filters.py")]
+    (tmp_path / "my.toml").write_text(config.replace("configs/quickstart.toml", str(config_file)))
+    (tmp_path / "my_filters.py").write_text(plugin)
+    done = run(
+        tmp_path / "out",
+        load_config(tmp_path / "my.toml"),
+        workers=1,
+        engine="local",
+        until="quality",
+        reporter=Quiet(),
+    )
+    names: dict[str, Any] = {}
+    exec(compile(plugin, "my_filters.py", "exec"), names)  # our own text
+    for part in done.parts:
+        texts = pq.read_table(done.file("extract", part))["text"].to_pylist()
+        found = pq.read_table(done.file("quality", part))
+        longest = [max(map(len, text.split()), default=None) if text else None for text in texts]
+        assert any(longest)
+        assert [value or None for value in found["longest_word"].fill_null(0).to_pylist()] == longest
+        assert "question_ratio" in found.column_names
+        edited = pq.read_table(done.file("quality.edit", part))
+        assert "removed_lines.without_footer" in edited.column_names
+    assert names["without_footer"]("The tide.\nAll rights reserved by us.") == "The tide.\n"
+    table = guide.split("A batch has:")[1].split("[Signals]")[0]
+    listed = {name for cell in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)", cell)}
+    assert listed == {name for name in (*dir(Batch), *Batch.__dataclass_fields__) if not name.startswith("_")}
+
+
 # --- docs/python-api.md
 
 
@@ -185,6 +226,7 @@ PROMISED = {
     "gopher": "filters.gopher",
     "c4": "filters.c4",
     "fineweb": "filters.fineweb",
+    "verdicts": "filters.verdicts",
 }
 """Where the functions of the page are, by the module that it names before them."""
 

@@ -1,5 +1,6 @@
 """Signals and edits from files of one's own: loaded once a process, known by their content, refused in one line."""
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_edits_count_what_they_take_out(tmp_path: Path) -> None:
     assert found.words["strip_harbours"].tolist() == [3, 0, 0, 1, 0]
     assert found.kept_lines.tolist() == [pytest.approx(2 / 3), 1, 1, 0, 1]
     assert found.kept_words.tolist() == [pytest.approx(4 / 7), 1, 1, 0, 1]
-    with pytest.raises(UserError, match="the edit broken returned NoneType; a string is needed"):
+    with pytest.raises(UserError, match="the edit broken returned None; a string is needed \\(.*, line "):
         apply_edits(texts, {"broken": lambda text: None})  # type: ignore[dict-item, return-value]
     with pytest.raises(UserError, match="one of the edits lone returned a text that UTF-8 cannot represent"):
         apply_edits(texts, {"lone": lambda text: text + "\ud800"})
@@ -144,8 +145,55 @@ def test_every_column_beside_signals_has_its_name_for_itself() -> None:
 def test_a_signal_that_gives_no_number_a_text_is_named(tmp_path: Path, value: str, returned: str) -> None:
     source = f"def odd(docs):\n    return {value}\n\nSIGNALS = (odd,)\n"
     signals = load(locate([write(tmp_path, source)])).signals
-    with pytest.raises(UserError, match=f"the signal odd returned {returned}; a number for each of 2 texts is needed"):
+    with pytest.raises(
+        UserError, match=f"the signal odd returned {returned}; a number for each of 2 texts is needed.*, line 1"
+    ):
         measure(pa.array(["a", "b"]), ["odd"], plugins=signals)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "return docs.texts",
+            "AttributeError: 'Batch' object has no attribute 'texts'; it has array, count, data, ends, .* (line 2)",
+        ),
+        (
+            "return [len(text) for text in docs.array.to_pylist()]",
+            "TypeError: .*'NoneType'.*; docs.array has None for a document without text (line 2)",
+        ),
+        (
+            "return [len(text.as_py()) for text in docs.array]",
+            "TypeError: .*'NoneType'.*; docs.array has None for a document without text (line 2)",
+        ),
+        ("\n    return 1 / len([])", "ZeroDivisionError: division by zero (line 3)"),
+        ("return None.words", "AttributeError: 'NoneType' object has no attribute 'words'; docs.array .* (line 2)"),
+    ],
+)
+def test_an_error_of_a_signal_is_one_line_and_its_traceback(tmp_path: Path, body: str, said: str) -> None:
+    path = write(tmp_path, f"def odd(docs):\n    {body}\n\nSIGNALS = (odd,)\n")
+    pattern = re.escape(f"plugins: {path}: the signal odd: {said}").replace(r"\.\*", ".*")
+    with pytest.raises(UserError, match=f"^{pattern}$") as caught:
+        measure(pa.array(["a", None]), ["odd"], plugins=load(locate([path])).signals)
+    assert caught.value.details.startswith("Traceback (most recent call last)")
+    assert f'File "{path}", line ' in caught.value.details
+    again = pickle.loads(pickle.dumps(caught.value))  # from a worker
+    assert (str(again), again.details) == (str(caught.value), caught.value.details)
+
+
+def test_the_traceback_of_a_plugin_is_in_the_log(tmp_path: Path, config_file: Path) -> None:
+    path = write(tmp_path, PLUGIN.replace("text.upper()", "[][len(text)]"))
+    config = load_config(config_file, [f'plugins=["{path}"]', 'edit.functions=["shout"]', "edited.words.min=1"])
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        with pytest.raises(
+            UserError,
+            match=r"mine.py: the edit shout: IndexError: list index out of range \(line 17\), in quality.edit of .*, record ",
+        ):
+            run(out, config, workers=workers, engine="local", until="quality", reporter=Quiet())
+        log = (out / "log.txt").read_text()
+        assert f'File "{path}", line 17, in shout' in log
+        assert "bug" not in log
 
 
 def test_names_that_no_plugin_has(tmp_path: Path, config_file: Path) -> None:

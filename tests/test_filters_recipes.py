@@ -11,6 +11,7 @@ from pipeline.filters import c4, fineweb, gopher
 from pipeline.filters.discovery import common_modules, family_names
 from pipeline.filters.rules import Rule, check_signals
 from pipeline.filters.signals import all_signals, families_of, measure, warm_up
+from pipeline.filters.verdicts import evaluate
 
 
 def _distinct(n: int, length: int = 5) -> list[str]:
@@ -218,3 +219,21 @@ def test_warm_up_compiles_all_that_measure_calls() -> None:
     measure(pa.array(["text", None], pa.large_string()).slice(1))
     measure(pa.array([], pa.string()))
     assert [list(kernel.signatures) for kernel in kernels] == before
+
+
+def test_rules_of_several_papers_are_judged_together() -> None:
+    texts = [GOOD, "word", None]
+    found = evaluate(texts, gopher.GOPHER_QUALITY + fineweb.RULES)
+    one, other = gopher.evaluate(texts, gopher.GOPHER_QUALITY), fineweb.evaluate(texts)
+    assert found.reasons == [first + second for first, second in zip(one.reasons, other.reasons, strict=True)]
+    assert found.kept.tolist() == (one.kept & other.kept).tolist()
+    assert {*found.signals} == {*one.signals, *other.signals}
+    assert evaluate(["lorem"], [Rule(signal="lorem_ipsum", max=0)]).kept.tolist() == [True]
+    assert evaluate(["lorem"], []).kept.tolist() == [True]
+    with pytest.raises(UserError, match=r"^line_punct_ratio: unknown signal here; pipeline.evaluate\(texts, rules\)"):
+        gopher.evaluate(texts, gopher.GOPHER_QUALITY + fineweb.RULES)
+    with pytest.raises(UserError, match=r"^wrods: unknown signal \(did you mean words\?\)"):
+        evaluate(texts, [Rule(signal="wrods", min=1)])
+    for limit in ("top", "bottom", "pareto"):
+        with pytest.raises(ValueError, match=f"^words.{limit}: needs all documents of a run; give a bound: min, max"):
+            evaluate(texts, [Rule(signal="words", **{limit: 0.5})])  # type: ignore[arg-type]

@@ -284,6 +284,25 @@ def test_train_of_a_run_without_shards_does_nothing(
     assert sorted(root.rglob("*")) == before
 
 
+def test_a_file_of_others_in_a_product_is_named_and_left(tmp_path: Path, go: Any, cli: Any, config_file: Path) -> None:
+    done, _ = go(tmp_path / "run")
+    clean = done.file("clean", done.parts[0]).parent
+    former = clean / "older.warc.gz-0123456789abcd.parquet"
+    for name in ("extra.parquet", "README.md", ".hidden", former.name):
+        (clean / name).write_bytes(b"x")
+    arguments = ["run", str(config_file), "--workers", "1", "--until", "clean", "--out", str(done.root)]
+    said = f"{clean / 'README.md'} and 2 more: not written by this run, and left as it is; move it elsewhere"
+    for more in (
+        [],
+        ["--set", "quality.words.min=40"],
+    ):  # nothing to do; the step is done again, and knows former parts
+        code, out, _ = cli(*arguments, *more)
+        assert (code, said in " ".join(out.split())) == (0, True), out
+        said = said.replace("2 more", "1 more")
+    assert not former.exists()
+    assert {file.name for file in clean.iterdir()} >= {"extra.parquet", "README.md", ".hidden"}
+
+
 def test_one_run_at_a_time(tmp_path: Path, config_file: Path) -> None:
     with lock(tmp_path / "run"):
         holder = rf"process {os.getpid()} on {re.escape(socket.gethostname())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d"

@@ -90,7 +90,10 @@ def test_the_data_that_is_like_the_texts_wins(tmp_path: Path) -> None:
     assert [r.seconds for r in train_all(arms, config, tmp_path / "out", seeds=2, training=silent)["by-1"]] == [0, 0]
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*") if file.is_file()} == before
     other = replace(arms[0], held_out=Tokens(held_out.ids[::-1].copy(), bytes=150))
-    [again] = train_all([other], config, tmp_path / "out", seeds=1, training=silent)["by-1"]
+    notes: list[str] = []
+    [again] = train_all([other], config, tmp_path / "out", seeds=1, training=silent, note=notes.append)["by-1"]
+    assert len(notes) == 1
+    assert "training starts from the beginning" in notes[0]
     assert again.bits_per_byte != one[0]  # other texts are another comparison
 
 

@@ -124,6 +124,7 @@ CONFIG: Any = TrainConfig
         (lambda: RATE("1"), TypeError, "step must be a number, not a str"),
         (lambda: RATE(1, 3e-3), TypeError, "config must be a TrainConfig, not a float; give numbers by name"),
         (lambda: RATE(1, learning_rate="high"), TypeError, "learning_rate must be a number, not a str"),
+        (lambda: RATE(-1), ValueError, "step must be at least 0, not -1"),
         (lambda: RATE(1, steps=0), ValueError, "steps = 0 must be above 0"),
         (lambda: RATE(1, steps=5, warmup_steps=5), ValueError, "warmup_steps = 5 must be below steps = 5"),
         (lambda: ADAMW("model"), TypeError, "model must be a torch module, not a str"),

@@ -18,13 +18,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.arguments import (
+    at_least,
     each_text,
     kind_of,
     mend_for,
+    not_a_file,
     not_one,
     one_text,
     one_whole_number,
     text_array,
+    warn_caller,
     whole_numbers,
 )
 from pipeline.errors import UserError, did_you_mean
@@ -402,12 +405,13 @@ def train_bpe(
     texts and the way files are read make no difference. A special token in the text is a border, as between documents joined
     by `<|endoftext|>`, and is not learned from. `pattern` is a regular expression, or a name in PATTERNS. UserError, before any
     text is read, if `vocab_size` is too small, a special token is bad, or training and encoding would read `pattern`
-    differently; and for a file that cannot be read. TypeError for arguments of other types.
+    differently; and for a file that cannot be read. ValueError for a string that is the name of an existing file: only a
+    `Path` is read as one. TypeError for arguments of other types.
 
     `memory` (bytes) bounds everything but the reading of one item: pre-tokens beyond it are counted on disk, in `folder` or
     the system's temporary folder. If there are too many distinct ones to learn from, the rarest are left out, and `note` is
-    called with a message; otherwise it makes no difference. `threads` count in parallel, within the same memory and with the
-    same result.
+    called with a message (without `note`, it is a UserWarning); otherwise it makes no difference. `threads` count in parallel,
+    within the same memory and with the same result.
     """
     not_one(paths_or_texts, "paths_or_texts", "texts or paths")
     special_tokens = checked_special_tokens(special_tokens)
@@ -415,6 +419,7 @@ def train_bpe(
     for name, number in (("vocab_size", vocab_size), ("memory", memory), ("threads", threads)):
         if number is not None or name != "memory":
             one_whole_number(number, name)
+    at_least(threads, "threads")
     limit = vocab_size - 256 - len(special_tokens)
     if limit < 0:
         raise UserError(f"vocab_size is {vocab_size}; 256 bytes and the special tokens alone need {vocab_size - limit}")
@@ -429,8 +434,8 @@ def train_bpe(
     else:
         with DiskSpill(memory, folder) as spill:
             fitted = spill.fit(count_pretokens(texts, pattern, spill, threads))
-        if fitted.min_count > 1 and note is not None:
-            note(
+        if fitted.min_count > 1:
+            (note or warn_caller)(
                 f"tokenizer.memory holds the pre-tokens that occur at least {fitted.min_count:,} times, {fitted.share:.3%} of "
                 "the text; rarer ones are not learned from"
             )
@@ -449,6 +454,7 @@ def _training_texts(
     for item in [items] if arrays else items:
         texts: Iterable[str | None]
         if isinstance(item, str):
+            not_a_file(item, f"give Path({item!r}) to read the file, or an Arrow array of texts")
             texts = [item]
         elif isinstance(item, Path):
             texts = recut(_read(item), pattern, special_tokens)

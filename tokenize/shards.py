@@ -31,11 +31,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arguments import kind_of, not_one, one_text, one_whole_number, whole_numbers
-from pipeline.errors import UserError
+from pipeline.arguments import (
+    at_least,
+    kind_of,
+    not_one,
+    one_number,
+    one_option,
+    one_text,
+    one_whole_number,
+    path_of,
+    whole_numbers,
+)
+from pipeline.errors import UserError, did_you_mean
 from pipeline.files import atomic_folder, lock_file, sweep, write_text
 from pipeline.tokenize.encoded import MEMORY, Header, Parts, PartWriter, open_parts
 from pipeline.tokenize.mixture import Mixture
+from pipeline.tokenize.options import ShardOptions
 from pipeline.tokenize.shard_writer import Documents, build
 
 if TYPE_CHECKING:  # so that reading shards loads no encoder
@@ -111,7 +122,8 @@ class Shards:
         return int(self.manifest["end_of_text"])
 
     def documents(self, split: str) -> pa.Table:
-        """The rows of documents.parquet of one split, by start."""
+        """The rows of documents.parquet of one split, by start; ValueError for an unknown split."""
+        self._split(split)
         if split not in self._documents:
             tables = []
             for path in [self.directory / table["file"] for table in self.manifest["documents"]]:
@@ -123,15 +135,23 @@ class Shards:
         return self._documents[split]
 
     def locate(self, split: str, position: int) -> Document:
-        """The document of token `position` of a split; IndexError beyond the split."""
-        if not 0 <= position < self.splits[split].tokens:
-            raise IndexError(f"token {position} of {split}, which has {self.splits[split].tokens}")
+        """The document of token `position` of a split; IndexError beyond the split, ValueError for an unknown split."""
+        tokens = self._split(split).tokens
+        one_whole_number(position, "position")
+        if not 0 <= position < tokens:
+            raise IndexError(f"token {position} of {split}, which has {tokens}")
         table = self.documents(split)
         if split not in self._starts:
             self._starts[split] = table["start"].to_numpy()
         row = int(np.searchsorted(self._starts[split], position, side="right")) - 1
         names = ("id", "file", "row", "start", "length")
         return Document(**{name: table[name][row].as_py() for name in names})
+
+    def _split(self, name: str) -> Split:
+        if name not in self.splits:
+            known = ", ".join(self.splits)
+            raise ValueError(f"split: {name!r} is not one of {known}{did_you_mean(name, self.splits)}")
+        return self.splits[name]
 
     def verify_files(self) -> None:
         """Read all files; UserError naming the first one whose checksum is not that of the manifest."""
@@ -165,7 +185,7 @@ def open(path: str | Path, tokenizer: "Tokenizer | None" = None) -> Shards:
     UserError naming a file that is missing, corrupt or of the wrong size, and for shards that were not encoded with `tokenizer`
     (except those that `write` made without naming a tokenizer). `Shards.verify` compares checksums.
     """
-    directory = Path(path)
+    directory = path_of(path)
     file = directory / "manifest.json"
     try:
         manifest = json.loads(file.read_text("utf-8"))
@@ -237,16 +257,26 @@ def write(
     validation: float = 0.0,
     tokenizer: str = "",
     token_bytes: np.ndarray | None = None,
+    overwrite: bool = False,
 ) -> Shards:
     """Write shards of (id, tokens) pairs, with end-of-text appended to each: shuffled, and split by id.
 
     In the table, row is the position in the input and file is 0. `tokenizer` is the tokenizer's sha256. `token_bytes`, the
-    bytes of each id, gives the table's bytes; without it they are 0 (unknown). TypeError for documents of another form.
+    bytes of each id, gives the table's bytes; without it they are 0 (unknown). With `overwrite`, shards in `directory` are
+    replaced as a whole; anything else there never is: UserError. ValueError for an id that is given twice, for a token beyond
+    `vocab_size`, and for numbers beyond the bounds of the config's [shards]; TypeError for documents of another form.
     """
     not_one(documents, "documents", "(id, tokens) pairs", "(id, tokens)")
-    one_whole_number(vocab_size, "vocab_size")
-    one_whole_number(end_of_text, "end_of_text")
-    out = Path(directory)
+    at_least(vocab_size, "vocab_size")
+    at_least(end_of_text, "end_of_text", 0)
+    if end_of_text >= vocab_size:
+        raise ValueError(f"end_of_text must be below vocab_size = {vocab_size}, not {end_of_text}")
+    one_option(ShardOptions, "tokens", shard_tokens, "shard_tokens")
+    one_option(ShardOptions, "seed", seed)
+    one_number(validation, "validation")
+    _check_division(shard_tokens, validation)
+    out = path_of(directory, "directory")
+    _check_free(out, overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = out.with_name(f".{out.name}.part.{os.getpid()}.tmp")
     scratch.mkdir()
@@ -271,15 +301,29 @@ def write(
     return open(out)
 
 
+def _check_free(out: Path, overwrite: bool) -> None:
+    """UserError if writing to `out` would delete something else than shards, or shards that may not be overwritten."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "manifest.json").is_file():
+        raise UserError(f"{out}: exists already, and is no directory of shards; choose another name")
+    if not overwrite:
+        raise UserError(f"{out}: has shards already; choose another name, or give overwrite=True")
+
+
 def _blocks(documents: Iterable[tuple[str, Sequence[int] | np.ndarray]]) -> Iterator[list[tuple[str, np.ndarray]]]:
     """The same documents, in blocks."""
     block: list[tuple[str, np.ndarray]] = []
+    ids: set[str] = set()
     size = 0
     for document in documents:
         if not isinstance(document, tuple | list) or len(document) != 2:
             raise TypeError(f"documents must be (id, tokens) pairs, not {kind_of(document)}")
         one_text(document[0], "the id of a document")
         whole_numbers(document[1], "the tokens of a document", "; encode the text first")
+        if document[0] in ids:
+            raise ValueError(f"the id {document[0]!r} is given twice; ids tell documents apart")
+        ids.add(document[0])
         block.append((document[0], np.asarray(document[1], np.int64)))
         size += len(document[1]) + 1
         if size > _BLOCK_TOKENS or len(block) == _BLOCK_ROWS:
@@ -349,10 +393,7 @@ def merge_parts(
     to the shards; blocks of some tens of megabytes come on top. A mixture's documents are sorted on disk, beside `out_dir`.
     The directory is replaced as a whole. UserError for parts that are missing, truncated or of different tokenizers or seeds.
     """
-    if shard_tokens < 1 or not 0 <= validation <= 1:
-        raise UserError(
-            f"shard_tokens is {shard_tokens} and validation {validation}; they must be at least 1, and 0 to 1"
-        )
+    _check_division(shard_tokens, validation)
     parts = open_parts(part_files, memory)
     header, border = parts.header, _border(parts, validation)
     manifest: dict[str, Any] = {
@@ -379,6 +420,13 @@ def merge_parts(
             _write_manifest(building, build(building, manifest, documents, parts))
     finally:
         shutil.rmtree(mixing, ignore_errors=True)
+
+
+def _check_division(shard_tokens: int, validation: float) -> None:
+    if shard_tokens < 1 or not 0 <= validation <= 1:
+        raise UserError(
+            f"shard_tokens is {shard_tokens} and validation {validation}; they must be at least 1, and 0 to 1"
+        )
 
 
 def append(directory: str | Path, part_files: Sequence[Path], about: Mapping[str, Any] | None = None) -> Shards:

@@ -65,6 +65,7 @@ def train_all(
     seeds: int,
     training: Callable[[str], AbstractContextManager[None]],
     progress: Callable[[Progress], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, list[TrainResult]]:
     """Train each arm `seeds` times, from config.seed on, into out/NAME/seed-N; finished runs are left as they are.
 
@@ -87,6 +88,7 @@ def train_all(
                     out / arm.name / f"seed-{seed}",
                     validation=arm.held_out,
                     progress=progress,
+                    note=note,
                 )
             results[arm.name].append(result)
     return results

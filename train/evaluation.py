@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.arguments import kind_of, one_number
+from pipeline.arguments import at_least, kind_of, one_number
 from pipeline.errors import UserError
 from pipeline.train.batches import Rows, Task, in_order
 from pipeline.train.data import Split
@@ -51,12 +51,15 @@ def evaluate(
     Every token is scored exactly once; the first one follows an end-of-text. A window does not see the one before it.
     End-of-text tokens are scored too and have no bytes, so bits per byte covers the documents and where each ends. For the
     whole split the bytes are exact; for a part they are its share of the split's bytes by tokens, since only the tokenizer
-    knows the bytes of a token. `UserError` for an empty split.
+    knows the bytes of a token. `UserError` for an empty split, ValueError for `tokens` or `batch_size` below 1.
     """
     if not isinstance(model, Transformer):
         raise TypeError(f"model must be a Transformer, not {kind_of(model)}; load_model reads one from its directory")
     if not hasattr(split, "read"):
         raise TypeError(f"split must be a split of shards, as in opened.splits['validation'], not {kind_of(split)}")
+    at_least(batch_size, "batch_size")
+    if tokens is not None:
+        at_least(tokens, "tokens")
     count = split.tokens if tokens is None else min(tokens, split.tokens)
     if count == 0:
         raise UserError("the validation split is empty: add documents, or give it a larger share of them")

@@ -30,7 +30,7 @@ import torch.utils.deterministic
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from pipeline.arguments import kind_of
+from pipeline.arguments import kind_of, path_of, warn_caller
 from pipeline.errors import UserError
 from pipeline.files import sweep, write_text
 from pipeline.tokenize import shards as token_shards
@@ -86,14 +86,15 @@ def train(
     Its loss is measured on the shards' validation split, or on `validation`.
 
     A finished run of the same config and shards is left as it is, but for a `config.json` of an earlier version. Files in
-    `out` from another config or other shards are replaced, and `note` is called with a message. An exception (also Ctrl-C)
+    `out` from another config or other shards are replaced, and `note` is called with a message; without `note`, it is a
+    UserWarning. An exception (also Ctrl-C)
     leaves the last checkpoint. `UserError` for shards that are damaged or too small, a missing device, and a loss that is
     not finite.
     """
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config must be a TrainConfig, not {kind_of(config)}")
     start_time = time.perf_counter()
-    shards, out = Path(shards), Path(out)
+    shards, out = path_of(shards, "shards"), path_of(out, "out")
     corpus = token_shards.open(shards)
     key = fingerprint(config, shards, validation)
     checkpoint_file = out / "checkpoint.safetensors"
@@ -295,8 +296,10 @@ def resume(
             checkpoint.load(path, model, optimizer)
             os.truncate(metrics, written)
             return state
-    if note is not None and (path.exists() or (out / "result.json").exists()):
-        note(f"{out}: has a model of another config or other shards; training starts from the beginning")
+    if path.exists() or (out / "result.json").exists():
+        (note or warn_caller)(
+            f"{out}: has a model of another config or other shards; training starts from the beginning"
+        )
     for name in (
         "result.json",
         "checkpoint.safetensors",

@@ -29,6 +29,8 @@ def learning_rate(
     that contradict each other, TypeError for anything but numbers.
     """
     one_number(step, "step")
+    if not step >= 0:
+        raise ValueError(f"step must be at least 0, not {step}")
     config = _with(
         config,
         steps=steps,

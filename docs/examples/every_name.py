@@ -26,6 +26,8 @@ def texts_and_rules() -> None:
     print("repetition", only_repetition.kept.tolist(), only_repetition.reasons[0][0])
     print("own rule", pipeline.gopher.evaluate([TIDE], [pipeline.Rule(signal="words", min=10)]).kept.tolist())
     print("c4", pipeline.c4.evaluate(["lorem ipsum"]).reasons)
+    both = (*pipeline.gopher.GOPHER_QUALITY, *pipeline.fineweb.RULES)
+    print("both", pipeline.evaluate([TIDE * 2], both).reasons)
     print("fineweb", pipeline.fineweb.evaluate([TIDE]).kept.tolist())
     print("rooms", pipeline.filters.gopher is pipeline.gopher, dir(pipeline.filters))
 

@@ -79,7 +79,7 @@ class MinHashOptions:
     """Bands per signature; documents that agree in a whole band are compared."""
     rows: Annotated[int, Ge(1), Le(1000)] = 8
     """Hashes per band."""
-    seed: int = 1
+    seed: Annotated[int, Ge(0), Lt(1 << 32)] = 1
     """The seed of the permutations."""
 
 

@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except SystemExit as stop:
         code = stop.code
     if code in STOPPED:
-        print("stopped; run the same command again to resume", file=sys.stderr)  # noqa: T201
+        print("stopped; run the same command again to resume: finished parts are kept", file=sys.stderr)  # noqa: T201
     sys.exit(code or 0)
 
 

@@ -112,7 +112,10 @@ class Engine(Protocol):
 
 
 def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
-    """Run a task in this process: ("ok" | "user" | "bug", result or message, CPU seconds). MemoryError if memory runs out."""
+    """Run a task in this process: ("ok" | "user" | "bug", result, error or message, CPU seconds).
+
+    MemoryError if memory runs out.
+    """
     began = time.process_time()
     reached = -1
 
@@ -128,9 +131,9 @@ def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
         return "ok", task.function(*task.args, noted, task.retry), time.process_time() - began
     except DocumentError as error:
         if reached < 0 or task.retry.row_by_row:
-            return "user", f"{error}, in {task.name}{where()}", 0.0
+            return "user", UserError(f"{error}, in {task.name}{where()}", error.details), 0.0
     except UserError as error:
-        return "user", str(error), 0.0
+        return "user", error, 0.0
     except MemoryError:
         raise
     except Exception as error:
@@ -145,7 +148,7 @@ def call(task: Task, progress: Progress) -> tuple[str, Any, float]:
 def finish(task: Task, kind: str, value: Any, seconds: float) -> Done:
     """The result of `call`, or the exception it stands for."""
     if kind == "user":
-        raise UserError(value)
+        raise value if isinstance(value, UserError) else UserError(value)
     if kind == "bug":
         raise RuntimeError(f"a step failed in {value}")
     return Done(task, value, seconds)
@@ -392,7 +395,7 @@ def _run_alone(task: Task) -> tuple[str, Any, float, list[str]]:
         for done in engine.run([task], lambda rows, units: None, notes.append):
             return "ok", done.result, done.seconds, notes
     except UserError as error:
-        return "user", str(error), 0.0, notes
+        return "user", error, 0.0, notes
     except RuntimeError as error:
         return "bug", str(error), 0.0, notes
     finally:

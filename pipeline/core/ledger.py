@@ -37,6 +37,9 @@ from pipeline.files import atomic, lock_file, undamaged
 KEY = b"pipeline.key"
 DROPPED = pa.list_(pa.string())
 
+PART_FILE = re.compile(r".+-[0-9a-f]{14}\.(parquet|tokens)")
+"""How the files of parts are named, those of former parts too (`Part.name`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

@@ -67,7 +67,7 @@ class Log:
         try:
             yield
         except UserError as error:
-            self._fail("error", str(error))
+            self._fail("error", f"{error}\n{error.details}")
             raise
         except KeyboardInterrupt:
             self._fail("stopped", "by Ctrl-C")

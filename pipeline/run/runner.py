@@ -24,7 +24,7 @@ from pipeline.core.engines import (
     is_disk_error,
     place_of,
 )
-from pipeline.core.ledger import Part, alive_rows, dropped_nulls, lock, rows_in
+from pipeline.core.ledger import PART_FILE, Part, alive_rows, dropped_nulls, lock, rows_in
 from pipeline.core.part import Origins, PartFiles
 from pipeline.core.reporter import Reporter
 from pipeline.core.step import Step
@@ -214,6 +214,8 @@ def run(root: Path, config: Config, *, workers: int, engine: str, until: str, re
             planned.journal.seal()
             if step in deciders:
                 check_something_left(planned, step)
+        for step in requested:
+            _tell_foreign(planned, step, reporter.note)
     return planned
 
 
@@ -297,13 +299,27 @@ def _run_parts(run: Run, step: Step, engine: Engine, warm_up: WarmUp, reporter: 
 
 
 def _clear(run: Run, step: Step) -> None:
-    """Delete the files of former parts: a step owns its folder."""
+    """Delete the files of former parts: a step owns its folder. Of a product, only files that are named as parts are."""
+    for name in _not_of_parts(run, step):
+        if not step.product or PART_FILE.fullmatch(name):
+            (step.folder(run.root) / name).unlink()
+
+
+def _not_of_parts(run: Run, step: Step) -> list[str]:
+    """The files in the folder of a step that works by parts that are of no part of the run, by name."""
     owned = {f"{part.name}{suffix}" for part in run.parts for suffix in SUFFIXES} | set(step.shared)
     folder = step.folder(run.root)
     names = os.listdir(folder) if folder.is_dir() else []
-    for name in sorted(set(names) - owned):
-        if (folder / name).is_file() and not name.startswith(AGAINST):
-            (folder / name).unlink()
+    return sorted(name for name in {*names} - owned if (folder / name).is_file() and not name.startswith(AGAINST))
+
+
+def _tell_foreign(run: Run, step: Step, note: Callable[[str], None]) -> None:
+    """Name the files in a product's folder that are not the run's: whoever reads the whole folder would read them too."""
+    if step.makes_folder or not step.product:
+        return
+    if names := [name for name in _not_of_parts(run, step) if not name.startswith(".")]:
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        note(f"{step.folder(run.root) / names[0]}{more}: not written by this run, and left as it is; move it elsewhere")
 
 
 def _run_whole(run: Run, step: Step, workers: int, warm_up: WarmUp, reporter: Reporter) -> None:

@@ -133,7 +133,13 @@ def ablate(
             reporter.end(TRAIN, config.steps, time.perf_counter() - began)
 
         results = train_all(
-            list(arms.values()), config, out, seeds=seeds, training=training, progress=reporter.on_train
+            list(arms.values()),
+            config,
+            out,
+            seeds=seeds,
+            training=training,
+            progress=reporter.on_train,
+            note=reporter.note,
         )
         ablated = []
         for name, arm in arms.items():

@@ -63,9 +63,13 @@ def train_classifier(
     from pipeline.filters.classifier import Options, QualityClassifier, beside
 
     check_normalization(options["normalization"])
+    try:
+        parameters = Options(**options)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     writable(out)
     sides = [read_texts(side, text=text, language=language) for side in (positive, negative)]
-    model = QualityClassifier.train(sides[0], sides[1], seed, Options(**options))
+    model = QualityClassifier.train(sides[0], sides[1], seed, parameters)
     model.about |= {"positive": describe(positive), "negative": describe(negative), "language": language}
     with atomic(out) as temporary:
         model.save(temporary)

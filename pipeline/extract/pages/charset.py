@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.errors import did_you_mean
+
 _PRESCAN = (
     4096  # bytes searched for a declaration; browsers read 1024, but long comments and scripts come first on real pages
 )
@@ -176,6 +178,13 @@ def _in_page(body: bytes) -> str | None:
         head = head.replace(b"\0", b"")
     match = _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)) or _META.search(_COMMENT.sub(b"", head))
     return match[1].decode("ascii").lower() if match else None
+
+
+def check_encoding(label: str) -> None:
+    """ValueError for a label that is not an encoding of pages."""
+    if _codec(label.strip().lower()) is None:
+        near = did_you_mean(label, {*_LABELS, *_NAMES.values(), "utf8", "utf-8"})
+        raise ValueError(f"encoding: {label!r} is not an encoding of pages{near}")
 
 
 def _codec(label: str) -> str | None:

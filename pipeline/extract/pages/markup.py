@@ -12,7 +12,7 @@ from functools import cache
 from pipeline.arguments import kind_of, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.options import FORMATS, Format, TextOptions
-from pipeline.extract.pages.charset import clean, decode
+from pipeline.extract.pages.charset import check_encoding, clean, decode
 from pipeline.extract.pages.text import Page, one_line, without_text
 
 MAX_TAGS = 200_000
@@ -67,13 +67,16 @@ def html_to_text(
     encoding that the page declares or that is detected. `url` is the page's own, for links in Markdown; the other arguments
     are those of TextOptions.
 
-    Raises UserError for an unknown extractor, and for an option that it does not support, such as Markdown with resiliparse.
+    `html` is markup, never a path or URL: read the file, or fetch the page, first. ValueError for an unknown encoding,
+    UserError for an unknown extractor, and for an option that it does not support, such as Markdown with resiliparse.
     """
     if not isinstance(html, str | bytes):
         raise TypeError(f"html must be a string or bytes, not {kind_of(html)}")
     for name, given in (("encoding", encoding), ("url", url)):
         if given is not None:
             one_text(given, name)
+    if encoding:
+        check_encoding(encoding)
     options = TextOptions(
         extractor=extractor,
         main_content=main_content,
