@@ -35,6 +35,8 @@ KEYS_PAGE = "docs/reference/config.md"
 OFF = ("off", "none", "no", "null", "false", "disabled", "")
 """Words that are meant to switch something off, which `false` does."""
 _NOTHING_TO_SWITCH_OFF = "false switches off what a base sets, and no base sets {}"
+TOP = ("base", "out", "until", "plugins")
+"""Keys at the top of a file; its other keys are tables."""
 RENAMED = {
     "duplicates.lines.most": "max_count",
     "duplicates.sentences.most": "max_count",
@@ -48,10 +50,22 @@ RENAMED = {
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
     """The config in the file at `path`, or of this name, merged over its base, with `key=value` settings on top."""
     path = config_path(path)
-    raw = read_with_base(path)
+    return with_settings(read_with_base(path), sets, str(path))
+
+
+def with_settings(raw: dict[str, Any], sets: Sequence[str], where: str) -> Config:
+    """The typed config of a plain dict with `key=value` settings on top. A mistake in the key of a setting is the setting's."""
     for setting in sets:
         apply_setting(raw, setting)
-    return check(raw, str(path))
+    try:
+        return check(raw, where)
+    except UserError as error:
+        message = str(error).removeprefix(f"{where}: ")
+        named = re.match(r"[\w.]+", message)
+        for key in (setting.partition("=")[0].strip() for setting in sets if named):
+            if named and (f"{key}.".startswith(f"{named[0]}.") or f"{named[0]}.".startswith(f"{key}.")):
+                raise UserError(f"--set: {message}") from None
+        raise
 
 
 def check(raw: Mapping[str, Any], where: str) -> Config:
@@ -196,6 +210,7 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        _refuse_input(path)
         raise UserError(f"{path}: not valid TOML: {error}") from None
     base = raw.pop("base", None)
     if base is None:
@@ -215,6 +230,15 @@ def read_with_base(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if below in (*seen, path.resolve()):
         raise UserError(f"{path}: base: {base} extends itself")
     return merge(read_with_base(below, (*seen, path.resolve())), raw)
+
+
+def _refuse_input(path: Path) -> None:
+    """UserError for a file of a kind that is input."""
+    from pipeline.extract.inputs.forms import WORDS, form_by_suffix
+
+    if path.suffix not in (".toml", ".json") and (form := form_by_suffix(str(path))):
+        mend = f"python -m pipeline run quickstart --set 'input.paths=[\"{path}\"]' reads it"
+        raise UserError(f"{path}: {WORDS[form]}, not a config; {mend}")
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,6 +300,10 @@ def _message(first: ErrorDetails, model: type[Section]) -> str:
         if renamed := next((new for old, new in RENAMED.items() if fnmatchcase(path, old)), None):
             return f"{path}: is now called {renamed}"
         known = _known_keys(model, names[:-1])
+        if len(names) > 1 and names[-1] in _known_keys(model, ()):
+            single = names[-1] in TOP
+            place = f"{names[-1]} belongs at the top of the file" if single else f"[{names[-1]}] is a table of its own"
+            return f"{path}: unknown key; {place}"
         return f"{path}: unknown key{known_names(names[-1], known, KEYS_PAGE)}"
     if first["type"] == "missing":
         return f"{path}: missing"

@@ -146,7 +146,7 @@ def test_a_boolean_is_no_number(tmp_path: Path, setting: str, message: str) -> N
     path = write(tmp_path, MINIMAL)
     with pytest.raises(UserError) as caught:
         load(path, [setting])
-    assert str(caught.value) == f"{path}: {message}"
+    assert str(caught.value) == f"--set: {message}"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_signal_is_named_by_its_table(tmp_path: Path) -> None:
 def test_a_renamed_key_is_answered_with_its_new_name(tmp_path: Path, old: str) -> None:
     key, new = old.replace("*", "mine"), RENAMED[old].partition(",")[0]
     score = '[scores.mine]\nkind = "perplexity"\nmodel = "m"\n' if key.startswith("scores") else ""
-    with pytest.raises(UserError, match=rf"c\.toml: {key}: is now called {new}\b"):
+    with pytest.raises(UserError, match=rf"--set: {key}: is now called {new}\b"):
         load(write(tmp_path, MINIMAL + score), [f"{key}=3"])
     table, _, _ = key.rpartition(".")
     with pytest.raises(UserError, match=rf"{table}\.nothing: unknown key.*\b{new}\b"):

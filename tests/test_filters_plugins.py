@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_plugin_is_one_line(tmp_path: Path, config_file: Pa
     path = write(tmp_path, source)
     with pytest.raises(UserError) as caught:
         load_config(config_file, [f'plugins=["{path}"]'])
-    assert str(caught.value).replace(f"{tmp_path}/", "").startswith(f"{config_file}: plugins: {message}")
+    assert str(caught.value).replace(f"{tmp_path}/", "").startswith(f"--set: plugins: {message}")
     assert "\n" not in str(caught.value)
 
 

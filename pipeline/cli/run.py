@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 
+DEMO = "runs/demo.warc.gz"
+"""The input of the config quickstart."""
+
+
 def run(
     config: Annotated[
         Path,
@@ -56,6 +60,10 @@ def run(
         loaded = load(config_path(config), set_ or [])
         root = out or Path(loaded.out or Path("runs") / config.stem)
     root = root.expanduser()
+    if DEMO in loaded.input.paths and not Path(DEMO).exists():
+        raise UserError(
+            f"{DEMO}: no such file; python -m pipeline crawl {DEMO} makes it, or name your own with --set input.paths=…"
+        )
     if dry_run:
         _dry_run(root, loaded, until or loaded.until, engine)
         return

@@ -104,8 +104,8 @@ class Columns:
     """The column of its title."""
     keep_columns: tuple[str, ...] = ()
     """Further columns to carry into clean/: "metadata.stars" becomes the column input_metadata_stars, and "*" a column `input`
-    with all other columns as one JSON object. Strings stay as they are, other values become JSON, and what a row does not have
-    is null. [quality] takes rules on them: input_metadata_stars = { min = 10 }."""
+    with all other columns as one JSON object. Strings stay as they are, other values become JSON; a row without the column has
+    no value. [quality] takes rules on them: input_metadata_stars = { min = 10 }."""
     text_unit: TextUnit = "file"
     """What is a document in .txt and .md files: a file, a paragraph (blank lines are between them) or a line. Units smaller
     than a file must be UTF-8; a file may have any encoding."""

@@ -99,7 +99,8 @@ def _named(stage: str, rule: str, counts: RuleCounts) -> tuple[Text, Text]:
 def show_funnel(report: Stats, console: Console) -> None:
     """A line for each stage that ran: what came in, what stayed, and a bar."""
     numbers = ("in", "kept", "dropped", "CPU s")
-    funnel = table("stage", "in", "kept", "dropped", "of pages", "CPU s", right=numbers)
+    noun = "document" if "document" in report.records and not {*report.records} - {"document", "unreadable"} else "page"
+    funnel = table("stage", "in", "kept", "dropped", f"of {noun}s", "CPU s", right=numbers)
     funnel.columns[4].no_wrap = True
     others = report.input - report.pages
     whole = all(stage.parts.done == stage.parts.total for stage in report.stages[:1])
@@ -123,7 +124,7 @@ def show_funnel(report: Stats, console: Console) -> None:
         )
     headers = f" and {others:,} requests and archive headers" if others else ""
     console.print(
-        f"[bold]{counted(report.input, 'record')}[/]: {counted(report.pages, 'page')}{headers}", highlight=False
+        f"[bold]{counted(report.input, 'record')}[/]: {counted(report.pages, noun)}{headers}", highlight=False
     )
     console.print(funnel)
     if report.changed:

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config import Config
-from pipeline.config_file import apply_setting, check, one_line
+from pipeline.config_file import one_line, with_settings
 from pipeline.core.fingerprint import fingerprint, fingerprints, plain
 from pipeline.core.journal import Entry, Journal
 from pipeline.core.ledger import Part, Piece, rows_in
@@ -450,6 +450,4 @@ def retrained(root: Path, settings: Sequence[str]) -> Config:
 def own_config(root: Path, settings: Sequence[str]) -> Config:
     """The config that the run in a directory was made with, and changed settings."""
     raw = open_run(root).config.model_dump(mode="json", exclude_none=True)
-    for setting in settings:
-        apply_setting(raw, setting)
-    return check(raw, str(root))
+    return with_settings(raw, settings, str(root))

@@ -32,6 +32,15 @@ _SUFFIXES: dict[Form, tuple[str, ...]] = {
     "html": PAGES,
     "text": TEXTS,
 }
+WORDS: dict[Form, str] = {
+    "archive": "an archive",
+    "lines": "JSON Lines",
+    "parquet": "a Parquet file",
+    "csv": "a table",
+    "html": "a page",
+    "text": "a text",
+}
+"""What a file is, for messages."""
 DOCUMENT_SUFFIXES = LINES + PLAIN_JSON + TABLES + CSV
 """Suffixes of files of documents with columns or keys."""
 
