@@ -61,7 +61,7 @@ TRIED = [
     Typed({"a.txt": b"a b\nna\xefve\n\ne f"}, "paths=a.txt text_unit=line", "removed most … extract.bad_record (1)", 0),
     Typed({"a.txt": "ö".encode("utf-16")}, "paths=a.txt text_unit=line", 'a.txt: UTF-16, which text_unit = "line" does not …'),
     Typed({"a.txt": "Zwei Wörter".encode("utf-16")}, "paths=a.txt", extracted(1, 0), 0),
-    Typed({"a.txt": TEXT}, "paths=a.txt text_unit=page", "c.toml: input.text_unit: input should be 'file', 'paragraph' or …"),
+    Typed({"a.txt": TEXT}, "paths=a.txt text_unit=page", "--set: input.text_unit: input should be 'file', 'paragraph' or …"),
     Typed({"a.txt": b""}, "paths=a.txt", "run: nothing is left after the extract stage: extract.empty_body dropped the only …"),
     Typed({"a.txt": b"\n\n"}, "paths=a.txt text_unit=line", "run: nothing was read: a.txt has no record; is the input empty?"),
     Typed({"a.txt": b"%PDF-1.7"}, "paths=a.txt", "a.txt: is PDF; take the text out with another tool, …"),

@@ -106,6 +106,14 @@ def test_one_frame_for_the_whole_archive(tmp_path: Path) -> None:
     assert [one.inner_offset for one in records] == [sum(map(len, RECORDS[:n])) for n in range(len(NAMES))]
 
 
+def test_a_frame_of_many_pieces_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.warc.zst"
+    records = [record(f"{name}{number}", 90_000) for name in NAMES for number in range(8)]
+    for level in (1, 19):  # of 19 the window is larger than a piece
+        path.write_bytes(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(b"".join(records)))
+        assert names(read(path)) == [f"{name}{number}" for name in NAMES for number in range(8)]
+
+
 def test_the_end_of_a_frame_is_found_without_decompressing() -> None:
     rng = random.Random(2)
     contents = [b"", b"x", b"x" * 500_000, rng.randbytes(300_000), b"ab" * 200_000 + rng.randbytes(200_000)]

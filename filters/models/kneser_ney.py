@@ -168,8 +168,9 @@ class _Corpus:
         start = 0
         while start < len(stream) - 1:
             stop = min(start + _CHUNK, len(stream))
-            while stop < len(stream) and stream[stop - 1] != 0:
-                stop += 1
+            while stop < len(stream) and stream[stop - 1] != 0:  # on to the end of the line
+                line_ends = np.flatnonzero(stream[stop : stop + _CHUNK] == 0)
+                stop += int(line_ends[0]) + 1 if len(line_ends) else min(_CHUNK, len(stream) - stop)
             yield np.array(stream[start:stop])
             start = stop - 1
 

@@ -40,19 +40,22 @@ class Zstd:
                 content = reader.read(_MOST_DICTIONARY)
             except zstandard.ZstdError:
                 content = b""  # every frame that needs it is then bad_zstd
-        data = zstandard.ZstdCompressionDict(content) if content else None
-        self._decompressor = zstandard.ZstdDecompressor(dict_data=data, max_window_size=_MOST_WINDOW)
+        self._data = zstandard.ZstdCompressionDict(content) if content else None
+
+    def _decompressor(self) -> zstandard.ZstdDecompressor:
+        """A decompressor for one reader: a second reader of the same one would reset the first."""
+        return zstandard.ZstdDecompressor(dict_data=self._data, max_window_size=_MOST_WINDOW)
 
     def member(self, file: File, offset: int, max_record_bytes: int) -> Member:
         """The frame at `offset`."""
-        return ZstdFrame(file, offset, max_record_bytes, self._decompressor)
+        return ZstdFrame(file, offset, max_record_bytes, self._decompressor())
 
     def opening(self, file: File, offset: int, count: int) -> bytes:
         """The first `count` decompressed bytes of the frame at `offset`; empty if none starts there."""
         if file.read(offset, 4) != ZSTD_MAGIC:
             return b""
         try:
-            return self._decompressor.stream_reader(_range(file, offset, file.end)).read(count)
+            return self._decompressor().stream_reader(_range(file, offset, file.end)).read(count)
         except zstandard.ZstdError:
             return b""
 
