@@ -32,6 +32,7 @@ Model = TypeVar("Model", bound=Section)
 
 KEYS_PAGE = "docs/reference/config.md"
 """Where all keys are listed."""
+_SHOWN = 80  # characters of a value in a message
 OFF = ("off", "none", "no", "null", "false", "disabled", "")
 """Words that are meant to switch something off, which `false` does."""
 _NOTHING_TO_SWITCH_OFF = "false switches off what a base sets, and no base sets {}"
@@ -321,7 +322,10 @@ def _message(first: ErrorDetails, model: type[Section]) -> str:
         message += f", not {first['input']!r}"
         near = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
         return f"{path}: {message}{near}"
-    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    given = repr(first["input"])
+    shown = (
+        "" if isinstance(first["input"], dict) else f", not {given if len(given) <= _SHOWN else given[:_SHOWN] + '…'}"
+    )
     return f"{path}: {message}{shown}" if path else f"{message}{shown}"
 
 

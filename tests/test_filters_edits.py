@@ -19,6 +19,7 @@ from pipeline.report.why import RemovedLine, why
 from pipeline.run.run import Run
 
 Go = Callable[..., tuple[Run, list[str]]]
+Cli = Callable[..., tuple[int, str, str]]
 
 C4 = LineRules(
     citations=True,
@@ -227,6 +228,24 @@ def test_a_run_edits_judges_what_is_left_and_goes_on_with_it(tmp_path: Path, go:
 
     _, steps = go(tmp_path / "run", [*sets[:1], "edited.words.min=20"], until="quality")
     assert steps == ["quality.decide"]  # another threshold measures nothing again
+
+
+def test_a_document_that_edits_leave_empty_is_dropped(tmp_path: Path, go: Go, cli: Cli) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        'def forget(text: str) -> str:\n    """Nothing of page 7."""\n    return "" if "Page 7" in text else text\n\n\n'
+        "EDITS = (forget,)\n"
+    )
+    done, _ = go(tmp_path / "run", [f"plugins=['{plugin}']", "edit.functions=['forget']"])
+    [document] = why(done, "http://a.example/7")
+    failed = next(stage for stage in document.stages if stage.name == "quality").dropped
+    assert [failure.rule for failure in failed or ()] == ["quality.edited.empty"]
+    assert stats(done).stages[2].rules["edited.empty"].failed == 1
+    assert all(pq.read_table(tmp_path / "run" / "clean")["text"].to_pylist())
+    for command in ("stats", "why"):
+        code, out, _ = cli(command, str(done.root), *(["http://a.example/7"] if command == "why" else []))
+        assert code == 0
+        assert "edited.empty" in out
 
 
 def test_without_edits_nothing_is_edited(tmp_path: Path, go: Go) -> None:

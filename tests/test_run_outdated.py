@@ -92,3 +92,20 @@ def test_diff_of_other_input(tmp_path: Path, go: Go) -> None:
     other, _ = go(tmp_path / "other", [f"input.paths=['{lines}']"])
     with pytest.raises(UserError, match="no record of the one is in the other"):
         diff(one, other)
+
+
+def test_files_of_the_last_run_that_are_gone_are_named(tmp_path: Path, config_file: Path, cli: Cli) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        text = f"the words of {name} and that, which have to be with it, " * 30
+        (folder / f"{name}.jsonl").write_text(f'{{"id": "{name}", "text": "{text}"}}\n')
+    arguments = ["run", str(config_file), "--out", str(tmp_path / "run"), "--workers", "1", "--until", "extract"]
+    arguments += ["--set", f"input.paths=['{folder}']"]
+    assert cli(*arguments)[0] == 0
+    (folder / "a.jsonl").unlink()
+    (folder / "c.jsonl").unlink()
+    code, out, err = cli(*arguments)
+    assert code == 0
+    said = " ".join((out + err).split())
+    assert f"{folder}/a.jsonl and 1 more: in the input of the last run, and not there any more" in said

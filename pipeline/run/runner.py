@@ -81,6 +81,9 @@ def find(root: Path, config: Config, note: Callable[[str], None]) -> tuple[Run, 
     with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):  # a damaged list is made again
         stored = json.loads((root / "parts.json").read_bytes())
         known = [entry for entry in stored if parts_from([entry])]
+    if files and (gone := sorted({entry["path"] for entry in known} - set(map(without_secrets, files)))):
+        first, more = gone[0], f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
+        note(f"{first}{more}: in the input of the last run, and not there any more")
     for line in check_documents(files, config.input, known):
         note(line)
     entries = list_parts(files, config.input.part_bytes, known, config.input.text_unit, note)

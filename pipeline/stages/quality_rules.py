@@ -40,7 +40,7 @@ def signals_of(
     columns: dict[Step, list[str]] = {QUALITY: ["words"]}
     kept = [name for name in names if name.startswith(KEPT)]
     if has(EDIT):
-        columns[EDIT] = ["words"]
+        columns[EDIT] = ["words", "characters"]
     if has(SCORES):
         columns[SCORES] = list(scores)
     if has(FIND):
@@ -90,6 +90,7 @@ REASONS = {
     "SIGNAL.bottom": "the document is not among this share of the lowest",
     "SIGNAL.pareto": "the document was not drawn, with a probability that grows with the signal",
     "SIGNAL.language": "the signal is not defined for the document's language",
+    "edited.empty": "the edits removed all of the text",
     "contamination": 'the text contains an evaluation text (`decontaminate`, with action = "drop")',
     **MEASURING_CRASHED,
 }
@@ -195,6 +196,8 @@ def decide(files: PartFiles, options: Decision, progress: Progress, retry: Retry
             numbers = {rule.signal: floats(values[rule.signal]) for rule in relative}
             bounds = read_bounds(files.file(SHARES)) if files.has(SHARES) else []
             others |= failures(relative, bounds, numbers, labels, ids)
+        if files.has(EDIT):
+            others["edited.empty"] = floats(values["edited.characters"]) == 0
         if options.contamination == "drop":
             ngrams, share = floats(values["contamination_ngrams"]), floats(values["contamination"])
             others["contamination"] = (ngrams > 0) & (share >= (options.threshold or 0))
@@ -209,7 +212,7 @@ def decide(files: PartFiles, options: Decision, progress: Progress, retry: Retry
 
 
 def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callable[[Step], Path | None]) -> Failing:
-    if rule == "crashed":
+    if rule in ("crashed", "edited.empty"):
         return Failing(None, None)
     if rule == "contamination":
         items = row["contaminated_by"] or []
@@ -234,7 +237,7 @@ def _bound_in_words(rule: str, language: str | None, file: Path | None) -> str:
 QUALITY_DECIDE = Step(
     name="quality.decide",
     title="decide on quality",
-    version=1,
+    version=2,
     run=decide,
     options=_decision,
     reads=(EXTRACT, LANGUAGE, QUALITY, EDIT, SCORES, FIND, SHARES),
