@@ -77,6 +77,7 @@ def test_stats_has_the_bound_and_the_meaning_of_every_rule(strict: Run) -> None:
             "min = 2 (en only)",
             'How many of the words "the be to of and that have with" occur, in any case; each counts once.',
         ),
+        "edited.empty": (None, "the edits removed all of the text"),
     }
     stored = json.loads(json.dumps(plain_values(account)))["stages"][2]["rules"]["words.min"]
     assert stored["bound"] == "min = 20"
@@ -129,7 +130,7 @@ def test_requests_are_no_drops(tmp_path: Path, make_archive: Any) -> None:
     report = diff(done, done)
     assert report.not_pages == others
     assert (
-        shown(80, show_diff, done, done, report)[0]
+        shown(200, show_diff, done, done, report)[0]  # it names the runs, whose paths may be long
         == f"kept by both {report.both:,}; by neither {account.pages - report.both:,}"
     )
 

@@ -84,7 +84,20 @@ LONGEST = 10.0
 """A row ends before a run that would take longer, judged by the last two."""
 WORST = (10, 2)
 """How many units of a case are run on the last two sizes: so many of the highest exponents, half as many of the slowest."""
-AT_START = ("_ARC_START", "_WARC_START", "_SCHEME", "_SYSTEM", "_STATUS", "_HTML_START", "_ZIPPED_START", "_ARRAY")
+AT_START = (
+    *(
+        "_ARC_START",
+        "_WARC_START",
+        "_SCHEME",
+        "_SYSTEM",
+        "_STATUS",
+        "_INTERIM",
+        "_HTML_START",
+        "_BINARY_START",
+        "_MEDIA_TYPE",
+    ),
+    "_ARRAY",
+)
 """Expressions that are only matched at the start of their input."""
 
 RUN_BY = {
