@@ -21,9 +21,12 @@ import zstandard
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
 from pipeline.errors import UserError
-from pipeline.extract.inputs import documents, sources
+from pipeline.extract.inputs import parquet_tables, sources
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.inputs.documents import check_columns, check_lines, cut_lines, cut_table, open_dataset
+from pipeline.extract.inputs.datasets_input import open_dataset
+from pipeline.extract.inputs.documents import check_columns
+from pipeline.extract.inputs.json_lines import check_lines, cut_lines
+from pipeline.extract.inputs.parquet_tables import cut_table
 from pipeline.extract.inputs.sources import find_inputs, kind, raw_bytes, read
 from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.extract.page import Row, rows
@@ -629,12 +632,12 @@ def test_row_groups_of_large_values_are_bounded(tmp_path: Path, monkeypatch: pyt
             sizes.append(rows)
             return super().iter_batches(rows, **options)
 
-    monkeypatch.setattr("pipeline.extract.inputs.documents.pq.ParquetFile", File)
+    monkeypatch.setattr("pipeline.extract.inputs.parquet_tables.pq.ParquetFile", File)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x" * 1000] * 8, "other": ["y" * 9000] * 8}), path)  # one value, in a dictionary
     group = pq.read_metadata(path).row_group(0).column(0).total_uncompressed_size
     for batch_bytes, expected in ((1 << 26, 64), (group * 2, 2), (group * 2 - 1, 1), (1, 1)):
-        monkeypatch.setattr(documents, "_BATCH_BYTES", batch_bytes)
+        monkeypatch.setattr(parquet_tables, "_BATCH_BYTES", batch_bytes)
         assert [row.text for row in ledger(path)] == ["x" * 1000] * 8
         assert sizes.pop() == expected
     columns = Columns()
@@ -643,7 +646,7 @@ def test_row_groups_of_large_values_are_bounded(tmp_path: Path, monkeypatch: pyt
         (group - 1, group // 8 + 1, [None] * 8 if group // 8 + 1 >= 1000 else ["too_large"] * 8),
         (group - 1, group // 8 - 1, ["too_large"]),
     ):
-        monkeypatch.setattr(documents, "_GROUP_BYTES", group_bytes)
+        monkeypatch.setattr(parquet_tables, "_GROUP_BYTES", group_bytes)
         found = list(
             read(str(path), 0, None, columns=columns, dataset=None, max_record_bytes=limit, unread=frozenset())
         )

@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.core.fingerprint import fingerprint
 from pipeline.errors import UserError, without_secrets
-from pipeline.extract.inputs.documents import dataset_state, lost_columns, open_dataset
+from pipeline.extract.inputs.datasets_input import dataset_state, open_dataset
+from pipeline.extract.inputs.documents import lost_columns
 from pipeline.extract.inputs.files import digest_of, is_remote
 from pipeline.extract.inputs.files import state as file_state
 from pipeline.extract.inputs.forms import DATASET

@@ -24,7 +24,7 @@ from pipeline.core.engines import InlineEngine, LocalEngine, Progress, Retry, Ta
 from pipeline.core.ledger import row_groups, rows_in
 from pipeline.core.screen import counted
 from pipeline.errors import UserError
-from pipeline.extract.inputs.documents import open_dataset
+from pipeline.extract.inputs.datasets_input import open_dataset
 from pipeline.extract.inputs.files import local_directory
 from pipeline.extract.options import Dataset
 from pipeline.run.run import Run, open_run

@@ -29,7 +29,7 @@ import regex
 import pipeline
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import header_block, read_records
-from pipeline.extract.inputs.documents import read_lines
+from pipeline.extract.inputs.json_lines import read_lines
 from pipeline.extract.inputs.kinds import why_not_read
 from pipeline.extract.inputs.sources import cut
 from pipeline.extract.options import Columns, TextOptions

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import UserError, from_here
-from pipeline.extract.inputs import archive, csv_tables, documents, texts
+from pipeline.extract.inputs import archive, csv_tables, datasets_input, documents, json_lines, parquet_tables, texts
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.inputs.compressed import compression_of, open_decompressed
 from pipeline.extract.inputs.files import is_remote, matches, name_of, open_file, sends_ranges
@@ -129,9 +129,9 @@ def cut(path: str, part_bytes: int, text_unit: TextUnit = "file") -> list[int]:
         return [0]
     match form_of(path):
         case "lines":
-            return documents.cut_lines(path, part_bytes)
+            return json_lines.cut_lines(path, part_bytes)
         case "parquet":
-            return documents.cut_table(path, part_bytes)
+            return parquet_tables.cut_table(path, part_bytes)
         case "text":
             return texts.cut_units(path, part_bytes, text_unit)
         case "csv" | "html":
@@ -145,9 +145,9 @@ def check_columns(path: str, columns: Columns) -> list[str]:
     tell; a line for each other column that is missing although its name is not the default."""
     match form_of(path):
         case "lines":
-            return documents.check_lines(path, columns)
+            return json_lines.check_lines(path, columns)
         case "parquet":
-            return documents.check_table(path, columns)
+            return parquet_tables.check_table(path, columns)
         case "csv":
             names = csv_tables.column_names(path)
             return documents.check_columns(path, names, columns) if names else []
@@ -160,8 +160,8 @@ def kind(path: str) -> str:
     """The kind of a file. What is read from a range depends on this and the range's bytes only."""
     form = form_of(path)
     if form == "parquet":
-        with documents.open_table(path) as file:
-            return f"Parquet {documents.group_starts(file)} {file.schema_arrow.to_string()}"
+        with parquet_tables.open_table(path) as file:
+            return f"Parquet {parquet_tables.group_starts(file)} {file.schema_arrow.to_string()}"
     return archive.kind(path) if form == "archive" else form
 
 
@@ -182,7 +182,7 @@ def read(
     """
     form = form_of(path)
     if form == "parquet":
-        return documents.read_table(path, start, end, columns, max_record_bytes, unread)
+        return parquet_tables.read_table(path, start, end, columns, max_record_bytes, unread)
     records = _records(form, path, start, end, columns, dataset, max_record_bytes)
     return _up_to(records, min(unread), start) if unread else records
 
@@ -193,8 +193,8 @@ def _records(
     match form:
         case "lines":
             if is_remote(path) and not start:  # a file on disk was checked before any work
-                documents.check_lines(path, columns)
-            return documents.read_lines(path, start, end, columns, limit)
+                json_lines.check_lines(path, columns)
+            return json_lines.read_lines(path, start, end, columns, limit)
         case "csv":
             return csv_tables.read_csv(path, columns, limit)
         case "text" if columns.text_unit != "file":
@@ -202,7 +202,7 @@ def _records(
         case "html" | "text":
             return texts.read_file(path, _MEDIA_TYPES[form], limit)
         case "dataset" if dataset:
-            return documents.read_dataset(dataset, start, columns, limit)
+            return datasets_input.read_dataset(dataset, start, columns, limit)
         case _:
             return archive.read_records(path, start, end, max_record_bytes=limit)
 
