@@ -217,6 +217,7 @@ UNITS_OF = {
         "WARC/1.0\r\nContent-Length: 0\r\n\r\n",
         "WARC/1.0\r\nContent-Length: 99\r\n\r\n",
     ),
+    "perplexity": (" ".join(f"{number:x}" for number in range(0x1000, 0x1000 + 14_000)),),  # makes its tables grow
     "chunked": ("a\r\n0123456789\r\n", "1\n", "1;", "00"),
     "JSON Lines": ("{}\n", '{"text":"a"}\n', '{"text":"a","text":"b"}\n', "[", "[]\n", "1\n", "\\u0000"),
     "url": ("a/", "a.", "/../a", "?a", "#", "%e", "@a", ":1"),
