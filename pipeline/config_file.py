@@ -109,6 +109,12 @@ def check_rules(config: Config) -> None:
     signals = all_signals(plugins.signals)
     with at("scores."):
         check_names(config.scores, signals)
+    for name in config.quality:
+        if name.startswith(KEPT) and name not in config.input.kept and name not in signals:
+            column = name.removeprefix(KEPT)
+            raise UserError(
+                f"quality.{name}: unknown signal; a column of the input: add it to input.keep_columns ({column!r})"
+            )
     with at("quality."):
         check_signals(
             config.quality.values(),

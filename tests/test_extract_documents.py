@@ -206,8 +206,13 @@ def test_kept_columns_reach_clean_and_rules(tmp_path: Path, config_file: Path) -
     assert found.record.kept == {"input_stars": "3", "input_meta_licence": "L3"}
     [failed] = next(stage.dropped for stage in found.stages if stage.dropped)
     assert (failed.rule, failed.value, failed.bound) == ("quality.input_stars.min", "3", "min = 4")
-    with pytest.raises(UserError, match=r"quality\.input_b: unknown signal"):
+    with pytest.raises(UserError, match=r"quality\.input_b: unknown signal; .* add it to input\.keep_columns \('b'\)"):
         load(config_file, [*sets, "quality.input_b.min=4"])
+    quiet = Quiet()
+    config = load(config_file, [*sets[:3], "quality.input_meta_licence.min=4", "quality.input_stars.min=4"])
+    run(tmp_path / "text", config, workers=1, engine="local", until="quality", reporter=quiet)
+    said = "quality.input_meta_licence: no row has a number there, so the rule drops nothing"
+    assert [note for note in quiet.notes if "no row has a number" in note] == [said]
 
 
 @pytest.mark.parametrize(

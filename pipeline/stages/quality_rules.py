@@ -211,6 +211,17 @@ def decide(files: PartFiles, options: Decision, progress: Progress, retry: Retry
     return write_decision(files, table, failing)
 
 
+def columns_without_numbers(files: RunFiles, options: Decision) -> list[str]:
+    """Notes on kept columns of the input in which no row has a number: rules on them drop nothing."""
+    empty = [rule.signal for rule in options.rules if rule.signal.startswith(KEPT)]
+    for part in files.parts:
+        if not empty:
+            break
+        stored = read(files.file(EXTRACT, part), empty)
+        empty = [name for name in empty if all(map(math.isnan, map(_number, stored[name].to_pylist())))]
+    return [f"quality.{name}: no row has a number there, so the rule drops nothing" for name in empty]
+
+
 def _explain(rule: str, row: Mapping[str, Any], options: Decision, file: Callable[[Step], Path | None]) -> Failing:
     if rule in ("crashed", "edited.empty"):
         return Failing(None, None)
@@ -243,6 +254,7 @@ QUALITY_DECIDE = Step(
     reads=(EXTRACT, LANGUAGE, QUALITY, EDIT, SCORES, FIND, SHARES),
     quick=True,
     drops=_explain,
+    remarks=columns_without_numbers,
     columns=lambda: columns(DECISION, {}),
     reasons=lambda: REASONS,
 )
