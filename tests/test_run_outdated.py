@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.report.diff import diff
 from pipeline.report.stats import stats
-from pipeline.run.run import check_shards, own_config
+from pipeline.run.run import check_shards, open_run, own_config
 
 Go = Callable[..., tuple[Any, list[str]]]
 Cli = Callable[..., tuple[int, str, str]]
@@ -55,9 +55,13 @@ def test_a_run_goes_on_from_its_own_config(tmp_path: Path, config_file: Path, cl
     before = (root / "config.json").read_bytes()
     assert cli("run", str(root), *options)[0] == 0
     assert (root / "config.json").read_bytes() == before
+    assert cli("run", str(root), "--workers", "1", "--set", "quality.words.min=52")[0] == 0
+    assert open_run(root).is_done("clean")
+    assert not (root / "tokenizer").exists()  # no further than it was
+    assert open_run(root).last_stage() == "clean"
     assert cli("run", str(root), "--set", "quality.words.max=5000", *options)[0] == 0
     words = own_config(root, []).quality["words"]
-    assert (words.min, words.max) == (51, 5000)
+    assert (words.min, words.max) == (52, 5000)
     code, _, err = cli("run", str(root), "--set", "quality.wrods.max=5000", *options)
     assert code == 2
     assert "quality.wrods: unknown" in err

@@ -35,7 +35,7 @@ def run(
         str | None,
         typer.Option(
             metavar="STAGE",
-            help="Stop after this stage, such as clean or shards; an unknown one lists all.",
+            help="Stop after this stage, such as clean or shards; an unknown one lists all. Of a run: its last one.",
         ),
     ] = None,
     workers: Workers = None,
@@ -52,10 +52,11 @@ def run(
     """
     from pipeline.config_file import load
     from pipeline.config_names import config_path
-    from pipeline.run.run import own_config
+    from pipeline.run.run import open_run, own_config
 
     if (config / "config.json").is_file():
         loaded, root = own_config(config, set_ or []), out or config
+        until = until or open_run(config).last_stage()  # not further than it was: training may take hours
     else:
         loaded = load(config_path(config), set_ or [])
         root = out or Path(loaded.out or Path("runs") / config.stem)

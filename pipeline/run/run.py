@@ -247,6 +247,11 @@ class Run:
         is_recorded = part.name in self.journal.entries(step.name)
         return step.needed(self.config) and is_recorded and not self.entry(step, part)
 
+    def last_stage(self) -> str | None:
+        """The last stage that the run has come to, under whatever settings; None if it has done nothing."""
+        reached = [step for step in self.steps if self.journal.entries(step.name)]
+        return stage_of(reached[-1]) if reached else None
+
     def outdated_products(self) -> list[str]:
         """The stages whose products are there, but were made with other settings, code or libraries; in order."""
         return list(dict.fromkeys(stage_of(step) for step in self.steps if step.product and self.is_outdated(step)))
