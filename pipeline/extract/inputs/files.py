@@ -166,16 +166,12 @@ def digest_of(size: int, version: str, start: int, end: int | None) -> str:
     return hashlib.blake2b(f"{size} {version} {start} {end}".encode(), digest_size=16).hexdigest()
 
 
-class Ranges(io.RawIOBase):
-    """A remote file as a file object. Sequential reading requests larger and larger ranges; a seek starts small again."""
+class _Seekable(io.RawIOBase):
+    """A file object of a known size, with a position."""
 
-    def __init__(self, path: str, size: int) -> None:
-        self._path = path
+    def __init__(self, size: int) -> None:
         self._size = size
         self._at = 0
-        self._held = b""
-        self._base = 0
-        self._ahead = FIRST_READ
 
     def readable(self) -> bool:
         """See io.RawIOBase."""
@@ -193,6 +189,17 @@ class Ranges(io.RawIOBase):
     def tell(self) -> int:
         """The position of the next read."""
         return self._at
+
+
+class Ranges(_Seekable):
+    """A remote file as a file object. Sequential reading requests larger and larger ranges; a seek starts small again."""
+
+    def __init__(self, path: str, size: int) -> None:
+        super().__init__(size)
+        self._path = path
+        self._held = b""
+        self._base = 0
+        self._ahead = FIRST_READ
 
     def read(self, size: int = -1) -> bytes:
         """`size` bytes; fewer only at the end of the file. All remaining bytes if negative."""
@@ -257,30 +264,12 @@ class _Download:
         os.close(self.file)
 
 
-class _Copy(io.RawIOBase):
+class _Copy(_Seekable):
     """A downloaded file, open for reading and seeking."""
 
     def __init__(self, download: _Download) -> None:
+        super().__init__(os.fstat(download.file).st_size)
         self._download = download
-        self._at = 0
-        self._size = os.fstat(download.file).st_size
-
-    def readable(self) -> bool:
-        """See io.RawIOBase."""
-        return True
-
-    def seekable(self) -> bool:
-        """See io.RawIOBase."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Set the position of the next read; returns it."""
-        self._at = max(offset + (0, self._at, self._size)[whence], 0)
-        return self._at
-
-    def tell(self) -> int:
-        """The position of the next read."""
-        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer; returns the number of bytes."""
