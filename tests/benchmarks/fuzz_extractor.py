@@ -23,6 +23,9 @@ PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "<!--", "-->", "<!", "<?", "&", "&#", "&#x1F600;", "&nGt;", "&amp", '"', "'", "=", "<a href=", "<p class='nav x", ">", "/>", "\n",
     "<base href='http://b.example/x/'>", "<li value=9>", "<ol start=-3>", "<figcaption>", "<caption>", "<a href='../y?z#w'>k</a>",
     "\u00a0", "\u6771", "\U0001f600", "\ufffd", "\0", "\ud800", "<div style=display:none>", "<br><br>", "<", "</",
+    "<span hidden>", "<b style='opacity:0;", "<i class='sr-only'>", "<math alttext='x'>", "<annotation encoding=tex>", "10<sup>6</sup>",
+    "<script type='math/tex'>", "<template shadowrootmode=open>", "<svg><text>", "<iframe srcdoc='", "<img class=tex alt=x>", "<![CDATA[",
+    "<rt>", "</ruby>", "<td rowspan=2>", "<th colspan=3>", "<td rowspan=99999>",
 ]  # fmt: skip
 
 

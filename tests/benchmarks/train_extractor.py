@@ -8,6 +8,8 @@ folds, for tests/benchmarks/extractors.py. Needs lightgbm and the sample pages b
 
 import argparse
 import logging
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 import trafilatura
-from gold import FOLDS, Sample, samples, scores, tokens
+from gold import FOLDS, Sample, samples, tokens, wcxb, word_f1
 from numba import njit
 from numpy.typing import NDArray
 
@@ -134,9 +136,9 @@ def prepare(sample: Sample) -> Page | None:
     out = parsed.out[: parsed.stop[-1]].tobytes()
     texts = [out[a:b].decode() for a, b in zip(parsed.start, parsed.stop, strict=True)]
     target = sample.gold if sample.gold is not None else trafilatura.extract(html.decode(), include_comments=False)
-    if not target:
+    if sample.gold is None and not target:
         return None
-    share, count = labels(texts, target)
+    share, count = labels(texts, target or "")
     # Every page counts the same, and in it a block by its tokens, less than proportionally: F1 is a mean over pages.
     weight = (count + 2) ** np.float32(0.7)
     weight *= 100 / weight.sum()
@@ -215,28 +217,41 @@ def train(pages: list[Page]) -> dict[int, Model]:
     return models
 
 
+def pages_to_learn() -> Iterator[Sample]:
+    """The sample pages and those of `wcxb`; a page that lies in both counts once, with the gold of `wcxb`."""
+    more = list(wcxb())
+    known = {sample.body for sample in more}
+    yield from more
+    yield from (sample for sample in samples() if sample.body not in known)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--folds", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    pages = [page for sample in samples() if (page := prepare(sample)) is not None]
+    pages = [page for sample in pages_to_learn() if (page := prepare(sample)) is not None]
     models = train(pages)
-    rows = []
+    rows: dict[str, list[list[float]]] = defaultdict(list)
     for page in pages:
-        if page.sample.gold:
-            model = models[page.sample.fold]
-            alone = trees.score(page.table, model.alone, True)
-            both = trees.score(contexts([page], [alone])[0], model.together, True)
-            kept = both >= trees.cut(both, model.threshold)
-            best = page.label >= 0.5
-            texts = [
-                "\n".join(t for t, k in zip(page.texts, keep, strict=True) if k) for keep in (alone >= 0.5, kept, best)
-            ]
-            rows.append([scores(text, page.sample.gold)[2] for text in texts])
-    print(f"{len(rows)} gold pages, F1 by site-wise cross-validation: first round {np.mean(rows, 0)[0]:.3f}, "
-          f"both {np.mean(rows, 0)[1]:.3f}; the best choice of blocks {np.mean(rows, 0)[2]:.3f}")  # fmt: skip
+        sample = page.sample
+        if sample.gold is None:
+            continue
+        model = models[sample.fold]
+        alone = trees.score(page.table, model.alone, True)
+        both = trees.score(contexts([page], [alone])[0], model.together, True)
+        kept = both >= trees.cut(both, model.threshold)
+        texts = [
+            "\n".join(t for t, k in zip(page.texts, keep, strict=True) if k)
+            for keep in (alone >= 0.5, kept, page.label >= 0.5)
+        ]
+        row = [word_f1(text, sample.gold) for text in texts]
+        for group in ("all", sample.source, *([f"wcxb {sample.kind}"] if sample.source == "wcxb" else [])):
+            rows[group].append(row)
+    print("F1 by site-wise cross-validation: the first round, both, and the best choice of blocks")
+    for group, found in sorted(rows.items()):
+        print(f"{group:30} {len(found):5}" + "".join(f" {value:.3f}" for value in np.mean(found, 0)))
     if arguments.folds:
         arguments.folds.mkdir(parents=True, exist_ok=True)
         for held, model in models.items():

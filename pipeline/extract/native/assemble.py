@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native.marks import ENDS, Marks
-from pipeline.extract.native.names import BLOCK, HIDDEN, KIND, TAG
+from pipeline.extract.native.names import BLOCK, KIND, TAG
 from pipeline.extract.native.outline import ELEMENT, outline
 from pipeline.extract.native.parsed import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.words import WORDS
 from pipeline.kernels import inner, kernel
 
-_ARTICLE, _MAIN, _NOSCRIPT, _OL, _P, _H1 = (TAG[t] for t in "article main noscript ol p h1".split())
+_ARTICLE, _MAIN, _OL, _P, _H1 = (TAG[t] for t in "article main ol p h1".split())
 _CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
 _SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH, _STAR = np.frombuffer(b" \n|`->#*", np.uint8)
 _BRACKET, _BRACKET_END, _PARENTHESIS, _PARENTHESIS_END, _BACKSLASH = np.frombuffer(b"[]()\\", np.uint8)
@@ -30,21 +30,6 @@ _INDENT = 40
 """Most spaces at the beginning of a line."""
 _MARGIN = 16 * _WIDTH
 """Bytes reserved for what surrounds a line: indents, quote marks, bars."""
-
-
-def visible(page: Parsed) -> NDArray[np.bool_]:
-    """Which blocks a reader with scripts enabled would see, as far as the page itself says (bool, one per block)."""
-    hidden = np.zeros(len(page.tag), np.bool_)
-    _hidden(page.hints, page.parent, page.tag, hidden)
-    return np.asarray(~hidden[page.home])
-
-
-@kernel
-def _hidden(hints: Any, parent: Any, tag: Any, hidden: Any) -> None:
-    """Fill `hidden` for each element: it is <noscript>, says that it is hidden, or is inside such an element."""
-    for e in range(len(tag)):
-        above = parent[e]
-        hidden[e] = tag[e] == _NOSCRIPT or (hints[e] >> HIDDEN) & 1 or (above > 0 and hidden[above])
 
 
 def comments(page: Parsed) -> NDArray[np.bool_]:
@@ -79,7 +64,7 @@ def captions(page: Parsed, keep: NDArray[np.bool_], add: bool) -> NDArray[np.boo
     previous_kept = keep[others[np.maximum(following - 1, 0)]]
     beside = np.zeros_like(captioned)
     beside[captioned] = previous_kept | keep[others[np.minimum(following, len(others) - 1)]]
-    return np.asarray(keep | (beside & visible(page)))
+    return np.asarray(keep | beside)
 
 
 @inner

@@ -14,13 +14,19 @@ from numpy.typing import NDArray
 from pipeline.extract.native.lanes import LANES
 from pipeline.extract.native.names import (
     BLOCK,
+    BRACKET,
+    CIRCUMFLEX,
     DASH,
     EXCLAMATION,
+    FORMULA,
     GREATER,
+    HIDDEN,
+    HIDES,
     KIND,
     LESS,
     LINE_FEED,
     OPAQUE,
+    OPEN,
     QUESTION,
     SLASH,
     SPACE,
@@ -40,9 +46,11 @@ from pipeline.extract.native.syntax import (
     behind,
     comment_end,
     end_tag,
+    is_power,
     name,
     next_line_break,
     shows,
+    special,
 )
 from pipeline.extract.native.words import measure
 from pipeline.kernels import inner, kernel
@@ -50,6 +58,7 @@ from pipeline.kernels import inner, kernel
 _A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _SCRIPT, _STYLE = (
     TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()
 )
+_DIALOG, _SUP, _RB, _RTC, _RP = (TAG[name] for name in "dialog sup rb rtc rp".split())  # rb, rt, rtc, rp: in this order
 
 
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
@@ -74,16 +83,22 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         stop=np.empty(tags + 2, np.int64),
         stats=np.empty((tags + 2, STATS), np.float32),
         print=np.empty(tags + 2, np.uint64),
+        hides=False,
+        special=False,
         marks=np.empty((tags + 1 if inline else 0, 5), np.int64),
     )
     open_ = np.empty(max_depth + 2, np.int32)
     never = np.zeros(256 + len(TAGS), np.bool_)
     state = np.array([-1, -1, -1, 0, 0, 0, 0], np.int64)
-    status, elements, blocks, title, base = _parse(page, tags, max_depth, inline, room, open_, never, state)
+    status, elements, blocks, title, base, hides, has_special = _parse(
+        page, tags, max_depth, inline, room, open_, never, state
+    )
     return room._replace(
         status=status,
         title=title,
         base=base,
+        hides=hides,
+        special=has_special,
         parent=room.parent[:elements],
         tag=room.tag[:elements],
         hints=room.hints[:elements],
@@ -112,6 +127,12 @@ def _write_block(
     room.home[b], room.start[b], room.stop[b] = home, begun, end
 
 
+@inner
+def _still_open(at: Any, depth: Any) -> Any:
+    """The depth of an element if it is still open, else -1."""
+    return at if at < depth else np.int64(-1)
+
+
 @kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
     """Parse into `room`, a `Parsed` long enough for any result: (status, number of elements, number of blocks, start and end of
@@ -131,6 +152,11 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
     begun = o
     elements, blocks = 1, 0
     in_link = bold = pre = False
+    # Inside an inline element that no reader sees, text is left out: the depth of that element, and of a block in it.
+    mute = inner_block = np.int64(-1)
+    has_special: Any
+    has_special = False
+    hides = np.int64(0)
     link_bytes = bold_bytes = links = images = breaks = np.int64(0)
     space = True
     title: Any
@@ -146,8 +172,11 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         own, own_path, closed = np.int64(0), np.uint64(0), False
         target = target_end = list_number = np.int64(-1)
         if not flush and page[i] != LESS:
-            before = o
+            before, had_space, had_breaks = o, space, breaks
             i, o, space, breaks = copy_text(page, i, out, o, begun, pre, space, breaks)
+            if mute >= 0 and inner_block < 0:
+                o, space, breaks = before, had_space, had_breaks
+                continue
             if in_link:
                 link_bytes += o - before
             if bold:
@@ -163,6 +192,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                         i = k
                         continue
                     never[256] = True
+                has_special = has_special or (c == EXCLAMATION and i + 2 < n and page[i + 2] == BRACKET)  # CDATA
                 i = behind(page, i + 2, GREATER)
                 continue
             closing = c == SLASH
@@ -171,19 +201,23 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 if closing:
                     i = behind(page, k, GREATER)
                 else:
-                    out[o] = LESS
-                    o += 1
+                    if mute < 0 or inner_block >= 0:
+                        out[o] = LESS
+                        o += 1
+                        space = False
+                        breaks = np.int64(0)
                     i += 1
-                    space = False
-                    breaks = np.int64(0)
                 continue
             k, h = name(page, k)
             new = max(look_up(TAG_TABLE, h), np.int64(0))
             kind = KIND[new]
             own_path = np.uint64(h)
+            name_end = k
             if k < n and page[k] != GREATER:
-                read = not closing and (not kind & (VOID | OPAQUE) or new == _BASE)
+                read = not closing and (not kind & (VOID | OPAQUE) or new == _BASE or new == _IMG)
                 k, own, own_path, closed, target, target_end, list_number = attributes(page, k, read, own_path, never)
+            if new == _DIALOG and not own >> OPEN & 1:
+                own |= np.int64(1) << HIDDEN
             i = k + 1
             if new == _BASE and target >= 0 and base == base_end:
                 base, base_end = target, target_end
@@ -197,6 +231,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                     continue
                 k = np.int64(-1) if never[256 + new] else end_tag(page, i, new)
                 never[256 + new] = k < 0
+                has_special = has_special or special(page, new, name_end, i, k)
                 if new == _TITLE and k < 0:  # a title without an end tag ends at the next tag
                     k = behind(page, i, LESS) - 1
                 if new == _TITLE and title == title_end:
@@ -217,6 +252,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                     continue
             elif new == _NOSCRIPT:
                 ends, apart = apart, False
+            if new == _BR and mute >= 0 and inner_block < 0:
+                continue
             if new == _BR:
                 breaks += 1
                 if breaks < 2:
@@ -244,7 +281,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 if blocks > tags:
                     status = TOO_LARGE
                     break
-                _write_block(room, blocks, open_[depth - 1], begun, end, link_bytes, bold_bytes, links, images)
+                home = open_[(mute if mute >= 0 and inner_block < 0 else depth) - 1]
+                _write_block(room, blocks, home, begun, end, link_bytes, bold_bytes, links, images)
                 blocks += 1
                 o = end
                 images = np.int64(0)
@@ -253,11 +291,17 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             begun = o
             link_bytes = bold_bytes = links = breaks = np.int64(0)
             space = True
+            if mute >= 0 and _RB <= tag[open_[mute]] <= _RP:  # a reading does not go on behind its line
+                mute = np.int64(-1)
         if i >= n and k == i:
             break
         # Begin or end the element.
-        if new == _IMG:
+        if new == _SUP and not closing and is_power(page, i, out, o, begun):
+            out[o] = CIRCUMFLEX
+            o += 1
+        elif new == _IMG:
             images += 1
+            has_special = has_special or own >> FORMULA & 1 != 0
         if kind & VOID:
             continue
         if closing:
@@ -270,14 +314,25 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             if inline and MARK[new] >= 0:
                 end_mark(marks, state, MARK[new], o)
             depth = depth_after_end(open_, depth, tag, new)
+            mute, inner_block = _still_open(mute, depth), _still_open(inner_block, depth)
             continue
         if kind & BLOCK:
             depth = implied_end(open_, depth, tag, new)
+            mute, inner_block = _still_open(mute, depth), _still_open(inner_block, depth)
+            if mute >= 0 and inner_block < 0:
+                inner_block = depth
+        elif _RB <= new <= _RP and mute >= 0:
+            muted = tag[open_[mute]]
+            if _RB <= muted <= _RP and (new == _RB or muted != _RTC):
+                depth, mute = mute, np.int64(-1)
         if closed and new != 0 and not kind & BLOCK and new != _A:
             continue
+        if mute < 0 and not kind & BLOCK and (own & HIDES or _RB < new <= _RP):
+            mute = depth
         if depth > max_depth or elements > tags:
             status = TOO_DEEP if depth > max_depth else TOO_LARGE
             break
+        hides |= own
         above = open_[depth - 1]
         parent[elements], tag[elements], hints[elements] = above, new, own
         path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
@@ -293,10 +348,10 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             bold = True
         elif new == _PRE:
             pre = True
-        if inline and MARK[new] >= 0 and not pre:
+        if inline and MARK[new] >= 0 and not pre and mute < 0:
             if new == _A:  # links do not nest: the previous one ends
                 end_mark(marks, state, MARK[new], o)
                 state[5], state[6] = target, target_end
             if state[MARK[new]] < 0 and (new != _A or target >= 0):
                 state[MARK[new]] = o
-    return status, elements, blocks, (title, title_end), (base, base_end)
+    return status, elements, blocks, (title, title_end), (base, base_end), hides & HIDES != 0, has_special

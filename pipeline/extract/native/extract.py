@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native import MODEL_FILE, trees
-from pipeline.extract.native.assemble import assemble, captions, comments, visible
+from pipeline.extract.native.assemble import assemble, captions, comments
 from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.parsed import OK, TOO_DEEP, Parsed
+from pipeline.extract.native.shown import as_shown
+from pipeline.extract.native.unseen import EVERYTHING, MAIN, without_unseen
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.text import Page, one_line, without_text
@@ -28,7 +30,8 @@ def extract(
     """Text and title of a page in UTF-8 without NUL, as `charset.decode` returns it, or the reason why it has no text. `url`
     is the page's own, for links in Markdown."""
     markdown = options.format == "markdown"
-    parsed = parse(np.frombuffer(html, np.uint8), options.max_depth, max_tags, markdown)
+    html, parsed = read(html, options.max_depth, max_tags, markdown)
+    parsed = without_unseen(parsed, MAIN if options.main_content else EVERYTHING, not options.main_content)
     first, last = parsed.title
     title = one_line(html[first:last].decode())
     if parsed.status == TOO_DEEP:
@@ -37,7 +40,7 @@ def extract(
         return Page(None, title, "too_large", f"more than {max_tags:,} elements or blocks of text")
     if not len(parsed.home):
         return without_text(title)
-    keep = choose(parsed, model or shipped_model()) if options.main_content else visible(parsed)
+    keep = choose(parsed, model or shipped_model()) if options.main_content else np.ones(len(parsed.home), np.bool_)
     if options.main_content and options.comments:
         keep |= comments(parsed)
     if options.captions is not None:
@@ -45,6 +48,15 @@ def extract(
     marks = find_marks(parsed, html, options.links, url) if markdown else NONE
     text = assemble(parsed, keep, markdown, options.tables, marks).tobytes().decode()
     return Page(text, title) if text else without_text(title)
+
+
+def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[bytes, Parsed]:
+    """The page as it was parsed, and what the parser made of it; marks for Markdown only."""
+    parsed = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
+    if parsed.special and parsed.status == OK:
+        html = as_shown(html, markdown)
+        parsed = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
+    return html, parsed
 
 
 def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:

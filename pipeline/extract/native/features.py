@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.names import BLOCK, HIDDEN, HINTS, KIND, TAG, TAGS
+from pipeline.extract.native.names import BLOCK, HIDDEN, HIDES, HINTS, KIND, TAG, TAGS
 from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
 from pipeline.extract.native.trees import CONTEXT, LEVELS
 from pipeline.extract.native.words import (
@@ -353,7 +353,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
         x[o + 2] = headings
         x[o + 3] = since_heading
         x[o + 4] = element.depth
-        x[o + 5] = (element.hints >> HIDDEN) & 1
+        x[o + 5] = 2 if element.hints >> HIDDEN & 1 else 1 if element.hints & HIDES else 0
         since_long = np.float32(1) if _long(row) else since_long + 1
         since_heading += 1
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.kernels import inner
 
 TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b"\t\n !\"#&'"
-DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION = b"-/:;<=>?"
+DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION, BRACKET, CIRCUMFLEX = b"-/:;<=>?[^"
 NO_BREAK_SPACE, SOFT_HYPHEN = 0xA0, 0xAD
 
 FNV_START = np.uint32(2166136261)
@@ -64,10 +64,12 @@ _BLOCK = """
 """.split()
 _VOID = "area base br col embed frame hr img input link meta param source track wbr".split()
 # Their content is not text of the page: raw text by the standard, another language, or shown only by scripts.
-_OPAQUE = "script style textarea iframe noframes template svg select video audio object canvas math xmp".split()
+_OPAQUE = """
+    script style textarea iframe noframes noembed template svg select datalist video audio canvas math xmp progress meter
+""".split()
 _OTHER = """
     html head body title noscript a b strong i em span button label code font small u s sub sup cite q time abbr kbd var samp
-    del ins mark tt big picture
+    del ins mark tt big picture object ruby rb rt rtc rp
 """.split()
 TAGS = ("", *dict.fromkeys(_BLOCK + _VOID + _OPAQUE + _OTHER))
 """The tags that the extractor distinguishes; an element's tag is an index into them, 0 for all others."""
@@ -121,7 +123,7 @@ _HINTS = """
     pagination pager paging pages next prev previous
     newsletter subscribe subscription signup register
     header masthead top toolbar logo brand
-    hidden hide invisible sr screen visually noprint collapsed
+    hidden hide invisible sr screen visually noprint collapsed visuallyhidden screenreader sronly offscreen assistive accessibly
     article story news
     content maincontent contents
     post posts entry hentry blog
@@ -148,9 +150,25 @@ _HINTS = """
     event recipe ingredients instructions steps spec specs specifications
 """.strip().splitlines()
 HINTS = len(_HINTS)
-HINT_TABLE = _table((word, bit) for bit, line in enumerate(_HINTS) for word in line.split())
-HIDDEN = 62
-"""The hint bit of a hidden element (attribute `hidden`, or display:none)."""
+UNSEEN = next(bit for bit, line in enumerate(_HINTS) if "hidden" in line)
+"""The line of words about what is not seen."""
+_READERS = """
+    sronly screenreader screenreaders visuallyhidden hiddenvisually visuallyhide hidevisually accessiblyhidden
+    hiddenaccessible accessiblehidden elementinvisible forsr assistivetext offscreen
+""".split()
+HIDDEN, VEILED, OPEN, FORMULA = 62, 61, 60, 59
+"""Further hint bits. HIDDEN: not displayed (display:none, visibility:hidden, `hidden`, a closed dialog or popover), or for
+screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`; FORMULA: named mathematics."""
+HIDES = np.int64(1 << HIDDEN | 1 << VEILED)
+_FORMULAS = "math tex latex mwe katex mathjax equation".split()
+HINT_TABLE = _table(
+    (
+        *((word, bit) for bit, line in enumerate(_HINTS) for word in line.split()),
+        *((word, FORMULA) for word in _FORMULAS),
+    )
+)
+READER_TABLE = _table((word, 1) for word in _READERS)
+"""Words and pairs of words in the class of an element that is for screen readers only."""
 
 # Stop words ----------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,10 @@ class Parsed(NamedTuple):
     stop: NDArray[np.int64]
     stats: NDArray[np.float32]
     print: NDArray[np.uint64]
+    hides: bool
+    """Whether an element has a hint bit of HIDES."""
+    special: bool
+    """Whether the page has what `shown.as_shown` rewrites."""
     marks: NDArray[np.int64]
     """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and for a link
     start and end of its target in the page. Marks do not cross one another and stay within a block."""

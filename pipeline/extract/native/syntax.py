@@ -21,13 +21,17 @@ from pipeline.extract.native.names import (
     KIND,
     LEGACY,
     LESS,
+    OPEN,
     QUOTE,
+    READER_TABLE,
     SEMICOLON,
     SLASH,
     SPACE,
     TAG,
     TAG_TABLE,
     TAGS,
+    UNSEEN,
+    VEILED,
     WINDOWS_1252,
     fnv,
     look_up,
@@ -37,7 +41,7 @@ from pipeline.kernels import inner
 FAR = np.uint64(1099511628211)
 """FNV's prime for 64 bits."""
 
-_BODY = TAG["body"]
+_BODY, _SCRIPT, _IFRAME, _TEMPLATE, _SVG, _MATH = (TAG[name] for name in "body script iframe template svg math".split())
 _NAMES = np.zeros((len(TAGS), 12), np.uint8)
 for _tag, _number in TAG.items():
     _NAMES[_number, : len(_tag)] = list(_tag.encode())
@@ -151,16 +155,66 @@ def _class_words(page: Any, a: Any, b: Any, hints: Any, path: Any, in_path: Any)
 
 
 @inner
-def _hides(page: Any, a: Any, b: Any) -> Any:
-    """Whether a style says display:none."""
-    while a + 11 <= b:
-        if page[a] | 32 == 100 and page[a + 1] | 32 == 105 and page[a + 3] | 32 == 112 and page[a + 6] | 32 == 121:
-            a += 7
-            while a < b and (page[a] <= SPACE or page[a] == COLON):
-                a += 1
-            return a + 4 <= b and page[a] | 32 == 110 and page[a + 1] | 32 == 111 and page[a + 2] | 32 == 110
-        a += 1
-    return False
+def _for_screen_readers(page: Any, a: Any, b: Any) -> Any:
+    """Whether a class is for screen readers only: sr-only, visuallyHidden, screen-reader-text; "not-sr-only" undoes it."""
+    found = False
+    both = one = FNV_START  # hashes of the last two words and of the last one, in one class
+    negated = False
+    while a < b:
+        c = page[a]
+        if c <= SPACE:
+            both = one = FNV_START
+            negated = False
+            a += 1
+            continue
+        if not 97 <= c | 32 <= 122:
+            a += 1
+            continue
+        both, one, small, start = one, FNV_START, False, a
+        while a < b and 97 <= page[a] | 32 <= 122 and not (small and page[a] <= 90):
+            small = page[a] >= 97
+            both, one = fnv(both, page[a] | 32), fnv(one, page[a] | 32)
+            a += 1
+        negated = negated or _is(page, start, a, _NOT)
+        if look_up(READER_TABLE, both) >= 0 or look_up(READER_TABLE, one) >= 0:
+            if negated:
+                return False
+            found = True
+    return found
+
+
+@inner
+def _starts(page: Any, a: Any, b: Any, word: Any) -> Any:
+    """Whether page[a:b] starts with this word, given in lower case, in any case."""
+    return a + len(word) <= b and _is(page, a, a + len(word), word)
+
+
+@inner
+def _hiding(page: Any, a: Any, b: Any) -> Any:
+    """Hint bits of a style that hides: HIDDEN, VEILED. Of two declarations of one property the last counts."""
+    display = visibility = opacity = False  # whether each hides
+    while a < b:
+        while a < b and (page[a] <= SPACE or page[a] == SEMICOLON):
+            a += 1
+        start = a
+        while a < b and page[a] != COLON and page[a] != SEMICOLON and page[a] > SPACE:
+            a += 1
+        end = a
+        while a < b and (page[a] <= SPACE or page[a] == COLON):
+            a += 1
+        value = a
+        while a < b and page[a] != SEMICOLON:
+            a += 1
+        if _is(page, start, end, _DISPLAY):
+            display = _starts(page, value, a, _NONE)
+        elif _is(page, start, end, _VISIBILITY):
+            visibility = _starts(page, value, a, _HIDDEN) or _starts(page, value, a, _COLLAPSE)
+        elif _is(page, start, end, _OPACITY):
+            k = value
+            while k < a and (page[k] == 48 or page[k] == 46):  # 0, .0, 0.00
+                k += 1
+            opacity = k > value and (k == a or not 48 <= page[k] <= 57)
+    return np.int64(display or visibility) << HIDDEN | np.int64(opacity) << VEILED
 
 
 @inner
@@ -174,9 +228,15 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     return True
 
 
-_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE = (
+_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE, _OPEN, _POPOVER, _ARIA_HIDDEN = (
     np.frombuffer(word, np.uint8)
-    for word in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"href", b"start", b"value")
+    for word in b"class id role itemprop style hidden href start value open popover aria-hidden".split()
+)
+_MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP = (
+    np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp".split()
+)
+_DISPLAY, _VISIBILITY, _OPACITY, _NONE, _COLLAPSE, _UNTIL, _TRUE, _NOT = (
+    np.frombuffer(word, np.uint8) for word in b"display visibility opacity none collapse until-found true not".split()
 )
 
 
@@ -243,13 +303,23 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
         if first == 99 or first == 105 or first == 114:  # c, i, r; the first letter rules out nearly all names
             if _is(page, a, b, _CLASS) or _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
                 hints, path = _class_words(page, va, vb, hints, path, first == 99)
+                if first == 99 and hints >> UNSEEN & 1 and _for_screen_readers(page, va, vb):
+                    hints |= np.int64(1) << HIDDEN
         elif first == 104:
             if _is(page, a, b, _HREF):
                 target, target_end = va, vb
-            elif _is(page, a, b, _HIDDEN):
+            elif _is(page, a, b, _HIDDEN) and not _is(page, va, vb, _UNTIL):  # what a search in the page finds is text
                 hints |= np.int64(1) << HIDDEN
         elif first == 115 and _is(page, a, b, _STYLED):
-            if _hides(page, va, vb):
+            hints |= _hiding(page, va, vb)
+        elif first == 97:
+            if _is(page, a, b, _ARIA_HIDDEN) and _is(page, va, vb, _TRUE):
+                hints |= np.int64(1) << VEILED
+        elif first == 111:
+            if _is(page, a, b, _OPEN):
+                hints |= np.int64(1) << OPEN
+        elif first == 112:
+            if _is(page, a, b, _POPOVER):
                 hints |= np.int64(1) << HIDDEN
         elif (first == 115 and _is(page, a, b, _START)) or (first == 118 and _is(page, a, b, _VALUE)):
             number = _digits(page, va, vb)
@@ -289,6 +359,61 @@ def shows(page: Any, i: Any, end: Any) -> Any:
             i = find(page, k, GREATER)
         i += 1
     return False
+
+
+@inner
+def _mentions(page: Any, a: Any, b: Any, word: Any) -> Any:
+    """Whether page[a:b] contains this word, given in lower case, in any case."""
+    for k in range(a, b - len(word) + 1):
+        if page[k] | 32 == word[0] and _is(page, k, k + len(word), word):
+            return True
+    return False
+
+
+@inner
+def special(page: Any, tag: Any, a: Any, b: Any, end: Any) -> Any:
+    """Whether `shown.as_shown` rewrites an element: page[a:b] are the attributes, page[b:end] is the content."""
+    if tag == _SCRIPT:
+        return _mentions(page, a, b, _MATH_TYPE)
+    if tag == _IFRAME:
+        return _mentions(page, a, b, _SRCDOC)
+    if tag == _TEMPLATE and _mentions(page, a, b, _SHADOW_ROOT):
+        return True
+    if tag == _SVG or tag == _TEMPLATE:  # a drawing with text, or a template in a template
+        k = find(page, b, LESS)
+        while k + 5 < end:
+            text = _is(page, k + 1, k + 5, _TEXT) or _is(page, k + 1, k + 5, _FOREIGN)
+            if text if tag == _SVG else _is(page, k + 1, k + 5, _TEMP):
+                return True
+            k = find(page, k + 1, LESS)
+    return tag == _MATH
+
+
+@inner
+def _letter(c: Any) -> Any:
+    """Whether a byte is a letter, or part of a character beyond ASCII."""
+    return 97 <= c | 32 <= 122 or c >= 0x80
+
+
+@inner
+def is_power(page: Any, i: Any, out: Any, o: Any, begun: Any) -> Any:
+    """Whether the content of a `sup`, from `i`, is an exponent of the text before it, `out[begun:o]`: a number of at most
+    three digits or one letter, behind a digit, a bracket or a word of one or two letters. "1st" and most footnotes are not."""
+    k = i
+    if k < len(page) and (page[k] == DASH or page[k] == 43):
+        k += 1
+    start = k
+    while k < len(page) and k < start + 3 and 48 <= page[k] <= 57:
+        k += 1
+    if k == start and k == i and k < len(page) and 97 <= page[k] | 32 <= 122:
+        k += 1
+    if k == start or k + 1 >= len(page) or page[k] != LESS or page[k + 1] != SLASH or o == begun:
+        return False
+    before = out[o - 1]
+    letters = 0
+    while letters < 3 and letters < o - begun and _letter(out[o - 1 - letters]):
+        letters += 1
+    return 48 <= before <= 57 or before == 41 or 1 <= letters <= 2
 
 
 @inner
