@@ -43,6 +43,9 @@ class TextOptions:
     """True writes the addresses of links in Markdown, absolute if the page's URL or base is known."""
     tables: bool = True
     """False drops the rows of tables; not with resiliparse."""
+    whole: bool = True
+    """Keeps or drops all of one list, definition list, table or code block, up to 500 words; False judges each of its lines by
+    itself. native only."""
     max_depth: Annotated[int, Ge(10)] = MAX_DEPTH
     """A page whose elements nest deeper is dropped as too_deep."""
 

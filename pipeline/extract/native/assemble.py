@@ -1,8 +1,9 @@
 """Kept blocks to text that reads well, plain or as Markdown.
 
 Plain: one line per paragraph; list items after "- " or their number, nested items indented; one line per table row, its cells
-separated by " | ". Markdown adds the marks of headings, quotes, code and tables and, inside a line, those of `find_marks`. The
-words themselves are not escaped: an asterisk in a sentence stays an asterisk.
+separated by " | ", several short paragraphs or items of a cell by " / ". Markdown adds the marks of headings, quotes, code and
+tables (with <br> in a cell) and, inside a line, those of `find_marks`. The words themselves are not escaped: an asterisk in a
+sentence stays an asterisk.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, KIND, TAG
-from pipeline.extract.native.outline import ELEMENT, outline
+from pipeline.extract.native.outline import ELEMENT, TABLES, WIDTH, outline
 from pipeline.extract.native.parsed import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.words import WORDS
 from pipeline.kernels import inner, kernel
@@ -20,15 +21,16 @@ from pipeline.kernels import inner, kernel
 _ARTICLE, _MAIN, _OL, _P, _H1 = (TAG[t] for t in "article main ol p h1".split())
 _CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
 _SPACE, _BREAK, _BAR, _TICK, _DASH, _ABOVE, _HASH, _STAR = np.frombuffer(b" \n|`->#*", np.uint8)
+_LESS, _LETTER_B, _LETTER_R, _SLASH = np.frombuffer(b"<br/", np.uint8)
 _BRACKET, _BRACKET_END, _PARENTHESIS, _PARENTHESIS_END, _BACKSLASH = np.frombuffer(b"[]()\\", np.uint8)
 
 _CELL = 200
 """Most bytes of a cell whose line breaks become spaces. A table with longer cells is layout, and its rows are not lines."""
-_WIDTH = 64
-"""Most columns of a table that is written as rows."""
+_PARTS = 12
+"""Most paragraphs or list items of a cell that is written in its row."""
 _INDENT = 40
 """Most spaces at the beginning of a line."""
-_MARGIN = 16 * _WIDTH
+_MARGIN = 16 * WIDTH
 """Bytes reserved for what surrounds a line: indents, quote marks, bars."""
 
 
@@ -120,17 +122,25 @@ def _ticks(out: Any, a: Any, b: Any) -> Any:
 
 @inner
 def _find_rows(home: Any, start: Any, stop: Any, out: Any, keep: Any, elements: Any) -> None:
-    """Mark the rows that are written as one line each: they have several cells, each with one short block."""
+    """Mark the rows that are written as one line each: their cells have one block, or several that are short together; and the
+    row has several cells, or is the head of a row that has, or stands below one."""
     for i in range(len(home)):
-        elements[elements[home[i]].cell].in_cell += 1
+        cell = elements[elements[home[i]].cell]
+        cell.in_cell += 1
+        cell.bytes = min(_CELL + 1, cell.bytes + stop[i] - start[i])
     for i in range(len(home)):
         row = elements[elements[home[i]].row]
-        row.good = row.row > 0 and row.width > 1 and elements[row.table].widest <= _WIDTH
+        table = elements[row.table]
+        row.good = row.row > 0 and 1 < table.widest <= WIDTH and (row.cells > 1 or row.several > 0)
     for i in range(len(home)):
         element = elements[home[i]]
         if keep[i] and element.row > 0:
-            if element.cell == 0 or elements[element.cell].in_cell != 1 or element.item > 0 or element.code > 0:
+            cell = elements[element.cell]
+            if element.cell == 0 or element.code > 0:
                 elements[element.row].good = False
+            elif cell.in_cell > 1:
+                if cell.in_cell > _PARTS or cell.bytes > _CELL:
+                    elements[element.row].good = False
             elif stop[i] - start[i] > _CELL:
                 for k in range(start[i], stop[i]):
                     if out[k] == _BREAK:
@@ -159,9 +169,9 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
     """The kept blocks as UTF-8 text; without `tables`, rows that would be lines are dropped. `marks` are for Markdown."""
     size = _MARGIN + 2 * int((page.stop - page.start)[keep].sum()) + 64 * int(keep.sum())
     while True:
-        elements = np.zeros(len(page.tag), ELEMENT)
+        elements, taken = np.zeros(len(page.tag), ELEMENT), np.zeros((TABLES, WIDTH), np.int64)
         text = np.empty(size, np.uint8)
-        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, elements, text)
+        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, elements, taken, text)
         if written >= 0:
             return text[:written]
         size = 2 * (size - written)
@@ -207,11 +217,11 @@ def _begin_item(text: Any, o: Any, tag: Any, parent: Any, elements: Any, e: Any,
 
 @kernel
 def _assemble(
-    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, elements: Any, text: Any
+    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, elements: Any, taken: Any, text: Any
 ) -> Any:
     """Write `text`; returns its length in bytes, or the needed length as a negative number if it is too short."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag
-    outline(parent, tag, page.number, elements)
+    outline(parent, tag, page.number, elements, taken)
     _find_rows(home, start, stop, out, keep, elements)
     for i in range(len(home)):
         elements[elements[home[i]].heading].in_heading += 1
@@ -243,8 +253,9 @@ def _assemble(
         if end:
             break
         quotes = element.quotes if markdown else 0
-        new_item = element.item > 0 and not elements[element.item].begun
-        spaces = elements[element.item].indent if markdown else 0
+        item = np.int64(0) if r > 0 else np.int64(element.item)  # lists in the cells of a line have no bullets
+        new_item = item > 0 and not elements[item].begun
+        spaces = elements[item].indent if markdown else 0
         in_row = r > 0 and r == last_row
         if not in_row:
             if o > 0:
@@ -264,13 +275,21 @@ def _assemble(
                     o += 1
             o = _prefix(text, o, quotes, 0)
             if new_item:
-                o = _begin_item(text, o, tag, parent, elements, e, element.item)
-                spaces = elements[element.item].indent if markdown else 0
+                o = _begin_item(text, o, tag, parent, elements, e, item)
+                spaces = elements[item].indent if markdown else 0
             else:
                 o = _fill(text, o, _SPACE, spaces)
         # write the beginning of the block
         if r > 0:
-            if not markdown:
+            if in_row and element.cell == last.cell:  # another paragraph or item of the cell
+                if markdown:
+                    o, columns = o - 2, columns - 1  # the bar behind the cell
+                    text[o], text[o + 1], text[o + 2], text[o + 3] = _LESS, _LETTER_B, _LETTER_R, _ABOVE
+                    o += 4
+                else:
+                    text[o], text[o + 1], text[o + 2] = _SPACE, _SLASH, _SPACE
+                    o += 3
+            elif not markdown:
                 if in_row:
                     text[o], text[o + 1], text[o + 2] = _SPACE, _BAR, _SPACE
                     o += 3

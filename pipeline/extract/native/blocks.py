@@ -58,7 +58,8 @@ from pipeline.kernels import inner, kernel
 _A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _SCRIPT, _STYLE = (
     TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()
 )
-_DIALOG, _SUP, _RB, _RTC, _RP = (TAG[name] for name in "dialog sup rb rtc rp".split())  # rb, rt, rtc, rp: in this order
+_DIALOG, _SUP, _TD, _TH = (TAG[name] for name in "dialog sup td th".split())
+_RB, _RTC, _RP = (TAG[name] for name in "rb rtc rp".split())  # rb, rt, rtc, rp: in this order
 
 
 def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) -> Parsed:
@@ -338,6 +339,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
         if list_number > 0 and (new == _OL or new == _LI):
             number[elements] = list_number - (new == _OL)
+        elif list_number > 0 and (new == _TD or new == _TH):
+            number[elements] = list_number
         open_[depth] = elements
         depth += 1
         elements += 1

@@ -13,6 +13,7 @@ from pipeline.extract.native.marks import NONE, find_marks
 from pipeline.extract.native.parsed import OK, TOO_DEEP, Parsed
 from pipeline.extract.native.shown import as_shown
 from pipeline.extract.native.unseen import EVERYTHING, MAIN, without_unseen
+from pipeline.extract.native.whole import together
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.text import Page, one_line, without_text
@@ -40,7 +41,11 @@ def extract(
         return Page(None, title, "too_large", f"more than {max_tags:,} elements or blocks of text")
     if not len(parsed.home):
         return without_text(title)
-    keep = choose(parsed, model or shipped_model()) if options.main_content else np.ones(len(parsed.home), np.bool_)
+    keep = (
+        choose(parsed, model or shipped_model(), options.whole)
+        if options.main_content
+        else np.ones(len(parsed.home), np.bool_)
+    )
     if options.main_content and options.comments:
         keep |= comments(parsed)
     if options.captions is not None:
@@ -59,13 +64,15 @@ def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[by
     return html, parsed
 
 
-def choose(page: Parsed, model: trees.Model) -> NDArray[np.bool_]:
-    """Which blocks are the page's main content (bool, one per block)."""
+def choose(page: Parsed, model: trees.Model, whole: bool) -> NDArray[np.bool_]:
+    """Which blocks are the page's main content (bool, one per block), with `whole` all or none of a list or table."""
     table, around = describe(page)
     alone = trees.score(table, model.alone, True)
     sizes = np.ascontiguousarray(page.stats[:, CHARS])
     trees.context(alone, sizes, around, table)
     probabilities = trees.score(table, model.together, True)
+    if whole:
+        probabilities = together(page, probabilities)
     keep: NDArray[np.bool_] = probabilities >= trees.cut(probabilities, model.threshold)
     return keep
 

@@ -13,6 +13,9 @@ OK, TOO_DEEP, TOO_LARGE = 0, 1, 2
 LINK_SHARE, LINKS, BOLD_SHARE, IMAGES = COLUMNS, COLUMNS + 1, COLUMNS + 2, COLUMNS + 3
 STATS = COLUMNS + 4
 
+ROWS = 12
+"""Bits of the number of columns that a cell spans, at most 1,000 as in HTML; the number of rows is in the bits above."""
+
 STRONG, EMPHASIS, LINK = range(3)
 """Kinds of marks."""
 
@@ -33,7 +36,8 @@ class Parsed(NamedTuple):
     hints: NDArray[np.int64]
     path: NDArray[np.uint64]
     number: NDArray[np.int32]
-    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none."""
+    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none; for a cell
+    that spans several, its rows shifted left by ROWS, plus its columns."""
     out: NDArray[np.uint8]
     home: NDArray[np.int32]
     start: NDArray[np.int64]

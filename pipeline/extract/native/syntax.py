@@ -36,6 +36,7 @@ from pipeline.extract.native.names import (
     fnv,
     look_up,
 )
+from pipeline.extract.native.parsed import ROWS
 from pipeline.kernels import inner
 
 FAR = np.uint64(1099511628211)
@@ -228,9 +229,24 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     return True
 
 
-_CLASS, _ID, _ROLE, _ITEMPROP, _STYLED, _HIDDEN, _HREF, _START, _VALUE, _OPEN, _POPOVER, _ARIA_HIDDEN = (
+(
+    _CLASS,
+    _ID,
+    _ROLE,
+    _ITEMPROP,
+    _STYLED,
+    _HIDDEN,
+    _HREF,
+    _START,
+    _VALUE,
+    _OPEN,
+    _POPOVER,
+    _ARIA_HIDDEN,
+    _COLSPAN,
+    _ROWSPAN,
+) = (
     np.frombuffer(word, np.uint8)
-    for word in b"class id role itemprop style hidden href start value open popover aria-hidden".split()
+    for word in b"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".split()
 )
 _MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP = (
     np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp".split()
@@ -254,12 +270,13 @@ def _digits(page: Any, a: Any, b: Any) -> Any:
 @inner
 def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
     """Read a tag from the end of its name: (position of its ">", hints, path, whether it closes itself, start and end of a
-    link's target, the number of a list or item); -1 for none. Without `read`, attributes are skipped. `endless`: whether no
-    further end exists, by byte of a quote."""
+    link's target, the number of a list or item, or the rows and columns of a cell, see `Parsed.number`); -1 for none. Without
+    `read`, attributes are skipped. `endless`: whether no further end exists, by byte of a quote."""
     n = len(page)
     hints = np.int64(0)
     closed = False
     target = target_end = number = -1
+    columns = rows = 1
     while k < n:
         c = page[k]
         if c <= SPACE:
@@ -305,6 +322,11 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
                 hints, path = _class_words(page, va, vb, hints, path, first == 99)
                 if first == 99 and hints >> UNSEEN & 1 and _for_screen_readers(page, va, vb):
                     hints |= np.int64(1) << HIDDEN
+            elif _is(page, a, b, _COLSPAN):
+                columns = min(max(1, _digits(page, va, vb)), 1000)
+            elif _is(page, a, b, _ROWSPAN):
+                rows = min(_digits(page, va, vb), 65534)
+                rows = 65534 if rows == 0 else max(1, rows)  # 0: to the end of the body
         elif first == 104:
             if _is(page, a, b, _HREF):
                 target, target_end = va, vb
@@ -323,6 +345,8 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
                 hints |= np.int64(1) << HIDDEN
         elif (first == 115 and _is(page, a, b, _START)) or (first == 118 and _is(page, a, b, _VALUE)):
             number = _digits(page, va, vb)
+    if columns > 1 or rows > 1:
+        number = rows << ROWS | columns
     return k, hints, path, closed, target, target_end, number
 
 

@@ -59,6 +59,7 @@ def html_to_text(
     captions: bool | None = None,
     tables: bool = True,
     links: bool = False,
+    whole: bool = True,
     url: str | None = None,
 ) -> str:
     """The text of an HTML page; "" if there is none or the page exceeds the limits of tags and depth.
@@ -85,6 +86,7 @@ def html_to_text(
         captions=captions,
         tables=tables,
         links=links,
+        whole=whole,
     )
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8

@@ -1,0 +1,87 @@
+"""Our own extractor tears nothing apart: the parts of a list or table are kept or dropped together."""
+
+import numpy as np
+import pytest
+
+from pipeline.extract import html_to_text
+from pipeline.extract.native.blocks import parse
+from pipeline.extract.native.whole import together
+
+SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
+
+
+def tied(page: str) -> list[str]:
+    """The texts of the page's blocks, those that are decided together joined."""
+    found = parse(np.frombuffer(page.encode(), np.uint8), 500, 1000, False)
+    count = len(found.home)
+    texts = [found.out[a:b].tobytes().decode() for a, b in zip(found.start, found.stop, strict=True)]
+    groups: dict[bytes, list[str]] = {}
+    # which blocks the probability of block i has an effect on
+    effects = np.array([together(found, np.eye(count, dtype=np.float32)[i]) > 0 for i in range(count)])
+    for i in range(count):
+        groups.setdefault(effects[i].tobytes(), []).append(texts[i][:3].strip())
+    return [" ".join(group) for group in groups.values()]
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>a<p>b", ["a", "b"]),
+        ("<p>a<ul><li>b<li>c</ul><p>d<ol><li>e<li>f</ol>", ["a", "b c", "d", "e f"]),
+        ("<ul><li>a<ul><li>b<li>c</ul><li>d</ul>e", ["a b c d", "e"]),
+        ("<dl><dt>a<dd>b<dt>c<dd><p>d<p>e</dl>f", ["a b c d e", "f"]),
+        ("<menu><li>a<li>b</menu><pre><div>c</div><div>d</div></pre>", ["a b", "c d"]),
+        ("<table><tr><td>a<td><ul><li>b<li>c</ul><tr><td>d<td><ul><li>e</ul></table>", ["a b c d e"]),
+        ("<table><caption>a</caption><tr><td>b</table><table><tr><td>c<td>d</table>", ["a b", "c d"]),
+        ("<table><tr><td><table><tr><td>a<td>b</table><td>c</table>", ["a b c"]),
+    ],
+)
+def test_the_parts_of_a_list_or_table_belong_together(page: str, expected: list[str]) -> None:
+    assert tied(page) == expected
+
+
+def words(count: int) -> str:
+    return "ab " * count
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (f"<ul><li>{words(41)}<li>{words(159)}</ul>", 1),
+        (f"<ul><li>{words(41)}<li>{words(160)}</ul>", 2),
+        (f"<table><tr><td>{words(41)}<td>{words(59)}</table>", 1),
+        (f"<table><tr><td>{words(41)}<td>{words(60)}</table>", 2),
+        (f"<table>{f'<tr><td>{words(40)}' * 12}<tr><td>{words(20)}</table>", 1),
+        (f"<table>{f'<tr><td>{words(40)}' * 12}<tr><td>{words(21)}</table>", 13),
+        (f"<table><tr><td><table><tr><td>{words(40)}<td>{words(40)}</table><td>{words(20)}</table>", 1),
+        (f"<table><tr><td><table><tr><td>{words(40)}<td>{words(40)}</table><td>{words(21)}</table>", 2),
+    ],
+)
+def test_what_is_large_is_layout(page: str, expected: int) -> None:
+    assert len(tied(page)) == expected
+
+
+def test_the_mean_is_weighted_by_words() -> None:
+    page = parse(np.frombuffer(b"<p>x<ul><li>a<li>b c d</ul>", np.uint8), 500, 100, False)
+    found = together(page, np.array([0.5, 0.9, 0.3], np.float32))
+    assert list(found) == pytest.approx([0.5, 0.5, 0.5])  # (2 * 0.9 + 4 * 0.3) / 6
+
+
+ROWS = ("10:00 - 20:00", "closed", "9:30 - 18:00", "11:00 - 21:00")
+LISTS = [
+    "<table>" + "".join(f"<tr><td>Day {n}<td><ul><li>{row}</ul>" for n, row in enumerate(ROWS)) + "</table>",
+    "<dl>" + "".join(f"<dt>Day {n}<dd><p>{row}" for n, row in enumerate(ROWS)) + "</dl>",
+    "<ul>" + "".join(f"<li>Day {n}<ul><li>{row}</ul>" for n, row in enumerate(ROWS)) + "</ul>",
+    "<ol>" + "".join(f"<li><a href=/{n}>Day {n}</a> {row}" for n, row in enumerate(ROWS)) + "</ol>",
+    "<table>" + "".join(f"<tr><td>Day {n}<td><p>{row}<p>(or later)" for n, row in enumerate(ROWS)) + "</table>",
+]
+
+
+@pytest.mark.parametrize("part", LISTS)
+def test_a_list_in_an_article_is_whole(part: str) -> None:
+    page = (
+        f"<article><h1>The harbour</h1><p>{SENTENCE} {SENTENCE}<h2>Hours</h2>{part}<p>{SENTENCE} {SENTENCE}</article>"
+    )
+    found = html_to_text(page)
+    assert [row in found and f"Day {n}" in found for n, row in enumerate(ROWS)] in ([True] * 4, [False] * 4)
+    assert isinstance(html_to_text(page, whole=False), str)
