@@ -1,7 +1,7 @@
 """Extractors side by side on the sample pages: python tests/benchmarks/extractors.py FOLDS [--pages N]
 
-FOLDS: the folder written by `train_extractor.py --folds`. Token precision, recall and F1 against gold, by source and page
-type; ours by models that saw no page of the same site. Then pages a second on one core (CPU time) with charset decoding.
+FOLDS: the folder written by `train_extractor.py --folds`. Token precision and recall, and F1 as the Web Content eXtraction
+Benchmark scores it, against gold, by source and page type; ours by models that saw no page of the same site. Then pages a second on one core (CPU time) with charset decoding.
 Then by language (fastText's, of the gold or of trafilatura's text): F1 against gold; snippets found of those a text must
 have, and of those it must not have; agreement with trafilatura on all pages.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import trafilatura
-from gold import FOLDS, Sample, flat, samples, scores
+from gold import FOLDS, Sample, every_page, flat, scores, word_f1
 from resiliparse.extract.html2text import extract_plain_text
 
 from pipeline.extract.native import trees
@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warm_up()
-    pages = list(samples())[: arguments.pages]
+    pages = list(every_page())[: arguments.pages]
     every = systems(arguments.folds)
     found: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
     seconds = dict.fromkeys(every, 0.0)
@@ -75,8 +75,11 @@ def main() -> None:
         seconds[name] = time.process_time() - began
     for number, page in enumerate(pages):
         for name in every:
-            for group in groups(page) if page.gold else ():
-                found[group][name].append(scores(texts[name][number], page.gold or ""))
+            if page.gold is None:
+                continue
+            precision, recall, _ = scores(texts[name][number], page.gold)
+            for group in groups(page):
+                found[group][name].append((precision, recall, word_f1(texts[name][number], page.gold)))
 
     print(f"{'P/R/F1':28}" + "".join(f"{name:>19}" for name in every) + "   native - trafilatura")
     for group in sorted(found, key=lambda group: (group != "all", group != "articles", group)):

@@ -100,6 +100,14 @@ def samples() -> Iterator[Sample]:
             )
 
 
+def every_page() -> Iterator[Sample]:
+    """The pages of `wcxb` and of `samples`; a page that lies in both comes once, with the gold of `wcxb`."""
+    more = list(wcxb())
+    known = {sample.body for sample in more}
+    yield from more
+    yield from (sample for sample in samples() if sample.body not in known)
+
+
 def tokens(text: str) -> list[str]:
     """Words in small letters, and each ideograph by itself."""
     return _TOKEN.findall(text.lower())

@@ -9,7 +9,6 @@ folds, for tests/benchmarks/extractors.py. Needs lightgbm and the sample pages b
 import argparse
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from typing import Any
 import lightgbm
 import numpy as np
 import trafilatura
-from gold import FOLDS, Sample, samples, tokens, wcxb, word_f1
+from gold import FOLDS, Sample, every_page, tokens, word_f1
 from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.extract.native import MODEL_FILE, trees
-from pipeline.extract.native.blocks import parse
+from pipeline.extract.native.extract import read
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.trees import Forest, Model
+from pipeline.extract.native.unseen import MAIN, without_unseen
 from pipeline.extract.native.words import CHARS
 from pipeline.extract.options import MAX_DEPTH
 from pipeline.extract.pages.charset import decode
@@ -129,7 +129,7 @@ def labels(texts: list[str], gold: str) -> tuple[NDArray[np.float32], NDArray[np
 
 def prepare(sample: Sample) -> Page | None:
     html = decode(sample.body, sample.content_type).utf8
-    parsed = parse(np.frombuffer(html, np.uint8), MAX_DEPTH, MAX_TAGS, False)
+    parsed = without_unseen(read(html, MAX_DEPTH, MAX_TAGS, False)[1], MAIN, False)
     if parsed.status or not len(parsed.home):
         return None
     table, around = describe(parsed)
@@ -161,7 +161,7 @@ def flatten(booster: Any) -> Forest:
     """LightGBM's trees as complete trees; thresholds rounded down to float32, so that no row changes sides."""
     dumped = booster.dump_model()["tree_info"]
     inner = 2**trees.DEPTH - 1
-    feature = np.zeros((len(dumped), inner), np.uint8)
+    feature = np.zeros((len(dumped), inner), np.uint16)
     threshold = np.full((len(dumped), inner), np.inf, np.float32)
     leaf = np.zeros((len(dumped), inner + 1), np.float32)
     for number, tree in enumerate(dumped):
@@ -217,21 +217,13 @@ def train(pages: list[Page]) -> dict[int, Model]:
     return models
 
 
-def pages_to_learn() -> Iterator[Sample]:
-    """The sample pages and those of `wcxb`; a page that lies in both counts once, with the gold of `wcxb`."""
-    more = list(wcxb())
-    known = {sample.body for sample in more}
-    yield from more
-    yield from (sample for sample in samples() if sample.body not in known)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--folds", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    pages = [page for sample in pages_to_learn() if (page := prepare(sample)) is not None]
+    pages = [page for sample in every_page() if (page := prepare(sample)) is not None]
     models = train(pages)
     rows: dict[str, list[list[float]]] = defaultdict(list)
     for page in pages:

@@ -9,7 +9,8 @@ _DEEPEST = 60
 
 _MATH_TAG = re.compile(rb"<math\b[^<>]*>", re.I)
 _ANNOTATION = re.compile(
-    rb"<annotation\b[^<>]*encoding\s*=\s*[\"']?(?:application/x-)?(?:la)?tex\b[^<>]*>([^<]*)</annotation", re.I
+    rb"<annotation\b[^<>]{0,300}?encoding\s*=\s*[\"']?(?:application/x-)?(?:la)?tex\b[^<>]{0,300}>([^<]*)</annotation",
+    re.I,
 )
 _ATTRIBUTE = r"\b%s\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))"
 _ALTERNATIVES = [re.compile((r"(?<![\w-])" + _ATTRIBUTE % name).encode(), re.I) for name in ("data-latex", "alttext")]
@@ -24,7 +25,7 @@ _WRAPPED = [
         r"\\\[(.*)\\\]",
     )
 ]
-_TOKEN = re.compile(r"<(/?)(?:[a-z]+:)?([a-z-]+)[^<>]*?(/?)>|([^<]+)", re.I)
+_TOKEN = re.compile(r"<(/?)(?:[a-z]+:)?([a-z-]+)(?![a-z-])[^<>]*?(/?)>|([^<]+)", re.I)
 _FUNCTIONS = frozenset(
     "arccos arcsin arctan cos cosh cot det dim exp gcd inf lim ln log max min mod sec sin sinh sup tan tanh".split()
 )
@@ -112,7 +113,7 @@ def _joined(parts: list[str]) -> str:
     """Parts side by side, with a space behind a command that a letter follows."""
     out = ""
     for part in parts:
-        if out and part[:1].isalpha() and re.search(r"\\[a-z]+$", out):
+        if out and part[:1].isalpha() and re.search(r"\\[a-z]+$", out[-8:]):
             out += " "
         out += part
     return out

@@ -21,11 +21,11 @@ _SHADOW_ROOT = re.compile(rb"\sshadowrootmode\b", re.I)
 _HIDDEN = re.compile(rb"display\s*:\s*none|\shidden\b", re.I)
 # Formulas that scripts have drawn, beside their sources in the page.
 _DRAWN = re.compile(
-    rb"<(span|div)\b[^<>]*\bclass\s*=\s*[\"']?(?:[^<>\"']*\s)?(?:MathJax(?:_Display|_Preview|_SVG|_SVG_Display|_CHTML)?"
+    rb"<(span|div)\b[^<>]{0,300}?\bclass\s*=\s*[\"']?(?:[^<>\"']{0,100}\s)?(?:MathJax(?:_Display|_Preview|_SVG|_SVG_Display|_CHTML)?"
     rb"|MJXc-display|mjx-chtml)(?=[\s\"'>])[^<>]*>"
 )
-_KATEX = re.compile(rb"<(span)\b[^<>]*\bclass\s*=\s*[\"']?katex-html(?=[\s\"'>])[^<>]*>")
-_WIKI = re.compile(rb"\s*</span>\s*(?:<meta[^<>]*>\s*)?<img\b[^<>]*mwe-math-fallback", re.I)
+_KATEX = re.compile(rb"<(span)\b[^<>]{0,300}?\bclass\s*=\s*[\"']?katex-html(?=[\s\"'>])[^<>]*>")
+_WIKI = re.compile(rb"\s*</span>\s*(?:<meta[^<>]{0,300}>\s*)?<img\b[^<>]{0,1000}mwe-math-fallback", re.I)
 _NOT_DRAWN = re.compile(
     rb"<(/?)(?:defs|symbol|title|desc|style|script|metadata|clippath|mask|pattern|marker)\b[^<>]*?(/?)>", re.I
 )

@@ -26,7 +26,7 @@ _AT = np.uint64  # an unsigned index needs no check for being negative
 class Forest(NamedTuple):
     """Trees: `feature` and `threshold` are (trees, 31), `leaf` is (trees, 32). The left branch is x <= threshold."""
 
-    feature: NDArray[np.uint8]
+    feature: NDArray[np.uint16]
     threshold: NDArray[np.float32]
     leaf: NDArray[np.float32]
 
