@@ -53,7 +53,9 @@ _O_REPEAT = _O_TOP + _TOP
 _O_NEAR = _O_REPEAT + _REPEAT
 _O_HINTS = _O_NEAR + _NEAR
 _O_TAGS = _O_HINTS + 2 * HINTS
-FEATURES = _O_TAGS + len(_AROUND) + 2
+_O_GROUPS = _O_TAGS + len(_AROUND) + 2
+_GROUP_LEVELS, _GROUP = 3, 4
+FEATURES = _O_GROUPS + _GROUP_LEVELS * _GROUP + 2
 """Columns of `describe`'s table, including those that are empty until the second round."""
 
 _AROUND_COUNT = len(_AROUND)
@@ -151,6 +153,24 @@ def _find_repeats(home: Any, path: Any, prints: Any, stats: Any, paths: Any, tex
 
 
 @inner
+def _find_groups(path: Any, sums: Any, groups: Any, group: Any) -> Any:
+    """Fill `groups` and `group` (see `_Room`). Returns the characters of the group of at least four elements that has
+    the most, and the number of its elements."""
+    largest, members = np.float32(0), np.float32(0)
+    for e in range(len(path)):
+        if sums[e, _T_BLOCKS] > 0:
+            group[e] = _slot(groups, path[e])
+            same = groups[group[e]]
+            same.key = path[e]
+            same.count += 1
+            same.chars += sums[e, _T_CHARS]
+            same.linked += sums[e, _T_LINKED]
+            if same.count >= 4 and same.chars > largest:
+                largest, members = same.chars, same.count
+    return largest, members
+
+
+@inner
 def _ancestors(home: Any, tag: Any, sums: Any, elements: Any, i: Any, around: Any) -> None:
     """LEVELS block elements around a block into `around[i]`, each holding more blocks than the one before."""
     z = home[i]
@@ -212,6 +232,7 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     count = len(page.home)
     table, around = np.empty((count, FEATURES), np.float32), np.empty((count, LEVELS), np.int32)
     size = 1 << max(4, (2 * count - 1).bit_length())  # a power of two, at most half full
+    groups = 1 << max(4, (2 * len(page.tag) - 1).bit_length())
     room = _Room(
         elements=np.zeros(len(page.tag), _ELEMENT),
         sums=np.zeros((len(page.tag), 6), np.float32),
@@ -219,6 +240,8 @@ def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         texts=np.zeros(size, _REPEATED),
         slots=np.empty((count, 2), np.int64),
         next_long=np.empty(count, np.float32),
+        groups=np.zeros(groups, _REPEATED),
+        group=np.zeros(len(page.tag), np.int64),
     )
     _describe(page, room, table, around)
     return table, around
@@ -239,6 +262,10 @@ class _Room(NamedTuple):
     """(blocks, 2): a block's slots in `paths` and `texts`."""
     next_long: NDArray[np.float32]
     """(blocks,): distance in blocks to the next running text."""
+    groups: NDArray[Any]
+    """_REPEATED, zeros at first: elements by path, such as the cards of a list; `stops` is not used."""
+    group: NDArray[np.int64]
+    """(elements,): an element's slot in `groups`."""
 
 
 @inner
@@ -266,7 +293,7 @@ def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) 
 def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
     """Fill `table` and `around`, as `describe` returns them."""
     home, parent, stats, tag = page.home, page.parent, page.stats, page.tag
-    elements, sums, paths, texts, slots, next_long = room
+    elements, sums, paths, texts, slots, next_long, groups, group = room
     count = len(home)
     for i in range(count):
         row = stats[i]
@@ -274,6 +301,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
     top, best = _add_up(home, parent, stats, tag, elements, sums)
     _find_repeats(home, page.path, page.print, stats, paths, texts, slots)
     _look_above(parent, tag, page.hints, elements, top)
+    largest, members = _find_groups(page.path, sums, groups, group)
 
     distance = np.float32(99)
     for i in range(count - 1, -1, -1):
@@ -367,3 +395,13 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
             tag_count += has_tag
         x[_O_TAGS + _AROUND_COUNT] = tag_count
         x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[tag[around[i, 1]]]
+
+        for level in range(_GROUP_LEVELS):
+            same = groups[group[around[i, level]]]
+            o = _O_GROUPS + level * _GROUP
+            x[o] = same.count
+            x[o + 1] = same.chars / chars
+            x[o + 2] = same.chars / max(one, same.count)
+            x[o + 3] = same.linked / max(one, same.chars)
+        x[FEATURES - 2] = largest / chars
+        x[FEATURES - 1] = members
