@@ -193,7 +193,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                         i = k
                         continue
                     never[256] = True
-                has_special = has_special or (c == EXCLAMATION and i + 2 < n and page[i + 2] == BRACKET)  # CDATA
+                if c == EXCLAMATION and i + 3 < n and page[i + 2] == BRACKET and page[i + 3] | 32 == 99:  # CDATA
+                    has_special = True
                 i = behind(page, i + 2, GREATER)
                 continue
             closing = c == SLASH
