@@ -1,4 +1,4 @@
-"""Our own extractor tears nothing apart: the parts of a list or table are kept or dropped together."""
+"""Our own extractor tears nothing apart: the parts of a list, table or post are kept or dropped together."""
 
 import numpy as np
 import pytest
@@ -37,6 +37,29 @@ def tied(page: str) -> list[str]:
     ],
 )
 def test_the_parts_of_a_list_or_table_belong_together(page: str, expected: list[str]) -> None:
+    assert tied(page) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<div class=post><p>a<p>b</div><div class=post><p>c<ul><li>d</ul>e</div>", ["a b", "c d e"]),
+        ("<article><p>a<p>b</article><article><h2>c</h2><pre>d</pre></article>", ["a b", "c d"]),
+        ("<ol><li class=comment><p>a<p>b<li class=comment>c<br><br>d</ol>", ["a b c d"]),  # a small list already
+        (f"<ol><li class=comment><p>a<p>b<li class=comment>c<p>{'d ' * 201}</ol>", ["a b", "c d d"]),
+        # one post is the page's text; elements of other names are none, nor are those at other places
+        ("<div class=post><p>a<p>b</div>", ["a", "b"]),
+        ("<div class=part><p>a<p>b</div><div class=part><p>c<p>d</div>", ["a", "b", "c", "d"]),
+        ("<div class=post><p>a<p>b</div><div><div class=post><p>c<p>d</div></div>", ["a", "b", "c", "d"]),
+        # the author, a quote, a table and the buttons are not the post's text
+        (
+            "<div class=post><div>a</div><div><p>b<blockquote>c</blockquote><p>d<table><tr><td>e<td>f</table></div>"
+            "<div><a>g</a></div></div><div class=post>h</div>",
+            ["a", "b d", "c", "e f", "g", "h"],
+        ),
+    ],
+)
+def test_the_text_of_a_post_belongs_together(page: str, expected: list[str]) -> None:
     assert tied(page) == expected
 
 

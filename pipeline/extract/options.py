@@ -44,8 +44,8 @@ class TextOptions:
     tables: bool = True
     """False drops the rows of tables; not with resiliparse."""
     whole: bool = True
-    """Keeps or drops all of one list, definition list, table or code block, up to 500 words; False judges each of its lines by
-    itself. native only."""
+    """Keeps or drops all of one list, definition list, table or code block, up to 500 words, and all of the text of one forum
+    post or comment; False judges each line by itself. native only."""
     max_depth: Annotated[int, Ge(10)] = MAX_DEPTH
     """A page whose elements nest deeper is dropped as too_deep."""
 

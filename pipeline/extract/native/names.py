@@ -150,7 +150,9 @@ _HINTS = """
     event recipe ingredients instructions steps spec specs specifications
 """.strip().splitlines()
 HINTS = len(_HINTS)
-UNSEEN = next(bit for bit, line in enumerate(_HINTS) if "hidden" in line)
+HINT = {word: bit for bit, line in enumerate(_HINTS) for word in line.split()}
+"""Word -> its bit."""
+UNSEEN = HINT["hidden"]
 """The line of words about what is not seen."""
 _READERS = """
     sronly screenreader screenreaders visuallyhidden hiddenvisually visuallyhide hidevisually accessiblyhidden
@@ -161,12 +163,7 @@ HIDDEN, VEILED, OPEN, FORMULA = 62, 61, 60, 59
 screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`; FORMULA: named mathematics."""
 HIDES = np.int64(1 << HIDDEN | 1 << VEILED)
 _FORMULAS = "math tex latex mwe katex mathjax equation".split()
-HINT_TABLE = _table(
-    (
-        *((word, bit) for bit, line in enumerate(_HINTS) for word in line.split()),
-        *((word, FORMULA) for word in _FORMULAS),
-    )
-)
+HINT_TABLE = _table((*HINT.items(), *((word, FORMULA) for word in _FORMULAS)))
 READER_TABLE = _table((word, 1) for word in _READERS)
 """Words and pairs of words in the class of an element that is for screen readers only."""
 

@@ -1,14 +1,14 @@
-"""Nothing is torn apart: the parts of one list, definition list, table or code block are kept or dropped together."""
+"""Nothing is torn apart: the parts of one list, definition list, table, code block or post are kept or dropped together."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.names import TAG, TAGS
+from pipeline.extract.native.names import BLOCK, HINT, KIND, TAG, TAGS
 from pipeline.extract.native.parsed import Parsed
 from pipeline.extract.native.words import WORDS
-from pipeline.kernels import kernel
+from pipeline.kernels import inner, kernel
 
 _LIST_WORDS, _TABLE_WORDS = 200, 100
 """Most words of a list, and of a table, whose parts belong together whatever they are."""
@@ -22,27 +22,54 @@ _MOST = np.zeros(len(TAGS), np.float32)
 _MOST[[TAG[name] for name in "ul ol menu dl pre".split()]] = _LIST_WORDS
 _MOST[_TABLE] = _TABLE_WORDS
 
+_POST = np.int64(sum(1 << HINT[word] for word in ("post", "comment", "message", "question")))
+_ARTICLE = TAG["article"]
+_IN_TEXT = KIND & BLOCK == 0
+"""Whether an element of this tag is part of the text around it."""
+_IN_TEXT[[TAG[name] for name in "p li ul ol pre h1 h2 h3 h4 h5 h6 dl dt dd".split()]] = True
+_IN_TEXT[[0, TAG["html"], TAG["body"]]] = False
+
 _ELEMENT = np.dtype(
     [
         *((name, np.float32) for name in ("words", "longest", "kept", "all")),
-        *((name, np.int32) for name in ("tables", "whole")),
+        *((name, np.int32) for name in ("tables", "whole", "text")),
+        ("post", np.bool_),
     ]
 )
-"""Facts about an element; zeros at first. Its `words`, those of its `longest` block, the `tables` in it, the list or table that
-it is part of (`whole`); of that the words weighted by their probabilities (`kept`), and `all`."""
+"""Facts about an element; zeros at first. Its `words`, those of its `longest` block, the `tables` in it; the list or table that
+it is part of (`whole`), the element whose `text` it is in, whether it is in a `post`; of what belongs together the words
+weighted by their probabilities (`kept`), and `all`."""
 
 
 def together(page: Parsed, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The blocks' probabilities, those in one list or table replaced by their mean, weighted by words. Of nested ones the
-    outermost counts that is small enough. To be called after `describe`."""
+    """The blocks' probabilities, those in one list or table, or in the text of one post, replaced by their mean, weighted by
+    words. To be called after `describe`.
+
+    Of nested lists the outermost counts that is small enough. A post is an article, post, comment, message or question, by tag
+    or class, of which there is another at the same place in the page. Its author, date, signature, buttons and quotes stand in
+    other elements than its text: on 73 gold forum pages F1 is 0.836 with and without this, and 0.791 if they are tied to it.
+    """
     found = probabilities.copy()
-    _together(page.home, page.parent, page.tag, page.stats, np.zeros(len(page.tag), _ELEMENT), found)
+    elements = np.zeros(len(page.tag), _ELEMENT)
+    posts = np.flatnonzero((page.hints & _POST != 0) | (page.tag == _ARTICLE))
+    if len(posts) > 1:
+        _, which, count = np.unique(page.path[posts], return_inverse=True, return_counts=True)
+        elements["post"][posts] = count[which] > 1
+    _together(page.home, page.parent, page.tag, page.stats, elements, found)
     return found
+
+
+@inner
+def _of(elements: Any, home: Any) -> Any:
+    """The element whose blocks are kept or dropped together with those of the element `home`; 0 for none."""
+    whole = elements[home].whole
+    text = elements[whole if whole > 0 else home].text
+    return text if elements[text].post else whole
 
 
 @kernel
 def _together(home: Any, parent: Any, tag: Any, stats: Any, elements: Any, found: Any) -> None:
-    """Replace the probabilities `found` by their means. Working array: `elements`."""
+    """Replace the probabilities `found` by their means. Working array: `elements`, with `post` set for the posts themselves."""
     for i in range(len(home)):
         element = elements[home[i]]
         element.words += stats[i, WORDS]
@@ -53,17 +80,19 @@ def _together(home: Any, parent: Any, tag: Any, stats: Any, elements: Any, found
         above.longest = max(above.longest, element.longest)
         above.tables += element.tables + (tag[e] == _TABLE)
     for e in range(1, len(tag)):
-        element = elements[e]
-        element.whole = elements[parent[e]].whole
+        element, above = elements[e], elements[parent[e]]
+        element.whole = above.whole
         if element.whole == 0 and _MOST[tag[e]] > 0:
             data = element.longest <= _ENTRY_WORDS and element.tables == 0
             if element.words <= (_DATA_WORDS if data else _MOST[tag[e]]):
                 element.whole = e
+        element.text = above.text if _IN_TEXT[tag[e]] and not element.post else e
+        element.post |= above.post
     for i in range(len(home)):
-        whole = elements[elements[home[i]].whole]
-        whole.kept += (stats[i, WORDS] + 1) * found[i]
-        whole.all += stats[i, WORDS] + 1
+        one = elements[_of(elements, home[i])]
+        one.kept += (stats[i, WORDS] + 1) * found[i]
+        one.all += stats[i, WORDS] + 1
     for i in range(len(home)):
-        if elements[home[i]].whole > 0:
-            whole = elements[elements[home[i]].whole]
-            found[i] = whole.kept / whole.all
+        at = _of(elements, home[i])
+        if at > 0:
+            found[i] = elements[at].kept / elements[at].all
