@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.extract import read
 from pipeline.extract.native.features import describe
+from pipeline.extract.native.rows import DEPTH
 from pipeline.extract.native.trees import Forest, Model
 from pipeline.extract.native.unseen import MAIN, without_unseen
 from pipeline.extract.native.words import CHARS
@@ -37,7 +38,7 @@ THRESHOLD = 0.45
 """Cross-validated F1 over all gold is 0.900, 0.901 and 0.901 with 0.5, 0.45 and 0.4; lists gain (0.557, 0.568, 0.614),
 articles lose (article-extraction-benchmark 0.957, 0.955, 0.950)."""
 OPTIONS = {
-    "objective": "binary", "learning_rate": 0.1, "max_depth": trees.DEPTH, "num_leaves": 2**trees.DEPTH, "max_bin": 63,
+    "objective": "binary", "learning_rate": 0.1, "max_depth": DEPTH, "num_leaves": 2**DEPTH, "max_bin": 63,
     "min_data_in_leaf": 40, "min_sum_hessian_in_leaf": 2.0, "feature_fraction": 0.4, "bagging_fraction": 0.8,
     "bagging_freq": 1, "lambda_l2": 5.0, "seed": 1, "deterministic": True, "force_col_wise": True, "num_threads": 1,
     "verbosity": -1,
@@ -160,7 +161,7 @@ def fit(pages: list[Page], tables: list[NDArray[np.float32]], rounds: int) -> Fo
 def flatten(booster: Any) -> Forest:
     """LightGBM's trees as complete trees; thresholds rounded down to float32, so that no row changes sides."""
     dumped = booster.dump_model()["tree_info"]
-    inner = 2**trees.DEPTH - 1
+    inner = 2**DEPTH - 1
     feature = np.zeros((len(dumped), inner), np.uint16)
     threshold = np.full((len(dumped), inner), np.inf, np.float32)
     leaf = np.zeros((len(dumped), inner + 1), np.float32)

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.rows import ROWS, add_tree, transpose
 from pipeline.kernels import kernel
 
-DEPTH = 5
-"""Every tree is complete to this depth, so there is no branch to mispredict. A leaf higher up is repeated below."""
-_INNER = 2**DEPTH - 1
 _CHECK, _SURE = 16, np.float32(3.0)  # every 16 trees, a row whose logit is beyond ±3 (0.95) skips the remaining trees
 
 _WINDOWS = (3, 8, 20)
@@ -20,7 +18,6 @@ LEVELS = 4
 """Elements around a block that features describe."""
 CONTEXT = _STATIC + 2 * LEVELS
 """The first columns of a page's table: zero in the first round, filled for the second."""
-_AT = np.uint64  # an unsigned index needs no check for being negative
 
 
 class Forest(NamedTuple):
@@ -59,27 +56,37 @@ def save(path: Path, model: Model) -> None:
 
 def score(table: NDArray[np.float32], forest: Forest, exits: bool) -> NDArray[np.float32]:
     """Probability of each row (float32). With `exits`, a row whose outcome is clear skips the remaining trees."""
+    if table.shape[1] < ROWS:
+        table = np.pad(table, ((0, 0), (0, ROWS - table.shape[1])))
     scores = np.empty(len(table), np.float32)
-    _score(table, forest, exits, scores)
+    lanes, total = np.empty((table.shape[1] + 1) * ROWS, np.float32), np.empty(ROWS, np.float32)
+    _score(table, forest, exits, scores, lanes, total)
     return scores
 
 
 @kernel
-def _score(table: Any, forest: Any, exits: Any, scores: Any) -> None:
-    """Fill `scores` with the probability of each row of `table`."""
+def _score(table: Any, forest: Any, exits: Any, scores: Any, lanes: Any, total: Any) -> None:
+    """Fill `scores` with the probability of each row of `table`. Working arrays: `lanes`, ROWS rows, one column after another,
+    with room to begin at a multiple of their size; `total`, their logits."""
     feature, threshold, leaf = forest
-    for i in range(len(table)):
-        x = table[i]
-        total = np.float32(0)
-        for t in range(len(leaf)):
-            features, thresholds = feature[t], threshold[t]
-            at = _AT(0)
-            for _ in range(DEPTH):
-                at = _AT(at + at + _AT(1) + _AT(x[features[at]] > thresholds[at]))
-            total += leaf[t, at - _AT(_INNER)]
-            if exits and t % _CHECK == _CHECK - 1 and abs(total) > _SURE:
-                break
-        scores[i] = np.float32(1) / (np.float32(1) + np.exp(-total))
+    rows, columns = table.shape
+    trees = len(leaf)
+    for i in range(0, rows, ROWS):
+        for c in range(0, columns, ROWS):
+            transpose(table, i, rows - 1, min(c, columns - ROWS), lanes)
+        total[:] = 0
+        count = min(ROWS, rows - i)
+        left, t = count, 0  # rows whose outcome is not clear, and trees that were added
+        done = 0  # a bit for each other row
+        while left > 0 and t < trees:
+            add_tree(lanes, feature, threshold, leaf, t, total)
+            t += 1
+            if t == trees or (exits and t % _CHECK == 0):
+                for r in range(count):
+                    if not done >> r & 1 and (t == trees or abs(total[r]) > _SURE):
+                        scores[i + r] = np.float32(1) / (np.float32(1) + np.exp(-total[r]))
+                        done |= 1 << r
+                        left -= 1
 
 
 _SUMS = np.dtype([("kept", np.float64), ("size", np.float64)])
