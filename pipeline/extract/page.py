@@ -265,7 +265,7 @@ def _read(
         return
     page = extract_page(decoded.utf8, options, row.url)
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
-    row.published = published(decoded.utf8)
+    row.published = published(decoded.utf8, row.url)
     if page.problem is not None:
         row.dropped.append(page.problem)
         row.detail = "; ".join(note for note in (row.detail, page.detail) if note)

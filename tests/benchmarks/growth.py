@@ -115,6 +115,8 @@ RUN_BY = {
     "pipeline.extract.native.trees._score": "extractor native",
     "pipeline.extract.native.unseen._find_seen": "extractor native",
     "pipeline.extract.native.whole._together": "extractor native",
+    "pipeline.extract.pages.date_places.find_places": "published",
+    "pipeline.extract.pages.element_dates._any_tag": "published",
     "pipeline.filters.decontaminate.index._fill": "decontaminate",
     "pipeline.filters.decontaminate.index._numbers_of": "decontaminate",
     "pipeline.filters.dedup.bloom._dedup": "n-grams",
@@ -225,6 +227,32 @@ UNITS_OF = {
         "WARC/1.0\r\nContent-Length: 99\r\n\r\n",
     ),
     "perplexity": (" ".join(f"{number:x}" for number in range(0x1000, 0x1000 + 14_000)),),  # makes its tables grow
+    "published": (
+        *(
+            "<meta ",
+            '<meta a="',
+            "<time ",
+            "<!--",
+            "<script ld+json>",
+            "<script></script ",
+            "datePublished",
+            "itemscope",
+        ),
+        *(
+            "<a itemprop=datePublished ",
+            "<time pubdate datetime=20200101>",
+            "<meta itemprop=datePublished content=20200101>",
+        ),
+        *(
+            "<div itemscope>",
+            "</div><div itemscope>",
+            "<li itemscope><div itemscope></li>",
+            "<div class=comment>",
+            "<h1>",
+        ),
+        *("<article><time pubdate datetime=20200101>", '<div class="x ', '{"@graph":[', '{"datePublished":"20200101"}'),
+        *('[{"datePublished":"20200101","url":"/a"},', "<p itemscope><i itemprop=datePublished content=20200101>"),
+    ),
     "chunked": ("a\r\n0123456789\r\n", "1\n", "1;", "00"),
     "JSON Lines": ("{}\n", '{"text":"a"}\n', '{"text":"a","text":"b"}\n', "[", "[]\n", "1\n", "\\u0000"),
     "url": ("a/", "a.", "/../a", "?a", "#", "%e", "@a", ":1"),
@@ -284,7 +312,15 @@ def cases(folder: str) -> Iterator[tuple[str, Run]]:
     yield "codings", lambda data: undo(b"", [("content-encoding", data.decode())], max_bytes=10_000_000)
     yield "title", lambda data: page_title(data.decode())
     yield "nesting", lambda data: nesting(data.decode())
-    yield "published", published
+
+    def dates(data: bytes) -> None:
+        json = b'<script type="application/ld+json">%s{"datePublished":"x"}</script>'
+        marked = b'<p itemscope itemprop="datePublished" content="2020-01-01"><time pubdate datetime="2020-01-01">'
+        published(data)
+        published(json % data, "http://a.b/c")
+        published(data + marked, "http://a.b/c")
+
+    yield "published", dates
     plain, everything = TextOptions(), TextOptions(main_content=False)
     marked = TextOptions(format="markdown", links=True, comments=True, captions=True)
     yield "extractor native", lambda data: [extract_page(data, o, "http://a.b/") for o in (plain, everything, marked)]
