@@ -99,7 +99,7 @@ WRONG = {
     "a.toml": (b"[input]\n", "a config file; give it to python -m pipeline run"),
     "a.dat": (
         b"\x00\x01\x02",
-        "of no kind that is read; .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl",
+        "of no kind that is read; .warc, .arc, .wet (also .gz), .warc.zst, .warc.lz4, .wacz, .parquet, and .jsonl",
     ),
     "empty": (b"", "of no kind that is read"),
 }
@@ -193,8 +193,8 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         f'skipped 3 files (1 .jsonl, 1 .jsonl.gz, 1 .parquet), the first is {tmp_path}/a.jsonl: {why} "{tmp_path}/*.jsonl" to '
         "input.paths",
         f'skipped 1 file (1 .txt), the first is {tmp_path}/notes.txt: {why} "{tmp_path}/*.txt" to input.paths',
-        f"skipped 1 other file (1 .wat.gz), the first is {tmp_path}/x.wat.gz: .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl, "
-        ".json, .csv, .tsv, .html, .txt, .md (also .gz, .zst, .bz2, .xz) are read",
+        f"skipped 1 other file (1 .wat.gz), the first is {tmp_path}/x.wat.gz: .warc, .arc, .wet (also .gz), .warc.zst, .warc.lz4, .wacz, .parquet, and .jsonl, "
+        ".json, .csv, .tsv, .html, .txt, .md (also .gz, .zst, .lz4, .bz2, .xz) are read",
     ]
     assert left_out([]) == []
     both, _ = find_inputs([str(tmp_path), f"{tmp_path}/*.jsonl"])
@@ -208,7 +208,9 @@ def test_what_a_directory_leaves_out(tmp_path: Path, config_file: Path) -> None:
         return str(error.value)
 
     nothing = f"input.paths: no file of a kind that is read in {tmp_path / 'other'}"
-    assert refused().startswith(f"{nothing}; .warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl")
+    assert refused().startswith(
+        f"{nothing}; .warc, .arc, .wet (also .gz), .warc.zst, .warc.lz4, .wacz, .parquet, and .jsonl"
+    )
     (tmp_path / "other" / "a.pdf").write_bytes(b"%PDF-1.7")
     assert refused().startswith(f"{nothing}; {tmp_path / 'other'}/a.pdf is PDF; take the text out")
     (tmp_path / "other" / "a.json").write_bytes(b'[{"text": "a"}]')

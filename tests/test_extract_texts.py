@@ -6,6 +6,7 @@ import lzma
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import zstandard
 
@@ -15,10 +16,19 @@ from pipeline.extract.options import Columns, ExtractOptions, TextUnit
 from pipeline.extract.page import Row, rows
 
 LIMIT = 1000
+
+
+def lz4(data: bytes) -> bytes:
+    with pa.CompressedOutputStream(held := pa.BufferOutputStream(), "lz4") as out:
+        out.write(data)
+    return bytes(held.getvalue())
+
+
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".zst": zstandard.compress,
+    ".lz4": lz4,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
 }

@@ -82,8 +82,9 @@ class Files:
     """Files of records."""
 
     paths: tuple[str, ...] = ()
-    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .parquet, and .jsonl, .json, .csv, .tsv,
-    .html, .txt, .md (.gz, .zst, .bz2, .xz). A directory gives the files of one kind, and says what it leaves out."""
+    """Files, directories, globs or URLs (http, s3, ...): .warc, .arc, .wet (.gz), .warc.zst, .warc.lz4, .wacz, .parquet, and
+    .jsonl, .json, .csv, .tsv, .html, .txt, .md (.gz, .zst, .lz4, .bz2, .xz). A directory gives the files of one kind, and
+    says what it leaves out."""
     common_crawl: CommonCrawl | None = None
     """Instead of paths: files of a crawl."""
 

@@ -29,6 +29,7 @@ REASONS = {
     "bad_coding": "the body's content coding could not be undone",
     "bad_gzip": "a broken gzip member, or bytes that are not a gzip member",
     "bad_zstd": "a broken zstd frame, or bytes that are not a zstd frame",
+    "bad_lz4": "a broken LZ4 frame, or bytes that are not an LZ4 frame",
     "truncated": "the record is shorter than its declared length",
     "bad_record": "bytes that are not a record, a line that is not a JSON object, a row that does not fit its table, a broken "
     "row group, or text that is not UTF-8 where it must be",

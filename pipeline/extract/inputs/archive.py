@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.extract.inputs.files import name_of, open_file
+from pipeline.extract.inputs.lz4 import LZ4_MAGIC, Lz4
 from pipeline.extract.inputs.stream import (
     GZIP_MAGIC,
     PADDING,
@@ -28,7 +29,7 @@ from pipeline.extract.inputs.stream import (
 from pipeline.extract.inputs.wacz import stored_archives
 from pipeline.extract.inputs.zstd import DICTIONARY_MAGIC, ZSTD_MAGIC, Zstd
 
-ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wacz")
+ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wacz")
 _MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL and a few lines
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WINDOW = 1 << 18  # bytes that are searched at once for the next record
@@ -57,8 +58,9 @@ class Record:
 
     `offset` and `length` are bytes in the file on disk; reading those gives the record back. In a .gz they span whole gzip
     members, and `inner_offset` is the record's offset in the decompressed member (0 unless the member holds several). `body`
-    is the payload without HTTP headers, still compressed. With a `problem` ("bad_gzip", "truncated", "bad_record",
-    "too_large") the body is empty; the values of the header are kept, and `record_type` is "unreadable" if there is no header.
+    is the payload without HTTP headers, still compressed. With a `problem` ("bad_gzip", "bad_zstd", "bad_lz4", "truncated",
+    "bad_record", "too_large") the body is empty; the values of the header are kept, and `record_type` is "unreadable" if
+    there is no header.
     """
 
     record_type: str
@@ -172,8 +174,9 @@ def _open(path: Path | str) -> Iterator[list[_Archive]]:
 
 def _opened(file: File, name: str) -> _Archive:
     packing = packing_of(file)
-    if packing is None and name.endswith((".gz", ".zst")) and not is_archive(file.read(file.begin, _MAX_LINE)):
-        packing = Gzip() if name.endswith(".gz") else Zstd(file)  # damaged at its start; later members may be whole
+    if packing is None and name.endswith((".gz", ".zst", ".lz4")) and not is_archive(file.read(file.begin, _MAX_LINE)):
+        # damaged at its start; later members may be whole
+        packing = Gzip() if name.endswith(".gz") else Lz4() if name.endswith(".lz4") else Zstd(file)
     begin = packing.padding_end(file, file.begin) if packing else file.begin
     first = packing.opening(file, begin, _MAX_LINE) if packing else file.read(begin, _MAX_LINE)
     arc = not _WARC.start.match(first) and (name.endswith((".arc", ".arc.gz")) or bool(_ARC.start.match(first)))
@@ -185,6 +188,8 @@ def packing_of(file: File) -> Packing | None:
     first = file.read(file.begin, 4)
     if first[:3] == GZIP_MAGIC:
         return Gzip()
+    if first == LZ4_MAGIC:
+        return Lz4()
     return Zstd(file) if first in (ZSTD_MAGIC, DICTIONARY_MAGIC) else None
 
 

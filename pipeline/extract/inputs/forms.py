@@ -55,8 +55,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """What a directory gives: the files of the first of these groups of which it has any. The others are likely about them: a
 list of the archives, the table of contents of a dataset, the README."""
 KNOWN = (
-    ".warc, .arc, .wet (also .gz), .warc.zst, .wacz, .parquet, and .jsonl, .json, .csv, .tsv, .html, .txt, .md "
-    "(also .gz, .zst, .bz2, .xz) are read"
+    ".warc, .arc, .wet (also .gz), .warc.zst, .warc.lz4, .wacz, .parquet, and .jsonl, .json, .csv, .tsv, .html, .txt, "
+    ".md (also .gz, .zst, .lz4, .bz2, .xz) are read"
 )
 
 

@@ -10,12 +10,19 @@ from pipeline.extract.inputs.archive import is_archive
 from pipeline.extract.inputs.compressed import BROKEN, COMPRESSIONS, compression_of, open_decompressed
 from pipeline.extract.inputs.files import is_remote, name_of, open_file
 from pipeline.extract.inputs.forms import GROUPS, KNOWN, Form, chosen, form_by_suffix
+from pipeline.extract.inputs.lz4 import LZ4_MAGIC
 from pipeline.extract.inputs.stream import GZIP_MAGIC, File, Gzip
 from pipeline.extract.inputs.zstd import DICTIONARY_MAGIC
 
 _OPENING = 4096  # bytes that a file's kind is told from
 
-_COMPRESSED = ((b"BZh", ".bz2"), (b"\xfd7zXZ\0", ".xz"), (b"\x28\xb5\x2f\xfd", ".zst"), (GZIP_MAGIC, ".gz"))
+_COMPRESSED = (
+    (b"BZh", ".bz2"),
+    (b"\xfd7zXZ\0", ".xz"),
+    (b"\x28\xb5\x2f\xfd", ".zst"),
+    (LZ4_MAGIC, ".lz4"),
+    (GZIP_MAGIC, ".gz"),
+)
 
 _ARRAY = re.compile(rb"\[\s*[{\"\]]")  # unlike a table of TOML
 
@@ -26,7 +33,7 @@ _EXTRACT_FIRST = f"take the text out with another tool, then {_TO_LINES}"
 
 _JSON_ARRAY = "a JSON array, not JSON Lines"
 _HTML = "HTML; rename it to end in .html"
-_PROGRAMS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+_PROGRAMS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4"}
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 
 _BY_SUFFIX: dict[tuple[str, ...], str] = {
@@ -110,7 +117,8 @@ def _reason(path: str) -> str | None:
         return by_suffix
     if form not in (None, "archive"):
         return _otherwise(name, form, first, compressed)
-    if name.endswith(".wacz") or (name.endswith(".warc.zst") and (compressed or first.startswith(DICTIONARY_MAGIC))):
+    archived = name.endswith(".warc.zst") and (compressed or first.startswith(DICTIONARY_MAGIC))
+    if name.endswith(".wacz") or archived or (name.endswith(".warc.lz4") and compressed):
         return None  # what is wrong inside is told where it is read
     if compressed not in ("", ".gz"):
         return by_suffix or f"compressed; rename it to end in what it is, such as .jsonl{compressed}"

@@ -36,4 +36,5 @@ def stored_archives(handle: BinaryIO, path: str) -> list[tuple[str, int, int]]:
 
 
 def _is_archive(name: str) -> bool:
-    return name.startswith("archive/") and name.lower().endswith((".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz"))
+    suffixes = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz")
+    return name.startswith("archive/") and name.lower().endswith(suffixes)

@@ -82,7 +82,7 @@ class ZstdFrame:
         if self.problem is not None:
             return b""
         try:
-            piece = self._reader.read(OUTPUT)
+            piece = self._reader.read1(OUTPUT)
         except zstandard.ZstdError as error:
             self._fail("bad_zstd", str(error))
             return b""
