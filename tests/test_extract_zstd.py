@@ -12,9 +12,10 @@ import zstandard
 
 from pipeline.errors import UserError
 from pipeline.extract.inputs.archive import Record, cut, kind, read_records
+from pipeline.extract.inputs.frames import Frame
 from pipeline.extract.inputs.sources import raw_bytes
 from pipeline.extract.inputs.stream import File
-from pipeline.extract.inputs.zstd import frame_end
+from pipeline.extract.inputs.zstd import block_ends
 
 LIMIT = 100_000
 
@@ -114,17 +115,20 @@ def test_a_frame_of_many_pieces_is_read_to_its_end(tmp_path: Path) -> None:
         assert names(read(path)) == [f"{name}{number}" for name in NAMES for number in range(8)]
 
 
+def frame_end(data: bytes, offset: int) -> int | None:
+    return Frame(File(io.BytesIO(data)), offset, block_ends).end()
+
+
 def test_the_end_of_a_frame_is_found_without_decompressing() -> None:
     rng = random.Random(2)
     contents = [b"", b"x", b"x" * 500_000, rng.randbytes(300_000), b"ab" * 200_000 + rng.randbytes(200_000)]
     for content in contents:
         for options in ({}, {"write_checksum": True}, {"write_content_size": False}, {"level": 19}):
             frame = zstandard.ZstdCompressor(**options).compress(content)
-            file = File(io.BytesIO(b"before" + frame + b"behind"))
-            assert frame_end(file, 6) == 6 + len(frame)
+            assert frame_end(b"before" + frame + b"behind", 6) == 6 + len(frame)
             for short in (len(frame) - 1, len(frame) // 2, 5):
-                assert frame_end(File(io.BytesIO(frame[:short])), 0) is None
-    assert frame_end(File(io.BytesIO(b"no frame at all")), 0) is None
+                assert frame_end(frame[:short], 0) is None
+    assert frame_end(b"no frame at all", 0) is None
 
 
 def test_damage_costs_its_own_record(tmp_path: Path) -> None:
@@ -150,6 +154,27 @@ def test_a_bomb_in_zstd_is_left_unread(tmp_path: Path) -> None:
     path = tmp_path / "x.warc.zst"
     path.write_bytes(compressor.compress(RECORDS[0]) + bomb + compressor.compress(RECORDS[2]))
     assert names(read(path)) == ["a", "too_large", "c"]
+
+
+def test_broken_frames_whose_blocks_cover_one_another_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = RECORDS[0][:300]
+    block, zeros = len(content) << 3, 1 << 1 | 20_000 << 3  # of the first 16 KB nothing is broken
+    reserved = 3 << 1 | 6 << 3  # a type of block that does not exist; it covers the next frame's head
+    head = b"\x28\xb5\x2f\xfd\0\x38" + block.to_bytes(3, "little") + content
+    frame = head + zeros.to_bytes(3, "little") + b"\0" + reserved.to_bytes(3, "little")
+    path = tmp_path / "x.warc.zst"
+    reads: list[int] = []
+    whole = File.read
+    monkeypatch.setattr(File, "read", lambda *a: reads.append(1) or whole(*a))  # type: ignore[func-returns-value]
+    counts = []
+    for number in (50, 100):
+        reads.clear()
+        path.write_bytes(frame * number)
+        assert names(read(path)) == ["bad_zstd"] * number
+        counts.append(len(reads))
+    assert counts[1] < 2.1 * counts[0]
 
 
 def wacz(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:

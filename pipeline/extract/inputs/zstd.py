@@ -5,15 +5,16 @@ frame of its own magic number; other skippable frames may be anywhere and are le
 """
 
 import io
+from collections.abc import Callable, Iterator
 from typing import IO, cast
 
 import zstandard
 
-from pipeline.extract.inputs.stream import BOMB_RATIO, BOMB_RECORDS, OUTPUT, File, Member
+from pipeline.extract.inputs.frames import Frame, FrameMember, skippable_end
+from pipeline.extract.inputs.stream import OUTPUT, File, Member
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # 0x184D2A5D, little endian
-_SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte of 0x50 to 0x5F
 _MOST_DICTIONARY = 1 << 24  # bytes; real ones have a few hundred thousand
 _MOST_WINDOW = 1 << 27
 _FRAME_HEADER = 18  # bytes at most (RFC 8878, section 3.1.1.1)
@@ -48,14 +49,22 @@ class Zstd:
 
     def member(self, file: File, offset: int, max_record_bytes: int) -> Member:
         """The frame at `offset`."""
-        return ZstdFrame(file, offset, max_record_bytes, self._decompressor())
+        return FrameMember(
+            lambda: Frame(file, offset, block_ends), self._pieces, self.name, (zstandard.ZstdError,), max_record_bytes
+        )
+
+    def _pieces(self, opened: Callable[[], Frame]) -> Iterator[bytes]:
+        """What a frame holds, up to the block that is broken."""
+        reader = self._decompressor().stream_reader(cast(IO[bytes], opened()))
+        while piece := reader.read1(OUTPUT):
+            yield piece
 
     def opening(self, file: File, offset: int, count: int) -> bytes:
         """The first `count` decompressed bytes of the frame at `offset`; empty if none starts there."""
         if file.read(offset, 4) != ZSTD_MAGIC:
             return b""
         try:
-            return self._decompressor().stream_reader(_range(file, offset, file.end)).read(count)
+            return self._decompressor().stream_reader(cast(IO[bytes], Frame(file, offset, block_ends))).read(count)
         except zstandard.ZstdError:
             return b""
 
@@ -64,81 +73,23 @@ class Zstd:
         return skippable_end(file, offset)
 
 
-class ZstdFrame:
-    """One zstd frame at `offset`: a Member whose end is known at once."""
-
-    def __init__(
-        self, file: File, offset: int, max_record_bytes: int, decompressor: zstandard.ZstdDecompressor
-    ) -> None:
-        self.end = frame_end(file, offset)
-        self.problem: str | None = None
-        self.detail: str | None = None
-        self._limit = max(BOMB_RECORDS * max_record_bytes, BOMB_RATIO * ((self.end or file.end) - offset))
-        self._produced = 0
-        self._reader = decompressor.stream_reader(_range(file, offset, self.end or file.end))
-
-    def more(self) -> bytes:
-        """See Member."""
-        if self.problem is not None:
-            return b""
-        try:
-            piece = self._reader.read1(OUTPUT)
-        except zstandard.ZstdError as error:
-            self._fail("bad_zstd", str(error))
-            return b""
-        self._produced += len(piece)
-        if not piece and self.end is None:
-            self._fail("truncated", "the file ends within a zstd frame")
-        elif piece and self._produced > self._limit:
-            self._fail("too_large", f"{self._produced:,} bytes and more in one zstd frame")
-        return piece
-
-    def _fail(self, problem: str, detail: str) -> None:
-        self.problem, self.detail = problem, detail
-        if problem != "truncated":
-            self.end = None
-
-
-def _range(file: File, start: int, end: int) -> IO[bytes]:
-    """The bytes [start, end) of a file, as a stream to read from."""
-    return cast(IO[bytes], _Range(file, start, end))
-
-
-class _Range(io.RawIOBase):
-    def __init__(self, file: File, start: int, end: int) -> None:
-        self._file, self._at, self._end = file, start, end
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(self._at, max(0, min(size, self._end - self._at)))
-        self._at += len(piece)
-        return piece
-
-
-def frame_end(file: File, offset: int) -> int | None:
-    """Where the frame at `offset` ends, found without decompressing it; None if the file ends before, or it is none."""
+def block_ends(file: File, offset: int) -> Iterator[int]:
+    """The ends of a frame's head and of its blocks, and last its own; beyond the end of the file if it is cut or no frame."""
     header = file.read(offset, _FRAME_HEADER)
     try:
         at = offset + zstandard.frame_header_size(header)
         has_checksum = zstandard.get_frame_parameters(header).has_checksum
     except (zstandard.ZstdError, ValueError):
-        return None
+        yield file.end + 1
+        return
+    yield at
     last = False
     while not last:
         head = int.from_bytes(file.read(at, 3), "little")  # last block, type (two bits), size
         if at + 3 > file.end:
-            return None
+            yield file.end + 1
+            return
         last = bool(head & 1)
         at += 3 + (1 if head >> 1 & 3 == _RLE else head >> 3)
-    at += 4 * has_checksum
-    return at if at <= file.end else None
-
-
-def skippable_end(file: File, offset: int) -> int:
-    """Where the skippable frame at `offset` ends; `offset` if there is none."""
-    head = file.read(offset, 8)
-    if len(head) < 8 or head[1:4] != _SKIPPABLE or not 0x50 <= head[0] <= 0x5F:
-        return offset
-    return min(offset + 8 + int.from_bytes(head[4:], "little"), file.end)
+        yield at
+    yield at + 4 * has_checksum
