@@ -295,6 +295,38 @@ def test_headers_are_read_as_they_come(tmp_path: Path) -> None:
     assert header_block(b"\r\n\r\n") == []
 
 
+URI, DATE = "WARC-Refers-To-Target-URI: <http://b.example/ x>\r\n", "WARC-Refers-To-Date: 2026-01-31T00:00:00.5Z\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "refers_to"),
+    [
+        (URI + DATE, "2026-01-31T00:00:00.5Z http://b.example/ x"),
+        (URI, "http://b.example/ x"),
+        (DATE, "2026-01-31T00:00:00.5Z http://a.example/"),
+        ("WARC-Refers-To: <urn:uuid:1>\r\n", "http://a.example/"),  # Wget
+        ("", "http://a.example/"),
+    ],
+)
+def test_a_revisit_says_which_record_has_the_page(tmp_path: Path, headers: str, refers_to: str) -> None:
+    def told(kind: str) -> str | None:
+        record = warc(http(b""), kind).replace(b"WARC-Date", headers.encode() + b"WARC-Date") + END
+        return read(record, tmp_path)[0].refers_to
+
+    assert told("revisit") == refers_to
+    assert told("response") is None
+
+
+def test_the_first_piece_of_a_record_in_segments_is_told(tmp_path: Path) -> None:
+    first = warc(http(b"half a page")).replace(b"WARC-Date", b"WARC-Segment-Number: 1\r\nWARC-Date") + END
+    rest = warc(b" and the rest", "continuation").replace(b"WARC-Date", b"WARC-Segment-Number: 2\r\nWARC-Date") + END
+    assert [(r.record_type, r.is_segment) for r in read(first + rest + A, tmp_path)] == [
+        ("response", True),
+        ("continuation", True),
+        ("response", False),
+    ]
+
+
 def test_records_without_http(tmp_path: Path) -> None:
     resource = warc(b"<p>x", kind="resource").replace(b"application/http; msgtype=response", b"text/html") + END
     (record,) = read(resource, tmp_path)

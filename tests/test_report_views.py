@@ -14,7 +14,9 @@ from pipeline.config_file import load
 from pipeline.core.plain_values import plain_values
 from pipeline.core.progress import Quiet
 from pipeline.core.screen import byte_size, counted, field, paragraph, table
+from pipeline.errors import UserError
 from pipeline.report.diff import diff
+from pipeline.report.revisits import Revisits
 from pipeline.report.show_diff import show_diff
 from pipeline.report.show_stats import show_stats
 from pipeline.report.show_why import show_why
@@ -133,6 +135,45 @@ def test_requests_are_no_drops(tmp_path: Path, make_archive: Any) -> None:
         shown(200, show_diff, done, done, report)[0]  # it names the runs, whose paths may be long
         == f"kept by both {report.both:,}; by neither {account.pages - report.both:,}"
     )
+
+
+def test_unchanged_pages_are_told_apart(tmp_path: Path) -> None:
+    def record(number: int, kind: str, url: str, date: str, headers: str = "", body: str = "") -> bytes:
+        block = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{body}".encode()
+        head = f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\nWARC-Target-URI: {url}\r\n"
+        head += f"WARC-Date: {date}\r\n{headers}Content-Type: application/http\r\nContent-Length: {len(block)}\r\n\r\n"
+        return head.encode() + block + b"\r\n\r\n"
+
+    def referring(url: str, date: str) -> str:
+        return f"WARC-Refers-To-Target-URI: {url}\r\nWARC-Refers-To-Date: {date}\r\n"
+
+    a, b, c = (f"http://{name}.example/" for name in "abc")
+    first, second = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+    text = "<p>The harbour was quiet, and the boats lay along the wall as they had done for many years before."
+    revisits = [
+        record(5, "revisit", c, second, referring(a, first)),
+        record(6, "revisit", a, second, referring(a, "2026-01-01T00:00:00.123456Z")),
+        record(7, "revisit", b, second, referring(b, first)),  # the record in the inputs is of another day
+        record(8, "revisit", c, second, referring(c, first)),
+        record(9, "revisit", b, second),  # Wget
+    ]
+    (tmp_path / "a.warc").write_bytes(record(1, "response", a, first, body=text) + record(2, "request", a, first))
+    (tmp_path / "b.warc").write_bytes(b"".join([record(3, "response", b, second, body=text), *revisits]))
+    (tmp_path / "c.toml").write_text(f'[input]\npaths = ["{tmp_path}/*.warc"]\n')
+    options: Any = {"workers": 1, "engine": "local", "until": "clean", "reporter": Quiet()}
+    done = run(tmp_path / "run", load(tmp_path / "c.toml"), **options)
+    account = stats(done)
+    assert (account.input, account.pages, account.stages[0].kept) == (8, 2, 2)
+    assert account.revisits == Revisits(total=5, here=3)
+    lines = shown(80, show_stats, account)
+    assert lines[0] == "8 records: 2 pages, 5 unchanged pages and 1 requests and archive headers"
+    told = "unchanged pages (revisits) are in earlier records: 3 of them among the inputs, 2 elsewhere"
+    assert " ".join(line.strip() for line in lines[1:3]) == told
+    assert diff(done, done).not_pages == 6
+    (tmp_path / "c.toml").write_text(f'[input]\npaths = ["{tmp_path}/d.warc"]\n')
+    (tmp_path / "d.warc").write_bytes(b"".join([record(2, "request", a, first), *revisits]))
+    with pytest.raises(UserError, match=r"extract\.revisit dropped all 5 records.* add them to input\.paths"):
+        run(tmp_path / "other", load(tmp_path / "c.toml"), **options)
 
 
 def test_why_shows_the_rules_and_where_they_do_not_apply(strict: Run) -> None:

@@ -85,6 +85,7 @@ def why(
 
     Shows its archive and offset, every number, every failed rule, and its place in the products.
     """
+    from pipeline.extract.options import NOT_PAGES
     from pipeline.report.show_why import show_why
     from pipeline.report.tokens import find_token
     from pipeline.report.why import raw_record, why, why_token
@@ -98,7 +99,7 @@ def why(
         documents = [why_token(opened, find_token(opened, split, token))]
     else:
         documents = why(opened, str(document))
-    pages = [page for page in documents if "record_type" not in (page.record.dropped or [])] or documents
+    pages = [page for page in documents if not {*NOT_PAGES} & {*(page.record.dropped or [])}] or documents
     if not pages:
         for part in opened.parts:
             opened.require(EXTRACT, part)

@@ -17,6 +17,9 @@ RecordType = Literal[
     "warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"
 ]  # WARC/1.1, section 6
 
+NOT_PAGES = ("record_type", "revisit")
+"""The reasons of records that hold no page: requests, archive headers, and unchanged pages that an earlier record has."""
+
 KEPT = "input_"
 """Prefix of the names of kept columns in the ledger and in clean/."""
 ALL = "*"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.options import ExtractOptions
+from pipeline.extract.options import NOT_PAGES, ExtractOptions
 from pipeline.extract.pages.charset import clean, decode
 from pipeline.extract.pages.coding import undo, undo_undeclared
 from pipeline.extract.pages.markup import extract_page
@@ -19,6 +19,8 @@ from pipeline.extract.pages.published import published
 
 REASONS = {
     "record_type": "a record of a type that is not in `extract.record_types`, such as a request",
+    "revisit": "an unchanged page, which an earlier record has (a revisit); `refers_to` tells which",
+    "segmented": "a piece of a record that was cut into segments (WARC-Segment-Number)",
     "recorder_data": "a recorder's own record, not a page: a URL that starts with `metadata:` or `urn:`, such as Wget's log",
     "http_status": "a response with another status than 200 or 203",
     "not_html": "neither HTML nor plain text, by its declared type or its first bytes",
@@ -58,6 +60,7 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
         ("html_bytes", pa.int64()),
         ("dropped", pa.list_(pa.string())),
+        ("refers_to", pa.string()),
         ("detail", pa.string()),
     ]
 )
@@ -79,6 +82,7 @@ COLUMNS = {
     "published": "the page's own date of publication, YYYY-MM-DD",
     "text": "the extracted text; null where the row is dropped",
     "html_bytes": "bytes of the body after decompression",
+    "refers_to": "of a revisit: date and URL of the record that has the page, or its URL alone",
     "detail": "more about a reason in `dropped`, in words",
     "input_COLUMN": "a column of the input's tables that `input.keep_columns` names; text, or other values as JSON",
     "input": 'with "*" in `input.keep_columns`: all other columns of the row, as a JSON object',
@@ -114,6 +118,8 @@ class Row:
     html_bytes: int | None = None
     """Bytes of the body after decompression."""
     dropped: list[str] = field(default_factory=list)
+    refers_to: str | None = None
+    """Of a revisit: date and URL of the record that has the page, or its URL alone."""
     detail: str | None = None
     kept: tuple[str | None, ...] = ()
     """The values of `input.keep_columns`."""
@@ -159,11 +165,12 @@ def rows(
             inner_offset=record.inner_offset,
             http_status=record.http_status,
             content_type=record.content_type and clean(record.content_type),
+            refers_to=record.refers_to and clean(record.refers_to),
             detail=record.detail,
             kept=tuple(value and clean(value) for value in record.kept),
         )
         _judge(row, record, options)
-        if url_reasons is not None and row.url is not None and "record_type" not in row.dropped:
+        if url_reasons is not None and row.url is not None and not any(reason in NOT_PAGES for reason in row.dropped):
             row.dropped += url_reasons(row.url)
         if number in skip:
             row.dropped.append("crashed")
@@ -215,7 +222,9 @@ def to_batches(
 def _judge(row: Row, record: Record, options: ExtractOptions) -> None:
     """Add every reason to drop the record that does not depend on its body."""
     if record.record_type not in (*options.record_types, "document", "unreadable"):
-        row.dropped.append("record_type")
+        row.dropped.append("revisit" if record.record_type == "revisit" else "record_type")
+    elif record.is_segment:
+        row.dropped.append("segmented")
     if record.problem is not None:
         row.dropped.append(record.problem)
     if record.record_type not in ("document", "unreadable") and (record.url or "").lower().startswith(_RECORDERS):

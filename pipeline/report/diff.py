@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import DROPPED, alive_rows, read, row_groups
 from pipeline.errors import UserError
+from pipeline.extract.options import NOT_PAGES
 from pipeline.run.run import Run
 from pipeline.stages.clean import CLEAN
 from pipeline.stages.extract import EXTRACT
 
-NO_PAGE = "extract.record_type"
-"""What drops requests and archive headers."""
+NO_PAGES = [f"extract.{reason}" for reason in NOT_PAGES]
 EXAMPLES = 5
 """Documents listed of each kind."""
 
@@ -50,7 +50,7 @@ class Diff:
     neither: int
     """Records that both runs drop."""
     not_pages: int
-    """Of those, requests and archive headers."""
+    """Of those, requests, archive headers and revisits."""
     first: int
     """Records that only the first run keeps."""
     second: int
@@ -85,7 +85,7 @@ def diff(first: Run, second: Run) -> Diff:
         second_keeps = pc.fill_null(pc.equal(pc.list_value_length(dropped_by_second), 0), False)
         second_keeps = second_keeps.to_numpy(zero_copy_only=False)
         unmatched += int((~matched).sum())
-        no_page = pc.equal(pc.binary_join(dropped_by_first, ","), NO_PAGE).fill_null(False)
+        no_page = pc.is_in(pc.binary_join(dropped_by_first, ","), pa.array(NO_PAGES))
         no_page = no_page.to_numpy(zero_copy_only=False)
         not_pages += int((no_page & ~second_keeps & matched).sum())
         groups = {

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from pipeline.core.ledger import Part, kept, read
 from pipeline.errors import UserError, did_you_mean, listed
+from pipeline.extract.options import NOT_PAGES
 from pipeline.filters.rules import Reason
-from pipeline.report.stats import NOT_PAGES
 from pipeline.run.run import Run
 from pipeline.stages.extract import EXTRACT
 
@@ -64,7 +64,7 @@ def _rows_dropped(dropped: pa.ListArray, stage: str, dropped_by: str) -> list[in
     matching = [
         rule
         for rule in rules.unique().to_pylist()
-        if (rule != NOT_PAGES or dropped_by.endswith(NOT_PAGES))
+        if (rule not in NOT_PAGES or dropped_by.endswith(rule))
         and any(f"{name}.".startswith(f"{dropped_by}.") for name in (rule, Reason.of(stage, rule)))
     ]
     rows = pc.list_parent_indices(dropped).filter(pc.is_in(rules, pa.array(matching, pa.string())))

@@ -6,8 +6,9 @@ from rich.text import Text
 
 from pipeline.core.progress import safe
 from pipeline.core.screen import byte_size, counted, paragraph, table
+from pipeline.extract.options import NOT_PAGES
 from pipeline.filters.rules import Reason
-from pipeline.report.stats import NOT_PAGES, RuleCounts, Stage, Stats
+from pipeline.report.stats import RuleCounts, Stage, Stats
 
 LANGUAGES = 40
 """Shown, the most frequent."""
@@ -21,7 +22,7 @@ def show_stats(report: Stats, console: Console) -> None:
     """The funnel, the rules with their bounds, the edits, the cuts and the languages as tables."""
     show_funnel(report, console)
     for stage in report.stages:
-        if any(rule != NOT_PAGES for rule in stage.rules):
+        if any(rule not in NOT_PAGES for rule in stage.rules):
             _show_rules(stage, console)
     if any(edit.documents for edit in report.edits.values()):
         edits = table("documents", "lines", "words", "edit", right=("documents", "lines", "words"), title="edits")
@@ -65,8 +66,8 @@ def _show_low_scores(report: Stats, console: Console) -> None:
 
 def _show_rules(stage: Stage, console: Console) -> None:
     """A line for each rule, with its bound, the strictest first. Records that are not pages are no drops."""
-    rules = {rule: counts for rule, counts in stage.rules.items() if rule != NOT_PAGES}
-    dropped = stage.dropped - (stage.rules[NOT_PAGES].failed if NOT_PAGES in stage.rules else 0)
+    rules = {rule: counts for rule, counts in stage.rules.items() if rule not in NOT_PAGES}
+    dropped = stage.dropped - sum(stage.rules[rule].failed for rule in NOT_PAGES if rule in stage.rules)
     console.print(f"\n[bold]{stage.name}[/]: {dropped:,} dropped", highlight=False)
     wide = console.width >= WIDE
     shown = table("failed", "only this", "rule", *(("meaning",) if wide else ()), right=("failed", "only this"))
@@ -96,6 +97,16 @@ def _named(stage: str, rule: str, counts: RuleCounts) -> tuple[Text, Text]:
     return Text.from_markup(safe(name)), Text.from_markup(safe(meaning), style="dim")
 
 
+def _listed(report: Stats, noun: str) -> str:
+    """How many records are pages, and what the others are."""
+    unchanged = report.revisits.total if report.revisits else 0
+    others = report.input - report.pages - unchanged
+    kinds = [counted(report.pages, noun)]
+    kinds += [counted(unchanged, "unchanged page")] if unchanged else []
+    kinds += [f"{others:,} requests and archive headers"] if others else []
+    return " and ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+
+
 def show_funnel(report: Stats, console: Console) -> None:
     """A line for each stage that ran: what came in, what stayed, and a bar."""
     numbers = ("in", "kept", "dropped", "CPU s")
@@ -122,10 +133,13 @@ def show_funnel(report: Stats, console: Console) -> None:
             f"{'█' * round(20 * share):<20} {share:6.1%}" if whole and not unfinished else "unknown",
             f"{stage.seconds:,.1f}",
         )
-    headers = f" and {others:,} requests and archive headers" if others else ""
-    console.print(
-        f"[bold]{counted(report.input, 'record')}[/]: {counted(report.pages, noun)}{headers}", highlight=False
-    )
+    console.print(f"[bold]{counted(report.input, 'record')}[/]: {_listed(report, noun)}", highlight=False)
+    if report.revisits:
+        text = (
+            f"unchanged pages (revisits) are in earlier records: {report.revisits.here:,} of them among the inputs, "
+            f"{report.revisits.total - report.revisits.here:,} elsewhere"
+        )
+        paragraph(Text(text), console)
     console.print(funnel)
     if report.changed:
         more = f" and {len(report.changed) - 1:,} more" if len(report.changed) > 1 else ""

@@ -92,6 +92,8 @@ def _show_record(document: Why, console: Console) -> None:
         lines.append(("encoding", f"{record.encoding} ({declared}by {record.encoding_from})"))
     if record.title is not None:
         lines.append(("title", record.title))
+    if record.refers_to is not None:
+        lines.append(("same as", record.refers_to))
     if record.published is not None:
         lines.append(("published", record.published))
     lines += [(name, repr(value[:SNIPPET])) for name, value in record.kept.items() if value is not None]

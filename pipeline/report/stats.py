@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from pipeline.core.ledger import kept, read, rows_in
 from pipeline.core.plain_values import OPTIONAL, key
 from pipeline.core.step import Step
+from pipeline.extract.options import NOT_PAGES
 from pipeline.filters.quantiles import Bound
 from pipeline.report.meanings import bound_of, meaning_of, signal_meanings
+from pipeline.report.revisits import Revisits, find_revisits
 from pipeline.run.run import Run
 from pipeline.run.steps import cut_steps, stage_of
 from pipeline.stages.clean import CLEAN
@@ -24,9 +26,6 @@ from pipeline.stages.quality_rules import QUALITY_DECIDE, SHARES, read_bounds
 from pipeline.stages.shards import SHARDS
 from pipeline.stages.tokenizer import TOKENIZER
 from pipeline.stages.train import TRAIN
-
-NOT_PAGES = "record_type"
-"""The reason of records that are not pages: requests, archive headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,9 @@ class Stats:
     changed: tuple[str, ...] = ()
     """Files of this run that are missing, or changed since they were written; the next run makes them again."""
     pages: int
-    """Records without the requests and archive headers."""
+    """Records without the requests, archive headers and revisits."""
+    revisits: Revisits | None = field(default=None, metadata=OPTIONAL)
+    """Pages that were unchanged when they were fetched again, if there are any."""
     kept: int
     """Documents kept by the last stage that drops."""
     records: dict[str, int]
@@ -156,7 +157,7 @@ class Stats:
             (f"{stage.name}.{rule}", counts.failed)
             for stage in self.stages
             for rule, counts in stage.rules.items()
-            if rule != NOT_PAGES
+            if rule not in NOT_PAGES
         ]
         return sorted(failed, key=lambda entry: (-entry[1], entry[0]))[:count]
 
@@ -166,7 +167,7 @@ def stats(run: Run) -> Stats:
     seconds = run.seconds()
     dropping = [_dropping_stage(run, name, step, seconds[name]) for name, step in run.deciders.items()]
     first, last = dropping[0], dropping[-1]
-    no_pages = first.rules[NOT_PAGES].failed if NOT_PAGES in first.rules else 0
+    no_pages = sum(first.rules[rule].failed for rule in NOT_PAGES if rule in first.rules)
     clean_files = [run.file(CLEAN, part) for part in run.done_parts(CLEAN)]
     clean = CleanText(
         documents=sum(rows_in(file) for file in clean_files),
@@ -180,6 +181,7 @@ def stats(run: Run) -> Stats:
         input=first.entered,
         changed=tuple(str(run.root / name) for step in run.steps for name in run.changed(step)),
         pages=first.entered - no_pages,
+        revisits=find_revisits(run) if "revisit" in first.rules else None,
         kept=last.kept,
         records=_value_counts(run, EXTRACT, "record_type"),
         stages=(*dropping, *_making_stages(run, clean.documents, seconds)),

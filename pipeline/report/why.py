@@ -55,6 +55,8 @@ class Record:
     html_bytes: int | None
     dropped: list[str] | None
     """Reasons of the extract stage."""
+    refers_to: str | None
+    """Of a revisit: date and URL of the record that has the page, or its URL alone."""
     detail: str | None
     """More on a reason."""
     file: str

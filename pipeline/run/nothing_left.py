@@ -8,16 +8,15 @@ import pyarrow.compute as pc
 from pipeline.core.ledger import alive_rows, read, rows_in
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.options import NOT_PAGES
 from pipeline.run.run import Run
 from pipeline.run.steps import stage_of
 from pipeline.stages.extract import EXTRACT
 
-NOT_PAGES = "record_type"
-"""The reason of records that no run reads as pages, such as requests; it is named only where there is no other."""
-
 _NOT_AN_ARCHIVE = "the files are damaged, or not of the kind that their names say"
 _MISTAKES = {
     "extract.record_type": "extract.record_types does not name the types of these records",
+    "extract.revisit": "the pages are in archives that were recorded before; add them to input.paths",
     "extract.http_status": "the archives hold errors or redirects instead of pages",
     "extract.not_html": "the archives hold pictures, scripts or PDF instead of pages",
     "extract.too_large": "extract.max_record_bytes is too small for this input",
@@ -61,11 +60,10 @@ def check_something_left(run: Run, step: Step) -> None:
         entered += len(dropped) - dropped.null_count
         for count in pc.value_counts(pc.list_flatten(dropped)).to_pylist():
             reasons[count["values"]] += count["counts"]
-    skipped = reasons[NOT_PAGES] if reading else 0
-    if skipped < entered:
-        del reasons[NOT_PAGES]
-    else:
-        skipped = 0
+    skipped = 0
+    for reason in NOT_PAGES if reading else ():  # named only where there is no other
+        if skipped + reasons[reason] < entered:
+            skipped += reasons.pop(reason, 0)
     rule, failed = min(reasons.items(), key=lambda item: (-item[1], item[0]))
     pages = entered - skipped
     share = f"{failed:,} of {pages:,} ({failed / pages:.0%})"

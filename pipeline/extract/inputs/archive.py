@@ -81,6 +81,10 @@ class Record:
     title: str | None = None
     problem: str | None = None
     detail: str | None = None
+    refers_to: str | None = None
+    """Of a revisit: the date and URL of the record that has the page, or its URL alone."""
+    is_segment: bool = False
+    """Whether it is the first piece of a record that was cut into several."""
     kept: tuple[str | None, ...] = ()
     """Values of `input.keep_columns`, in this order; none of a record that is not a row of a table."""
 
@@ -233,16 +237,24 @@ def _warc_head(stream: Stream) -> tuple[Record, int] | None:
     named: dict[str, str] = {}
     for name, value in header_block(head):
         named.setdefault(name, value)
-    url = named.get("warc-target-uri")
     record = Record(
         record_type=named.get("warc-type", "unknown").lower(),
         record_id=named.get("warc-record-id"),
-        url=url[1:-1] if url and url[0] == "<" and url[-1] == ">" else url,  # wget writes <http://...>
+        url=_bare(named.get("warc-target-uri")),
         date=named.get("warc-date"),
         content_type=named.get("content-type"),
+        is_segment="warc-segment-number" in named,
     )
+    if record.record_type == "revisit":  # Wget names the record's id only, and revisits a page of the same URL only
+        referred = _bare(named.get("warc-refers-to-target-uri")) or record.url or ""
+        record.refers_to = f"{named.get('warc-refers-to-date', '')} {referred}".strip() or None
     length = named.get("content-length", "")
     return record, int(length) if length.isascii() and length.isdigit() and len(length) < 19 else -1
+
+
+def _bare(url: str | None) -> str | None:
+    """A URL without the angle brackets in which Wget writes it."""
+    return url[1:-1] if url and url[0] == "<" and url[-1] == ">" else url
 
 
 def _arc_head(stream: Stream) -> tuple[Record, int] | None:
