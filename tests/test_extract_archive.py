@@ -327,6 +327,18 @@ def test_the_first_piece_of_a_record_in_segments_is_told(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("size", [70_000, (1 << 20) - 500, (1 << 20) + 500])
+def test_a_long_head_of_a_record(tmp_path: Path, size: int) -> None:
+    url = "data:text/html," + "x" * size
+    found = read(
+        A + warc(http(b"<p>y"), url=url).replace(f"<urn:uuid:{url}>".encode(), b"<urn:1>") + END + B,
+        tmp_path,
+        limit=LIMIT,
+    )
+    expected = [url] if size < 1 << 20 else ["bad_record"]
+    assert story(found) == ["a", *expected, "b"]
+
+
 def test_records_without_http(tmp_path: Path) -> None:
     resource = warc(b"<p>x", kind="resource").replace(b"application/http; msgtype=response", b"text/html") + END
     (record,) = read(resource, tmp_path)

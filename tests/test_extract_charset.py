@@ -64,6 +64,27 @@ def test_what_decides(text: str, codec: str, header: str | None, meta: str, enco
     assert decoded.text == html
 
 
+@pytest.mark.parametrize(
+    ("meta", "declared"),
+    [
+        (b"<meta name=keywords content='charset=big5, html'><meta charset=koi8-r>", "koi8-r"),
+        (b'<meta name="description" content="how to set charset=big5">', None),
+        (b'<meta property=og:title content="charset = big5"><meta http-equiv=content-type content=text/html;charset=sjis>', "sjis"),
+        (b"<meta itemprop=text content=charset=big5>", None),
+        (b'<meta content="accept-charset=big5" name=q>', None),
+        (b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">', "koi8-r"),
+        (b'<meta content="text/html; charset=koi8-r" http-equiv="Content-Type">', "koi8-r"),
+        (b'<meta name=a http-equiv="Content-Type" content="text/html; charset=koi8-r">', "koi8-r"),
+        (b'<meta name="Content-Type" content="text/html; charset=koi8-r">', "koi8-r"),  # meant, though browsers ignore it
+        (b'<meta content="text/html; charset=koi8-r">', "koi8-r"),
+        (b'<meta name="x" charset="koi8-r">', "koi8-r"),
+        (b"<meta name=x content='a' charset=koi8-r>", "koi8-r"),
+    ],
+)  # fmt: skip
+def test_a_charset_in_the_content_of_another_meta_is_no_declaration(meta: bytes, declared: str | None) -> None:
+    assert decode(meta + b"<p>x").declared == declared
+
+
 def test_declared_is_the_label_as_written() -> None:
     assert decode(b"x", 'text/html; charset="ISO-8859-1"').declared == "iso-8859-1"
     assert decode(b"\r\n<?xml version='1.0' encoding='Big5'?><rss/>", "text/xml").declared == "big5"

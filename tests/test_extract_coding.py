@@ -93,6 +93,8 @@ def chunked(body: bytes, size: int = 1000) -> bytes:
         (b"5\nhello\n0\n\n", b"hello", None),
         (b"0\r\n\r\n", b"", None),
         (b"", b"", None),
+        (b"0000000000000005\r\nhello\r\n000000000\r\n\r\n", b"hello", None),
+        (b"00000000000000005\r\nhello\r\n", b"00000000000000005\r\nhello\r\n", "declared chunked, but is not"),
         (b"5\r\nhello\r\n", b"hello", "chunks broken after 10 bytes"),
         (b"5\r\nhello\r\nff\r\nwor", b"hellowor", "last chunk is truncated"),
         (b"5\r\nhello\r\nno size\r\n", b"hello", "chunks broken after 10 bytes"),

@@ -30,7 +30,7 @@ from pipeline.extract.inputs.wacz import stored_archives
 from pipeline.extract.inputs.zstd import DICTIONARY_MAGIC, ZSTD_MAGIC, Zstd
 
 ARCHIVE_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".wet", ".wet.gz", ".wacz")
-_MAX_HEAD = 1 << 16  # bytes of a record's own header; real ones hold a long URL and a few lines
+_MAX_HEAD = 1 << 20  # bytes of a record's own header; nearly all have a few hundred, one with a data: URL many thousand
 _MAX_LINE = 1 << 14  # bytes of an ARC header line
 _WINDOW = 1 << 18  # bytes that are searched at once for the next record
 _WARC_LINE = rb"WARC/\d+\.\d+[ \t\r]*\n[A-Za-z-]+[ \t]*:"

@@ -62,7 +62,10 @@ _CONTROLS = re.compile(rb"[\x80-\x9f]")
 _HIGH = bytes(range(128, 256))
 _CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([A-Za-z0-9_.:\-]+)", re.I)
 _PROLOG = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_.:\-]+)[\"']", re.I)
-_META = re.compile(rb"<meta\b[^>]{0,1000}?charset\s*=\s*(?:[\"']\s*)?([A-Za-z0-9_.:\-]+)", re.I)
+_META = re.compile(rb"<meta\b([^>]{0,1000}?)charset\s*=\s*(?:[\"']\s*)?([A-Za-z0-9_.:\-]+)([^>]{0,1000})", re.I)
+# Whose content is no declaration, such as <meta name=keywords content="charset=x">, unless the charset is an attribute itself.
+_NAMED = re.compile(rb"(?:^|[\s\"'/])(name(?!\s*=\s*[\"']?content-type)|property|itemprop|http-equiv)\s*=", re.I)
+_IN_CONTENT = re.compile(rb"content\s*=\s*(?:\"[^\"]*|'[^']*|[^\s\"']*)\Z", re.I)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -176,8 +179,13 @@ def _in_page(body: bytes) -> str | None:
     head = body[:_PRESCAN]
     if b"\0" in head[:64]:
         head = head.replace(b"\0", b"")
-    match = _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)) or _META.search(_COMMENT.sub(b"", head))
-    return match[1].decode("ascii").lower() if match else None
+    if match := _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)):
+        return match[1].decode("ascii").lower()
+    for before, label, behind in _META.findall(_COMMENT.sub(b"", head)):
+        names = {name.lower() for name in _NAMED.findall(before + behind)}
+        if not names or b"http-equiv" in names or not _IN_CONTENT.search(before):
+            return bytes(label).decode("ascii").lower()
+    return None
 
 
 def check_encoding(label: str) -> None:

@@ -14,6 +14,7 @@ import zstandard
 from pipeline.extract.inputs.archive import Headers
 
 _STEP = 1 << 16
+_SIZE_DIGITS = 16  # of a chunk's size, leading zeros included
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -104,7 +105,7 @@ def unchunk(body: bytes) -> tuple[bytes, str | None]:
 def _chunk_size(line: bytes) -> int | None:
     digits = line.split(b";")[0].strip()
     try:
-        return int(digits, 16) if digits.isalnum() and len(digits) <= 8 else None
+        return int(digits, 16) if digits.isalnum() and len(digits) <= _SIZE_DIGITS else None
     except ValueError:
         return None
 
