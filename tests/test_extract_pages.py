@@ -1,9 +1,12 @@
 """Pages to text, and records to rows: every record one row, every reason counted."""
 
+import bz2
 import gzip
 import logging
+import lzma
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +243,10 @@ def response(body: bytes = PAGE, status: int | None = 200, kind: str | None = "t
         (response(gzip.compress(gzip.compress(PAGE)), http_headers=[("content-encoding", "gzip")]), []),
         (response(zstandard.compress(PAGE)), []),
         (response(brotli.compress(PAGE * 9)), []),
+        (response(zlib.compress(PAGE)), []),
+        (response(zlib.compress(PAGE)[4:]), ["not_html"]),
+        (response(bz2.compress(PAGE)), ["not_html"]),
+        (response(lzma.compress(PAGE)), ["not_html"]),
         (response(brotli.compress(PAGE * 9)[:-9]), ["not_html"]),
         (response(gzip.compress(bytes(200_000))), ["too_large"]),
         (response(gzip.compress(b"%PDF-1.4")), ["not_html"]),

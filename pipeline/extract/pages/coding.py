@@ -16,6 +16,7 @@ from pipeline.extract.inputs.archive import Headers
 _STEP = 1 << 16
 _SIZE_DIGITS = 16  # of a chunk's size, leading zeros included
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ def undo(body: bytes, headers: Headers, *, max_bytes: int) -> Uncoded:
 
 def undo_undeclared(body: bytes, *, max_bytes: int) -> Uncoded | None:
     """The body of a page whose compression the headers do not mention, since a recorder took the header away or a server
-    compressed twice. None if it is not gzip, zstd or Brotli, or does not become text.
+    compressed twice. None if it is not gzip, zstd, zlib or Brotli, or does not become text.
 
     Brotli has no first bytes to know it by, so it must decode to its end.
     """
     start = body[:16].lstrip(b"\r\n")[:4]
     name = "gzip" if start[:3] == b"\x1f\x8b\x08" else "zstd" if start == _ZSTD_MAGIC else "br"
+    if start[:2] in _ZLIB_STARTS:
+        name = "deflate"
     if name == "br" and _is_plain(body):
         return None
     inflated, note = _inflate(body.lstrip(b"\r\n") if name != "br" else body, name, max_bytes)

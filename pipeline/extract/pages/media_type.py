@@ -16,11 +16,16 @@ _HTML_START = re.compile(
     rb"|title|b|body|br|p|meta|link)[\s>/]",
     re.I | re.S,
 )
-# First bytes of what servers call text/html by mistake: compressed files, images, fonts, sound, programs, documents.
+# First bytes of what servers call text/html by mistake: compressed files, images, fonts, sound, films, programs, documents,
+# data. Those that could begin a text go on to bytes that could not.
 _BINARY_START = re.compile(
-    rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ\0|\x04\x22\x4d\x18|PK\x03\x04|Rar!|7z\xbc\xaf"
-    rb"|%PDF-|\xd0\xcf\x11\xe0|\x89PNG|GIF8|\xff\xd8\xff|RIFF|\x00\x00\x00.ftyp|\x1aE\xdf\xa3|OggS|ID3[\x02-\x04]"
-    rb"|wOF[F2]|\x00\x01\x00\x00|OTTO|ttcf|\x00asm|\xca\xfe\xba\xbe|\x7fELF|[FC]WS[\x01-\x08\x0e-\x1f]",
+    rb"\x1f[\x8b\x9d]|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ\0|\x04\x22\x4d\x18|\x5d\0\0|LZIP\x01|PK\x03\x04|Rar!|7z\xbc\xaf|MSCF\0"
+    rb"|.{257}ustar[\0 ]|%PDF-|%!PS-|\xc5\xd0\xd3\xc6|\{\\rtf1|\xd0\xcf\x11\xe0|AT&TFORM|ITSF\x03"
+    rb"|\x89PNG|GIF8|\xff\xd8\xff|BM.{4}\0\0\0\0|II\*\0|MM\0\*|\0\0[\x01\x02]\0[\x01-\x20]\0|8BPS\0\x01|gimp xcf|\0\0\0\x0cjP  "
+    rb"|RIFF|\0\0\0.ftyp|\x1aE\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01[\xb3\xba]|OggS|ID3[\x02-\x04]|fLaC\0|MThd\0|#!AMR\n"
+    rb"|\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xbf]|wOF[F2]|\0\x01\0\0|OTTO|ttcf|.{8}[\0\x01\x02]\0[\x01\x02]\0.{22}LP|\x80\x01.{4}%!PS"
+    rb"|\0asm|\xca\xfe\xba\xbe|\x7fELF|[FC]WS[\x01-\x08\x0e-\x1f]|MZ.\0|dex\n0|!<arch>\n|\xed\xab\xee\xdb"
+    rb"|SQLite format 3\0|PAR1|ARROW1\0|\x89HDF|bplist00",
     re.S,
 )
 # Without NUL, which browsers leave out, and without the escape and the two shifts of ISO-2022 encodings.
@@ -53,8 +58,9 @@ def media_type(content_type: str | None, body: bytes) -> str:
 
 def is_binary(body: bytes, content_type: str | None = None) -> bool:
     """Whether a body is no text in any encoding: it starts like a known kind of file, or has many control characters."""
-    sample = body[:_SAMPLE].lstrip(b"\r\n")
-    if _BINARY_START.match(sample):
+    sample = body[:_SAMPLE]
+    if _BINARY_START.match(sample) or _BINARY_START.match(sample.lstrip(b"\r\n \t\xef\xbb\xbf")):
         return True
+    sample = sample.translate(None, b"\0")
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     return controls > _MOST_CONTROLS * len(sample) and not is_wide(body, content_type)
