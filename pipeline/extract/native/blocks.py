@@ -18,6 +18,7 @@ from pipeline.extract.native.names import (
     CIRCUMFLEX,
     DASH,
     EXCLAMATION,
+    FAR,
     FORMULA,
     GREATER,
     HIDDEN,
@@ -34,14 +35,13 @@ from pipeline.extract.native.names import (
     TAG_TABLE,
     TAGS,
     VOID,
-    look_up,
+    word_value,
 )
 from pipeline.extract.native.nesting import depth_after_end, implied_end
 from pipeline.extract.native.open_marks import MARK, end_all_marks, end_mark
 from pipeline.extract.native.page_text import copy_text
 from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, OK, STATS, TOO_DEEP, TOO_LARGE, Parsed
 from pipeline.extract.native.syntax import (
-    FAR,
     attributes,
     behind,
     comment_end,
@@ -210,10 +210,9 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                         breaks = np.int64(0)
                     i += 1
                 continue
-            k, h = name(page, k)
-            new = max(look_up(TAG_TABLE, h), np.int64(0))
+            k, own_path = name(page, k)
+            new = word_value(TAG_TABLE, own_path)
             kind = KIND[new]
-            own_path = np.uint64(h)
             name_end = k
             if k < n and page[k] != GREATER:
                 read = not closing and (not kind & (VOID | OPAQUE) or new == _BASE or new == _IMG)

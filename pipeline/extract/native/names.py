@@ -55,6 +55,51 @@ def _table(items: Iterable[tuple[str, int]]) -> NDArray[np.int64]:
     return table
 
 
+# Words of up to 16 bytes are compared as numbers, not byte by byte.
+
+FAR = np.uint64(1099511628211)
+"""FNV's prime for 64 bits."""
+LOWER = np.uint64(0x2020202020202020)
+"""The bits that make eight capital letters small."""
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: Knuth's multiplicative hashing
+_BITS = 10
+_FIRST, _SECOND, _SLOTS = np.uint64(64 - _BITS), np.uint64(64 - 2 * _BITS), np.uint64((1 << _BITS) - 1)
+
+
+@inner(forceinline=True)
+def word_key(first: Any, rest: Any, size: Any) -> Any:
+    """The key of a word of `size` bytes: its `first` eight and the `rest`, as numbers (uint64), the first byte lowest."""
+    return first + (rest + np.uint64(size)) * FAR
+
+
+@inner(forceinline=True)
+def word_value(words: Any, key: Any) -> Any:
+    """The value of a key in a table of words; 0 if there is none. It has no branch to mispredict."""
+    mixed = key * _MIX
+    first, second = mixed >> _FIRST, (mixed >> _SECOND) & _SLOTS
+    value = words[first, 1] if words[first, 0] == key else np.uint64(0)
+    return np.int64(value | (words[second, 1] if words[second, 0] == key else np.uint64(0)))
+
+
+def words_table(items: Iterable[tuple[str, int]]) -> NDArray[np.uint64]:
+    """A table of words, (key, value) per row: each word is in one of the two rows that its key gives (cuckoo hashing)."""
+    table = np.zeros((1 << _BITS, 2), np.uint64)
+    for word, value in items:
+        name = word.encode()
+        first, rest = (int.from_bytes(part, "little") for part in (name[:8], name[8:16]))
+        key, last = (first + (rest + len(name)) * int(FAR)) % 2**64, -1
+        while True:
+            mixed = key * int(_MIX) % 2**64
+            choices = mixed >> int(_FIRST), mixed >> int(_SECOND) & int(_SLOTS)
+            row = next((row for row in choices if table[row, 0] in (0, key)), choices[choices[0] == last])
+            moved = table[row].tolist()
+            table[row] = key, value
+            if moved[0] in (0, key):
+                break
+            (key, value), last = moved, row
+    return table
+
+
 # Tags ----------------------------------------------------------------------------------------------------------------
 
 _BLOCK = """
@@ -74,7 +119,7 @@ _OTHER = """
 TAGS = ("", *dict.fromkeys(_BLOCK + _VOID + _OPAQUE + _OTHER))
 """The tags that the extractor distinguishes; an element's tag is an index into them, 0 for all others."""
 TAG = {name: number for number, name in enumerate(TAGS) if name}
-TAG_TABLE = _table(TAG.items())
+TAG_TABLE = words_table(TAG.items())
 VOID, OPAQUE, BLOCK = 1, 2, 4
 KIND = np.array(
     [VOID * (t in _VOID) + OPAQUE * (t in _OPAQUE) + BLOCK * (t in _BLOCK) for t in TAGS],
@@ -163,7 +208,10 @@ HIDDEN, VEILED, OPEN, FORMULA = 62, 61, 60, 59
 screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`; FORMULA: named mathematics."""
 HIDES = np.int64(1 << HIDDEN | 1 << VEILED)
 _FORMULAS = "math tex latex mwe katex mathjax equation".split()
-HINT_TABLE = _table((*HINT.items(), *((word, FORMULA) for word in _FORMULAS)))
+HINT_TABLE = words_table(
+    (*((word, 1 << bit) for word, bit in HINT.items()), *((word, 1 << FORMULA) for word in _FORMULAS))
+)
+"""Word -> its hint bit."""
 READER_TABLE = _table((word, 1) for word in _READERS)
 """Words and pairs of words in the class of an element that is for screen readers only."""
 
@@ -183,4 +231,4 @@ _STOP_WORDS = """
     ao och att det som är av inte jag på med var ett till har og at ikke ve bir bu için ile ja on ei että
     في من على إلى أن عن هذا التي الذي مع هذه كان ما لا או של על את לא הוא با که از را این است
 """.split()
-STOP_TABLE = _table((word, 1) for word in _STOP_WORDS)
+STOP_TABLE = words_table((word, 1) for word in _STOP_WORDS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.extract.native.lanes import find, name_end
+from pipeline.extract.native.lanes import LANES, find, highest, low_bytes, lowest, name_end, part, within
 from pipeline.extract.native.names import (
     BLOCK,
     COLON,
@@ -13,6 +13,7 @@ from pipeline.extract.native.names import (
     ENTITY_TABLE,
     EQUALS,
     EXCLAMATION,
+    FAR,
     FNV_START,
     GREATER,
     HASH,
@@ -21,6 +22,7 @@ from pipeline.extract.native.names import (
     KIND,
     LEGACY,
     LESS,
+    LOWER,
     OPEN,
     QUOTE,
     READER_TABLE,
@@ -35,12 +37,12 @@ from pipeline.extract.native.names import (
     WINDOWS_1252,
     fnv,
     look_up,
+    word_key,
+    word_value,
+    words_table,
 )
 from pipeline.extract.native.parsed import ROWS
 from pipeline.kernels import inner
-
-FAR = np.uint64(1099511628211)
-"""FNV's prime for 64 bits."""
 
 _BODY, _SCRIPT, _IFRAME, _TEMPLATE, _SVG, _MATH = (TAG[name] for name in "body script iframe template svg math".split())
 _NAMES = np.zeros((len(TAGS), 12), np.uint8)
@@ -125,33 +127,58 @@ def entity(page: Any, i: Any) -> Any:
 
 
 @inner
+def _key(page: Any, a: Any, b: Any) -> Any:
+    """The key of the word `page[a:b]` in small letters."""
+    start, rest, k = part(page, a, b) | LOWER, np.uint64(0), a + 8
+    start = low_bytes(start, min(8, b - a))
+    while k < b:
+        rest = rest * FAR + low_bytes(part(page, k, b) | LOWER, min(8, b - k))
+        k += 8
+    return word_key(start, rest, b - a)
+
+
+@inner
+def _letters(page: Any, a: Any, size: Any) -> Any:
+    """Masks of the letters and of the capitals in page[a:a + size], at most LANES bytes."""
+    if a + LANES <= len(page):
+        mask = (np.int64(1) << size) - 1
+        capitals = within(page, a, 65, 90) & mask
+        return (within(page, a, 97, 122) & mask) | capitals, capitals
+    letters = capitals = np.int64(0)
+    for k in range(size):
+        letters |= np.int64(97 <= page[a + k] | 32 <= 122) << k
+        capitals |= np.int64(65 <= page[a + k] <= 90) << k
+    return letters, capitals
+
+
+@inner
 def _class_words(page: Any, a: Any, b: Any, hints: Any, path: Any, in_path: Any) -> Any:
     """(hints, path) with the words in an attribute's value added. Words are runs of letters; a capital after a small letter
     starts a new one."""
     while a < b:
-        h = FNV_START
-        letters, small = 0, False
-        while a < b:
-            c = page[a]
-            if 97 <= c <= 122:
-                small = True
-            elif 65 <= c <= 90:
-                if small:
-                    break
-                c = c | 32
-            else:
-                break
-            h = fnv(h, c)
-            letters += 1
-            a += 1
-        if letters > 1:
-            bit = look_up(HINT_TABLE, h)
-            if bit >= 0:
-                hints |= np.int64(1) << bit
-            if in_path:
-                path = (path ^ np.uint64(h)) * FAR
-        if letters == 0:
-            a += 1
+        size = min(LANES, b - a)
+        letters, capitals = _letters(page, a, size)
+        inside = capitals & ((letters & ~capitals) << 1)  # capitals that start a word in a run
+        starts = letters & (~(letters << 1) | inside)
+        ends = ~letters | inside
+        if a + size < b and letters >> (LANES - 1):  # the last word may go on
+            size = highest(starts)
+            starts ^= np.int64(1) << size
+            if size == 0:  # it fills all lanes
+                size, small = np.int64(LANES - 1), False
+                while a + size < b and 97 <= page[a + size] | 32 <= 122 and not (small and page[a + size] <= 90):
+                    small = page[a + size] >= 97
+                    size += 1
+                path = (path ^ _key(page, a, a + size)) * FAR if in_path else path
+        while starts:
+            start = lowest(starts)
+            end = start + 1 + lowest(ends >> (start + 1))
+            starts &= starts - 1
+            if end - start > 1:
+                key = _key(page, a + start, a + end)
+                hints |= word_value(HINT_TABLE, key)
+                path = (path ^ key) * FAR if in_path else path
+        a += size
     return hints, path
 
 
@@ -229,13 +256,17 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     return True
 
 
+_ATTRIBUTES = (
+    b"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".decode().split()
+)
+_ATTRIBUTE_TABLE = words_table((name, number) for number, name in enumerate(_ATTRIBUTES, start=1))
 (
     _CLASS,
     _ID,
     _ROLE,
     _ITEMPROP,
     _STYLED,
-    _HIDDEN,
+    _HIDES,
     _HREF,
     _START,
     _VALUE,
@@ -244,15 +275,13 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     _ARIA_HIDDEN,
     _COLSPAN,
     _ROWSPAN,
-) = (
-    np.frombuffer(word, np.uint8)
-    for word in b"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".split()
-)
+) = range(1, len(_ATTRIBUTES) + 1)
 _MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP = (
     np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp".split()
 )
-_DISPLAY, _VISIBILITY, _OPACITY, _NONE, _COLLAPSE, _UNTIL, _TRUE, _NOT = (
-    np.frombuffer(word, np.uint8) for word in b"display visibility opacity none collapse until-found true not".split()
+_DISPLAY, _VISIBILITY, _OPACITY, _NONE, _HIDDEN, _COLLAPSE, _UNTIL, _TRUE, _NOT = (
+    np.frombuffer(word, np.uint8)
+    for word in b"display visibility opacity none hidden collapse until-found true not".split()
 )
 
 
@@ -290,7 +319,7 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
             continue
         closed = False
         a = k
-        k = b = name_end(page, k + 1)  # an attribute's name may start with "="
+        k = b = name_end(page, k + 1, False)  # an attribute's name may start with "="
         while k < n and page[k] <= SPACE:
             k += 1
         va = vb = 0
@@ -316,35 +345,34 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
                 vb = k
         if not read:
             continue
-        first = page[a] | 32
-        if first == 99 or first == 105 or first == 114:  # c, i, r; the first letter rules out nearly all names
-            if _is(page, a, b, _CLASS) or _is(page, a, b, _ID) or _is(page, a, b, _ROLE) or _is(page, a, b, _ITEMPROP):
-                hints, path = _class_words(page, va, vb, hints, path, first == 99)
-                if first == 99 and hints >> UNSEEN & 1 and _for_screen_readers(page, va, vb):
-                    hints |= np.int64(1) << HIDDEN
-            elif _is(page, a, b, _COLSPAN):
-                columns = min(max(1, _digits(page, va, vb)), 1000)
-            elif _is(page, a, b, _ROWSPAN):
-                rows = min(_digits(page, va, vb), 65534)
-                rows = 65534 if rows == 0 else max(1, rows)  # 0: to the end of the body
-        elif first == 104:
-            if _is(page, a, b, _HREF):
-                target, target_end = va, vb
-            elif _is(page, a, b, _HIDDEN) and not _is(page, va, vb, _UNTIL):  # what a search in the page finds is text
+        which = word_value(_ATTRIBUTE_TABLE, _key(page, a, b))
+        if which == 0:
+            continue
+        if which <= _ITEMPROP:
+            hints, path = _class_words(page, va, vb, hints, path, which == _CLASS)
+            if which == _CLASS and hints >> UNSEEN & 1 and _for_screen_readers(page, va, vb):
                 hints |= np.int64(1) << HIDDEN
-        elif first == 115 and _is(page, a, b, _STYLED):
+        elif which == _HREF:
+            target, target_end = va, vb
+        elif which == _STYLED:
             hints |= _hiding(page, va, vb)
-        elif first == 97:
-            if _is(page, a, b, _ARIA_HIDDEN) and _is(page, va, vb, _TRUE):
-                hints |= np.int64(1) << VEILED
-        elif first == 111:
-            if _is(page, a, b, _OPEN):
-                hints |= np.int64(1) << OPEN
-        elif first == 112:
-            if _is(page, a, b, _POPOVER):
+        elif which == _HIDES:
+            if not _is(page, va, vb, _UNTIL):  # what a search in the page finds is text
                 hints |= np.int64(1) << HIDDEN
-        elif (first == 115 and _is(page, a, b, _START)) or (first == 118 and _is(page, a, b, _VALUE)):
-            number = _digits(page, va, vb)
+        elif which == _ARIA_HIDDEN:
+            if _is(page, va, vb, _TRUE):
+                hints |= np.int64(1) << VEILED
+        elif which == _OPEN:
+            hints |= np.int64(1) << OPEN
+        elif which == _POPOVER:
+            hints |= np.int64(1) << HIDDEN
+        elif which == _COLSPAN:
+            columns = min(max(1, _digits(page, va, vb)), 1000)
+        elif which == _ROWSPAN:
+            rows = min(_digits(page, va, vb), 65534)
+            rows = 65534 if rows == 0 else max(1, rows)  # 0: to the end of the body
+        else:
+            number = _digits(page, va, vb)  # start, value
     if columns > 1 or rows > 1:
         number = rows << ROWS | columns
     return k, hints, path, closed, target, target_end, number
@@ -376,9 +404,8 @@ def shows(page: Any, i: Any, end: Any) -> Any:
         if page[i] > SPACE:
             if page[i] != LESS:
                 return True
-            k, h = name(page, i + 2 if page[i + 1] == SLASH else i + 1)
-            tag = look_up(TAG_TABLE, h)
-            if tag >= 0 and KIND[tag] & BLOCK:
+            k, key = name(page, i + 2 if page[i + 1] == SLASH else i + 1)
+            if KIND[word_value(TAG_TABLE, key)] & BLOCK:
                 return True
             i = find(page, k, GREATER)
         i += 1
@@ -466,15 +493,9 @@ def behind(page: Any, i: Any, byte: Any) -> Any:
 
 @inner
 def name(page: Any, k: Any) -> Any:
-    """(end, hash) of the tag name that starts at `k`."""
-    h = FNV_START
-    while k < len(page):
-        c = page[k]
-        if c <= SPACE or c == GREATER or c == SLASH:
-            break
-        h = fnv(h, c | 32 if 65 <= c <= 90 else c)
-        k += 1
-    return k, h
+    """(end, key) of the tag name that starts at `k`."""
+    end = name_end(page, k, True)
+    return end, _key(page, k, end)
 
 
 @inner
@@ -485,9 +506,9 @@ def next_line_break(page: Any, i: Any) -> Any:
     while i + 1 < n:
         k = i + 2 if page[i + 1] == SLASH else i + 1
         if k < n and 97 <= page[k] | 32 <= 122:
-            k, h = name(page, k)
-            tag = look_up(TAG_TABLE, h)
-            if tag >= 0 and (KIND[tag] & BLOCK or tag == _BODY):
+            k, key = name(page, k)
+            tag = word_value(TAG_TABLE, key)
+            if KIND[tag] & BLOCK or tag == _BODY:
                 return i
         i = find(page, k, LESS)
     return n
