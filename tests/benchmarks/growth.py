@@ -108,6 +108,7 @@ RUN_BY = {
     "pipeline.extract.native.features._describe": "extractor native",
     "pipeline.extract.native.formulas._joined": "extractor native",
     "pipeline.extract.native.formulas.attribute": "extractor native",
+    "pipeline.extract.native.lanes.count": "extractor native",
     "pipeline.extract.native.shown._without": "extractor native",
     "pipeline.extract.native.shown.as_shown": "extractor native",
     "pipeline.extract.native.shown.of_element": "extractor native",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.native.lanes import LANES
+from pipeline.extract.native.lanes import LANES, count
 from pipeline.extract.native.names import (
     BLOCK,
     BRACKET,
@@ -68,7 +68,7 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
     Status is TOO_DEEP if elements nest deeper than `max_depth` (html, head and body do not count), and TOO_LARGE if there are
     more than `max_tags` elements or blocks; the result then holds what was parsed so far.
     """
-    tags = min(int(np.count_nonzero(page == LESS)), max_tags)
+    tags = min(count(page, np.uint8(LESS)), max_tags)
     room = Parsed(
         status=OK,
         title=(0, 0),

@@ -59,8 +59,9 @@ def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[by
     """The page as it was parsed, and what the parser made of it; marks for Markdown only."""
     parsed = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
     if parsed.special and parsed.status == OK:
-        html = as_shown(html, markdown)
-        parsed = parse(np.frombuffer(html, np.uint8), max_depth, max_tags, markdown)
+        shown = as_shown(html, markdown)
+        if shown != html:
+            html, parsed = shown, parse(np.frombuffer(shown, np.uint8), max_depth, max_tags, markdown)
     return html, parsed
 
 

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from pipeline.extract.native.names import EQUALS, GREATER, SLASH, SPACE
-from pipeline.kernels import inner
+from pipeline.kernels import inner, kernel
 
 LANES = 32
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -151,6 +151,19 @@ def part(page: Any, a: Any, b: Any) -> Any:
     for k in range(a, b):
         number |= np.uint64(page[k]) << np.uint64(8 * (k - a))
     return number
+
+
+@kernel
+def count(page: Any, byte: Any) -> Any:
+    """How many bytes of a page equal `byte` (uint8)."""
+    total, i = np.int64(0), np.int64(0)
+    while i + LANES <= len(page):
+        total += ones(np.int64(equal(page, i, byte)))
+        i += LANES
+    while i < len(page):
+        total += page[i] == byte
+        i += 1
+    return total
 
 
 @inner

@@ -108,8 +108,7 @@ def as_shown(html: bytes, markdown: bool, depth: int = 0) -> bytes:
             if begin >= done:
                 out += [html[done:begin], instead]
             done = at
-    out.append(html[done:])
-    return b"".join(out)
+    return b"".join((*out, html[done:])) if out else html
 
 
 class _Ends:
