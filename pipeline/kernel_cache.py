@@ -24,6 +24,7 @@ from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 from pipeline.files import kernel_folder
+from pipeline.kernel_compiler import WRAPS
 
 OnCompile = Callable[[int, str], None]
 """Called with (count, name) before a kernel is compiled."""
@@ -31,7 +32,7 @@ OnCompile = Callable[[int, str], None]
 
 KEPT_DAYS = 60
 """How long compiled kernels of other versions are kept: several checkouts share one cache."""
-VERSION = 3
+VERSION = 4
 """Raise it when the way of compiling changes."""
 
 
@@ -197,7 +198,8 @@ def _describe(thing: Any, parts: list[str], seen: set[int]) -> None:
         if id(thing) not in seen:
             seen.add(id(thing))
             defaults = (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values())
-            parts.append(f"{thing.__module__}.{thing.__qualname__}{defaults!r}")
+            wraps = getattr(thing, WRAPS, True)
+            parts.append(f"{thing.__module__}.{thing.__qualname__}{defaults!r}{wraps}")
             if thing.__module__.partition(".")[0] not in ("numba", "numpy", "llvmlite"):
                 cells = dict(zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True))
                 names = {name: cell.cell_contents for name, cell in cells.items()}

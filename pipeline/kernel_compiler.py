@@ -8,6 +8,7 @@ import gc
 from typing import Any
 
 import numba
+from llvmlite import ir
 from numba import _dynfunc
 from numba.core import compiler, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
@@ -18,6 +19,10 @@ from numba.core.target_extension import jit_registry, target_registry
 from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing import Context
+from numba.np import arrayobj
+
+WRAPS = "_index_wraps"
+"""Attribute of a function: whether its indices can be negative, see `kernels.kernel`."""
 
 
 class _Flags(compiler.Flags):  # type: ignore[misc]
@@ -35,8 +40,17 @@ class _Flags(compiler.Flags):  # type: ignore[misc]
 class _Library(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel, optimized once as a whole, not function by function before."""
 
+    counts = True  # references to arrays
+
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        if self.counts:
+            super()._optimize_final_module()
+            return
+        passes, builder = self._codegen._module_pass_manager()  # without the round before it that prepares for counting
+        passes.run(self._final_module, builder)
 
 
 class _InnerLibrary(_Library):
@@ -70,6 +84,7 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
             return bool(super().run_pass(state))
         state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
+        state.library.counts = bool(state.flags.nrt)
         super().run_pass(state)
         for variable in state.library._final_module.global_variables:  # the environments of inner functions too
             if variable.name.startswith("_ZN08NumbaEnv"):
@@ -174,15 +189,27 @@ class Compiler(_BaseCompiler):
         """Compile a function and all that it calls; Numba's entry point."""
         cpu = target_registry["cpu"]
         with global_compiler_lock:
-            collecting, jit = gc.isenabled(), jit_registry[cpu]
+            collecting, jit, to_index = gc.isenabled(), jit_registry[cpu], arrayobj.fix_integer_index
             gc.disable()
+            arrayobj.fix_integer_index = _to_index if getattr(function, WRAPS, True) else _without_wrapping
             dict.__setitem__(jit_registry, cpu, _jit)  # the registry's own method refuses to replace an entry
             try:
                 return super().compile_extra(function)
             finally:
                 dict.__setitem__(jit_registry, cpu, jit)
+                arrayobj.fix_integer_index = to_index
                 if collecting:
                     gc.enable()
+
+
+_to_index = arrayobj.fix_integer_index
+
+
+def _without_wrapping(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+    """An index as it is, unless it is a constant."""
+    if kind.signed and not isinstance(index, ir.Constant):
+        return context.cast(builder, index, kind, numba.types.intp)
+    return _to_index(context, builder, kind, index, size)
 
 
 def _jit(*arguments: Any, **options: Any) -> Any:

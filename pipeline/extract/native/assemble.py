@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import inner, kernel
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, KIND, TAG
 from pipeline.extract.native.outline import ELEMENT, TABLES, WIDTH, outline
 from pipeline.extract.native.parsed import LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.words import WORDS
-from pipeline.kernels import inner, kernel
 
 _ARTICLE, _MAIN, _OL, _P, _H1 = (TAG[t] for t in "article main ol p h1".split())
 _CAPTIONS = [TAG[t] for t in "caption figcaption".split()]
@@ -89,9 +89,9 @@ def _prefix(text: Any, o: Any, quotes: Any, spaces: Any) -> Any:
 @inner
 def _number(text: Any, o: Any, number: Any) -> Any:
     """Write a list item's number, a full stop and a space; returns the end."""
-    digits = 1
-    while number >= 10**digits:
-        digits += 1
+    digits, rest = 1, number // 10
+    while rest > 0:
+        digits, rest = digits + 1, rest // 10
     for z in range(digits):
         text[o + digits - 1 - z] = 48 + number % 10
         number //= 10

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import inner, kernel
 from pipeline.extract.native.lanes import LANES, count
 from pipeline.extract.native.names import (
     BLOCK,
@@ -53,7 +54,6 @@ from pipeline.extract.native.syntax import (
     special,
 )
 from pipeline.extract.native.words import measure
-from pipeline.kernels import inner, kernel
 
 _A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _SCRIPT, _STYLE = (
     TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import inner, kernel
 from pipeline.extract.native.names import BLOCK, HIDDEN, HIDES, HINTS, KIND, TAG, TAGS
 from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, Parsed
 from pipeline.extract.native.trees import CONTEXT, LEVELS
@@ -24,7 +25,6 @@ from pipeline.extract.native.words import (
     STOP_WORDS,
     WORDS,
 )
-from pipeline.kernels import inner, kernel
 
 # Tags of which each is a feature: whether it is among a block's ancestors.
 _AROUND = """

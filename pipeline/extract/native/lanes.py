@@ -12,8 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from pipeline.extract.native.compiled import inner, kernel
 from pipeline.extract.native.names import EQUALS, GREATER, SLASH, SPACE
-from pipeline.kernels import inner, kernel
 
 LANES = 32
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)

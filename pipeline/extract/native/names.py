@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import inner
+from pipeline.extract.native.compiled import inner
 
 TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b"\t\n !\"#&'"
 DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION, BRACKET, CIRCUMFLEX = b"-/:;<=>?[^"

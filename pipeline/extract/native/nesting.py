@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.names import BLOCK, KIND, TAG
-from pipeline.kernels import inner
 
 _SCAN = 48  # most open elements that are searched for the one that a tag ends
 

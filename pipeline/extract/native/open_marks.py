@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.names import TAG, TAGS
 from pipeline.extract.native.parsed import EMPHASIS, LINK, STRONG
-from pipeline.kernels import inner
 
 MARK = np.full(len(TAGS), -1, np.int64)
 """Tag -> the kind of mark that its text gets, or -1."""

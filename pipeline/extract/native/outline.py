@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.names import TAG
 from pipeline.extract.native.parsed import ROWS
-from pipeline.kernels import inner
 
 _LI, _UL, _OL, _MENU, _TABLE, _TD, _TH, _TR, _QUOTE, _PRE, _H1, _H6, _THEAD, _TBODY, _TFOOT = (
     TAG[t] for t in "li ul ol menu table td th tr blockquote pre h1 h6 thead tbody tfoot".split()

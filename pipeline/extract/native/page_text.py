@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.lanes import LANES, at_most, copy, equal, first
 from pipeline.extract.native.names import AMPERSAND, LESS, LINE_FEED, NO_BREAK_SPACE, SOFT_HYPHEN, SPACE, TAB
 from pipeline.extract.native.syntax import entity, put
-from pipeline.kernels import inner
 
 
 @inner

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.lanes import LANES, find, highest, low_bytes, lowest, name_end, part, within
 from pipeline.extract.native.names import (
     BLOCK,
@@ -42,7 +43,6 @@ from pipeline.extract.native.names import (
     words_table,
 )
 from pipeline.extract.native.parsed import ROWS
-from pipeline.kernels import inner
 
 _BODY, _SCRIPT, _IFRAME, _TEMPLATE, _SVG, _MATH = (TAG[name] for name in "body script iframe template svg math".split())
 _NAMES = np.zeros((len(TAGS), 12), np.uint8)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import kernel
 from pipeline.extract.native.rows import ROWS, add_tree, transpose
-from pipeline.kernels import kernel
 
 _CHECK, _SURE = 16, np.float32(3.0)  # every 16 trees, a row whose logit is beyond ±3 (0.95) skips the remaining trees
 

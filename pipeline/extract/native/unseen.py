@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.extract.native.compiled import kernel
 from pipeline.extract.native.names import HIDDEN, HIDES, TAG
 from pipeline.extract.native.parsed import Parsed
 from pipeline.extract.native.words import IDEOGRAPHS, WORDS
-from pipeline.kernels import kernel
 
 _NOSCRIPT = TAG["noscript"]
 

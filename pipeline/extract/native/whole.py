@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import inner, kernel
 from pipeline.extract.native.names import BLOCK, HINT, KIND, TAG, TAGS
 from pipeline.extract.native.parsed import Parsed
 from pipeline.extract.native.words import WORDS
-from pipeline.kernels import inner, kernel
 
 _LIST_WORDS, _TABLE_WORDS = 200, 100
 """Most words of a list, and of a table, whose parts belong together whatever they are."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extract.native.compiled import inner
 from pipeline.extract.native.lanes import LANES, at_most, eight, equal, first, highest, low_bytes, lowest, ones, within
 from pipeline.extract.native.names import FAR, LOWER, STOP_TABLE, word_key, word_value
-from pipeline.kernels import inner
 
 (CHARS, WORDS, DIGITS, LETTERS, CAPITALS, CAPITALISED, PUNCTUATION, COMMAS, IDEOGRAPHS, STOP_WORDS, SENTENCE_END) = (
     range(11)
