@@ -39,22 +39,33 @@ NONE = Marks(np.empty((0, 4), np.int64), np.empty(0, np.uint8))
 def find_marks(page: Parsed, html: bytes, links: bool, url: str | None) -> Marks:
     """The marks to write for a page parsed with marks. `url` is the page's own, which its links are relative to."""
     out = page.out.data
-    blocks = np.searchsorted(page.start, page.marks[:, 0], "right") - 1
+    marks = page.marks if links else page.marks[page.marks[:, 2] != LINK]
+    blocks = np.searchsorted(page.start, marks[:, 0], "right") - 1
     candidates = []  # marks without the white space at their edges
-    for (start, stop, kind, *target), block in zip(page.marks.tolist(), blocks.tolist(), strict=True):
+    for (start, stop, kind, *target), block in zip(marks.tolist(), blocks.tolist(), strict=True):
         while start < stop and out[start] <= 32:
             start += 1
         while start < stop and out[stop - 1] <= 32:
             stop -= 1
         text = bytes(out[start:stop])
-        if text and not any(byte in text for byte in _READ_OTHERWISE[kind == LINK]):
+        if not text or any(byte in text for byte in _READ_OTHERWISE[kind == LINK]):
+            continue
+        if kind == LINK:
+            candidates.append((start, stop, kind, target, _OTHER, _OTHER, _OTHER, _OTHER))
+        else:
             before, after = out[max(start - 4, page.start[block]) : start], out[stop : min(stop + 4, page.stop[block])]
             candidates.append((start, stop, kind, target, _kinds(before)[1], *_kinds(text), _kinds(after)[0]))
     written: dict[int, tuple[int, int]] = {}  # index in `candidates` -> start and end of its address
     addresses, edges = bytearray(), set()
-    base = _join(url or "", _text(html, page.base)) or url or ""
+    base = _join(url or "", _text(html[slice(*page.base)])) or url or ""
+    found: dict[bytes, str | None] = {}  # the addresses of links, many of which occur twice
     for order, (start, stop, kind, target, *_) in enumerate(candidates):
-        address = _address(_text(html, target), base) if links and kind == LINK else None
+        address = None
+        if kind == LINK:
+            source = html[slice(*target)]
+            if source not in found:
+                found[source] = _address(_text(source), base)
+            address = found[source]
         # With a long base, many links could be far longer than the page; a "!" before a link would make it an image.
         if address is not None and len(addresses) + len(address) <= len(html) + _LONGEST and out[start - 1] != _BANG:
             written[order] = len(addresses), len(addresses) + len(address)
@@ -98,10 +109,10 @@ def _kinds(text: bytes | memoryview) -> tuple[int, int]:
     return first, last
 
 
-def _text(html: bytes, span: tuple[int, ...] | list[int]) -> str:
+def _text(source: bytes) -> str:
     """An attribute's value as browsers read an address: without white space around it or line breaks in it."""
-    value = unescape(html[slice(*span)].decode())
-    return "".join(c for c in value if c >= " ").strip()
+    value = unescape(source.decode())
+    return (value if value.isprintable() else "".join(c for c in value if c >= " ")).strip()
 
 
 def _join(base: str, url: str) -> str | None:
