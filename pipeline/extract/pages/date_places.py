@@ -12,7 +12,7 @@ META, JSON, ITEM, TIME = range(4)
 MOST = 200
 """Most elements of a kind that are looked at; real pages have fewer."""
 _LONGEST_TAG = 4096
-_P, _ZERO, _ONE, _TWO, _NINE = b"P0129"
+_P, _M, _S, _T, _ZERO, _ONE, _TWO, _NINE = b"Pmst0129"
 _META, _TIME, _SCRIPT, _SCRIPT_END, _LD_JSON, _DATE, _PUBLISHED = (
     np.frombuffer(word, np.uint8) for word in b"meta time script /script ld+json date ublished".split()
 )
@@ -99,15 +99,27 @@ def _script_end(page: Any, i: Any) -> Any:
 
 @inner
 def _next(page: Any, i: Any) -> Any:
-    """Position of the next "<" or "P" from `i`; the end of the page if there is none."""
+    """Position of the next "P" from `i`, or of the next "<" before a letter of META, SCRIPT or TIME or before "!"; near the
+    end of the page, of any "<"; the end of the page if there is none."""
     n = len(page)
-    while i + LANES <= n:
-        mask = equal(page, i, LESS) | equal(page, i, _P)
+    while i + LANES < n:
+        small = equal(page, i + 1, _M) | equal(page, i + 1, _S) | equal(page, i + 1, _T)
+        capital = equal(page, i + 1, _M - 32) | equal(page, i + 1, _S - 32) | equal(page, i + 1, _T - 32)
+        mask = equal(page, i, LESS) & (small | capital | equal(page, i + 1, EXCLAMATION)) | equal(page, i, _P)
         if mask:
             return i + first(mask)
         i += LANES
     while i < n and page[i] != LESS and page[i] != _P:
         i += 1
+    return i
+
+
+@inner
+def _tag_before(page: Any, i: Any) -> Any:
+    """Position of the nearest "<" before `i`; `i` if there is none near."""
+    for k in range(i - 1, max(-1, i - _LONGEST_TAG), -1):
+        if page[k] == LESS:
+            return k
     return i
 
 
@@ -120,13 +132,13 @@ def find_places(page: Any, places: Any, seen: Any) -> Any:
     four zeros, to count in.
     """
     n = len(page)
-    count = tag = 0
+    count = 0
     i = _next(page, 0)
     while i < n:
         kind, start, end = -1, i, i
         if page[i] == _P:
             if i >= 4 and _is_at(page, i - 4, _DATE) and _is_at(page, i + 1, _PUBLISHED):
-                kind, start = ITEM, tag
+                kind, start = ITEM, _tag_before(page, i)
             i += 1
         elif i + 4 < n and page[i + 1] == EXCLAMATION and page[i + 2] == DASH and page[i + 3] == DASH:
             i = _behind_comment(page, i)
@@ -138,7 +150,6 @@ def find_places(page: Any, places: Any, seen: Any) -> Any:
                     kind, start = JSON, end + 1
                 i = end = _script_end(page, end + 1)
         else:
-            tag = i
             if _is_name(page, i + 1, _META):
                 kind = META
             elif _is_name(page, i + 1, _TIME):
