@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from pipeline.arguments import not_one, one_option, one_text, path_of, text_array
 from pipeline.errors import UserError, known_names
-from pipeline.filters.kernels.arrays import Texts
+from pipeline.filters.kernels.arrays import Texts, text_buffers
+from pipeline.filters.kernels.fasttext_scores import has_more_capitals
 from pipeline.filters.language_names import label_of
+from pipeline.filters.models.quantized import QuantizedModel
 from pipeline.filters.options import LanguageOptions
 
 LIBRARIES = ("unicode",)  # its tables decide what a capital is
@@ -33,7 +35,6 @@ LABELS_PAGE = "fasttext.cc/docs/en/language-identification.html"
 _PREFIX = "__label__"
 # fastText ends a text at the first of the first three, and takes the others, spaces of a fixed width, for letters.
 _LINE_ENDS = "[\\n\\r\\x00\u00a0\u2000-\u200a\u202f\u205f\u3000]"
-_CAPITALS, _SMALL = bytes(range(65, 91)), bytes(range(97, 123))
 _LINE_END = re.compile(_LINE_ENDS)
 _ADDED = 0.01
 """The lowest probability that is added to those of a group."""
@@ -74,14 +75,15 @@ class LanguageIdentifier:
         LanguageOptions(groups=tuple(tuple(group) for group in groups))  # refuses small and overlapping groups
         self._characters = characters
         self._group_of = {label: group[0] for group in groups for label in group}
-        self._model = load_fasttext(path_of(model, "model") if model is not None else default_model())
+        path = path_of(model, "model") if model is not None else default_model()
+        self._quantized = QuantizedModel.load(path) if path.is_file() else None
+        self._fasttext: Any = None if self._quantized else load_fasttext(path)
 
     @property
     def labels(self) -> frozenset[str]:
         """Every language that the model can name, and "und"."""
-        return frozenset(
-            (UNDETERMINED, *(label.removeprefix(_PREFIX) for label in self._model.f.getLabels("strict")[0]))
-        )
+        labels = self._quantized.labels if self._quantized else self._fasttext.f.getLabels("strict")[0]
+        return frozenset((UNDETERMINED, *(label.removeprefix(_PREFIX) for label in labels)))
 
     def check(self, languages: Iterable[str]) -> None:
         """UserError for a language that the model does not know."""
@@ -101,7 +103,7 @@ class LanguageIdentifier:
     def probable(self, text: str, min_probability: float) -> dict[str, float]:
         """Every language with a probability of at least `min_probability`, the most likely first. The whole text is read."""
         line = _in_small_letters(_LINE_END.sub(" ", one_text(text)).strip())
-        predictions = self._model.f.predict(line + "\n", -1, min_probability, "strict") if line else ()
+        predictions = self._predict(line, -1, min_probability) if line else ()
         return {label.removeprefix(_PREFIX): min(score, 1.0) for score, label in predictions}
 
     def predict_columns(self, texts: pa.Array) -> tuple[pa.StringArray, pa.FloatArray]:
@@ -109,23 +111,31 @@ class LanguageIdentifier:
         heads = pc.utf8_slice_codeunits(texts, 0, self._characters)
         # White space of every script counts as blank; fastText itself divides only at ASCII white space.
         lines = pc.utf8_trim_whitespace(pc.replace_substring_regex(heads, pattern=_LINE_ENDS, replacement=" "))
-        labels: list[str | None] = []
-        scores = np.zeros(len(texts), dtype=np.float32)
-        for index, line in enumerate(lines.to_pylist()):
-            if line and (found := self._most_likely(_in_small_letters(line) + "\n")):
-                label, score = found
-                labels.append(label)
-                scores[index] = min(score, 1.0)  # its softmax sums to a little over 1
-            else:
-                labels.append(None if line is None else UNDETERMINED)
-        nulls = np.array([label is None for label in labels], dtype=bool)
-        return pa.array(labels, pa.string()), pa.array(scores, pa.float32(), mask=nulls)
+        lines = _all_in_small_letters(lines)
+        if self._quantized and not self._group_of:
+            best, shares = self._quantized.best(*text_buffers(lines))
+            labels = pa.array([label.removeprefix(_PREFIX) for label in self._quantized.labels], pa.string()).take(best)
+            scores = pa.array(shares)
+        else:
+            found = [self._most_likely(line) if line else (UNDETERMINED, 0.0) for line in lines.to_pylist()]
+            labels = pa.array([label for label, _ in found], pa.string())
+            scores = pa.array([score for _, score in found], pa.float32())
+        blank = pc.equal(pc.binary_length(lines), 0)  # and null for null
+        scores = pc.min_element_wise(scores, pa.scalar(1, pa.float32()))  # its softmax sums to a little over 1
+        return pc.if_else(blank, UNDETERMINED, labels), pc.if_else(blank, pa.scalar(0, pa.float32()), scores)
 
-    def _most_likely(self, line: str) -> tuple[str, float] | None:
-        """The most likely language of a line and its score; None for a line without any known characters."""
-        predict = self._model.f.predict  # the binding itself: the Python method around it breaks lists with NumPy 2
-        predictions = predict(line, -1, _ADDED, "strict") if self._group_of else ()
-        predictions = predictions or predict(line, 1, 0.0, "strict")
+    def _predict(self, line: str, count: int, least: float) -> Sequence[tuple[float, str]]:
+        """The `count` most likely labels of a line (-1: all) that have at least this probability, the most likely first."""
+        if self._quantized:
+            return self._quantized.predict(line, count, least)
+        # The binding itself: the Python method around it breaks lists with NumPy 2.
+        predictions: Sequence[tuple[float, str]] = self._fasttext.f.predict(line + "\n", count, least, "strict")
+        return predictions
+
+    def _most_likely(self, line: str) -> tuple[str, float]:
+        """The most likely language of a line and its score."""
+        predictions = self._predict(line, -1, _ADDED) if self._group_of else ()
+        predictions = predictions or self._predict(line, 1, 0.0)
         sums: dict[str, float] = {}
         best: dict[str, str] = {}  # the most likely label of each group; the predictions come most likely first
         for score, name in predictions:
@@ -133,8 +143,8 @@ class LanguageIdentifier:
             group = self._group_of.get(label, label)
             sums[group] = sums.get(group, 0.0) + score
             best.setdefault(group, label)
-        if not sums:
-            return None
+        if not sums:  # a line without any characters that the model knows
+            return UNDETERMINED, 0.0
         group = max(sums, key=sums.__getitem__)
         return best[group], sums[group]
 
@@ -142,25 +152,32 @@ class LanguageIdentifier:
 def _in_small_letters(line: str) -> str:
     """The line in lower case if it has more capitals than small letters, else as it is. The model has hardly seen capitals: it
     takes English in them for other languages."""
-    text = line.encode("utf-8", "surrogatepass")
-    capitals, small = (len(text) - len(text.translate(None, letters)) for letters in (_CAPITALS, _SMALL))
-    beyond_ascii = len(text) - len(line)  # no more characters than this, and 0 if there are none
-    if small >= capitals + beyond_ascii:  # nearly always
-        return line
-    if beyond_ascii:
-        case = _cases()[np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)]
-        capitals, small = int(np.count_nonzero(case == 1)), int(np.count_nonzero(case == 2))
-    return line.lower() if capitals > small else line
+    return str(_all_in_small_letters(pa.array([line], pa.large_string()))[0].as_py())
+
+
+def _all_in_small_letters(lines: pa.Array) -> pa.Array:
+    """The same for each line of an array."""
+    mask = np.empty(len(lines), np.bool_)
+    has_more_capitals(*text_buffers(lines), _cases(), mask)
+    if not mask.any():
+        return lines
+    chosen = pa.array(mask)
+    lower = [line.lower() for line in lines.filter(chosen).to_pylist()]
+    return pc.replace_with_mask(lines, chosen, pa.array(lower, lines.type))
 
 
 @cache
 def _cases() -> npt.NDArray[np.uint8]:
     """For every code point 1 if it is a capital, 2 if it is a small letter, else 0."""
-    characters = list(map(chr, range(sys.maxunicode + 1)))
-    capitals, small = (
-        np.fromiter(map(test, characters), np.bool_, len(characters)) for test in (str.isupper, str.islower)
-    )
-    return capitals + 2 * small.astype(np.uint8)
+    cases = np.zeros(sys.maxunicode + 1, np.uint8)
+    for first in range(0, len(cases), 256):
+        block = "".join(map(chr, range(first, first + 256)))
+        if ("a" + block).islower() and ("A" + block).isupper():
+            continue  # nearly always: no letter of either case
+        for code, character in enumerate(block, first):
+            cases[code] = 1 if character.isupper() else 2 if character.islower() else 0
+    cases.flags.writeable = False
+    return cases
 
 
 def _meant(name: str, known: frozenset[str]) -> str:

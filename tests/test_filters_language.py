@@ -15,8 +15,17 @@ from rich.console import Console
 from pipeline.config_file import load
 from pipeline.core.ledger import read
 from pipeline.errors import UserError
-from pipeline.filters.language import LanguageIdentifier, Prediction, _in_small_letters, default_model
+from pipeline.filters.kernels.arrays import text_buffers
+from pipeline.filters.language import (
+    LanguageIdentifier,
+    Prediction,
+    _cases,
+    _in_small_letters,
+    default_model,
+    load_fasttext,
+)
 from pipeline.filters.language_names import label_of
+from pipeline.filters.models.quantized import QuantizedModel
 from pipeline.report.show_stats import show_stats
 from pipeline.report.stats import stats
 from pipeline.stages.language import LANGUAGE
@@ -90,6 +99,56 @@ def test_score_is_at_most_one(identifier: LanguageIdentifier) -> None:
     assert identifier.predict([TEXTS["ja"] * 20])[0].score <= 1.0
 
 
+ODD = (
+    *("", " ", "a", "</s>", "x </s> der die das", "</s>x", "__label__en and", "__label__ and", "de in la </s", "\x0b\x0cof\x00the\r"),
+    *("é", "\u0301a", "\U0001f600" * 9, "東京", "a\u00a0b", "\u2028", "the\nthe", "<", "> <", "a" * 5000, "é€\U0001f600" * 999),
+    " ".join(f"{n}of" for n in range(3000)),  # more rows than the kernel adds up at once
+)  # fmt: skip
+
+
+def test_our_numbers_are_those_of_fasttext(tmp_path: Path) -> None:
+    """Bit for bit, of lid.176 and of a model with other options; texts with more capitals, of other scripts, and odd ones."""
+    import fasttext
+
+    texts = [*ODD, *TEXTS.values(), *map(str.upper, TEXTS.values()), " ".join(TEXTS.values())]
+    (tmp_path / "lines").write_text(
+        "".join(f"__label__{name} {text}\n" for name, text in TEXTS.items() for _ in range(9))
+    )
+    options = {"loss": "hs", "dim": 8, "minn": 1, "maxn": 3, "bucket": 4000, "verbose": 0, "thread": 1, "minCount": 1}
+    small = fasttext.train_supervised(str(tmp_path / "lines"), **options)
+    small.save_model(str(tmp_path / "plain.bin"))
+    small.quantize(cutoff=300, qnorm=False, dsub=3)
+    small.save_model(str(tmp_path / "small.ftz"))
+    assert QuantizedModel.load(tmp_path / "plain.bin") is None
+    for path in (default_model(), tmp_path / "small.ftz"):
+        reference, ours = load_fasttext(path).f, QuantizedModel.load(path)
+        assert ours is not None
+        assert set(ours.labels) == set(reference.getLabels("strict")[0])
+        best, shares = ours.best(*text_buffers(pa.array(texts)))
+        for text, label, share in zip(texts, best, shares, strict=True):
+            line = text.replace("\n", " ") + "\n"  # fastText ends a text there
+            assert [(share, ours.labels[label])] == reference.predict(line, 1, 0.0, "strict")
+            for least in (0.0, 0.01, 0.5):
+                expected = reference.predict(line, -1, least, "strict")
+                assert sorted(ours.predict(text, -1, least)) == sorted(expected)
+                assert ours.predict(text, 1, least) == expected[:1]
+
+
+def test_a_model_of_another_kind_is_read_by_fasttext(tmp_path: Path, identifier: LanguageIdentifier) -> None:
+    data = default_model().read_bytes()
+    for size in (0, 3, 8, 60, 70, 100, 5000, 200_000, len(data) - 1):
+        (tmp_path / "cut.ftz").write_bytes(data[:size])
+        assert QuantizedModel.load(tmp_path / "cut.ftz") is None
+    for place, value in ((0, 0), (4, 11), (8, 12), (28, 2), (32, 3), (36, 1), (43, 127), (44, 5), (64, 1), (72, 255)):
+        (tmp_path / "other.ftz").write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
+        assert QuantizedModel.load(tmp_path / "other.ftz") is None, place
+
+
+def test_capitals_and_small_letters_are_those_of_python() -> None:
+    characters = list(map(chr, range(0x110000)))
+    assert _cases().tolist() == [1 if c.isupper() else 2 if c.islower() else 0 for c in characters]
+
+
 SERBO_CROATIAN = (("hr", "bs", "sr", "sh"), ("no", "nn", "da"))
 CROATIAN = "Vlada je u utorak donijela odluku o gradnji nove ceste između dva mjesta na obali."
 
@@ -113,6 +172,7 @@ def test_the_most_likely_group_wins_over_the_most_likely_label(monkeypatch: pyte
             found = [(share, f"__label__{label}") for label, share in shares.items() if share >= least]
             return found if count < 0 else found[:count]
 
+    monkeypatch.setattr("pipeline.filters.language.QuantizedModel.load", lambda path: None)
     monkeypatch.setattr("pipeline.filters.language.load_fasttext", lambda path: types.SimpleNamespace(f=Model()))
     for groups, label, score in (([], "sl", 0.4), ([["sr", "hr"]], "hr", 0.55), ([["hr", "bs"]], "sl", 0.4)):
         [found] = LanguageIdentifier(groups=groups).predict(["x"])
@@ -157,8 +217,9 @@ def test_bad_models_are_user_errors(tmp_path: Path) -> None:
 
 def test_the_predict_only_package_is_named_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fasttext", types.ModuleType("fasttext"))
+    assert LanguageIdentifier().predict(["the"])[0].label == "en"  # our own kernel reads this model
     with pytest.raises(UserError, match="pip install --force-reinstall --no-deps fasttext-community"):
-        LanguageIdentifier()
+        load_fasttext(default_model())
 
 
 def test_the_model_is_found_without_importing_its_package() -> None:

