@@ -221,6 +221,29 @@ def test_a_record_that_misses_more_than_carriage_returns_is_truncated(tmp_path: 
     assert record.problem == "truncated"
 
 
+@pytest.mark.parametrize("name", ["x.warc", "x.warc.gz"])
+def test_carriage_returns_of_the_body_only_are_gone(tmp_path: Path, name: str) -> None:
+    page = http(b"<p>page\r\nof\r\nlines\r\n", "Content-Type: text/html\r\nContent-Length: 23\r\n")
+    record = warc(page.replace(b"of\r\nlines\r\n", b"of\nlines\n"), length=len(page)) + END
+    longer = warc(page.replace(b"of\r\nlines\r\n", b"of\nlines\n"), length=len(page) + 5) + END
+    for data, problems in ((record, [None, None]), (longer, ["truncated", None])):
+        both = data + A if name == "x.warc" else b"".join(zipped(data.removesuffix(END), A))
+        records = read(both, tmp_path, name)
+        assert [one.problem for one in records] == problems
+        assert records[0].body.strip() == (b"<p>page\r\nof\nlines" if problems[0] is None else b"")
+
+
+@pytest.mark.parametrize(("body", "problem"), [(b"<p>x</HTML> \n", None), (b"<p>x</html", "truncated")])
+def test_a_record_with_too_great_a_length_is_whole_where_its_html_ends(
+    tmp_path: Path, body: bytes, problem: str | None
+) -> None:
+    record = warc(http(body), length=len(http(body)) + 20)
+    for name, data in (("x.warc", record + END + A), ("x.warc.gz", b"".join(zipped(record + END, A)))):
+        first, second = read(data, tmp_path, name)
+        assert (first.problem, second.problem) == (problem, None)
+        assert first.body.strip() == (b"" if problem else body.strip())
+
+
 @pytest.mark.parametrize(
     "interim",
     [

@@ -323,7 +323,7 @@ def _take_content(stream: Stream, form: _Format, record: Record, length: int) ->
         body = stream.take(length)
         if available < length:
             _truncate(record, length, available)
-    if record.problem and _counts_carriage_returns(body, length):
+    if record.problem and _counts_carriage_returns(body, length, ends=bool(cut) or stream.file is None):
         record.problem, record.detail = None, "Content-Length of the record counts carriage returns that are gone"
     return body
 
@@ -362,17 +362,25 @@ def _truncate(record: Record, length: int, available: int | None) -> None:
 
 
 def _is_whole(record: Record) -> bool:
-    """Whether the body has at least the length that HTTP declares, although the record's own length says otherwise."""
+    """Whether the body has at least the length that HTTP declares, or ends as HTML does, although the record's own length says
+    otherwise."""
+    if record.body[-64:].rstrip()[-7:].lower() == b"</html>":
+        return True
     announced = next((value for name, value in record.http_headers if name == "content-length"), "")
     return announced.isascii() and announced.isdigit() and len(record.body) >= int(announced[:18])
 
 
-def _counts_carriage_returns(body: bytes, length: int) -> bool:
-    """Whether a length may count carriage returns that are gone: head lines end in bare line feeds (so in ClueWeb09), and no
-    more bytes are missing than there are such line ends."""
+def _counts_carriage_returns(body: bytes, length: int, *, ends: bool) -> bool:
+    """Whether a length may count carriage returns that are gone: no more bytes are missing than there are bare line feeds.
+
+    Where the file ends with the body, not only its member (`ends`), bytes may be missing: then the head's lines must end in
+    bare line feeds, as in ClueWeb09.
+    """
     first_line_end = body.find(b"\n")
+    if not ends and body[first_line_end - 1 : first_line_end] in (b"", b"\r"):
+        return False
     bare = body.count(b"\n") - body.count(b"\r\n")
-    return body[first_line_end - 1 : first_line_end] not in (b"", b"\r") and length <= len(body) + bare
+    return length <= len(body) + bare
 
 
 def _located(record: Record, start: int, stream: Stream) -> Record:
