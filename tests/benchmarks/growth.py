@@ -103,12 +103,12 @@ AT_START = (
 
 RUN_BY = {
     "pipeline.extract.native.assemble._assemble": "extractor native",
-    "pipeline.extract.native.assemble._commented": "extractor native",
     "pipeline.extract.native.blocks._parse": "extractor native",
     "pipeline.extract.native.features._describe": "extractor native",
     "pipeline.extract.native.formulas._joined": "extractor native",
     "pipeline.extract.native.formulas.attribute": "extractor native",
     "pipeline.extract.native.lanes.count": "extractor native",
+    "pipeline.extract.native.inside._inside": "extractor native",
     "pipeline.extract.native.shown._without": "extractor native",
     "pipeline.extract.native.shown.as_shown": "extractor native",
     "pipeline.extract.native.shown.of_element": "extractor native",

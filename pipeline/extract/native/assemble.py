@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extract.native.compiled import inner, kernel
+from pipeline.extract.native.inside import blocks_inside
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, KIND, TAG
 from pipeline.extract.native.outline import ELEMENT, TABLES, WIDTH, outline
@@ -35,28 +36,17 @@ _MARGIN = 16 * WIDTH
 
 
 def comments(page: Parsed) -> NDArray[np.bool_]:
-    """Which blocks are a sentence in an element that its class or id names comments. To be called after `describe`."""
-    inside = np.zeros(len(page.tag), np.bool_)
-    _commented(page.hints, page.parent, page.tag, inside)
+    """Which blocks are a sentence in an element that its class or id names comments (<article> and <main> are not). To be
+    called after `describe`."""
+    named = (page.hints & 1 != 0) & (page.tag != _ARTICLE) & (page.tag != _MAIN)
+    named[0] = False
     sentence = (page.stats[:, WORDS] >= 5) & (page.stats[:, LINK_SHARE] < 0.3)
-    return np.asarray(inside[page.home] & sentence)
-
-
-@kernel
-def _commented(hints: Any, parent: Any, tag: Any, inside: Any) -> None:
-    """Fill `inside` for each element: it, or an element around it, is named comments (<article> and <main> are not)."""
-    for e in range(1, len(tag)):
-        named = hints[e] & 1 and tag[e] != _ARTICLE and tag[e] != _MAIN
-        inside[e] = named or inside[parent[e]]
+    return blocks_inside(page, named) & sentence
 
 
 def captions(page: Parsed, keep: NDArray[np.bool_], add: bool) -> NDArray[np.bool_]:
     """`keep` with the captions that are next to a kept block of other text (`add`), or without all captions."""
-    inside = np.isin(page.tag, _CAPTIONS)
-    count = -1
-    while count != (count := int(inside.sum())):
-        inside[1:] |= inside[page.parent[1:]]
-    captioned = inside[page.home]
+    captioned = blocks_inside(page, np.isin(page.tag, _CAPTIONS))
     if not add:
         return np.asarray(keep & ~captioned)
     others = np.flatnonzero(~captioned)
