@@ -11,6 +11,9 @@ from annotated_types import Ge, Gt, Lt
 Format = Literal["text", "markdown"]
 FORMATS: tuple[Format, ...] = ("text", "markdown")
 
+TextSource = Literal["page", "noscript", "json-ld", "preloaded"]
+TEXT_SOURCES: tuple[TextSource, ...] = ("page", "noscript", "json-ld", "preloaded")
+
 TextUnit = Literal["file", "paragraph", "line"]
 
 RecordType = Literal[
@@ -49,6 +52,12 @@ class TextOptions:
     whole: bool = True
     """Keeps or drops all of one list, definition list, table or code block, up to 500 words, and all of the text of one forum
     post or comment; False judges each line by itself. native only."""
+    title: bool = False
+    """True puts the page's title first, in Markdown after "# ": the h1 nearest to it, else the <title> without the site's name.
+    native only."""
+    text_from: tuple[TextSource, ...] = TEXT_SOURCES
+    """Where text may come from: what the page shows; <noscript>; and, if the page shows little and lacks them, schema.org's
+    texts in JSON-LD and the state that frameworks preload. Without "page", only from the others. native only."""
     max_depth: Annotated[int, Ge(10)] = MAX_DEPTH
     """A page whose elements nest deeper is dropped as too_deep."""
 

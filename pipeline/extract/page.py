@@ -58,6 +58,7 @@ SCHEMA = pa.schema(
         ("title", pa.string()),
         ("published", pa.string()),
         ("text", pa.string()),
+        ("text_from", pa.list_(pa.string())),
         ("html_bytes", pa.int64()),
         ("dropped", pa.list_(pa.string())),
         ("refers_to", pa.string()),
@@ -81,6 +82,7 @@ COLUMNS = {
     "title": "the page's title",
     "published": "the page's own date of publication, YYYY-MM-DD",
     "text": "the extracted text; null where the row is dropped",
+    "text_from": "where a page's text is from, in its order: `page`, `noscript`, `json-ld`, `preloaded`; else null",
     "html_bytes": "bytes of the body after decompression",
     "refers_to": "of a revisit: date and URL of the record that has the page, or its URL alone",
     "detail": "more about a reason in `dropped`, in words",
@@ -115,6 +117,8 @@ class Row:
     published: str | None = None
     """The page's own date of publication, YYYY-MM-DD."""
     text: str | None = None
+    text_from: list[str] | None = None
+    """Where a page's text is from, in its order: "page", "noscript", "json-ld", "preloaded"."""
     html_bytes: int | None = None
     """Bytes of the body after decompression."""
     dropped: list[str] = field(default_factory=list)
@@ -275,6 +279,7 @@ def _read(
         return
     page = extract_page(decoded.utf8, options, row.url)
     row.title, row.text = page.title or (record.title and clean(record.title)), page.text
+    row.text_from = list(page.text_from) or None
     row.published = published(decoded.utf8, row.url)
     if page.problem is not None:
         row.dropped.append(page.problem)

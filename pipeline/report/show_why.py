@@ -96,6 +96,8 @@ def _show_record(document: Why, console: Console) -> None:
         lines.append(("same as", record.refers_to))
     if record.published is not None:
         lines.append(("published", record.published))
+    if record.text_from is not None:
+        lines.append(("text from", ", ".join(record.text_from)))
     lines += [(name, repr(value[:SNIPPET])) for name, value in record.kept.items() if value is not None]
     if record.text is not None:
         lines.append(("text", f"{len(record.text):,} characters: {record.text[:SNIPPET]!r}"))

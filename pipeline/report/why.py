@@ -52,6 +52,8 @@ class Record:
     published: str | None
     text: str | None
     """As it was extracted."""
+    text_from: list[str] | None
+    """Where the text is from: "page", "noscript", "json-ld", "preloaded"."""
     html_bytes: int | None
     dropped: list[str] | None
     """Reasons of the extract stage."""

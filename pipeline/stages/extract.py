@@ -266,7 +266,7 @@ def _reasons() -> dict[str, str]:
 EXTRACT = Step(
     name="extract",
     title="extract text",
-    version=7,
+    version=8,
     run=extract,
     options=_options,
     gated=False,

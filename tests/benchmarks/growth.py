@@ -18,6 +18,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,7 +98,7 @@ AT_START = (
         "_BINARY_START",
         "_MEDIA_TYPE",
     ),
-    "_ARRAY",
+    *("_ARRAY", "_WRAPPING"),
 )
 """Expressions that are only matched at the start of their input."""
 
@@ -230,6 +231,40 @@ UNITS_OF = {
         "WARC/1.0\r\nContent-Length: 0\r\n\r\n",
         "WARC/1.0\r\nContent-Length: 99\r\n\r\n",
     ),
+    "text in scripts": (
+        *(
+            '"text":"',
+            '"text":"a b',
+            '"text":"\\',
+            '"text":"a b c."},',
+            "text:",
+            "text",
+            '{"text":"a",',
+            '{"review":',
+            '{"@graph":[',
+        ),
+        *(
+            '"a b c d e",',
+            '"\\u003cp>a",',
+            "1:T9,",
+            "1:Tfffffff,",
+            "0:Ta,{",
+            'JSON.parse("',
+            "<p>a b. ",
+            "&lt;p&gt;",
+            "9",
+            "[0,",
+        ),
+        *(
+            'self.__next_f.push([1,"',
+            'self.__next_f.push([1,"a"])',
+            "data-preloaded=",
+            'data-preloaded="',
+            "&quot;",
+            "\\x3c",
+        ),
+        *("</script>", "<script ld+json>", "application/ld+json", "<script type=application/ld+json>{}</script>"),
+    ),
     "perplexity": (" ".join(f"{number:x}" for number in range(0x1000, 0x1000 + 14_000)),),  # makes its tables grow
     "published": (
         *(
@@ -328,6 +363,28 @@ def cases(folder: str) -> Iterator[tuple[str, Run]]:
     plain, everything = TextOptions(), TextOptions(main_content=False)
     marked = TextOptions(format="markdown", links=True, comments=True, captions=True)
     yield "extractor native", lambda data: [extract_page(data, o, "http://a.b/") for o in (plain, everything, marked)]
+
+    def in_scripts(data: bytes) -> None:
+        body = data.decode()
+        for before, after in (
+            ("<script type=application/ld+json>", "</script>"),
+            ('<script type=application/ld+json>[{"text":"', '"}]</script>'),
+            ("<script type=application/json>", "</script>"),
+            ('<script type=application/json id="__NUXT_DATA__">', "</script>"),
+            (f"<script>self.__next_f.push([1,{json.dumps(body)}])</script><script type=application/json>", "</script>"),
+            ('<div data-preloaded="', '"></div>'),
+            ("", ""),
+        ):
+            for options in (everything, TextOptions(title=True)):
+                extract_page(f"<title>{body[:1000]}</title>{before}{body}{after}", options)
+        posts = json.dumps({"topic_1": json.dumps({"post_stream": {"posts": [{"cooked": body}]}})})
+        extract_page(f'<div data-preloaded="{escape(posts)}"></div>', everything)
+        words = body.split(" ")
+        values = [{"text": " ".join(words[at : at + 30])} for at in range(0, len(words), 30)]
+        extract_page(f"<script type=application/ld+json>{json.dumps(values)}</script>", everything)
+        extract_page(f"<h1>{body}</h1>" + "<h1>a</h1>" * (len(body) // 10), TextOptions(title=True))
+
+    yield "text in scripts", in_scripts
     yield "extractor resiliparse", lambda data: extract_page(data, TextOptions(extractor="resiliparse"))
 
     rules = UrlRules(

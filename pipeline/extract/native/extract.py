@@ -1,5 +1,6 @@
 """The extractor: a page to its text, with the model in the package or another."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,14 +10,22 @@ from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import assemble, captions, comments
 from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.features import describe
+from pipeline.extract.native.heading import heading, starts_with
+from pipeline.extract.native.inside import blocks_inside
 from pipeline.extract.native.marks import NONE, find_marks
+from pipeline.extract.native.names import TAG
 from pipeline.extract.native.parsed import OK, TOO_DEEP, Parsed
 from pipeline.extract.native.shown import as_shown
 from pipeline.extract.native.unseen import EVERYTHING, MAIN, without_unseen
 from pipeline.extract.native.whole import together
-from pipeline.extract.native.words import CHARS
-from pipeline.extract.options import TextOptions
+from pipeline.extract.native.words import CHARS, IDEOGRAPHS, WORDS
+from pipeline.extract.options import TextOptions, TextSource
+from pipeline.extract.pages.charset import clean
+from pipeline.extract.pages.entries import without_repeated
+from pipeline.extract.pages.from_scripts import FEWEST, from_scripts
 from pipeline.extract.pages.text import Page, one_line, without_text
+
+_NOSCRIPT = TAG["noscript"]
 
 
 @cache
@@ -31,28 +40,69 @@ def extract(
     """Text and title of a page in UTF-8 without NUL, as `charset.decode` returns it, or the reason why it has no text. `url`
     is the page's own, for links in Markdown."""
     markdown = options.format == "markdown"
-    html, parsed = read(html, options.max_depth, max_tags, markdown)
-    parsed = without_unseen(parsed, MAIN if options.main_content else EVERYTHING, not options.main_content)
+    shown, parsed = read(html, options.max_depth, max_tags, markdown)
+    unscripted = "noscript" in options.text_from and (
+        options.main_content or "page" not in options.text_from or _mostly_noscript(parsed)
+    )
+    parsed = without_unseen(parsed, MAIN if options.main_content else EVERYTHING, not unscripted)
     first, last = parsed.title
-    title = one_line(html[first:last].decode())
+    title = one_line(shown[first:last].decode())
     if parsed.status == TOO_DEEP:
         return Page(None, title, "too_deep", f"elements nest deeper than max_depth, {options.max_depth:,}")
     if parsed.status != OK:
         return Page(None, title, "too_large", f"more than {max_tags:,} elements or blocks of text")
-    if not len(parsed.home):
-        return without_text(title)
-    keep = (
-        choose(parsed, model or shipped_model(), options.whole)
-        if options.main_content
-        else np.ones(len(parsed.home), np.bool_)
-    )
-    if options.main_content and options.comments:
-        keep |= comments(parsed)
+    keep = np.ones(len(parsed.home), np.bool_)
+    if len(keep) and options.main_content:
+        keep = choose(parsed, model or shipped_model(), options.whole)
+        if options.comments:
+            keep |= comments(parsed)
     if options.captions is not None:
         keep = captions(parsed, keep, options.captions)
-    marks = find_marks(parsed, html, options.links, url) if markdown else NONE
+    if "page" not in options.text_from:
+        keep &= blocks_inside(parsed, parsed.tag == _NOSCRIPT)
+    marks = find_marks(parsed, shown, options.links, url) if markdown else NONE
+    over, own = heading(parsed, title) if options.title else ("", None)
+    if own is not None:
+        keep &= ~own
     text = assemble(parsed, keep, markdown, options.tables, marks).tobytes().decode()
-    return Page(text, title) if text else without_text(title)
+    sources = _sources_of(parsed, keep) if text else []
+    size, shown_size = _words(parsed, keep), _words(parsed, np.ones_like(keep))
+    added = from_scripts(html, options.text_from, size, shown_size, lambda: _all_text(parsed))
+    if added:
+        markup, source = added
+        plain = replace(options, main_content=False, text_from=("page",), title=False, captions=None, tables=True)
+        if more := extract(clean(markup).encode(), plain, max_tags=max_tags, url=url).text:
+            gap = "\n\n" if markdown else "\n"
+            # What is shown instead of a script's text is "Please enable JavaScript".
+            own_text = "" if sources == ["noscript"] else without_repeated(text, more, gap)
+            text = gap.join(part for part in (own_text, more) if part)
+            sources = [*(sources if own_text else ()), source]
+    if over and text and not starts_with(text, over):
+        text = f"# {over}\n\n{text}" if markdown else f"{over}\n{text}"
+    return Page(text, title, text_from=tuple(sources)) if text else without_text(title)
+
+
+def _mostly_noscript(page: Parsed) -> bool:
+    """Whether most of a page's words are for browsers without scripts."""
+    inside = blocks_inside(page, page.tag == _NOSCRIPT)
+    return _words(page, inside) > max(_words(page, ~inside), FEWEST - 1)
+
+
+def _words(page: Parsed, blocks: NDArray[np.bool_]) -> int:
+    """The words and ideographs of these blocks."""
+    return int(blocks @ page.stats[:, WORDS] + blocks @ page.stats[:, IDEOGRAPHS])
+
+
+def _all_text(page: Parsed) -> str:
+    return assemble(page, np.ones(len(page.home), np.bool_), False, True, NONE).tobytes().decode()
+
+
+def _sources_of(page: Parsed, keep: NDArray[np.bool_]) -> list[TextSource]:
+    """Whether the kept blocks are shown to all, or for browsers without scripts, in their order."""
+    noscript = page.tag == _NOSCRIPT
+    if not noscript.any():
+        return ["page"]
+    return list(dict.fromkeys("noscript" if inside else "page" for inside in blocks_inside(page, noscript)[keep]))
 
 
 def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[bytes, Parsed]:

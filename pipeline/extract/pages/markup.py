@@ -5,13 +5,13 @@ NUL, lone surrogates and carriage returns are removed from the extractor's text;
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from pipeline.arguments import kind_of, one_text
 from pipeline.errors import UserError, did_you_mean
-from pipeline.extract.options import FORMATS, Format, TextOptions
+from pipeline.extract.options import FORMATS, TEXT_SOURCES, Format, TextOptions, TextSource
 from pipeline.extract.pages.charset import check_encoding, clean, decode
 from pipeline.extract.pages.text import Page, one_line, without_text
 
@@ -39,7 +39,7 @@ class Extractor:
     page: Callable[[str | bytes, TextOptions, str | None], Page]
     """Called with the decoded page (or its UTF-8), the options, and the page's URL; returns the Page."""
     offers: frozenset[str] = frozenset()
-    """The options that it supports, of "markdown", "tables" (dropping them) and "captions"."""
+    """The options that it supports, of "markdown", "tables" (dropping them), "captions", "title" and "text_from"."""
     everything: str | None = None
     """The extractor to use instead with main_content = false; None if it does that itself."""
     libraries: tuple[str, ...] = ()
@@ -60,6 +60,8 @@ def html_to_text(
     tables: bool = True,
     links: bool = False,
     whole: bool = True,
+    title: bool = False,
+    text_from: Sequence[TextSource] = TEXT_SOURCES,
     url: str | None = None,
 ) -> str:
     """The text of an HTML page; "" if there is none or the page exceeds the limits of tags and depth.
@@ -78,6 +80,8 @@ def html_to_text(
             one_text(given, name)
     if encoding:
         check_encoding(encoding)
+    if isinstance(text_from, str):
+        raise TypeError(f'text_from must be a list of names, such as ["page"], not {kind_of(text_from)}')
     options = TextOptions(
         extractor=extractor,
         main_content=main_content,
@@ -87,6 +91,8 @@ def html_to_text(
         tables=tables,
         links=links,
         whole=whole,
+        title=title,
+        text_from=tuple(text_from),
     )
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8
@@ -131,6 +137,16 @@ def check_offer(options: TextOptions) -> None:
         raise UserError(f'extractor: "{extractor.name}"{condition} has no tables = false; {_which("tables")}')
     if options.captions is not None and "captions" not in offers:
         raise UserError(f'captions: "{extractor.name}" does not have this option; {_which("captions")}')
+    if options.title and "title" not in offers:
+        raise UserError(f'title: "{extractor.name}" does not have this option; {_which("title")}')
+    for source in options.text_from:
+        if source not in TEXT_SOURCES:
+            near = did_you_mean(source, TEXT_SOURCES)
+            raise UserError(f"text_from: {source!r} is not one of {', '.join(TEXT_SOURCES)}{near}")
+    if not options.text_from:
+        raise UserError(f"text_from: names no source; there are {', '.join(TEXT_SOURCES)}")
+    if set(options.text_from) != set(TEXT_SOURCES) and "text_from" not in offers:
+        raise UserError(f'text_from: "{extractor.name}" does not have this option; {_which("text_from")}')
     if options.links and not markdown:
         raise UserError('links: needs format = "markdown"')
 
@@ -161,7 +177,7 @@ def bounded(
         except Exception as error:  # on pages of the web, third-party code may raise anything
             return Page(None, title, "extractor_failed", f"{type(error).__name__}: {error}"[:500])
         kept = clean(raw).replace("\r\n", "\n").replace("\r", "\n").strip()
-        return Page(kept, title) if kept else without_text(title)
+        return Page(kept, title, text_from=("page",)) if kept else without_text(title)
 
     return page
 
@@ -255,7 +271,7 @@ EXTRACTORS: dict[str, Extractor] = {
             name="native",
             help="our own, the fastest: boosted trees over a page's blocks",
             page=_native,
-            offers=frozenset({"markdown", "tables", "captions"}),
+            offers=frozenset({"markdown", "tables", "captions", "title", "text_from"}),
             warm_up=_warm_up_native,
         ),
         Extractor(

@@ -3,6 +3,7 @@
 import html as entities
 from dataclasses import dataclass
 
+from pipeline.extract.options import TextSource
 from pipeline.extract.pages.charset import clean
 
 
@@ -14,6 +15,8 @@ class Page:
     title: str | None = None
     problem: str | None = None
     detail: str | None = None
+    text_from: tuple[TextSource, ...] = ()
+    """Where the text is from, in its order; empty without text."""
 
 
 def without_text(title: str | None) -> Page:
