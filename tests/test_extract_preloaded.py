@@ -19,7 +19,7 @@ def script(content: str, attributes: str = "") -> bytes:
 
 
 def found(page: bytes) -> list[str]:
-    return [entry.markup.removeprefix("<div>").removesuffix("</div>") for entry in state(page)]
+    return [entry.removeprefix("<div>").removesuffix("</div>") for entry in state(page)]
 
 
 def topic(posts: object) -> bytes:
@@ -29,7 +29,7 @@ def topic(posts: object) -> bytes:
 
 def test_posts_of_discourse() -> None:
     posts = [{"username": "al", "cooked": "<p>One &amp; two</p>"}, {"cooked": "<p>Three</p>"}, {"username": "bo"}, 4]
-    assert [entry.markup for entry in discourse(topic(posts))] == [
+    assert list(discourse(topic(posts))) == [
         "<p>al</p><div><p>One &amp; two</p></div>",
         "<div><p>Three</p></div>",
     ]
@@ -117,6 +117,13 @@ def test_escapes_of_javascript() -> None:
 )
 def test_what_reads_like_prose(text: str, expected: bool) -> None:
     assert bool(found(script(json.dumps({"text": text}), "type=application/json"))) == expected
+
+
+@pytest.mark.parametrize("name", ["text", "bodyHtml", "htmlContent", "productDescription"])
+def test_names_of_text(name: str) -> None:
+    assert found(script(json.dumps({name: LONG}), "type=application/json")) == [LONG]
+    nuxt = script(json.dumps([{name: 1}, LONG]), 'type="application/json" id="__NUXT_DATA__"')
+    assert found(nuxt) == [LONG]
 
 
 @pytest.mark.parametrize(

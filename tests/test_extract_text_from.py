@@ -9,7 +9,7 @@ from pipeline.extract import html_to_text
 from pipeline.extract.inputs.archive import Record
 from pipeline.extract.options import TEXT_SOURCES, ExtractOptions, TextOptions, TextSource
 from pipeline.extract.page import rows
-from pipeline.extract.pages.entries import Entry, lacking, without_repeated
+from pipeline.extract.pages.entries import lacking, without_repeated
 from pipeline.extract.pages.from_scripts import BARE, FEWEST, LONG, SHOWN, from_scripts
 from pipeline.extract.pages.markup import extract_page
 
@@ -108,25 +108,25 @@ def entries(size: int, main: bool) -> str:
     ],
 )
 def test_when_a_text_is_added(size: int, shown: int, added: int, main: bool, expected: bool) -> None:
-    found = from_scripts(entries(added, main).encode(), TEXT_SOURCES, size, shown, lambda: "")
+    found = from_scripts(entries(added, main).encode(), TEXT_SOURCES, size, lambda: shown, lambda: "")
     assert (found is not None) == expected
 
 
 def test_an_entry_is_lacking_if_less_than_half_of_its_runs_of_words_are_there() -> None:
     own = [f"w{n}" for n in range(14)]  # ten runs of five
     text = " ".join(own)
-    assert lacking([Entry(text)], lambda: " ".join(own[:8]), 1) == ([Entry(text)], 14)  # four of them
-    assert lacking([Entry(text)], lambda: " ".join(own[:9]), 1) == ([], 0)
-    assert lacking([Entry(text)], lambda: "", 15) == ([], 0)
-    assert lacking([Entry("<p>W1, <b>w2</b>")], lambda: "w0 w1 w2", 1) == (
+    assert lacking([text], lambda: " ".join(own[:8]), 1) == ([text], 14)  # four of them
+    assert lacking([text], lambda: " ".join(own[:9]), 1) == ([], 0)
+    assert lacking([text], lambda: "", 15) == ([], 0)
+    assert lacking(["<p>W1, <b>w2</b>"], lambda: "w0 w1 w2", 1) == (
         [],
         0,
     )  # fewer words than five: in this order
-    assert lacking([Entry("w2 w1")], lambda: "w0 w1 w2", 1) == ([Entry("w2 w1")], 2)
-    assert lacking([Entry("a b"), Entry("<i>a b</i>"), Entry("")], lambda: "", 1) == ([Entry("a b")], 2)
-    quoting = [Entry("a b c d e f"), Entry("a b c d e f g"), Entry("b c d e f g")]
+    assert lacking(["w2 w1"], lambda: "w0 w1 w2", 1) == (["w2 w1"], 2)
+    assert lacking(["a b", "<i>a b</i>", ""], lambda: "", 1) == (["a b"], 2)
+    quoting = ["a b c d e f", "a b c d e f g", "b c d e f g"]
     assert lacking(quoting, lambda: "", 1) == (quoting[:2], 13)
-    assert lacking([Entry("東京都")], lambda: "東 京 都", 1) == ([], 0)
+    assert lacking(["東京都"], lambda: "東 京 都", 1) == ([], 0)
 
 
 def test_paragraphs_that_are_repeated_go() -> None:
@@ -194,3 +194,19 @@ def test_the_ledger_says_where_a_text_is_from() -> None:
     assert row_of("<p>Home</p>") == ["page"]
     assert row_of("<p></p>") is None
     assert row_of("Home", "text/plain") is None
+
+
+@pytest.mark.parametrize("main_content", [True, False])
+@pytest.mark.parametrize("format", ["text", "markdown"])
+def test_a_page_whose_every_word_is_unseen_or_no_source(main_content: bool, format: str) -> None:
+    for page in ("<noscript>x <b>y</b></noscript>", "<div>x</div><p hidden>y <a href=/x>z</a></p>", "<b><img></b>", ""):
+        found = html_to_text(
+            page,
+            main_content=main_content,
+            format=format,
+            captions=True,
+            comments=True,
+            title=True,
+            text_from=["json-ld"],  # type: ignore[arg-type]
+        )
+        assert found == ""

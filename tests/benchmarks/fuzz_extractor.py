@@ -16,7 +16,7 @@ os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="checked-kernels")  # ap
 from gold import samples
 
 from pipeline.extract.native.names import TAGS
-from pipeline.extract.options import FORMATS, TextOptions
+from pipeline.extract.options import FORMATS, TEXT_SOURCES, TextOptions
 from pipeline.extract.pages.markup import extract_page
 
 PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
@@ -25,6 +25,8 @@ PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "\u00a0", "\u6771", "\U0001f600", "\ufffd", "\0", "\ud800", "<div style=display:none>", "<br><br>", "<", "</",
     "<span hidden>", "<b style='opacity:0;", "<i class='sr-only'>", "<math alttext='x'>", "<annotation encoding=tex>", "10<sup>6</sup>",
     "<script type='math/tex'>", "<template shadowrootmode=open>", "<svg><text>", "<iframe srcdoc='", "<img class=tex alt=x>", "<![CDATA[",
+    "<noscript>", "</noscript>", "<script type=application/ld+json>{\"@type\":\"Article\",\"text\":\"", "\\u003cp>", "\"}</script>",
+    "<script type=application/json>{\"body\":\"", "<script>self.__next_f.push([1,\"1:T20,", "\"])</script>", "<div data-preloaded='{",
     "<rt>", "</ruby>", "<td rowspan=2>", "<th colspan=3>", "<td rowspan=99999>",
 ]  # fmt: skip
 
@@ -64,6 +66,8 @@ def main() -> None:
             links=form == "markdown" and rng.random() < 0.5,
             comments=rng.random() < 0.2,
             tables=rng.random() < 0.8,
+            title=rng.random() < 0.2,
+            text_from=tuple(rng.sample(TEXT_SOURCES, rng.randint(1, 4))),
         )
         url = rng.choice((None, "http://a.example/b/c?d#e"))
         start = time.process_time()

@@ -22,7 +22,7 @@ from pipeline.extract.native.words import CHARS, IDEOGRAPHS, WORDS
 from pipeline.extract.options import TextOptions, TextSource
 from pipeline.extract.pages.charset import clean
 from pipeline.extract.pages.entries import without_repeated
-from pipeline.extract.pages.from_scripts import FEWEST, from_scripts
+from pipeline.extract.pages.from_scripts import FEWEST, MOST_LETTERS, from_scripts
 from pipeline.extract.pages.text import Page, one_line, without_text
 
 _NOSCRIPT = TAG["noscript"]
@@ -60,15 +60,13 @@ def extract(
         keep = captions(parsed, keep, options.captions)
     if "page" not in options.text_from:
         keep &= blocks_inside(parsed, parsed.tag == _NOSCRIPT)
-    marks = find_marks(parsed, shown, options.links, url) if markdown else NONE
+    marks = find_marks(parsed, shown, options.links, url) if markdown and len(keep) else NONE
     over, own = heading(parsed, title) if options.title else ("", None)
     if own is not None:
         keep &= ~own
     text = assemble(parsed, keep, markdown, options.tables, marks).tobytes().decode()
     sources = _sources_of(parsed, keep) if text else []
-    size, shown_size = _words(parsed, keep), _words(parsed, np.ones_like(keep))
-    added = from_scripts(html, options.text_from, size, shown_size, lambda: _all_text(parsed))
-    if added:
+    if len(text) < MOST_LETTERS and (added := _added(html, parsed, keep, options)):
         markup, source = added
         plain = replace(options, main_content=False, text_from=("page",), title=False, captions=None, tables=True)
         if more := extract(clean(markup).encode(), plain, max_tags=max_tags, url=url).text:
@@ -82,6 +80,16 @@ def extract(
     return Page(text, title, text_from=tuple(sources)) if text else without_text(title)
 
 
+def _added(html: bytes, page: Parsed, keep: NDArray[np.bool_], options: TextOptions) -> tuple[str, TextSource] | None:
+    """What `from_scripts` adds to the kept blocks."""
+    every = np.ones_like(keep)
+
+    def shown() -> str:
+        return assemble(page, every, False, True, NONE).tobytes().decode()
+
+    return from_scripts(html, options.text_from, _words(page, keep), lambda: _words(page, every), shown)
+
+
 def _mostly_noscript(page: Parsed) -> bool:
     """Whether most of a page's words are for browsers without scripts."""
     inside = blocks_inside(page, page.tag == _NOSCRIPT)
@@ -93,16 +101,15 @@ def _words(page: Parsed, blocks: NDArray[np.bool_]) -> int:
     return int(blocks @ page.stats[:, WORDS] + blocks @ page.stats[:, IDEOGRAPHS])
 
 
-def _all_text(page: Parsed) -> str:
-    return assemble(page, np.ones(len(page.home), np.bool_), False, True, NONE).tobytes().decode()
-
-
 def _sources_of(page: Parsed, keep: NDArray[np.bool_]) -> list[TextSource]:
     """Whether the kept blocks are shown to all, or for browsers without scripts, in their order."""
     noscript = page.tag == _NOSCRIPT
-    if not noscript.any():
+    if not np.count_nonzero(noscript):  # faster than any()
         return ["page"]
-    return list(dict.fromkeys("noscript" if inside else "page" for inside in blocks_inside(page, noscript)[keep]))
+    inside = blocks_inside(page, noscript)[keep]
+    if not inside.any():
+        return ["page"]
+    return list(dict.fromkeys("noscript" if block else "page" for block in inside))
 
 
 def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[bytes, Parsed]:

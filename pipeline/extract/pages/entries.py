@@ -1,9 +1,8 @@
-"""Entries of text from a page's scripts, and which of them the page's own text lacks."""
+"""Entries of text from a page's scripts (a post, an article, a review; as markup), and which of them its own text lacks."""
 
 import re
 from collections.abc import Callable, Iterable
 from html import unescape
-from typing import NamedTuple
 
 _GRAM = 5
 """Words in a row that are compared."""
@@ -12,19 +11,11 @@ _WORD = re.compile(f"[{_IDEOGRAPH}]|[^\\W{_IDEOGRAPH}]+")
 _TAG = re.compile(r"<[^<>]*>")
 
 
-class Entry(NamedTuple):
-    """A post, an article, a description."""
-
-    markup: str
-    main: bool = True
-    """Whether it is a page's main text; reviews, and the entries of a list, stand beside it."""
-
-
-def lacking(entries: Iterable[Entry], text: Callable[[], str], fewest: int) -> tuple[list[Entry], int]:
+def lacking(entries: Iterable[str], text: Callable[[], str], fewest: int) -> tuple[list[str], int]:
     """The entries that the text lacks, in order, and their words: of an entry's runs of five words, less than half are in the
     text, and not all in the entries before it. Nothing if these are not at least `fewest` words; `text` is called if they may
     be."""
-    sized = [(entry, words(unescape(_TAG.sub(" ", entry.markup)))) for entry in entries]
+    sized = [(entry, words(unescape(_TAG.sub(" ", entry)))) for entry in entries]
     if sum(len(own) for _, own in sized) < fewest:
         return [], 0
     seen, earlier = _Runs(words(text())), _Runs([])

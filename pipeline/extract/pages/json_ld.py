@@ -6,7 +6,6 @@ Types that describe the site, and descriptions that only sum up an article or a 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.extract.pages.entries import Entry
 from pipeline.extract.pages.json_markup import as_markup
 from pipeline.extract.pages.json_values import read_json
 
@@ -66,36 +65,35 @@ _PARTS = (
 """Keys that are looked into, in the order of the text."""
 
 
-def json_ld(scripts: Iterable[bytes]) -> Iterator[Entry]:
-    """The entries of JSON-LD scripts, in order: an article, a question, an answer, a post, a product, a review."""
+def json_ld(scripts: Iterable[bytes], beside: bool) -> Iterator[str]:
+    """The entries of JSON-LD scripts, in order: an article, a question, an answer, a post, a product; with `beside` reviews,
+    the entries of lists, and comments on articles."""
     for script in scripts:
-        yield from _entries(read_json(script.decode(errors="ignore")), "", True, 0)
+        yield from _entries(read_json(script.decode(errors="ignore")), "", beside, 0)
 
 
-def _entries(value: Any, key: str, main: bool, depth: int) -> Iterator[Entry]:
+def _entries(value: Any, key: str, beside: bool, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
         for each in value:
-            yield from _entries(each, key, main, depth + 1)
+            yield from _entries(each, key, beside, depth + 1)
     elif isinstance(value, str):
         if key == "recipeIngredient":
-            yield Entry(f"<ul><li>{as_markup(value)}</ul>", main)
+            yield f"<ul><li>{as_markup(value)}</ul>"
         elif key in ("recipeInstructions", "step"):
-            yield Entry(f"<div>{as_markup(value)}</div>", main)
+            yield f"<div>{as_markup(value)}</div>"
     elif isinstance(value, dict):
         kind = _type(value)
         if kind in _OF_THE_SITE:
             return
         if markup := _own(value, kind):
-            yield Entry(markup, main)
+            yield markup
         for part in _PARTS:
-            if part in value:
-                of_post = part == "comment" and kind == "discussionforumposting"
-                instruction = part == "itemListElement" and key in ("recipeInstructions", "step")
-                yield from _entries(
-                    value[part], part, main and (part not in _BESIDE or of_post or instruction), depth + 1
-                )
+            of_post = part == "comment" and kind == "discussionforumposting"
+            instruction = part == "itemListElement" and key in ("recipeInstructions", "step")
+            if part in value and (beside or part not in _BESIDE or of_post or instruction):
+                yield from _entries(value[part], part, beside, depth + 1)
 
 
 def _own(node: dict[str, Any], kind: str) -> str:

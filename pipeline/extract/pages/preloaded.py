@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from pipeline.extract.pages.entries import Entry, words
+from pipeline.extract.pages.entries import words
 from pipeline.extract.pages.json_markup import as_markup
 from pipeline.extract.pages.json_values import read_json
 from pipeline.extract.pages.scripts import every_script
@@ -20,24 +20,36 @@ _NAMES = (
     *(
         "articleBody",
         "body",
-        "bodyHtml",
-        "bodyText",
         "content",
-        "contentHtml",
         "cooked",
         "description",
         "html",
-        "htmlContent",
+        "longDescription",
+        "markdown",
+        "message",
+        "paragraph",
     ),
-    *("longDescription", "markdown", "message", "paragraph", "productDescription", "richText", "text", "textContent"),
+    *("productDescription", "richText", "text"),
 )
-"""Names of strings that hold text. Not those of a page's frame, such as "buttonText", nor of summaries, such as "excerpt"."""
-_STATE = (b"_STATE__", b"__NUXT", b"__data", b"_data=", b"ApolloSSRDataTransport", b"Context =", b"JSON.parse(")
+"""Names of strings that hold text; Html, Text or Content may follow. Not those of a page's frame, such as "buttonText", nor of
+summaries, such as "excerpt"."""
+_FULL_NAMES = frozenset(name + suffix for name in _NAMES for suffix in ("", "Html", "Text", "Content"))
+_STATE = (
+    b"_STATE__",
+    b"__NUXT",
+    b"__data",
+    b"_data=",
+    b"ApolloSSRDataTransport",
+    b"Context =",
+    b"JSON.parse(",
+    b"__next_f",
+)
 """Of these a script has one that sets a state: window.__APOLLO_STATE__ = …"""
-_DATA = (*_STATE, b"/json", b"__NEXT_DATA__", b"__next_f")
+_SMALL = 100
+"""Bytes of a script with too few words."""
 
 _DISCOURSE = re.compile(rb"data-preloaded\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
-_STRING = re.compile(r"[\"']?\s{0,4}:\s{0,4}(\"(?:[^\"\\\n]|\\.)*+\")")
+_STRING = re.compile(r"((?:Html|Text|Content)?)[\"']?\s{0,4}:\s{0,4}(\"(?:[^\"\\\n]|\\.)*+\")")
 _IN_STRING = re.compile(r"JSON\.parse\(\s*(\"(?:[^\"\\\n]|\\.)*+\")")
 _FLIGHT = re.compile(r"__next_f\s*\.\s*push\s*\(\s*\[\s*1\s*,\s*(\"(?:[^\"\\\n]|\\.)*+\")")
 _LONG_ROW = re.compile(r"(?:^|(?<=[\n\]}\")]))[0-9a-f]{1,8}:T([0-9a-f]{1,8}),")
@@ -49,7 +61,7 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.))")
 _TAG = re.compile(r"<[^<>]*>")
 
 
-def discourse(html: bytes) -> Iterator[Entry]:
+def discourse(html: bytes) -> Iterator[str]:
     """The posts of a Discourse topic, in order, each under its writer's name."""
     found = _DISCOURSE.search(html, max(0, html.find(b"data-preloaded=")))
     if not found:
@@ -64,10 +76,10 @@ def discourse(html: bytes) -> Iterator[Entry]:
             if isinstance(cooked, str) and cooked:
                 writer = post.get("username")
                 named = f"<p>{as_markup(writer)}</p>" if isinstance(writer, str) else ""
-                yield Entry(f"{named}<div>{cooked}</div>")
+                yield f"{named}<div>{cooked}</div>"
 
 
-def state(html: bytes) -> list[Entry]:
+def state(html: bytes) -> list[str]:
     """The strings of prose in scripts of JSON, and in those that set a framework's state, in order; of one name only, that
     of the longest: the others are summaries, and texts of the page's frame."""
     by_name: dict[str, list[tuple[int, str]]] = {}
@@ -75,17 +87,17 @@ def state(html: bytes) -> list[Entry]:
         if found := _prose(text):
             by_name.setdefault(name, []).append(found)
     most = max(by_name.values(), key=lambda found: max(size for size, _ in found), default=[])
-    return [Entry(f"<div>{markup}</div>", main=False) for _, markup in most]
+    return [f"<div>{markup}</div>" for _, markup in most]
 
 
 def _named_strings(html: bytes) -> Iterator[tuple[str, str]]:
     """Name and text of each string, in order."""
-    if not any(mark in html for mark in _DATA):
-        return
     flight: list[str] = []
     for attributes, content in every_script(html):
         kind = attributes.lower()
-        if b"ld+json" in kind or not (b"json" in kind or any(mark in content for mark in _DATA)):
+        if b"ld+json" in kind or (len(content) < _SMALL and b"__next_f" not in content):
+            continue
+        if b"json" not in kind and not any(mark in content for mark in _STATE):
             continue
         script = content.decode(errors="ignore")
         if b"__nuxt_data__" in kind:
@@ -124,11 +136,16 @@ def _strings(script: str) -> Iterator[tuple[str, str]]:
             string = _STRING.match(script, end) if script[at - 1 : at] in _BEFORE else None
             if string:
                 end = string.end()
-                if len(string[1]) > _PROSE:
-                    found.append((at, name, string[1]))
+                if _has_spaces(string[2]):
+                    found.append((at, name + string[1], string[2]))
             at = script.find(name, end)
     for _, name, quoted in sorted(found):
         yield name, _unquoted(quoted)
+
+
+def _has_spaces(quoted: str) -> bool:
+    """Whether a string may be prose: it has spaces, or characters of scripts without them."""
+    return quoted.count(" ") >= _PROSE // 2 or not quoted.isascii() or "\\u" in quoted
 
 
 def _of_flight(stream: str) -> Iterator[tuple[str, str]]:
@@ -147,9 +164,14 @@ def _of_nuxt(script: str) -> Iterator[tuple[str, str]]:
     """Nuxt lists all values of its state; objects hold the positions of theirs."""
     values = read_json(script)
     for value in values if isinstance(values, list) else ():
-        for name in _NAMES if isinstance(value, dict) else ():
-            place = value.get(name)
-            if isinstance(place, str) and place.isdecimal() and len(place) < 9 and int(place) < len(values):
+        for name, place in value.items() if isinstance(value, dict) else ():
+            if (
+                name in _FULL_NAMES
+                and isinstance(place, str)
+                and place.isdecimal()
+                and len(place) < 9
+                and int(place) < len(values)
+            ):
                 text = values[int(place)]
                 yield name, text if isinstance(text, str) else ""
 
