@@ -1,13 +1,14 @@
 """Where a page's text comes from: what it shows, <noscript>, JSON-LD, preloaded state; and that nothing is said twice."""
 
 import json
+from typing import Any
 
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text
 from pipeline.extract.inputs.archive import Record
-from pipeline.extract.options import TEXT_SOURCES, ExtractOptions, TextOptions, TextSource
+from pipeline.extract.options import TEXT_SOURCES, ExtractOptions, Format, TextOptions, TextSource
 from pipeline.extract.page import rows
 from pipeline.extract.pages.entries import lacking, without_repeated
 from pipeline.extract.pages.from_scripts import BARE, FEWEST, LONG, SHOWN, from_scripts
@@ -134,10 +135,10 @@ def test_paragraphs_that_are_repeated_go() -> None:
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])
-def test_options_hold_for_what_is_added(format: str) -> None:
+def test_options_hold_for_what_is_added(format: Format) -> None:
     body = f"<h3>Sea</h3><p>{prose(8)}</p><table><tr><td>a<td>b<tr><td>c<td>d</table><p>See <a href='/x'>this</a></p>"
     page = ld({"@type": "Article", "articleBody": body})
-    text = html_to_text(page, format=format, links=format == "markdown", url="http://a.example/b/")  # type: ignore[arg-type]
+    text = html_to_text(page, format=format, links=format == "markdown", url="http://a.example/b/")
     if format == "text":
         assert text == f"Sea\n{prose(8)}\na | b\nc | d\nSee this"
     else:
@@ -174,9 +175,19 @@ def test_unknown_sources_are_refused(text_from: list[TextSource], message: str) 
     assert str(error.value) == message
 
 
-def test_one_name_is_no_list() -> None:
-    with pytest.raises(TypeError, match=r'text_from must be a list of names, such as \["page"\], not a str'):
-        html_to_text("<p>x", text_from="page")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("text_from", "message"),
+    [
+        ("page", 'text_from must be a list of names, not one string; give a list: ["page"]'),
+        (None, "text_from must be a list of names, not None"),
+        ([b"page"], "text_from[0] must be a string, not bytes; decode it: text.decode()"),
+        (["page", 3], "text_from[1] must be a string, not an int"),
+    ],
+)
+def test_other_types_are_refused(text_from: Any, message: str) -> None:
+    with pytest.raises(TypeError) as error:
+        html_to_text("<p>x", text_from=text_from)
+    assert str(error.value) == message
 
 
 def test_the_order_of_text_from_does_not_matter() -> None:
@@ -198,7 +209,7 @@ def test_the_ledger_says_where_a_text_is_from() -> None:
 
 @pytest.mark.parametrize("main_content", [True, False])
 @pytest.mark.parametrize("format", ["text", "markdown"])
-def test_a_page_whose_every_word_is_unseen_or_no_source(main_content: bool, format: str) -> None:
+def test_a_page_whose_every_word_is_unseen_or_no_source(main_content: bool, format: Format) -> None:
     for page in ("<noscript>x <b>y</b></noscript>", "<div>x</div><p hidden>y <a href=/x>z</a></p>", "<b><img></b>", ""):
         found = html_to_text(
             page,
@@ -207,6 +218,6 @@ def test_a_page_whose_every_word_is_unseen_or_no_source(main_content: bool, form
             captions=True,
             comments=True,
             title=True,
-            text_from=["json-ld"],  # type: ignore[arg-type]
+            text_from=["json-ld"],
         )
         assert found == ""

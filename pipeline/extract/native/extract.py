@@ -22,7 +22,7 @@ from pipeline.extract.native.words import CHARS, IDEOGRAPHS, WORDS
 from pipeline.extract.options import TextOptions, TextSource
 from pipeline.extract.pages.charset import clean
 from pipeline.extract.pages.entries import without_repeated
-from pipeline.extract.pages.from_scripts import FEWEST, MOST_LETTERS, from_scripts
+from pipeline.extract.pages.from_scripts import BARE, FEWEST, MOST_LETTERS, from_scripts
 from pipeline.extract.pages.text import Page, one_line, without_text
 
 _NOSCRIPT = TAG["noscript"]
@@ -72,7 +72,8 @@ def extract(
         if more := extract(clean(markup).encode(), plain, max_tags=max_tags, url=url).text:
             gap = "\n\n" if markdown else "\n"
             # What is shown instead of a script's text is "Please enable JavaScript".
-            own_text = "" if sources == ["noscript"] else without_repeated(text, more, gap)
+            notice = sources == ["noscript"] and _words(parsed, keep) < BARE
+            own_text = "" if notice else without_repeated(text, more, gap)
             text = gap.join(part for part in (own_text, more) if part)
             sources = [*(sources if own_text else ()), source]
     if over and text and not starts_with(text, over):

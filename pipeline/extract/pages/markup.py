@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.arguments import kind_of, one_text
+from pipeline.arguments import kind_of, not_one, one_text
 from pipeline.errors import UserError, did_you_mean
 from pipeline.extract.options import FORMATS, TEXT_SOURCES, Format, TextOptions, TextSource
 from pipeline.extract.pages.charset import check_encoding, clean, decode
@@ -80,8 +80,10 @@ def html_to_text(
             one_text(given, name)
     if encoding:
         check_encoding(encoding)
-    if isinstance(text_from, str):
-        raise TypeError(f'text_from must be a list of names, such as ["page"], not {kind_of(text_from)}')
+    not_one(text_from, "text_from", "names", '"page"')
+    text_from = tuple(text_from)
+    for number, source in enumerate(text_from):
+        one_text(source, f"text_from[{number}]")
     options = TextOptions(
         extractor=extractor,
         main_content=main_content,
@@ -92,7 +94,7 @@ def html_to_text(
         links=links,
         whole=whole,
         title=title,
-        text_from=tuple(text_from),
+        text_from=text_from,
     )
     if isinstance(html, bytes):
         html = decode(html, f"text/html; charset={encoding}" if encoding else None).utf8
