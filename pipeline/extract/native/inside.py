@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.native.compiled import kernel
 from pipeline.extract.native.parsed import Parsed
-from pipeline.kernels import kernel
 
 
 def blocks_inside(page: Parsed, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
