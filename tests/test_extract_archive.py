@@ -316,6 +316,29 @@ def test_headers_are_read_as_they_come(tmp_path: Path) -> None:
     assert record.body == b"x"
     assert header_block("A: b\r\n c\r\nD:é\r\n".encode("latin-1")) == [("a", "b c"), ("d", "é")]
     assert header_block(b"\r\n\r\n") == []
+    assert header_block(b"A:b:c\r\n: d\nE\x1c : \x0bf\n\tg\nH:\0i") == [
+        ("a", "b:c"),
+        ("", "d"),
+        ("e", "f g"),
+        ("h", "i"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("A: b\r\n\r\n", "x\r\n\r\ny"),
+        ("A: b\r\n\n", "x\r\n\r\ny"),
+        ("A: b\n\r\n", "\r\ny"),
+        ("A: b\n\n", "\r\n\r\ny"),
+        ("A: b\r\n\r\r\n", "\r\n\r\ny"),
+        ("A: b\r\r\n\r\n", "\r\n\r\ny"),
+        ("A: b\r\n", ""),
+    ],
+)
+def test_the_first_empty_line_ends_a_head(tmp_path: Path, head: str, body: str) -> None:
+    (record,) = read(warc(f"HTTP/1.1 200 OK\r\n{head}{body}".encode()) + END, tmp_path)
+    assert (record.http_headers, record.body) == ([("a", "b")], body.encode())
 
 
 URI, DATE = "WARC-Refers-To-Target-URI: <http://b.example/ x>\r\n", "WARC-Refers-To-Date: 2026-01-31T00:00:00.5Z\r\n"

@@ -163,14 +163,14 @@ class Stream:
         """Load the next `count` bytes; returns how many there are (fewer only at the end)."""
         ready = len(self._held) - self._cursor
         if ready < count and not self._ended:
-            pieces = [self._held[self._cursor :]]
+            pieces = [self._held[self._cursor :]] if ready else []
             while ready < count and (piece := self._more()):
                 pieces.append(piece)
                 ready += len(piece)
             self._ended = ready < count
             self._origin += self._cursor
             self._cursor = 0
-            self._held = b"".join(pieces)
+            self._held = b"".join(pieces)  # which copies nothing where there is one piece
         return min(ready, count)
 
     def peek(self, count: int) -> bytes:
@@ -188,6 +188,13 @@ class Stream:
         taken = self.peek(count)
         self._cursor += len(taken)
         return taken
+
+    def take_in_place(self, count: int) -> tuple[bytes, int, int]:
+        """The next `count` bytes as a part of others: where they start in them, and where they end. Moves the cursor past."""
+        taken = self.fill(count)
+        start = self._cursor
+        self._cursor += taken
+        return self._held, start, self._cursor
 
     def skip(self, count: int) -> int:
         """Skip `count` bytes without keeping them in memory; returns how many there were."""
