@@ -85,6 +85,28 @@ def test_a_charset_in_the_content_of_another_meta_is_no_declaration(meta: bytes,
     assert decode(meta + b"<p>x").declared == declared
 
 
+@pytest.mark.parametrize(
+    ("head", "declared"),
+    [
+        ("<META CHARSET=koi8-r>", "koi8-r"),
+        ("<!-- <meta charset=big5> --><meta charset=koi8-r>", "koi8-r"),
+        ("<!--><meta charset=big5>--><meta charset=koi8-r>", "koi8-r"),
+        ("<meta charset=koi8-r><!-- <meta charset=big5>", "koi8-r"),
+        ("<!-- <meta charset=koi8-r>", None),
+        ("<meta name=a><meta content=b charset=koi8-r>", "koi8-r"),
+        ("<meta a><p charset=big5><meta charset=koi8-r>", "koi8-r"),
+        ("<meta charset=koi8-r", "koi8-r"),
+        (" " * 1010 + "<meta charset=koi8-r>", "koi8-r"),  # across the first kilobyte
+        (" " * 1000 + "<meta content='charset=big5' name=keywords><meta charset=koi8-r>", "koi8-r"),
+        (" " * 980 + "<meta content='charset=big5'         name=keywords><meta charset=koi8-r>", "koi8-r"),
+        (" " * 4075 + "<meta charset=koi8-r>", "koi8-r"),
+        (" " * 4090 + "<meta charset=koi8-r>", None),
+    ],
+)
+def test_where_a_page_declares_its_charset(head: str, declared: str | None) -> None:
+    assert decode(head.encode()).declared == declared
+
+
 def test_declared_is_the_label_as_written() -> None:
     assert decode(b"x", 'text/html; charset="ISO-8859-1"').declared == "iso-8859-1"
     assert decode(b"\r\n<?xml version='1.0' encoding='Big5'?><rss/>", "text/xml").declared == "big5"

@@ -37,6 +37,24 @@ def test_each_coding(name: str) -> None:
     assert undo(b"", coded(name), max_bytes=PLENTY) == Uncoded(b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "note"),
+    [
+        ("gzip", CODED["gzip"] + b"\0", None),
+        ("gzip", CODED["gzip"] + b"\x1f\x8b", f"broken after {len(TEXT):,} bytes (ends early)"),
+        ("gzip", CODED["gzip"][:-8] + b"1234" + CODED["gzip"][-4:], "broken after 65,536 bytes"),  # a wrong checksum
+        ("deflate", CODED["deflate"] + b"behind", None),
+        ("deflate", CODED["raw deflate"] + b"behind", None),
+        ("deflate", CODED["deflate"][:-1], f"broken after {len(TEXT):,} bytes (ends early)"),
+    ],
+)
+def test_what_is_behind_a_stream_or_missing_at_its_end(name: str, body: bytes, note: str | None) -> None:
+    uncoded = undo(body, coded(name), max_bytes=PLENTY)
+    assert (uncoded.body, uncoded.problem) == (TEXT[:65_536] if note and "65,536" in note else TEXT, None)
+    assert (uncoded.detail or "").startswith(f"{name}: {note}" if note else "")
+    assert bool(uncoded.detail) == bool(note)
+
+
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd", "unheard-of"])
 def test_a_body_that_was_decoded_before_is_used_as_it_is(name: str) -> None:
     found = undo(TEXT, coded(name), max_bytes=PLENTY)

@@ -93,6 +93,7 @@ COLUMNS = {
 
 # Wget's log and arguments (metadata://gnu.org/software/wget/), Browsertrix's second copies (urn:text:, urn:pageinfo:).
 _RECORDERS = ("metadata:", "urn:")
+_BLANK = b" \t\r\n\0"
 _PAGE_STATUS = (200, 203)  # the successes that carry a whole document; 206 carries a part of one
 
 
@@ -253,7 +254,7 @@ def _read(
         return
     body = uncoded.body
     row.html_bytes = len(body)
-    if not body.strip(b" \t\r\n\0"):
+    if not body[:256].strip(_BLANK) and not body.strip(_BLANK):  # the first, for most pages, copies little
         row.dropped.append("empty_body")
         return
     kind = media_type(record.content_type, body)

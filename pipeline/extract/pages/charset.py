@@ -66,7 +66,6 @@ _META = re.compile(rb"<meta\b([^>]{0,1000}?)charset\s*=\s*(?:[\"']\s*)?([A-Za-z0
 # Whose content is no declaration, such as <meta name=keywords content="charset=x">, unless the charset is an attribute itself.
 _NAMED = re.compile(rb"(?:^|[\s\"'/])(name(?!\s*=\s*[\"']?content-type)|property|itemprop|http-equiv)\s*=", re.I)
 _IN_CONTENT = re.compile(rb"content\s*=\s*(?:\"[^\"]*|'[^']*|[^\s\"']*)\Z", re.I)
-_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -181,11 +180,35 @@ def _in_page(body: bytes) -> str | None:
         head = head.replace(b"\0", b"")
     if match := _PROLOG.match(head.removeprefix(codecs.BOM_UTF8)):
         return match[1].decode("ascii").lower()
-    for before, label, behind in _META.findall(_COMMENT.sub(b"", head)):
-        names = {name.lower() for name in _NAMED.findall(before + behind)}
-        if not names or b"http-equiv" in names or not _IN_CONTENT.search(before):
-            return bytes(label).decode("ascii").lower()
+    return _in_meta(head[:1024], False) or _in_meta(head, True)
+
+
+def _in_meta(head: bytes, is_whole: bool) -> str | None:
+    """The label in a meta element; where the head goes on, only that of an element which ends before."""
+    head = _without_comments(head)
+    small = head.lower()
+    at = small.find(b"<meta")
+    while at >= 0:
+        has_label = small.find(b"charset", at, small.find(b">", at)) >= 0
+        match = _META.match(head, at) if has_label else None  # which takes far longer
+        if match and (is_whole or match.end() < len(head)):
+            before, label, behind = match.groups()
+            names = {name.lower() for name in _NAMED.findall(before + behind)}
+            if not names or b"http-equiv" in names or not _IN_CONTENT.search(before):
+                return bytes(label).decode("ascii").lower()
+        at = small.find(b"<meta", match.end() if match else at + 1)
     return None
+
+
+def _without_comments(head: bytes) -> bytes:
+    parts = []
+    end = 0
+    while (begin := head.find(b"<!--", end)) >= 0:
+        parts.append(head[end:begin])
+        end = head.find(b"-->", begin + 4) + 3
+        if end < 3:
+            return b"".join(parts)
+    return b"".join((*parts, head[end:])) if parts else head
 
 
 def check_encoding(label: str) -> None:

@@ -61,6 +61,7 @@ def is_binary(body: bytes, content_type: str | None = None) -> bool:
     sample = body[:_SAMPLE]
     if _BINARY_START.match(sample) or _BINARY_START.match(sample.lstrip(b"\r\n \t\xef\xbb\xbf")):
         return True
-    sample = sample.translate(None, b"\0")
+    if b"\0" in sample:
+        sample = sample.replace(b"\0", b"")
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     return controls > _MOST_CONTROLS * len(sample) and not is_wide(body, content_type)
