@@ -51,12 +51,24 @@ def together(page: Parsed, probabilities: NDArray[np.float32]) -> NDArray[np.flo
     """
     found = probabilities.copy()
     elements = np.zeros(len(page.tag), _ELEMENT)
-    posts = np.flatnonzero((page.hints & _POST != 0) | (page.tag == _ARTICLE))
-    if len(posts) > 1:
-        _, which, count = np.unique(page.path[posts], return_inverse=True, return_counts=True)
-        elements["post"][posts] = count[which] > 1
-    _together(page.home, page.parent, page.tag, page.stats, elements, found)
+    slots = np.zeros(1 << (2 * len(page.tag)).bit_length(), np.int32)  # at most half full
+    _together(page.home, page.parent, page.tag, page.hints, page.path, page.stats, slots, elements, found)
     return found
+
+
+@inner
+def _find_posts(tag: Any, hints: Any, path: Any, slots: Any, elements: Any) -> None:
+    """Set `post` of the posts themselves. Working array: `slots`, zeros, an open hash table of the first post at each place."""
+    mask = len(slots) - 1
+    for e in range(len(tag)):
+        if hints[e] & _POST or tag[e] == _ARTICLE:
+            at = np.int64(path[e] >> np.uint64(20)) & mask
+            while slots[at] > 0 and path[slots[at] - 1] != path[e]:
+                at = (at + 1) & mask
+            if slots[at] > 0:
+                elements[slots[at] - 1].post = elements[e].post = True
+            else:
+                slots[at] = e + 1
 
 
 @inner
@@ -68,8 +80,11 @@ def _of(elements: Any, home: Any) -> Any:
 
 
 @kernel
-def _together(home: Any, parent: Any, tag: Any, stats: Any, elements: Any, found: Any) -> None:
-    """Replace the probabilities `found` by their means. Working array: `elements`, with `post` set for the posts themselves."""
+def _together(
+    home: Any, parent: Any, tag: Any, hints: Any, path: Any, stats: Any, slots: Any, elements: Any, found: Any
+) -> None:
+    """Replace the probabilities `found` by their means. Working arrays: `elements`, and `slots` of `_find_posts`."""
+    _find_posts(tag, hints, path, slots, elements)
     for i in range(len(home)):
         element = elements[home[i]]
         element.words += stats[i, WORDS]
