@@ -11,7 +11,7 @@ from datasketch import MinHash
 from pipeline.errors import UserError
 from pipeline.filters.dedup.shingles import shingle_hashes
 from pipeline.filters.dedup.signatures import NO_KEY
-from pipeline.filters.kernels.code_points import UNSPACED
+from pipeline.filters.kernels.code_points import ALONE, LETTER, MARK, MAYBE, OTHER, SPACE, UNSPACED, character_table
 from pipeline.filters.minhash import (
     MinHasher,
     band_columns,
@@ -332,3 +332,29 @@ def test_dedup_finds_the_pairs_that_all_pairs_finds() -> None:
                 assert clusters[i] == clusters[j]
             if similarity <= 0.3:
                 assert clusters[i] != clusters[j]
+
+
+def test_the_table_of_code_points_is_that_of_python() -> None:
+    """Each entry from its definition, for every 7th code point and all of Latin, Hangul, Thai and the like."""
+    joins = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}
+    for code in range(0x110000):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and parts[0][0] != "<":
+            joins.add(int(parts[1], 16))
+    table = character_table()
+    for code in {*range(0x3100), *range(0xAC00, 0xACFF), *range(0, 0x33480, 7), 0xE0001, 0xE0100} - {
+        *range(0xD800, 0xE000)
+    }:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if character.isspace():
+            kind = SPACE
+        elif category[0] in "LN":
+            alone = category != "Nd" and any(low <= code <= high for low, high in UNSPACED)
+            kind = ALONE if alone else LETTER
+        else:
+            kind = MARK if category[0] == "M" else OTHER
+        stays = code not in joins and unicodedata.is_normalized("NFC", character)
+        order = unicodedata.combining(character) if stays else MAYBE
+        assert table[code] == ord(character.lower()[0]) | kind << 21 | order << 24, hex(code)
+    assert table[0xD800] == 0xD800

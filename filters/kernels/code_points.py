@@ -7,6 +7,7 @@ classes, from the `regex` package's database, and a decoder for signed positions
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,35 +34,37 @@ LOWER_BITS = (1 << 21) - 1
 MAYBE = 255  # in place of the combining class: normalization may change this character or join it to the one before
 
 
-def _character_class(code: int, character: str) -> int:
-    category = unicodedata.category(character)
-    if character.isspace():
-        return SPACE
-    if category[0] == "M":
-        return MARK
-    if category[0] not in "LN":
-        return OTHER
-    unspaced = category != "Nd" and any(low <= code <= high for low, high in UNSPACED)
-    return ALONE if unspaced else LETTER
+def _classes(codes: npt.NDArray[np.int64], characters: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """The class of each of some characters."""
+    of_category = dict.fromkeys(("Mn", "Mc", "Me"), MARK) | dict.fromkeys(("Lu", "Ll", "Lt", "Lm", "Lo"), LETTER)
+    of_category |= dict.fromkeys(("Nd", "Nl", "No"), LETTER)
+    categories = list(map(unicodedata.category, characters))
+    classes = np.fromiter((of_category.get(category, OTHER) for category in categories), np.uint8, len(codes))
+    unspaced = np.zeros(len(codes), np.bool_)
+    for low, high in UNSPACED:
+        unspaced |= (codes >= low) & (codes <= high)
+    digits = np.fromiter((category == "Nd" for category in categories), np.bool_, len(codes))
+    classes[unspaced & ~digits & (classes == LETTER)] = ALONE
+    classes[np.fromiter(map(str.isspace, characters), np.bool_, len(codes))] = SPACE
+    return classes
 
 
 @lru_cache(1)
 def character_table() -> npt.NDArray[np.uint32]:
-    """The table of code points, uint32 (0x110000,); built once per process in about 0.3 s."""
+    """The table of code points, uint32 (0x110000,); built once per process in about 0.1 s."""
     table = np.arange(0x110000, dtype=np.uint32)
+    assigned = np.array([*range(0xD800), *range(0xE000, 0x33480), *range(0xE0000, 0xE01F0)])
+    characters = list(map(chr, assigned.tolist()))
     # Hangul vowels and finals join the character before.
-    joins = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
-    assigned = [*range(0xD800), *range(0xE000, 0x33480), *range(0xE0000, 0xE01F0)]
-    for code in assigned:
-        parts = unicodedata.decomposition(chr(code))
+    joins = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}
+    for parts in map(unicodedata.decomposition, characters):
         if parts and parts[0] != "<" and " " in parts:
             joins.add(int(parts.split()[1], 16))
-    for code in assigned:
-        character = chr(code)
-        order = unicodedata.combining(character)
-        if code in joins or not unicodedata.is_normalized("NFC", character):
-            order = MAYBE
-        table[code] = ord(character.lower()[0]) | _character_class(code, character) << 21 | order << 24
+    orders = np.fromiter(map(unicodedata.combining, characters), np.uint32, len(assigned))
+    changed = [not unicodedata.is_normalized("NFC", character) for character in characters]
+    orders[np.array(changed) | np.isin(assigned, list(joins))] = MAYBE
+    lower = np.fromiter((ord(character.lower()[0]) for character in characters), np.uint32, len(assigned))
+    table[assigned] = lower | _classes(assigned, characters).astype(np.uint32) << 21 | orders << 24
     table.flags.writeable = False
     return table
 

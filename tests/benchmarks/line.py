@@ -9,7 +9,10 @@ them once, and its figure for as many pages follows from that and from a run ove
 no rows for what it drops; ours has its ledger. Ours cannot leave out deduplication, so that is a line of its own and is not
 counted; since it leaves one copy of each page, the time of `clean` is reckoned for all that quality keeps. Each process, with all that it starts, has one core and only that; everything counts, its start too. Seconds are CPU
 seconds. Memory is the sum of the peaks of a run's processes. Before that, each side reads one archive unmeasured: kernels are
-compiled, lists unpacked.
+compiled, lists unpacked, Python's bytecode written.
+
+--python names a Python with this package's dependencies alone: Numba and PyArrow import SciPy and pandas, which only the
+development extras need, where they are installed. The checkout's own code is used.
 
     python -m venv /tmp/datatrove
     /tmp/datatrove/bin/pip install "datatrove[io,processing]==0.10.1" lxml_html_clean spacy
@@ -75,7 +78,9 @@ def measured(command: Sequence[object], environment: dict[str, str], log: Path) 
             [*map(str, command)],
             stdout=printed,
             stderr=errors,
-            env=os.environ | environment,
+            env=os.environ
+            | environment
+            | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(log.parents[1] / "bytecode")},
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
         while True:
@@ -117,12 +122,12 @@ def count_pages(archives: Sequence[Path]) -> int:
     return pages
 
 
-def ours(archive: Path, folder: Path, lists: Path, assets: Path) -> Measured:
+def ours(python: str, archive: Path, folder: Path, lists: Path, assets: Path) -> Measured:
     """One run of ours, in a folder that is new."""
     folder.mkdir()
     config = folder / "line.toml"
     config.write_text(CONFIG.format(archive=archive, lists=lists, assets=assets))
-    command = [sys.executable, "-m", "pipeline", "run", config, "--out", folder / "run", "--until", "clean"]
+    command = [python, "-m", "pipeline", "run", config, "--out", folder / "run", "--until", "clean"]
     command += ["--workers", "1", "--quiet"]
     here = {"PYTHONPATH": str(ROOT)}
     seconds, memory, _ = measured(command, here, folder / "log")
@@ -131,7 +136,7 @@ def ours(archive: Path, folder: Path, lists: Path, assets: Path) -> Measured:
     for entry in entries:
         stage = entry["step"].partition(".")[0]
         stages[stage] = stages.get(stage, 0.0) + entry["seconds"]
-    report = [sys.executable, "-m", "pipeline", "stats", folder / "run", "--json"]
+    report = [python, "-m", "pipeline", "stats", folder / "run", "--json"]
     told = json.loads(
         subprocess.run([*map(str, report)], capture_output=True, text=True, check=True, env=os.environ | here).stdout
     )
@@ -218,6 +223,9 @@ def show(name: str, run: Measured, pages: int, uncounted: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", type=Path, nargs="*", help="gzip-compressed WARC files")
+    parser.add_argument(
+        "--python", default=sys.executable, help="a Python with this package's dependencies; default: this one"
+    )
     parser.add_argument("--peer-python", help="a Python that has datatrove 0.10.1 and what its line needs")
     parser.add_argument("--pages", type=int, default=10_000, help="at least so many pages for ours")
     parser.add_argument("--all", action="store_true", help="datatrove reads all pages too")
@@ -237,8 +245,8 @@ def main() -> None:
         peer = Peer(options.peer_python, work)
         peer.run(short, 1)
         lists, assets = peer.lists, peer.assets
-        ours(short, work / "warm", lists, assets)
-        runs = [ours(long, work / f"ours-{n}", lists, assets) for n in range(options.runs)]
+        ours(options.python, short, work / "warm", lists, assets)
+        runs = [ours(options.python, long, work / f"ours-{n}", lists, assets) for n in range(options.runs)]
         best = min(runs, key=lambda run: run.seconds - run.stages["duplicates"])
         uncounted = best.stages["duplicates"]
         show("ours", best, pages, uncounted)
