@@ -12,6 +12,7 @@ import pytest
 import regex
 
 from pipeline.filters.batch import Batch
+from pipeline.filters.kernels import unicode
 from pipeline.filters.kernels.layout import BULLETS, SHORT_LINE, LayoutStatistics
 from pipeline.filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filters.kernels.words import STOP_WORDS, WordStatistics
@@ -380,3 +381,14 @@ def test_undefined_is_nan() -> None:
     assert blank["whitespace_char_ratio"] == 1.0
     assert blank["duplicate_5gram_char_ratio"] == 0.0
     assert np.isfinite(blank["top_2gram_char_ratio"])
+
+
+def test_characters_beyond_the_assigned_ranges_have_no_properties() -> None:
+    """So the table of classes need not look at them: of every property, the whole of Unicode has no more than the ranges."""
+    characters = unicode.every_character()
+    edges = [0, *(bound for bounds in unicode.ASSIGNED for bound in bounds), len(characters)]
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        for pattern, _ in unicode._PROPERTIES:
+            assert not regex.search(f"(?V1){pattern}", characters[first:end])
+    for first, end in unicode.ASSIGNED:
+        assert unicode.character_classes()[first:end].any()
