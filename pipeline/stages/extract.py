@@ -23,6 +23,7 @@ from pipeline.extract.options import Columns, Dataset, ExtractOptions
 from pipeline.files import atomic
 from pipeline.filters.options import UrlOptions
 from pipeline.stages.prescreen import Prescreen, prescreen
+from pipeline.stages.prescreen import warm_up as warm_up_prescreen
 
 BLOCKLISTS = "blocklists.npy"
 
@@ -239,6 +240,8 @@ def _kernels(options: Options) -> None:
     for name in dict.fromkeys((*_extractors(options.extract), *(("native",) if options.prescreen else ()))):
         if warm_up := EXTRACTORS[name].warm_up:
             warm_up()
+    if options.prescreen:
+        warm_up_prescreen(options.prescreen)
 
 
 def _location(part: Part) -> Any:

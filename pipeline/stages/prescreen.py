@@ -72,3 +72,10 @@ def language_sample(text: str) -> str:
     size = _SAMPLE // _PIECES
     step = (len(prose) - size) // (_PIECES - 1)
     return " ".join(prose[n * step : n * step + size] for n in range(_PIECES))
+
+
+def warm_up(options: Prescreen) -> None:
+    """Compile what identifies languages, or load it from the cache."""
+    from pipeline.filters.language import LanguageIdentifier
+
+    LanguageIdentifier(Path(options.model.path) if options.model else None).probable("a", 0.5)
