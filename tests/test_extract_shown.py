@@ -250,3 +250,29 @@ def test_pages_of_formulas_take_linear_time() -> None:
     ):
         for first in ("<math><mi>x</mi></math>", "<script type='math/tex'>x</script>"):
             html_to_text(f"{first}<p>a</p>" + piece * (600_000 // len(piece)), main_content=False)
+
+
+FILLER = "The harbour was quiet, and the boats lay along the wall as they had done for many years before. "
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>Press <button>Save</button><button>Cancel</button>now.</p>", "Press Save Cancel now."),
+        ("<p>Press <button>Save</button>.</p>", "Press Save."),
+        ("<form><label>Name</label><input><label>Age</label>: 7</form>", "Name Age: 7"),
+        ("<p>one<label>two</label> <b>three</b><button>four</button><i>five</i></p>", "one two three four five"),
+        ("<p>a<textarea>b</textarea>c<select><option>d</select>e</p>", "a c e"),
+        ("<p>x<span>y</span>z</p>", "xyz"),
+        ("<ol reversed><li>a<li>b<li>c</ol>", "3. a\n2. b\n1. c"),
+        ("<ol reversed start=10><li>a<li>b<li value=3>c<li>d</ol>", "10. a\n9. b\n3. c\n2. d"),
+        ("<ol reversed=''><li>x<ol><li>i<li>j</ol><li>y</ol><ol><li>z</ol>", "2. x\n   1. i\n   2. j\n1. y\n1. z"),
+        ("<ol reversed start=1><li>a<li>b<li>c</ol>", "1. a\n0. b\n0. c"),
+        ("<ol class=reversed><li>a<li>b</ol>", "1. a\n2. b"),
+    ],
+)
+def test_fields_keep_words_apart_and_reversed_lists_count_down(html: str, text: str) -> None:
+    for format in ("text", "markdown"):
+        found = html_to_text(f"<p>{FILLER}</p>{html}<p>{FILLER}</p>", main_content=False, format=format)
+        around = FILLER.strip()
+        assert found.replace("*", "").removeprefix(around).removesuffix(around).strip() == text

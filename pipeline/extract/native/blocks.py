@@ -59,6 +59,7 @@ _A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, 
     TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()
 )
 _DIALOG, _SUP, _TD, _TH = (TAG[name] for name in "dialog sup td th".split())
+_BUTTON, _LABEL, _SELECT, _TEXTAREA = (TAG[name] for name in "button label select textarea".split())
 _RB, _RTC, _RP = (TAG[name] for name in "rb rtc rp".split())  # rb, rt, rtc, rp: in this order
 
 
@@ -134,6 +135,12 @@ def _still_open(at: Any, depth: Any) -> Any:
     return at if at < depth else np.int64(-1)
 
 
+@inner
+def _in_word(byte: Any) -> Any:
+    """Whether a byte is of a letter or digit."""
+    return 97 <= byte | 32 <= 122 or 48 <= byte <= 57 or byte >= 128
+
+
 @kernel
 def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: Any, never: Any, state: Any) -> Any:
     """Parse into `room`, a `Parsed` long enough for any result: (status, number of elements, number of blocks, start and end of
@@ -153,6 +160,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
     begun = o
     elements, blocks = 1, 0
     in_link = bold = pre = False
+    gap = False  # a field of a form is between the last word and the next
     # Inside an inline element that no reader sees, text is left out: the depth of that element, and of a block in it.
     mute = inner_block = np.int64(-1)
     has_special: Any
@@ -173,6 +181,12 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         own, own_path, closed = np.int64(0), np.uint64(0), False
         target = target_end = list_number = np.int64(-1)
         if not flush and page[i] != LESS:
+            if gap and (mute < 0 or inner_block >= 0):
+                gap = False
+                if o > begun and _in_word(out[o - 1]) and _in_word(page[i]):
+                    out[o] = SPACE
+                    o += 1
+                    space = True
             before, had_space, had_breaks = o, space, breaks
             i, o, space, breaks = copy_text(page, i, out, o, begun, pre, space, breaks)
             if mute >= 0 and inner_block < 0:
@@ -220,6 +234,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             if new == _DIALOG and not own >> OPEN & 1:
                 own |= np.int64(1) << HIDDEN
             i = k + 1
+            if new == _BUTTON or new == _LABEL or new == _SELECT or new == _TEXTAREA:
+                gap = True
             if new == _BASE and target >= 0 and base == base_end:
                 base, base_end = target, target_end
             if new == _HTML or new == _HEAD or new == _BODY:
@@ -337,7 +353,9 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         above = open_[depth - 1]
         parent[elements], tag[elements], hints[elements] = above, new, own
         path[elements] = (path[above] * np.uint64(31) + own_path) * FAR
-        if list_number > 0 and (new == _OL or new == _LI):
+        if new == _OL and own >> OPEN & 1:
+            number[elements] = -1 - max(list_number, np.int64(0))
+        elif list_number > 0 and (new == _OL or new == _LI):
             number[elements] = list_number - (new == _OL)
         elif list_number > 0 and (new == _TD or new == _TH):
             number[elements] = list_number

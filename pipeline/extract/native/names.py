@@ -205,7 +205,8 @@ _READERS = """
 """.split()
 HIDDEN, VEILED, OPEN, FORMULA = 62, 61, 60, 59
 """Further hint bits. HIDDEN: not displayed (display:none, visibility:hidden, `hidden`, a closed dialog or popover), or for
-screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`; FORMULA: named mathematics."""
+screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`, or `reversed`; FORMULA: named
+mathematics."""
 HIDES = np.int64(1 << HIDDEN | 1 << VEILED)
 _FORMULAS = "math tex latex mwe katex mathjax equation".split()
 HINT_TABLE = words_table(

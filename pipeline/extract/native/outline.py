@@ -30,6 +30,19 @@ so far has several cells, and of a row, whether one before it has, or it is the 
 
 
 @inner
+def _highest(parent: Any, tags: Any, numbers: Any, e: Any) -> Any:
+    """The first number of a list that counts down: the given one, else how many items it has."""
+    if numbers[e] < -1:
+        return -1 - numbers[e]
+    items = np.int64(0)
+    inside = e + 1
+    while inside < len(tags) and parent[inside] >= e:
+        items += parent[inside] == e and tags[inside] == _LI
+        inside += 1
+    return items
+
+
+@inner
 def outline(parent: Any, tags: Any, numbers: Any, elements: Any, taken: Any) -> None:
     """Fill `elements` (ELEMENT, one per element). `numbers` as in `Parsed`. Working array: `taken`, zeros (TABLES, WIDTH), for
     each column of each open table how many rows a cell above still takes there."""
@@ -46,12 +59,13 @@ def outline(parent: Any, tags: Any, numbers: Any, elements: Any, taken: Any) -> 
         level = min(element.tables, TABLES) - 1
         if tag == _LI:
             its_list = elements[above.list]
-            its_list.items = numbers[e] if numbers[e] > 0 else its_list.items + 1
+            step = -1 if numbers[above.list] < 0 else 1
+            its_list.items = numbers[e] if numbers[e] > 0 else max(0, its_list.items + step)
             element.number = its_list.items
             element.item = e
         elif tag == _UL or tag == _OL or tag == _MENU:
             element.list = e
-            element.items = numbers[e]
+            element.items = numbers[e] if numbers[e] >= 0 else _highest(parent, tags, numbers, e) + 1
         elif tag == _TABLE:
             element.item = element.list = element.cell = element.row = 0
             element.table = e

@@ -36,8 +36,8 @@ class Parsed(NamedTuple):
     hints: NDArray[np.int64]
     path: NDArray[np.uint64]
     number: NDArray[np.int32]
-    """For a list the number it starts with, minus one; for an item its number; 0 if the page gives none; for a cell
-    that spans several, its rows shifted left by ROWS, plus its columns."""
+    """For a list the number it starts with, minus one, or for one that counts down -1 minus that number; for an item its
+    number; 0 if the page gives none; for a cell that spans several, its rows shifted left by ROWS, plus its columns."""
     out: NDArray[np.uint8]
     home: NDArray[np.int32]
     start: NDArray[np.int64]

@@ -257,7 +257,8 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
 
 
 _ATTRIBUTES = (
-    b"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".decode().split()
+    *"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".split(),
+    "reversed",
 )
 _ATTRIBUTE_TABLE = words_table((name, number) for number, name in enumerate(_ATTRIBUTES, start=1))
 (
@@ -275,6 +276,7 @@ _ATTRIBUTE_TABLE = words_table((name, number) for number, name in enumerate(_ATT
     _ARIA_HIDDEN,
     _COLSPAN,
     _ROWSPAN,
+    _REVERSED,
 ) = range(1, len(_ATTRIBUTES) + 1)
 _MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP = (
     np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp".split()
@@ -362,7 +364,7 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
         elif which == _ARIA_HIDDEN:
             if _is(page, va, vb, _TRUE):
                 hints |= np.int64(1) << VEILED
-        elif which == _OPEN:
+        elif which == _OPEN or which == _REVERSED:
             hints |= np.int64(1) << OPEN
         elif which == _POPOVER:
             hints |= np.int64(1) << HIDDEN
