@@ -70,7 +70,7 @@ UNITS = (
     *("&#", "&#x", "&amp", "&amp;", "<a", "<a ", "<a>", "</a>", "<!--", "<!---->", "<!", "<?", "<svg>", "<title>", "<meta "),
     *("<p>", "</p>", "<p>x", "<table>", "<tr><td>", "<b><i>", "<li>", "<br>", "<script>", "<style>", "<pre>", "<select>"),
     *("<a href=x>", '<a href="', "<div class=a>", "<time datetime=", "<h1>x</h1>"),
-    *("<math><mi>x", "<svg><text>x", "<template shadowrootmode>", "<span class=MathJax ", "<b hidden>", "<ruby>x<rt>", "<td rowspan=2>x"),
+    *("<math><mi>x", "<svg><text>x", "<template shadowrootmode>", "<span class=MathJax ", "<b hidden>", "<ruby>x<rt>", "<td rowspan=2>x", "<ol reversed><li>x", "<ol reversed>"),
     *("http://", "https://a.b/", "www.", "www.a.b ", "a@b.c ", "1.1.1.1", "1.1.1.1 ", "+1 ", "+1 555 123 4567 ", "(1)"),
     *("a: b\n", "a:\n ", "charset=", "charset= ", "0\r\n", "1\r\na\r\n", '{"a":', '{"a":1}\n', "2020-01-01 ", "20200101"),
     *("é", "e\u0301", "\u0301", "\u00ad", "\u200b", "\u200d", "東", "。", "東 ", "か゛", "ก", "\ufffd", "😀", "👩‍👩", "🇩🇪", "\u2028"),
