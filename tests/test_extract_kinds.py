@@ -37,6 +37,12 @@ def tarred() -> bytes:
     return held.getvalue()
 
 
+def lz4(data: bytes) -> bytes:
+    with pa.CompressedOutputStream(held := pa.BufferOutputStream(), "lz4") as out:
+        out.write(data)
+    return bytes(held.getvalue())
+
+
 def arrow() -> bytes:
     pyarrow.feather.write_feather(pa.table({"text": ["a"]}), held := io.BytesIO())
     return held.getvalue()
@@ -94,6 +100,18 @@ WRONG = {
     "a.cdxj.gz": (gzip.compress(b"org,a)/ 2026 {}\n"), "an index of archives"),
     "a.arrow": (arrow(), "Arrow; convert it to Parquet"),
     "part-0": (b"PAR1....PAR1", "Parquet; rename it to end in .parquet"),
+    "b.parquet.gz": (gzip.compress(b"PAR1....PAR1"), "Parquet, compressed; decompress it first"),
+    "a.parq": (b"PAR1....PAR1", "Parquet; rename it to end in .parquet"),
+    "a.jsonl.zstd": (
+        zstandard.compress(b'{"text": "a"}\n'),
+        "compressed; rename it to end in what it is, such as .jsonl.zst",
+    ),
+    "a.jsonl.gzip": (gzip.compress(b'{"text": "a"}\n'), "JSON Lines; rename it to end in .jsonl.gz"),
+    "a.jl": (b'{"text": "a"}\n', "JSON Lines; rename it to end in .jsonl"),
+    "a.warc.bz2": (bz2.compress(WARC), "compressed, and not as a kind of file that is read; decompress it first"),
+    "a.warc.xz": (lzma.compress(WARC), "compressed, and not as a kind of file that is read"),
+    "a.tar.lz4": (lz4(tarred()), "a packed folder; unpack it"),
+    "a.jsonl.br": (b"\x0b\x02\x80", "compressed, and not as a kind of file that is read"),
     "a.db": (b"SQLite format 3\0", "a database; convert it to Parquet"),
     "a.png": (b"\x89PNG\r\n\x1a\n", "a picture"),
     "a.toml": (b"[input]\n", "a config file; give it to python -m pipeline run"),
@@ -111,6 +129,11 @@ READ = {
     "broken.json.gz": b"\x1f\x8b\x08" + b"-" * 40,
     "broken.txt.zst": b"\x28\xb5\x2f\xfd" + b"-" * 40,
     "a.jsonl.bz2": bz2.compress(b'{"text": "a"}\n'),
+    "a.jsonl.lz4": lz4(b'{"text": "a"}\n'),
+    "a.json.lz4": lz4(b'{"text": "a"}\n'),
+    "a.ndjson.bz2": bz2.compress(b'{"text": "a"}\n'),
+    "A.JSONL.GZ": gzip.compress(b'{"text": "a"}\n'),
+    "a.warc.lz4": lz4(WARC),
     "a.jsonl.xz": lzma.compress(b'{"text": "a"}\n'),
     "braces.txt": b"{\\bf Some} words\n",
     "array.md": b"[{]\n",

@@ -2,9 +2,12 @@
 
 import gzip
 import json
+import lzma
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import zstandard
 
 from pipeline.config_file import load
 from pipeline.core.progress import Quiet
@@ -59,10 +62,28 @@ def test_a_rule_that_drops_everything(
 
 
 def test_nothing_was_read(tmp_path: Path, config_file: Path) -> None:
-    for name, data in (("a.warc", b""), ("b.warc.gz", gzip.compress(b"")), ("c.jsonl", b"\n \n")):
+    with pa.CompressedOutputStream(held := pa.BufferOutputStream(), "lz4") as out:
+        out.write(b"")
+    inputs = {
+        "a.warc": b"",
+        "a.warc.gz": b"",
+        "b.warc.gz": gzip.compress(b""),
+        "b.warc.zst": zstandard.compress(b""),
+        "b.warc.lz4": bytes(held.getvalue()),
+        "a.arc": b"",
+        "nul.warc": bytes(500),
+        "c.jsonl": b"\n \n",
+        "a.jsonl.zst": zstandard.compress(b""),
+        "a.csv": b"id,text\n",
+        "a.tsv.xz": lzma.compress(b""),
+    }
+    for name, data in inputs.items():
         (tmp_path / name).write_bytes(data)
         message = ended(tmp_path / f"run-{name}", config_file, f"input.paths=['{tmp_path / name}']", until="extract")
         assert f"nothing was read: {tmp_path / name} has no record; is the input empty?" in message
+    (tmp_path / "a.txt").write_bytes(b"")
+    message = ended(tmp_path / "run-txt", config_file, f"input.paths=['{tmp_path / 'a.txt'}']", until="extract")
+    assert "empty_body dropped the only record. Likely, the pages have no text of their own" in message
 
 
 def test_damage_is_told_with_its_first_detail(tmp_path: Path, config_file: Path) -> None:

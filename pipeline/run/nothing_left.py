@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pipeline.core.ledger import alive_rows, read, rows_in
 from pipeline.core.step import Step
 from pipeline.errors import UserError
+from pipeline.extract.inputs.forms import form_of
 from pipeline.extract.options import NOT_PAGES
 from pipeline.run.run import Run
 from pipeline.run.steps import stage_of
@@ -106,7 +107,9 @@ def _likely_mistake(run: Run, stage: str, rule: str) -> str:
 
 
 def _holds_documents(run: Run) -> bool:
-    """Whether the first row is a document of a table, not a record of an archive."""
+    """Whether the first row is a document of a table, not a record of an archive nor a file."""
+    if run.parts and form_of(run.parts[0].pieces[0].path) in ("text", "html"):
+        return False
     for part in run.parts:
         types = read(run.file(EXTRACT, part), ["record_type"])["record_type"]
         if len(types):

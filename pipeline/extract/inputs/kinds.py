@@ -46,6 +46,7 @@ _BY_SUFFIX: dict[tuple[str, ...], str] = {
         ".tar.bz2",
         ".tar.xz",
         ".tar.zst",
+        ".tar.lz4",
         ".7z",
         ".rar",
     ): f"a packed folder; {_UNPACK}",
@@ -207,7 +208,11 @@ def _by_length() -> list[tuple[tuple[str, ...], str]]:
 def _by_content(name: str, first: bytes, compressed: str) -> str | None:
     """What a file is that is no archive, from its first bytes, decompressed; None where they are not telling."""
     if telling := _by_magic(name, first):
-        return telling
+        return (
+            f"{telling.partition(';')[0]}, compressed; decompress it first"
+            if compressed and "rename" in telling
+            else telling
+        )
     start = first.lstrip(_SPACE)
     if _is_html(first):
         return _HTML
