@@ -9,7 +9,7 @@ from pipeline.config import Config
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.blocks import parse
 from pipeline.extract.native.extract import shipped_model
-from pipeline.extract.native.features import FEATURES, describe
+from pipeline.extract.native.features import _O_HEADING, _O_SECTION, FEATURES, describe
 from pipeline.extract.options import TextOptions
 from pipeline.extract.pages.markup import extract_page
 from pipeline.stages import extract as stage
@@ -83,10 +83,50 @@ def test_the_model_fits_the_features() -> None:
     for forest in (model.alone, model.together):
         assert np.isfinite(forest.leaf).all()
         assert not np.isnan(forest.threshold).any()
-    table, around = describe(parse(np.frombuffer(f"<p>{SENTENCE}".encode() * 5, np.uint8), 500, 100, False))
+    table, around = describe(parse(np.frombuffer(f"<p>{SENTENCE}".encode() * 5, np.uint8), 500, 100, False), b"")
     assert table.shape == (5, FEATURES)
     assert around.shape == (5, 4)
     assert np.isfinite(table).all()
+
+
+def test_the_main_heading_is_the_one_like_the_title() -> None:
+    html = b"<h1>Shop</h1><nav><h2>More of it</h2></nav><div><p>Early.</p><h3>Quiet harbours</h3><p>Late.</p></div>"
+    page = parse(np.frombuffer(html, np.uint8), 500, 100, False)
+
+    def heading(title: bytes) -> np.ndarray:
+        return describe(page, title)[0][:, _O_HEADING:_O_SECTION]
+
+    found = heading("QUIET harbours \N{EM DASH} by a shop".encode())
+    assert list(found[:, 0]) == [-3, -2, -1, 0, 1]  # blocks
+    assert list(found[:, 2]) == [-20, -16, -6, 0, 14]  # characters
+    assert list(found[:, 3]) == [1, 2, 1, 0, 1]  # elements up to one that holds the heading
+    assert list(found[:, 4]) == [2, 2, 1, 0, 1]  # and from there down to it
+    assert list(found[:, 6]) == [5, 5, 3, 1, 3]  # blocks in it
+    assert found[0, 7] == pytest.approx(2 * 8 / (8 + 18))
+    assert found[0, 8] == pytest.approx(8 / 18)
+    assert list(heading(b"Something else")[:, 0]) == [0, 1, 2, 3, 4]  # the first <h1>
+    assert list(heading(b"")[:, 0]) == [0, 1, 2, 3, 4]
+    alone = parse(np.frombuffer(b"<p>Words.<p>More.", np.uint8), 500, 100, False)
+    assert (describe(alone, b"Nothing")[0][:, _O_HEADING : _O_HEADING + 7] == -1).all()
+
+
+def test_a_section_goes_from_a_heading_to_the_next() -> None:
+    html = f"<p>{SENTENCE}<h2>One</h2><p>{SENTENCE}<p><a href=/>Linked</a><h2>Two</h2><h3>Three</h3>".encode()
+    found = describe(parse(np.frombuffer(html, np.uint8), 500, 100, False), b"")[0][:, _O_SECTION:]
+    long = len(SENTENCE)
+    part = [2, long + 9, 6 / (long + 9), 3, 1, 2]
+    rows = np.array([[0, long, 0, 1, 1, 0], part, part, part, [2, 3, 0, 1, 0, 2], [3, 5, 0, 1, 0, 1]])
+    np.testing.assert_allclose(found.astype(np.float64), rows, rtol=1e-6)
+
+
+def test_a_page_without_anything_likely_keeps_nothing() -> None:
+    assert trees.cut(np.array([0.1, 0.9], np.float32), 0.45) == 0.45
+    assert trees.cut(np.array([0.1, 0.25], np.float32), 0.45) == pytest.approx(0.55 * 0.25)
+    assert trees.cut(np.array([trees.NOTHING + 0.001], np.float32), 0.45) == pytest.approx(
+        0.55 * (trees.NOTHING + 0.001)
+    )
+    assert trees.cut(np.array([trees.NOTHING - 0.001], np.float32), 0.45) == np.inf
+    assert trees.cut(np.zeros(0, np.float32), 0.45) == np.inf
 
 
 def test_a_model_is_saved_and_loaded_alike(tmp_path: Path) -> None:

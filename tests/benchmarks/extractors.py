@@ -1,12 +1,14 @@
-"""Extractors side by side on the sample pages: python tests/benchmarks/extractors.py FOLDS [--pages N]
+"""Extractors side by side on the sample pages: python tests/benchmarks/extractors.py FOLDS [--save FILE] [--beside FILE]
 
-FOLDS: the folder written by `train_extractor.py --folds`. Token precision and recall, and F1 as the Web Content eXtraction
-Benchmark scores it, against gold, by source and page type; ours by models that saw no page of the same site. Then pages a second on one core (CPU time) with charset decoding.
-Then by language (fastText's, of the gold or of trafilatura's text): F1 against gold; snippets found of those a text must
-have, and of those it must not have; agreement with trafilatura on all pages.
+FOLDS: the folder written by `train_extractor.py --folds`; our texts are by models that saw no page of the same site. One
+table: word F1 against gold as the Web Content eXtraction Benchmark scores it, by page type, source and language (fastText's,
+of the gold), article-extraction-benchmark also by its own score, and pages a second on one core (CPU time, with charset
+decoding). `--save` keeps our texts, and `--beside` adds those kept by another checkout as a column. Then by language:
+snippets found of those a text must have, and of those it must not have; agreement with trafilatura on all pages.
 """
 
 import argparse
+import json
 import logging
 import time
 from collections import defaultdict
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import trafilatura
-from gold import FOLDS, Sample, every_page, flat, scores, word_f1
+from gold import FOLDS, Sample, every_page, flat, four_gram_f1, four_grams, scores, word_f1
 from resiliparse.extract.html2text import extract_plain_text
 
 from pipeline.extract.native import trees
@@ -26,8 +28,9 @@ from pipeline.extract.pages.markup import MAX_TAGS
 from pipeline.filters.language import LanguageIdentifier
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ar", "pl", "el", "nl", "ko", "pt")
-COMPARED = ("trafilatura", "traf. precise", "resiliparse", "native")
-ENOUGH = 200  # characters of text from which two extractors' agreement says something
+TYPES = ("article", "documentation", "service", "forum", "listing", "product", "collection")
+ARTICLES = "article-extraction-benchmark"
+ENOUGH = 200  # characters of text from which its language can be told, and two extractors' agreement says something
 
 
 def systems(folder: Path) -> dict[str, Callable[[bytes, Sample], str]]:
@@ -38,92 +41,102 @@ def systems(folder: Path) -> dict[str, Callable[[bytes, Sample], str]]:
         return lambda html, _: trafilatura.extract(html.decode(), include_comments=False, **options) or ""
 
     return {
-        "trafilatura": by_trafilatura(),
-        "traf. precise": by_trafilatura(favor_precision=True),
-        "traf. fast": by_trafilatura(fast=True),
-        "resiliparse": lambda html, _: extract_plain_text(
-            html.decode(), main_content=True, alt_texts=False, links=False
-        ),
         "native": lambda html, page: (
             extract(html, TextOptions(), max_tags=MAX_TAGS, model=models[page.fold]).text or ""
+        ),
+        "trafilatura": by_trafilatura(),
+        "traf. precise": by_trafilatura(favor_precision=True),
+        "resiliparse": lambda html, _: extract_plain_text(
+            html.decode(), main_content=True, alt_texts=False, links=False
         ),
     }
 
 
-def groups(page: Sample) -> list[str]:
-    """The rows of the table that a page counts in."""
-    kinds = [f"wcxb {page.kind}"] if page.source == "wcxb" else []
-    articles = page.source == "article-extraction-benchmark" or page.kind == "article"
-    return ["all", page.source, *kinds, *(["articles"] if articles else [])]
+def extract_all(
+    pages: list[Sample], every: dict[str, Callable[[bytes, Sample], str]]
+) -> tuple[dict[str, list[str]], dict[str, float]]:
+    """Texts and CPU seconds of each extractor."""
+    texts, seconds = {}, {}
+    for name, work in every.items():
+        began = time.process_time()
+        texts[name] = [work(decode(page.body, page.content_type).utf8, page) for page in pages]
+        seconds[name] = time.process_time() - began
+    return texts, seconds
+
+
+def table(pages: list[Sample], texts: dict[str, list[str]], told: list[str]) -> None:
+    """Print F1 by group of pages; `told` are the pages' languages."""
+    rows: dict[str, list[list[float]]] = defaultdict(list)
+    for number, page in enumerate(pages):
+        if page.gold is None:
+            continue
+        row = [word_f1(texts[name][number], page.gold) for name in texts]
+        groups = ["all", page.source, f"in {told[number]}"]
+        for group in groups + ([f"wcxb {page.kind}"] if page.source == "wcxb" else []):
+            rows[group].append(row)
+    order = ["all", "wcxb", *(f"wcxb {kind}" for kind in TYPES)]
+    order += sorted(group for group in rows if group not in order and not group.startswith("in "))
+    for group in order + [group for language in LANGUAGES if (group := f"in {language}") in rows]:
+        if group in rows:
+            means = np.mean(rows[group], 0)
+            print(f"{group[:30]:30} {len(rows[group]):5}" + "".join(f"{mean:15.3f}" for mean in means))
+    chosen = [number for number, page in enumerate(pages) if page.source == ARTICLES and page.gold is not None]
+    if chosen:
+        found = [
+            four_gram_f1([four_grams(mine[number], pages[number].gold or "") for number in chosen])
+            for mine in texts.values()
+        ]
+        print(f"{'the same, its own score':30} {len(chosen):5}" + "".join(f"{mean:15.3f}" for mean in found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folds", type=Path)
     parser.add_argument("--pages", type=int, help="the first N only")
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--beside", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warm_up()
     pages = list(every_page())[: arguments.pages]
-    every = systems(arguments.folds)
-    found: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
-    seconds = dict.fromkeys(every, 0.0)
-    texts: dict[str, list[str]] = {}
-    for name, work in every.items():
-        began = time.process_time()
-        texts[name] = [work(decode(page.body, page.content_type).utf8, page) for page in pages]
-        seconds[name] = time.process_time() - began
-    for number, page in enumerate(pages):
-        for name in every:
-            if page.gold is None:
-                continue
-            precision, recall, _ = scores(texts[name][number], page.gold)
-            for group in groups(page):
-                found[group][name].append((precision, recall, word_f1(texts[name][number], page.gold)))
-
-    print(f"{'P/R/F1':28}" + "".join(f"{name:>19}" for name in every) + "   native - trafilatura")
-    for group in sorted(found, key=lambda group: (group != "all", group != "articles", group)):
-        means = {name: np.mean(rows, 0) for name, rows in found[group].items()}
-        gain = np.array([a[2] - b[2] for a, b in zip(found[group]["native"], found[group]["trafilatura"], strict=True)])
-        error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else float("nan")
-        cells = "".join(
-            f"{'/'.join(f'{value:.3f}'[1:] if value < 0.9995 else '1' for value in row):>19}" for row in means.values()
-        )
-        print(f"{group[:22]:22} {len(gain):5}{cells}   {gain.mean():+.3f} (se {error:.3f})")
-    print(f"\n{'pages/s, one core':28}" + "".join(f"{len(pages) / spent:19.0f}" for spent in seconds.values()))
-    print(
-        f"{'times trafilatura':28}" + "".join(f"{seconds['trafilatura'] / spent:19.1f}" for spent in seconds.values())
-    )
-    by_language(pages, texts)
-
-
-def by_language(pages: list[Sample], texts: dict[str, list[str]]) -> None:
-    """What each extractor does on each language."""
+    texts, seconds = extract_all(pages, systems(arguments.folds))
+    if arguments.save:
+        arguments.save.write_text(json.dumps({"texts": texts["native"], "seconds": seconds["native"]}))
+    if arguments.beside:
+        before = json.loads(arguments.beside.read_text())
+        texts = {"native before": before["texts"][: len(pages)], **texts}
+        seconds = {"native before": before["seconds"], **seconds}
     identify = LanguageIdentifier()
+    tell = [page.gold or text for page, text in zip(pages, texts["trafilatura"], strict=True)]
+    told = [identify.predict([text])[0].label if len(text) >= ENOUGH else "" for text in tell]
+    print(f"{'word F1':30} pages" + "".join(f"{name:>15}" for name in texts))
+    table(pages, texts, told)
+    print(
+        f"{'pages/s, one core':30} {len(pages):5}"
+        + "".join(f"{len(pages) / spent:15.0f}" for spent in seconds.values())
+    )
+    by_language(pages, texts, told)
+
+
+def by_language(pages: list[Sample], texts: dict[str, list[str]], told: list[str]) -> None:
+    """Print what each extractor does on each language."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number, page in enumerate(pages):
-        theirs = texts["trafilatura"][number]
-        told_by = page.gold or theirs
-        if len(told_by) < ENOUGH:
-            continue
-        rows = found[identify.predict([told_by])[0].label]
-        rows["agreement"].append(scores(texts["native"][number], theirs)[2])
-        for name in COMPARED:
+        rows = found[told[number]]
+        rows["agreement"].append(scores(texts["native"][number], texts["trafilatura"][number])[2])
+        for name in texts:
             text = flat(texts[name][number])
-            if page.gold:
-                rows[f"{name} F1"].append(scores(text, page.gold)[2])
             rows[f"{name} with"] += [flat(snippet) in text for snippet in page.wanted]
             rows[f"{name} without"] += [flat(snippet) in text for snippet in page.unwanted]
-    measures = ("F1", "with", "without")
-    print(f"\nby language, {' / '.join(COMPARED)}, and how many pages or snippets:")
-    print(f"{'language':9}" + "".join(f"{m:>32}" for m in measures) + "   agreement")
+    print(f"\nsnippets by language, {' / '.join(texts)}, and how many:")
+    print(f"{'language':9}{'with':>40}{'without':>40}   agreement")
     for language in (name for name in LANGUAGES if found[name]):
         rows = found[language]
         cells = []
-        for m in measures:
-            values = [f"{np.mean(rows[key]):.3f}" if rows[key := f"{name} {m}"] else "-" for name in COMPARED]
-            cells.append(f"{'/'.join(values) + f' ({len(rows[key])})':>32}")
-        print(f"{language:9}" + "".join(cells) + f"   {np.mean(rows['agreement']):.3f} ({len(rows['agreement'])})")
+        for m in ("with", "without"):
+            values = [f"{np.mean(rows[key]):.3f}" if rows[key := f"{name} {m}"] else "-" for name in texts]
+            cells.append(f"{'/'.join(values) + f' ({len(rows[key])})':>40}")
+        print(f"{language:9}{''.join(cells)}   {np.mean(rows['agreement']):.3f} ({len(rows['agreement'])})")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -134,3 +135,20 @@ def word_f1(text: str, gold: str) -> float:
     if not wanted or not found:
         return float(not wanted and not found)
     return 2 * sum((found & wanted).values()) / (sum(found.values()) + sum(wanted.values()))
+
+
+def four_grams(text: str, gold: str) -> tuple[float, float]:
+    """Precision and recall over runs of four words as bags, as article-extraction-benchmark scores a page; not a number where
+    there is none."""
+    found, wanted = (
+        Counter(tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3)) if words)
+        for words in (re.findall(r"\w+", t) for t in (text, gold))
+    )
+    both = (found & wanted).total()
+    return both / found.total() if found else float("nan"), both / wanted.total() if wanted else float("nan")
+
+
+def four_gram_f1(pages: list[tuple[float, float]]) -> float:
+    """F1 of the mean precision and the mean recall."""
+    precision, recall = (fmean(x for x in column if x == x) for column in zip(*pages, strict=True))
+    return 2 * precision * recall / (precision + recall)

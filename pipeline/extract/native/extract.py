@@ -53,7 +53,7 @@ def extract(
         return Page(None, title, "too_large", f"more than {max_tags:,} elements or blocks of text")
     keep = np.ones(len(parsed.home), np.bool_)
     if len(keep) and options.main_content:
-        keep = choose(parsed, model or shipped_model(), options.whole)
+        keep = choose(parsed, shown[first:last], model or shipped_model(), options.whole)
         if options.comments:
             keep |= comments(parsed)
     if options.captions is not None:
@@ -123,9 +123,9 @@ def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[by
     return html, parsed
 
 
-def choose(page: Parsed, model: trees.Model, whole: bool) -> NDArray[np.bool_]:
+def choose(page: Parsed, title: bytes, model: trees.Model, whole: bool) -> NDArray[np.bool_]:
     """Which blocks are the page's main content (bool, one per block), with `whole` all or none of a list or table."""
-    table, around = describe(page)
+    table, around = describe(page, title)
     alone = trees.score(table, model.alone, True)
     sizes = np.ascontiguousarray(page.stats[:, CHARS])
     trees.context(alone, sizes, around, table)

@@ -43,7 +43,15 @@ for _rank, _names in enumerate(
     _RANK[[TAG[name] for name in _names.split()]] = _rank
 _H1, _H6 = TAG["h1"], TAG["h6"]
 
-_SELF, _POSITION, _NEIGHBOUR, _LEVEL, _TOP, _REPEAT, _NEAR = 17, 7, 6, 6, 14, 6, 6
+# The main heading is found by the runs of letters that it shares with the title, in a set by hash.
+_RUN, _SEEN = 6, 4093
+_RUN_MASK = np.int64((1 << 8 * _RUN) - 1)
+_ALIKE = np.float32(0.35)
+"""A block less like the title is not taken for the main heading, unless it is the first <h1>."""
+_TITLE_WORDS = 40
+"""Most words of a heading."""
+
+_SELF, _POSITION, _NEIGHBOUR, _LEVEL, _TOP, _REPEAT, _NEAR = 17, 7, 6, 10, 14, 12, 7
 _NEIGHBOURS = 6
 _O_POSITION = CONTEXT + _SELF
 _O_NEIGHBOURS = _O_POSITION + _POSITION
@@ -53,14 +61,19 @@ _O_REPEAT = _O_TOP + _TOP
 _O_NEAR = _O_REPEAT + _REPEAT
 _O_HINTS = _O_NEAR + _NEAR
 _O_TAGS = _O_HINTS + 2 * HINTS
-_O_GROUPS = _O_TAGS + len(_AROUND) + 2
+_O_GROUPS = _O_TAGS + len(_AROUND) + 3
 _GROUP_LEVELS, _GROUP = 3, 4
-FEATURES = _O_GROUPS + _GROUP_LEVELS * _GROUP + 2
+_O_PAGE = _O_GROUPS + _GROUP_LEVELS * _GROUP
+_O_HEADING = _O_PAGE + 2
+_HEADING, _SECTION = 9, 6
+_O_SECTION = _O_HEADING + _HEADING
+FEATURES = _O_SECTION + _SECTION
 """Columns of `describe`'s table, including those that are empty until the second round."""
 
 _AROUND_COUNT = len(_AROUND)
 # Columns of the sums over an element's subtree.
-_T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG = range(6)
+_T_CHARS, _T_LINKED, _T_STOPS, _T_WORDS, _T_BLOCKS, _T_LONG, _T_IMAGES, _T_DIGITS, _T_HEADINGS, _T_ENDS = range(10)
+_T_COUNT = 10
 
 
 @inner
@@ -98,6 +111,10 @@ def _add_up(home: Any, parent: Any, stats: Any, tag: Any, elements: Any, sums: A
         sums[e, _T_STOPS] += row[STOP_WORDS]
         sums[e, _T_WORDS] += row[WORDS]
         sums[e, _T_BLOCKS] += 1
+        sums[e, _T_IMAGES] += row[IMAGES]
+        sums[e, _T_DIGITS] += row[DIGITS]
+        sums[e, _T_HEADINGS] += _H1 <= tag[e] <= _H6
+        sums[e, _T_ENDS] += row[SENTENCE_END]
         if row[WORDS] >= 10 and links < 0.3:
             sums[e, _T_LONG] += 1
         if row[WORDS] >= 8:
@@ -109,7 +126,7 @@ def _add_up(home: Any, parent: Any, stats: Any, tag: Any, elements: Any, sums: A
                 if elements[above].block_above >= 0:
                     elements[elements[above].block_above].score += worth / 2
     for e in range(len(tag) - 1, 0, -1):
-        for z in range(6):
+        for z in range(_T_COUNT):
             sums[parent[e], z] += sums[e, z]
     top = 0
     best = np.float32(0)
@@ -121,9 +138,13 @@ def _add_up(home: Any, parent: Any, stats: Any, tag: Any, elements: Any, sums: A
 
 
 _REPEATED = np.dtype(
-    [("key", np.uint64), ("count", np.float32), *((name, np.float32) for name in "chars linked stops".split())]
+    [
+        ("key", np.uint64),
+        *((name, np.float32) for name in "count chars linked stops words digits ends first last".split()),
+    ]
 )
-"""A slot of an open hash table, free where `count` is 0: blocks with one path, or one text, and sums over them."""
+"""A slot of an open hash table, free where `count` is 0: blocks with one path, or one text, and sums over them; numbers of
+the `first` and `last` of them."""
 
 
 @inner
@@ -150,6 +171,12 @@ def _find_repeats(home: Any, path: Any, prints: Any, stats: Any, paths: Any, tex
             slot.chars += row[CHARS]
             slot.linked += row[CHARS] * row[LINK_SHARE]
             slot.stops += row[STOP_WORDS]
+            slot.words += row[WORDS]
+            slot.digits += row[DIGITS]
+            slot.ends += row[SENTENCE_END]
+            slot.last = i
+            if slot.count == 1:
+                slot.first = i
 
 
 @inner
@@ -227,23 +254,140 @@ def _of_neighbours(home: Any, parent: Any, stats: Any, tag: Any, i: Any, x: Any)
         x[o + 5] = 1 if other == e or parent[other] == parent[e] else 0
 
 
-def describe(page: Parsed) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Features of each block (float32, (blocks, FEATURES)), and elements around it (int32, (blocks, LEVELS))."""
+@inner
+def _shingles(text: Any, a: Any, b: Any, seen: Any, mark: Any) -> Any:
+    """Of the runs of _RUN letters or digits (bytes) in `text[a:b]`, how many are in the set `seen`, and how many there are;
+    with `mark` they are put into it. A shorter text is one run."""
+    run = hits = count = length = np.int64(0)
+    for i in range(a, b):
+        c = np.int64(text[i])
+        if 65 <= c <= 90:
+            c += 32
+        letter = c >= 0x80 or 97 <= c <= 122 or 48 <= c <= 57
+        if letter:
+            run = (run << 8 | c) & _RUN_MASK
+            length += 1
+        if (letter and length >= _RUN) or (i == b - 1 and 0 < length < _RUN):
+            slot = run % _SEEN
+            hits += seen[slot]
+            count += 1
+            if mark:
+                seen[slot] = 1
+    return hits, count
+
+
+@inner
+def _find_main_heading(page: Any, title: Any, seen: Any) -> Any:
+    """The block most like the page's title, if possible a heading, or else the first <h1>, -1 for none; how alike it is, and
+    the share of the title in it."""
+    _, wanted = _shingles(title, 0, len(title), seen, True)
+    best: Any = np.int64(-1)
+    first: Any = np.int64(-1)
+    most = found = np.float32(0)
+    for i in range(len(page.home)):
+        if page.stats[i, WORDS] > _TITLE_WORDS:
+            continue
+        tag = page.tag[page.home[i]]
+        hits, count = _shingles(page.out, page.start[i], page.stop[i], seen, False)
+        shared = min(hits, wanted)
+        alike = np.float32(2 * shared) / max(1, count + wanted)
+        if not _H1 <= tag <= _H6:
+            alike *= np.float32(0.6)
+        elif tag == _H1:
+            alike += np.float32(0.15) if shared else np.float32(0)
+            first = i if first < 0 else first
+        if alike > most:
+            best, most, found = i, alike, np.float32(shared) / wanted
+    if most < _ALIKE:
+        best, found = first, np.float32(0)
+    return best, most, found
+
+
+@inner
+def _of_main_heading(page: Any, main: Any, alike: Any, found: Any, sums: Any, elements: Any, table: Any) -> None:
+    """Fill the features of where a block is from block `main`."""
+    home, parent, stats = page.home, page.parent, page.stats
+    chars = max(np.float32(1), sums[0, _T_CHARS])
+    for e in range(len(elements)):
+        elements[e].on_way = False
+    on_way: Any = np.int64(home[main]) if main >= 0 else np.int64(-1)
+    while on_way >= 0:
+        elements[on_way].on_way = True
+        on_way = np.int64(parent[on_way])
+    away = np.float32(0)  # characters from the heading's start to the block's
+    for i in range(main):
+        away -= stats[i, CHARS]
+    for i in range(len(home)):
+        x = table[i, _O_HEADING:_O_SECTION]
+        x[:] = -1
+        x[7], x[8] = alike, found
+        if main < 0:
+            continue
+        meet = home[i]
+        steps = np.float32(0)
+        while not elements[meet].on_way:
+            meet = parent[meet]
+            steps += 1
+        x[0] = np.float32(i - main)
+        x[1] = away / chars
+        x[2] = away
+        x[3] = steps
+        x[4] = elements[home[main]].depth - elements[meet].depth
+        x[5] = sums[meet, _T_CHARS] / chars
+        x[6] = sums[meet, _T_BLOCKS]
+        away += stats[i, CHARS]
+
+
+@inner
+def _of_sections(home: Any, tag: Any, stats: Any, levels: Any, table: Any) -> None:
+    """Fill the features of the section that a block is in: from a heading to the next, of whatever level. Counts headings
+    into `levels`."""
+    one = np.float32(1)
+    for i in range(len(home)):
+        if _H1 <= tag[home[i]] <= _H6:
+            levels[tag[home[i]] - _H1 + 1] += 1
+    first = 0
+    while first < len(home):
+        chars = linked = long = np.float32(0)
+        last = first
+        while last < len(home) and (last == first or not _H1 <= tag[home[last]] <= _H6):
+            row = stats[last]
+            chars += row[CHARS]
+            linked += row[CHARS] * row[LINK_SHARE]
+            long += one if _long(row) else np.float32(0)
+            last += 1
+        level = tag[home[first]] - _H1 + 1 if _H1 <= tag[home[first]] <= _H6 else 0
+        for i in range(first, last):
+            x = table[i, _O_SECTION:]
+            x[0] = level
+            x[1] = chars
+            x[2] = linked / max(one, chars)
+            x[3] = last - first
+            x[4] = long
+            x[5] = levels[level]
+        first = last
+
+
+def describe(page: Parsed, title: bytes) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Features of each block (float32, (blocks, FEATURES)), and elements around it (int32, (blocks, LEVELS)). `title` is the
+    page's, in UTF-8."""
     count = len(page.home)
     table, around = np.empty((count, FEATURES), np.float32), np.empty((count, LEVELS), np.int32)
     size = 1 << max(4, (2 * count - 1).bit_length())  # a power of two, at most half full
     groups = 1 << max(4, (2 * len(page.tag) - 1).bit_length())
     room = _Room(
         elements=np.zeros(len(page.tag), _ELEMENT),
-        sums=np.zeros((len(page.tag), 6), np.float32),
+        sums=np.zeros((len(page.tag), _T_COUNT), np.float32),
         paths=np.zeros(size, _REPEATED),
         texts=np.zeros(size, _REPEATED),
         slots=np.empty((count, 2), np.int64),
         next_long=np.empty(count, np.float32),
         groups=np.zeros(groups, _REPEATED),
         group=np.zeros(len(page.tag), np.int64),
+        seen=np.zeros(_SEEN, np.uint8),
+        levels=np.zeros(7, np.float32),
     )
-    _describe(page, room, table, around)
+    _describe(page, np.frombuffer(title, np.uint8), room, table, around)
     return table, around
 
 
@@ -253,7 +397,7 @@ class _Room(NamedTuple):
     elements: NDArray[Any]
     """_ELEMENT, one per element, zeros at first."""
     sums: NDArray[np.float32]
-    """(elements, 6): sums over an element's subtree, zeros at first."""
+    """(elements, _T_COUNT): sums over an element's subtree, zeros at first."""
     paths: NDArray[Any]
     """_REPEATED, zeros at first: blocks by path."""
     texts: NDArray[Any]
@@ -263,9 +407,14 @@ class _Room(NamedTuple):
     next_long: NDArray[np.float32]
     """(blocks,): distance in blocks to the next running text."""
     groups: NDArray[Any]
-    """_REPEATED, zeros at first: elements by path, such as the cards of a list; `stops` is not used."""
+    """_REPEATED, zeros at first: elements by path, such as the cards of a list; its `count`, `chars` and
+    `linked`."""
     group: NDArray[np.int64]
     """(elements,): an element's slot in `groups`."""
+    seen: NDArray[np.uint8]
+    """(_SEEN,): zeros at first, 1 for a hash of a run of letters in the title."""
+    levels: NDArray[np.float32]
+    """(7,): zeros at first, the headings of each level from 1 to 6."""
 
 
 @inner
@@ -290,10 +439,10 @@ def _look_above(parent: Any, tag: Any, own_hints: Any, elements: Any, top: Any) 
 
 
 @kernel
-def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
+def _describe(page: Any, title: Any, room: Any, table: Any, around: Any) -> None:
     """Fill `table` and `around`, as `describe` returns them."""
     home, parent, stats, tag = page.home, page.parent, page.stats, page.tag
-    elements, sums, paths, texts, slots, next_long, groups, group = room
+    elements, sums, paths, texts, slots, next_long, groups, group, seen, levels = room
     count = len(home)
     for i in range(count):
         row = stats[i]
@@ -302,6 +451,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
     _find_repeats(home, page.path, page.print, stats, paths, texts, slots)
     _look_above(parent, tag, page.hints, elements, top)
     largest, members = _find_groups(page.path, sums, groups, group)
+    main, alike, found = _find_main_heading(page, title, seen)
 
     distance = np.float32(99)
     for i in range(count - 1, -1, -1):
@@ -339,6 +489,10 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
             x[o + 3] = s[_T_BLOCKS]
             x[o + 4] = s[_T_CHARS] / chars
             x[o + 5] = s[_T_LONG]
+            x[o + 6] = s[_T_IMAGES] / s[_T_BLOCKS]
+            x[o + 7] = s[_T_DIGITS] / max(one, s[_T_CHARS])
+            x[o + 8] = s[_T_HEADINGS] / s[_T_BLOCKS]
+            x[o + 9] = s[_T_ENDS] / s[_T_BLOCKS]
 
         # Go up until the way to the best container is met, and describe the branch that leads from there to the block.
         meet = branch = e
@@ -371,6 +525,12 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
         x[o + 3] = p.stops / p.count
         x[o + 4] = p.chars / p.count
         x[o + 5] = texts[slots[i, 1]].count
+        x[o + 6] = p.words / p.count
+        x[o + 7] = row[WORDS] - p.words / p.count
+        x[o + 8] = p.digits / max(one, p.chars)
+        x[o + 9] = p.ends / p.count
+        x[o + 10] = p.first / count
+        x[o + 11] = (p.last - p.first + 1) / p.count
 
         o = _O_NEAR
         heading = _H1 <= tag[e] <= _H6
@@ -382,6 +542,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
         x[o + 3] = since_heading
         x[o + 4] = element.depth
         x[o + 5] = 2 if element.hints >> HIDDEN & 1 else 1 if element.hints & HIDES else 0
+        x[o + 6] = elements[around[i, 1]].depth
         since_long = np.float32(1) if _long(row) else since_long + 1
         since_heading += 1
 
@@ -395,6 +556,7 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
             tag_count += has_tag
         x[_O_TAGS + _AROUND_COUNT] = tag_count
         x[_O_TAGS + _AROUND_COUNT + 1] = _RANK[tag[around[i, 1]]]
+        x[_O_TAGS + _AROUND_COUNT + 2] = _RANK[tag[around[i, 2]]]
 
         for level in range(_GROUP_LEVELS):
             same = groups[group[around[i, level]]]
@@ -403,5 +565,8 @@ def _describe(page: Any, room: Any, table: Any, around: Any) -> None:
             x[o + 1] = same.chars / chars
             x[o + 2] = same.chars / max(one, same.count)
             x[o + 3] = same.linked / max(one, same.chars)
-        x[FEATURES - 2] = largest / chars
-        x[FEATURES - 1] = members
+        x[_O_PAGE] = largest / chars
+        x[_O_PAGE + 1] = members
+
+    _of_main_heading(page, main, alike, found, sums, elements, table)
+    _of_sections(home, tag, stats, levels, table)
