@@ -172,7 +172,7 @@ def test_a_formula_is_its_tex_once(formula: str) -> None:
         ("<math display=block><mi>x</mi></math>", "$$x$$"),
         ("<math><msup><mi>x</mi><mn>2</mn></msup><mo>&#x2062;</mo><msub><mi>y</mi><mrow><mi>i</mi><mi>j</mi></mrow></msub></math>", "$x^2y_{ij}$"),
         ("<math><mfrac><mn>1</mn><msqrt><mi>x</mi><mo>+</mo><mn>1</mn></msqrt></mfrac></math>", "$\\frac{1}{\\sqrt{x+1}}$"),
-        ("<math><munderover><mo>&Sum;</mo><mi>i</mi><mi>n</mi></munderover><mi>sin</mi><mi>x</mi></math>", "$\u2211_i^n\\sin x$"),
+        ("<math><munderover><mo>&Sum;</mo><mi>i</mi><mi>n</mi></munderover><mi>sin</mi><mi>x</mi></math>", "$\\sum_i^n\\sin x$"),
         ("<math><mover><mi>v</mi><mo>\u2192</mo></mover><mroot><mi>x</mi><mn>3</mn></mroot><mtext>if so</mtext></math>", "$\\vec{v}\\sqrt[3]{x}\\text{if so}$"),
         ("<math><mtable><mtr><mtd><mi>a</mi></mtd><mtd><mi>b</mi></mtd></mtr><mtr><mtd><mi>c</mi></mtd></mtr></mtable></math>", "$\\begin{matrix}a & b \\\\ c\\end{matrix}$"),
         ("<math></math><img class=latex><img class=photo alt=x><script type='math/tex'></script>", ""),

@@ -40,7 +40,7 @@ class TextOptions:
     main_content: bool = True
     """False keeps navigation and boilerplate too; with trafilatura, resiliparse then does the extraction."""
     format: Format = "text"
-    """Markdown marks headings, quotes, code, tables and emphasis; not with resiliparse."""
+    """Markdown marks headings, quotes, code with its language, tables, emphasis and formulas ($x$); not with resiliparse."""
     comments: bool = False
     """True keeps readers' comments after the main content."""
     captions: bool | None = None
@@ -51,7 +51,7 @@ class TextOptions:
     """False drops the rows of tables; not with resiliparse."""
     whole: bool = True
     """Keeps or drops all of one list, definition list, table or code block, up to 500 words, and all of the text of one forum
-    post or comment; False judges each line by itself. native only."""
+    post or comment, and keeps code between kept text; False judges each line by itself. native only."""
     title: bool = False
     """True puts the page's title first, in Markdown after "# ": the h1 nearest to it, else the <title> without the site's name.
     native only."""

@@ -27,6 +27,8 @@ PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS] + [
     "<script type='math/tex'>", "<template shadowrootmode=open>", "<svg><text>", "<iframe srcdoc='", "<img class=tex alt=x>", "<![CDATA[",
     "<noscript>", "</noscript>", "<script type=application/ld+json>{\"@type\":\"Article\",\"text\":\"", "\\u003cp>", "\"}</script>",
     "<script type=application/json>{\"body\":\"", "<script>self.__next_f.push([1,\"1:T20,", "\"])</script>", "<div data-preloaded='{",
+    "<pre class='hljs python'><code>", "<td class=gutter><pre>1", "<span class=lineno>1</span>", "<code>`a`</code>", "<tt>", "x<sup>n+1</sup>",
+    "<br>&nbsp; &nbsp;", "\\(x\\) MathJax", "$latex x$", "<img src='//latex.codecogs.com/gif.latex?x'>", "<mjx-math class=tex data-latex=x>",
     "<rt>", "</ruby>", "<td rowspan=2>", "<th colspan=3>", "<td rowspan=99999>",
 ]  # fmt: skip
 

@@ -106,7 +106,7 @@ RUN_BY = {
     "pipeline.extract.native.assemble._assemble": "extractor native",
     "pipeline.extract.native.blocks._parse": "extractor native",
     "pipeline.extract.native.features._describe": "extractor native",
-    "pipeline.extract.native.formulas._joined": "extractor native",
+    "pipeline.extract.native.delimiters.in_dollars": "extractor native",
     "pipeline.extract.native.formulas.attribute": "extractor native",
     "pipeline.extract.native.lanes.count": "extractor native",
     "pipeline.extract.native.inside._inside": "extractor native",
@@ -117,6 +117,7 @@ RUN_BY = {
     "pipeline.extract.native.trees._score": "extractor native",
     "pipeline.extract.native.unseen._find_seen": "extractor native",
     "pipeline.extract.native.whole._together": "extractor native",
+    "pipeline.extract.native.whole._with_code": "extractor native",
     "pipeline.extract.pages.date_places.find_places": "published",
     "pipeline.extract.pages.element_dates._any_tag": "published",
     "pipeline.filters.decontaminate.index._fill": "decontaminate",
@@ -264,6 +265,31 @@ UNITS_OF = {
             "\\x3c",
         ),
         *("</script>", "<script ld+json>", "application/ld+json", "<script type=application/ld+json>{}</script>"),
+    ),
+    "extractor native": (
+        *(
+            "<pre>1\n</pre>",
+            "<code>`</code>",
+            "<code>a</code> ",
+            "MathJax \\(",
+            "MathJax \\(x\\) ",
+            "<td class=gutter><pre>1",
+            "x<sup>n+1</sup>",
+        ),
+        *(
+            "katex left:'a',right:'b'",
+            "MathJax inlineMath:[['a','b'],",
+            "MathJax $$",
+            "[tex]",
+            "<img src='latex.php?latex=x'>",
+        ),
+        *(
+            "<code>a<br>&nbsp;&nbsp;b",
+            "<mjx-math class=tex data-latex='x'>",
+            "<math><mrow><mo>(",
+            "<math><mtable>",
+            "<math><msup>x",
+        ),
     ),
     "perplexity": (" ".join(f"{number:x}" for number in range(0x1000, 0x1000 + 14_000)),),  # makes its tables grow
     "published": (

@@ -1,9 +1,9 @@
 """Kept blocks to text that reads well, plain or as Markdown.
 
 Plain: one line per paragraph; list items after "- " or their number, nested items indented; one line per table row, its cells
-separated by " | ", several short paragraphs or items of a cell by " / ". Markdown adds the marks of headings, quotes, code and
-tables (with <br> in a cell) and, inside a line, those of `find_marks`. The words themselves are not escaped: an asterisk in a
-sentence stays an asterisk.
+separated by " | ", several short paragraphs or items of a cell by " / ". Markdown adds the marks of headings, quotes, code with
+its language, and tables (with <br> in a cell), and inside a line those of `find_marks`. The words themselves are not escaped:
+an asterisk in a sentence stays an asterisk.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.extract.native.inside import blocks_inside
 from pipeline.extract.native.marks import ENDS, Marks
 from pipeline.extract.native.names import BLOCK, KIND, TAG
 from pipeline.extract.native.outline import ELEMENT, TABLES, WIDTH, outline
-from pipeline.extract.native.parsed import LINK, LINK_SHARE, STRONG, Parsed
+from pipeline.extract.native.parsed import CODE, LINK, LINK_SHARE, STRONG, Parsed
 from pipeline.extract.native.words import WORDS
 
 _ARTICLE, _MAIN, _OL, _P, _H1 = (TAG[t] for t in "article main ol p h1".split())
@@ -140,10 +140,16 @@ def _find_rows(home: Any, start: Any, stop: Any, out: Any, keep: Any, elements: 
 
 @inner
 def _mark(text: Any, o: Any, kind: Any, addresses: Any, address: Any, address_end: Any) -> Any:
-    """Write the beginning or end of a mark; a link ends with `addresses[address:address_end]`. Returns the end."""
+    """Write the beginning or end of a mark; a link ends with `addresses[address:address_end]`, code has the number of its
+    backticks there, see `Marks`. Returns the end."""
     if kind == LINK:
         text[o] = _BRACKET
         return o + 1
+    if kind == CODE or kind == CODE + ENDS:
+        if kind == CODE:
+            o = _fill(text, o, _TICK, address_end // 2)
+        o = _fill(text, o, _SPACE, address_end % 2)
+        return _fill(text, o, _TICK, address_end // 2) if kind == CODE + ENDS else o
     if kind == LINK + ENDS:
         text[o], text[o + 1] = _BRACKET_END, _PARENTHESIS
         o += 2
@@ -161,7 +167,9 @@ def assemble(page: Parsed, keep: NDArray[np.bool_], markdown: bool, tables: bool
     while True:
         elements, taken = np.zeros(len(page.tag), ELEMENT), np.zeros((TABLES, WIDTH), np.int64)
         text = np.empty(size, np.uint8)
-        written = _assemble(page, keep, markdown, tables, marks.rows, marks.addresses, elements, taken, text)
+        written = _assemble(
+            page, keep, markdown, tables, marks.rows, marks.addresses, marks.languages, elements, taken, text
+        )
         if written >= 0:
             return text[:written]
         size = 2 * (size - written)
@@ -207,7 +215,16 @@ def _begin_item(text: Any, o: Any, tag: Any, parent: Any, elements: Any, e: Any,
 
 @kernel
 def _assemble(
-    page: Any, keep: Any, markdown: Any, tables: Any, rows: Any, addresses: Any, elements: Any, taken: Any, text: Any
+    page: Any,
+    keep: Any,
+    markdown: Any,
+    tables: Any,
+    rows: Any,
+    addresses: Any,
+    languages: Any,
+    elements: Any,
+    taken: Any,
+    text: Any,
 ) -> Any:
     """Write `text`; returns its length in bytes, or the needed length as a negative number if it is too short."""
     home, start, stop, out, parent, tag = page.home, page.start, page.stop, page.out, page.parent, page.tag
@@ -217,7 +234,7 @@ def _assemble(
         elements[elements[home[i]].heading].in_heading += 1
     o = np.int64(0)
     last, last_row, last_code = elements[0], np.int64(0), np.int64(0)
-    columns = fence = mark_at = np.int64(0)
+    columns = fence = mark_at = language_at = np.int64(0)
     header = False
     for i in range(len(home) + 1):
         end = i == len(home)
@@ -301,6 +318,12 @@ def _assemble(
             if o + 2 * fence + 2 * length + _MARGIN > len(text):
                 return -(o + 2 * fence + 2 * length + _MARGIN)
             o = _fill(text, o, _TICK, fence)
+            while language_at < len(languages) and languages[language_at, 0] < code_element:
+                language_at += 1
+            if language_at < len(languages) and languages[language_at, 0] == code_element:
+                for z in range(languages[language_at, 1], languages[language_at, 2]):
+                    text[o] = addresses[z]
+                    o += 1
             text[o] = _BREAK
             o = _prefix(text, o + 1, quotes, spaces)
         head = np.int64(0)
@@ -325,7 +348,7 @@ def _assemble(
             while marked == k and (k < stop[i] or rows[mark_at, 1] >= ENDS):
                 kind = rows[mark_at, 1]
                 plain_kind = kind - ENDS if kind >= ENDS else kind
-                if code_element == 0 and (head == 0 or plain_kind == LINK):
+                if code_element == 0 and (head == 0 or plain_kind == LINK or plain_kind == CODE):
                     address, address_end = rows[mark_at, 2], rows[mark_at, 3]
                     if o + 2 * (stop[i] - k) + address_end - address + _MARGIN > len(text):
                         return -(o + 2 * (stop[i] - k) + address_end - address + _MARGIN)

@@ -22,6 +22,7 @@ from pipeline.extract.native.names import (
     FAR,
     FORMULA,
     GREATER,
+    GUTTER,
     HIDDEN,
     HIDES,
     KIND,
@@ -29,6 +30,8 @@ from pipeline.extract.native.names import (
     LINE_FEED,
     OPAQUE,
     OPEN,
+    PARENTHESIS,
+    PARENTHESIS_END,
     QUESTION,
     SLASH,
     SPACE,
@@ -39,7 +42,7 @@ from pipeline.extract.native.names import (
     word_value,
 )
 from pipeline.extract.native.nesting import depth_after_end, implied_end
-from pipeline.extract.native.open_marks import MARK, end_all_marks, end_mark
+from pipeline.extract.native.open_marks import COUNT, KINDS, MARK, TARGET, TARGET_END, end_all_marks, end_mark
 from pipeline.extract.native.page_text import copy_text
 from pipeline.extract.native.parsed import BOLD_SHARE, IMAGES, LINK_SHARE, LINKS, OK, STATS, TOO_DEEP, TOO_LARGE, Parsed
 from pipeline.extract.native.syntax import (
@@ -47,9 +50,11 @@ from pipeline.extract.native.syntax import (
     behind,
     comment_end,
     end_tag,
-    is_power,
+    indentation,
     name,
     next_line_break,
+    numbers_only,
+    power,
     shows,
     special,
 )
@@ -58,7 +63,7 @@ from pipeline.extract.native.words import measure
 _A, _B, _BR, _IMG, _LI, _OL, _PRE, _STRONG, _TITLE, _BASE, _HTML, _HEAD, _BODY, _NOSCRIPT, _SCRIPT, _STYLE = (
     TAG[name] for name in "a b br img li ol pre strong title base html head body noscript script style".split()
 )
-_DIALOG, _SUP, _TD, _TH = (TAG[name] for name in "dialog sup td th".split())
+_DIALOG, _SUP, _TD, _TH, _CODE, _TT, _SAMP = (TAG[name] for name in "dialog sup td th code tt samp".split())
 _BUTTON, _LABEL, _SELECT, _TEXTAREA = (TAG[name] for name in "button label select textarea".split())
 _RB, _RTC, _RP = (TAG[name] for name in "rb rtc rp".split())  # rb, rt, rtc, rp: in this order
 
@@ -87,11 +92,12 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         print=np.empty(tags + 2, np.uint64),
         hides=False,
         special=False,
+        begins=np.empty(tags + 1 if inline else 0, np.int64),
         marks=np.empty((tags + 1 if inline else 0, 5), np.int64),
     )
     open_ = np.empty(max_depth + 2, np.int32)
     never = np.zeros(256 + len(TAGS), np.bool_)
-    state = np.array([-1, -1, -1, 0, 0, 0, 0], np.int64)
+    state = np.array([-1] * KINDS + [0, 0, 0, 0], np.int64)
     status, elements, blocks, title, base, hides, has_special = _parse(
         page, tags, max_depth, inline, room, open_, never, state
     )
@@ -111,7 +117,8 @@ def parse(page: NDArray[np.uint8], max_depth: int, max_tags: int, inline: bool) 
         stop=room.stop[:blocks],
         stats=room.stats[:blocks],
         print=room.print[:blocks],
-        marks=room.marks[: state[3]],
+        begins=room.begins[:elements],
+        marks=room.marks[: state[COUNT]],
     )
 
 
@@ -150,7 +157,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
     itself: of comments); `state` of marks.
     """
     parent, tag, hints, path, number = room.parent, room.tag, room.hints, room.path, room.number
-    out, marks = room.out, room.marks
+    out, marks, begins = room.out, room.marks, room.begins
     n = len(page)
     status = OK
     open_[0] = 0
@@ -159,7 +166,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
     depth, o, i = np.int64(1), np.int64(0), np.int64(0)
     begun = o
     elements, blocks = 1, 0
-    in_link = bold = pre = False
+    in_link = bold = pre = code = in_power = False
     gap = False  # a field of a form is between the last word and the next
     # Inside an inline element that no reader sees, text is left out: the depth of that element, and of a block in it.
     mute = inner_block = np.int64(-1)
@@ -180,6 +187,7 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         new, closing, k, kind = np.int64(0), False, i, np.uint8(0)
         own, own_path, closed = np.int64(0), np.uint64(0), False
         target = target_end = list_number = np.int64(-1)
+        tag_start = i
         if not flush and page[i] != LESS:
             if gap and (mute < 0 or inner_block >= 0):
                 gap = False
@@ -274,11 +282,13 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             if new == _BR:
                 breaks += 1
                 if breaks < 2:
-                    if o > begun and not pre and out[o - 1] == SPACE:
+                    while o > begun and not pre and out[o - 1] == SPACE:
                         o -= 1
                     if o > begun:
                         out[o] = LINE_FEED
                         o += 1
+                        if code and not pre:
+                            i, o = indentation(page, i, out, o)
                     space = True
                 elif pre:
                     out[o] = LINE_FEED
@@ -313,9 +323,22 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
         if i >= n and k == i:
             break
         # Begin or end the element.
-        if new == _SUP and not closing and is_power(page, i, out, o, begun):
-            out[o] = CIRCUMFLEX
-            o += 1
+        has_special = has_special or (new == 0 and own >> FORMULA & 1 != 0)  # MathJax's own elements
+        if new == _SUP and (mute < 0 or inner_block >= 0):
+            if closing and in_power:
+                out[o] = PARENTHESIS_END
+                o += 1
+                in_power = space = False
+                breaks = np.int64(0)
+            elif not closing and not own & HIDES:
+                kind_of_power = power(page, i, out, o, begun)
+                if kind_of_power > 0:
+                    out[o] = CIRCUMFLEX
+                    o += 1
+                if kind_of_power > 1:
+                    out[o] = PARENTHESIS
+                    o += 1
+                    in_power = True
         elif new == _IMG:
             images += 1
             has_special = has_special or own >> FORMULA & 1 != 0
@@ -328,6 +351,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 bold = False
             elif new == _PRE:
                 pre = False
+            elif new == _CODE or new == _TT or new == _SAMP:
+                code = False
             if inline and MARK[new] >= 0:
                 end_mark(marks, state, MARK[new], o)
             depth = depth_after_end(open_, depth, tag, new)
@@ -344,8 +369,10 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
                 depth, mute = mute, np.int64(-1)
         if closed and new != 0 and not kind & BLOCK and new != _A:
             continue
-        if mute < 0 and not kind & BLOCK and (own & HIDES or _RB < new <= _RP):
-            mute = depth
+        if mute < 0 and not kind & BLOCK:
+            gutter = own >> GUTTER & 1 != 0 and (pre or code) and numbers_only(page, i)
+            if own & HIDES or _RB < new <= _RP or gutter:
+                mute = depth
         if depth > max_depth or elements > tags:
             status = TOO_DEEP if depth > max_depth else TOO_LARGE
             break
@@ -359,6 +386,8 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             number[elements] = list_number - (new == _OL)
         elif list_number > 0 and (new == _TD or new == _TH):
             number[elements] = list_number
+        if inline:
+            begins[elements] = tag_start
         open_[depth] = elements
         depth += 1
         elements += 1
@@ -369,10 +398,20 @@ def _parse(page: Any, tags: Any, max_depth: Any, inline: Any, room: Any, open_: 
             bold = True
         elif new == _PRE:
             pre = True
+        elif new == _CODE or new == _TT or new == _SAMP:
+            code = True
         if inline and MARK[new] >= 0 and not pre and mute < 0:
             if new == _A:  # links do not nest: the previous one ends
                 end_mark(marks, state, MARK[new], o)
-                state[5], state[6] = target, target_end
+                state[TARGET], state[TARGET_END] = target, target_end
             if state[MARK[new]] < 0 and (new != _A or target >= 0):
                 state[MARK[new]] = o
-    return status, elements, blocks, (title, title_end), (base, base_end), hides & HIDES != 0, has_special
+    return (
+        status,
+        elements,
+        blocks,
+        (title, title_end),
+        (base, base_end),
+        hides & (HIDES | 1 << GUTTER) != 0,
+        has_special,
+    )

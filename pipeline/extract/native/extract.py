@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.extract.native import MODEL_FILE, trees
 from pipeline.extract.native.assemble import assemble, captions, comments
 from pipeline.extract.native.blocks import parse
+from pipeline.extract.native.delimiters import in_dollars
 from pipeline.extract.native.features import describe
 from pipeline.extract.native.heading import heading, starts_with
 from pipeline.extract.native.inside import blocks_inside
@@ -17,7 +18,7 @@ from pipeline.extract.native.names import TAG
 from pipeline.extract.native.parsed import OK, TOO_DEEP, Parsed
 from pipeline.extract.native.shown import as_shown
 from pipeline.extract.native.unseen import EVERYTHING, MAIN, without_unseen
-from pipeline.extract.native.whole import together
+from pipeline.extract.native.whole import together, with_code
 from pipeline.extract.native.words import CHARS, IDEOGRAPHS, WORDS
 from pipeline.extract.options import TextOptions, TextSource
 from pipeline.extract.pages.charset import clean
@@ -65,6 +66,8 @@ def extract(
     if own is not None:
         keep &= ~own
     text = assemble(parsed, keep, markdown, options.tables, marks).tobytes().decode()
+    if markdown:
+        text = in_dollars(text, html)
     sources = _sources_of(parsed, keep) if text else []
     if len(text) < MOST_LETTERS and (added := _added(html, parsed, keep, options)):
         markup, source = added
@@ -124,7 +127,8 @@ def read(html: bytes, max_depth: int, max_tags: int, markdown: bool) -> tuple[by
 
 
 def choose(page: Parsed, title: bytes, model: trees.Model, whole: bool) -> NDArray[np.bool_]:
-    """Which blocks are the page's main content (bool, one per block), with `whole` all or none of a list or table."""
+    """Which blocks are the page's main content (bool, one per block), with `whole` all or none of a list or table, and
+    the code between kept text."""
     table, around = describe(page, title)
     alone = trees.score(table, model.alone, True)
     sizes = np.ascontiguousarray(page.stats[:, CHARS])
@@ -133,7 +137,7 @@ def choose(page: Parsed, title: bytes, model: trees.Model, whole: bool) -> NDArr
     if whole:
         probabilities = together(page, probabilities)
     keep: NDArray[np.bool_] = probabilities >= trees.cut(probabilities, model.threshold)
-    return keep
+    return with_code(page, keep) if whole else keep
 
 
 def warm_up() -> None:

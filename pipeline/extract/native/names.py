@@ -11,6 +11,7 @@ from pipeline.extract.native.compiled import inner
 
 TAB, LINE_FEED, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, QUOTE = b"\t\n !\"#&'"
 DASH, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION, BRACKET, CIRCUMFLEX = b"-/:;<=>?[^"
+PARENTHESIS, PARENTHESIS_END = b"()"
 NO_BREAK_SPACE, SOFT_HYPHEN = 0xA0, 0xAD
 
 FNV_START = np.uint32(2166136261)
@@ -203,16 +204,24 @@ _READERS = """
     sronly screenreader screenreaders visuallyhidden hiddenvisually visuallyhide hidevisually accessiblyhidden
     hiddenaccessible accessiblehidden elementinvisible forsr assistivetext offscreen
 """.split()
-HIDDEN, VEILED, OPEN, FORMULA = 62, 61, 60, 59
+HIDDEN, VEILED, OPEN, FORMULA, GUTTER = 62, 61, 60, 59, 58
 """Further hint bits. HIDDEN: not displayed (display:none, visibility:hidden, `hidden`, a closed dialog or popover), or for
 screen readers only; VEILED: transparent or aria-hidden; OPEN: has the attribute `open`, or `reversed`; FORMULA: named
-mathematics."""
+mathematics, by a class or by the address of an image; GUTTER: named the numbers of lines of code."""
 HIDES = np.int64(1 << HIDDEN | 1 << VEILED)
-_FORMULAS = "math tex latex mwe katex mathjax equation".split()
+_FORMULAS = "math tex latex mwe katex mathjax equation ql".split()
+_GUTTERS = "gutter lineno linenos linenodiv linenumber linenumbers ln lnt".split()
+"""Of Hexo, SyntaxHighlighter, Rouge, Pygments, react-syntax-highlighter, highlightjs-line-numbers and Chroma."""
 HINT_TABLE = words_table(
-    (*((word, 1 << bit) for word, bit in HINT.items()), *((word, 1 << FORMULA) for word in _FORMULAS))
+    (
+        *((word, 1 << bit) for word, bit in HINT.items()),
+        *((word, 1 << FORMULA) for word in _FORMULAS),
+        *((word, 1 << GUTTER) for word in _GUTTERS),
+    )
 )
 """Word -> its hint bit."""
+SERVER_TABLE = _table((word, 1) for word in "latex codecogs mathtex mimetex equationtex mathmath chttx".split())
+"""Words and pairs of words in the address of an image that a server draws from TeX, as equation?tex= and cht=tx."""
 READER_TABLE = _table((word, 1) for word in _READERS)
 """Words and pairs of words in the class of an element that is for screen readers only."""
 

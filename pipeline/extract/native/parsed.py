@@ -16,7 +16,7 @@ STATS = COLUMNS + 4
 ROWS = 12
 """Bits of the number of columns that a cell spans, at most 1,000 as in HTML; the number of rows is in the bits above."""
 
-STRONG, EMPHASIS, LINK = range(3)
+STRONG, EMPHASIS, LINK, CODE = range(4)
 """Kinds of marks."""
 
 
@@ -45,9 +45,11 @@ class Parsed(NamedTuple):
     stats: NDArray[np.float32]
     print: NDArray[np.uint64]
     hides: bool
-    """Whether an element has a hint bit of HIDES."""
+    """Whether an element has a hint bit of HIDES or GUTTER."""
     special: bool
     """Whether the page has what `shown.as_shown` rewrites."""
+    begins: NDArray[np.int64]
+    """Where the tag of each element begins in the page, if marks are asked for."""
     marks: NDArray[np.int64]
-    """Strong, emphasised and linked text, if asked for, inner before outer: start and stop in `out`, kind, and for a link
-    start and end of its target in the page. Marks do not cross one another and stay within a block."""
+    """Strong, emphasised and linked text and inline code, if asked for, inner before outer: start and stop in `out`, kind, and
+    for a link start and end of its target in the page. Marks do not cross one another and stay within a block."""

@@ -8,15 +8,15 @@ the page's size: an end that does not exist is searched for once.
 import re
 from html import escape, unescape
 
-from pipeline.extract.native.formulas import attribute, of_mathml, of_tex
+from pipeline.extract.native.formulas import attribute, of_address, of_mathml, of_tex
 
 # What starts something that is skipped as a whole, or rewritten.
 _START = re.compile(
-    rb"<(?:(!--)|!\[(CDATA)\[|(script|style|textarea|title|xmp|noframes|noembed|select|math|svg|iframe|img|/?template)\b)",
+    rb"<(?:(!--)|!\[(CDATA)\[|(script|style|textarea|title|xmp|noframes|noembed|select|math|mjx-math|svg|iframe|img|/?template)\b)",
     re.I,
 )
 _QUOTE_OR_END = re.compile(rb"[\"'>]")
-_TEX_IMAGE = re.compile(rb"(?<![a-z])(?:math|tex|latex|mwe|katex|mathjax|equation)(?![a-z])", re.I)
+_TEX_IMAGE = re.compile(rb"(?<![a-z])(?:math|tex|latex|mwe|katex|mathjax|equation|ql-img)(?![a-z])", re.I)
 _SHADOW_ROOT = re.compile(rb"\sshadowrootmode\b", re.I)
 _HIDDEN = re.compile(rb"display\s*:\s*none|\shidden\b", re.I)
 # Formulas that scripts have drawn, beside their sources in the page.
@@ -26,6 +26,7 @@ _DRAWN = re.compile(
 )
 _KATEX = re.compile(rb"<(span)\b[^<>]{0,300}?\bclass\s*=\s*[\"']?katex-html(?=[\s\"'>])[^<>]*>")
 _WIKI = re.compile(rb"\s*</span>\s*(?:<meta[^<>]{0,300}>\s*)?<img\b[^<>]{0,1000}mwe-math-fallback", re.I)
+_DISPLAYED = re.compile(rb"\sdisplay\s*=\s*[\"']?(?:true|block)")
 _NOT_DRAWN = re.compile(
     rb"<(/?)(?:defs|symbol|title|desc|style|script|metadata|clippath|mask|pattern|marker)\b[^<>]*?(/?)>", re.I
 )
@@ -39,6 +40,7 @@ def as_shown(html: bytes, markdown: bool, depth: int = 0) -> bytes:
         html = _without(html, _DRAWN)
     if b"katex-mathml" in html:
         html = _without(html, _KATEX)
+    assisted = b"<mjx-assistive-mml" in html
     xml = html.lstrip()[:5] == b"<?xml"
     ends = _Ends(html)
     out: list[bytes] = []
@@ -76,8 +78,10 @@ def as_shown(html: bytes, markdown: bool, depth: int = 0) -> bytes:
         elif name == b"img":
             at = ends.of_tag(at)
             tag = html[begin:at]
-            if not plain and _TEX_IMAGE.search(attribute(tag, "class") or b"") and (alt := attribute(tag, "alt")):
-                instead = of_tex(unescape(alt.decode()), display=False, markdown=markdown)
+            stated = attribute(tag, "alt") if _TEX_IMAGE.search(attribute(tag, "class") or b"") else None
+            tex = unescape(stated.decode()) if stated else of_address(attribute(tag, "src") or b"")
+            if tex and not plain:
+                instead = of_tex(tex, display=False, markdown=markdown)
         else:
             inside = ends.of_tag(at)
             tag = html[begin:inside]
@@ -88,6 +92,11 @@ def as_shown(html: bytes, markdown: bool, depth: int = 0) -> bytes:
             at = ends.of_tag(end)
             if name == b"math":
                 instead = b"" if _WIKI.match(html, at) else of_mathml(html[begin:at], markdown)
+            elif name == b"mjx-math":  # MathJax 4's drawing, if MathML for readers is not beside it
+                if not assisted and (stated := attribute(tag, "data-latex")):
+                    container = html[html.rfind(b"<mjx-container", max(0, begin - 500), begin) : begin]
+                    display = _DISPLAYED.search(container) is not None
+                    instead = of_tex(unescape(stated.decode()), display=display, markdown=markdown)
             elif name == b"script":
                 kind = (attribute(tag, "type") or b"").lower()
                 if kind.startswith(b"math/mml"):

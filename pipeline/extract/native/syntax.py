@@ -5,8 +5,20 @@ from typing import Any
 import numpy as np
 
 from pipeline.extract.native.compiled import inner
-from pipeline.extract.native.lanes import LANES, find, highest, low_bytes, lowest, name_end, part, within
+from pipeline.extract.native.lanes import (
+    LANES,
+    equal,
+    find,
+    first,
+    highest,
+    low_bytes,
+    lowest,
+    name_end,
+    part,
+    within,
+)
 from pipeline.extract.native.names import (
+    AMPERSAND,
     BLOCK,
     COLON,
     DASH,
@@ -16,6 +28,7 @@ from pipeline.extract.native.names import (
     EXCLAMATION,
     FAR,
     FNV_START,
+    FORMULA,
     GREATER,
     HASH,
     HIDDEN,
@@ -24,10 +37,13 @@ from pipeline.extract.native.names import (
     LEGACY,
     LESS,
     LOWER,
+    NO_BREAK_SPACE,
     OPEN,
+    QUESTION,
     QUOTE,
     READER_TABLE,
     SEMICOLON,
+    SERVER_TABLE,
     SLASH,
     SPACE,
     TAG,
@@ -44,6 +60,11 @@ from pipeline.extract.native.names import (
 )
 from pipeline.extract.native.parsed import ROWS
 
+_BEFORE_QUERY, _IN_QUERY = 32, 16
+"""Bytes of an image's address, around its question mark, in which a server of formulas is named."""
+
+_EXPONENT, _NUMBER = 16, 40
+"""Most bytes of an exponent, and of the number of a line with white space around it."""
 _BODY, _SCRIPT, _IFRAME, _TEMPLATE, _SVG, _MATH = (TAG[name] for name in "body script iframe template svg math".split())
 _NAMES = np.zeros((len(TAGS), 12), np.uint8)
 for _tag, _number in TAG.items():
@@ -212,6 +233,33 @@ def _for_screen_readers(page: Any, a: Any, b: Any) -> Any:
 
 
 @inner
+def _from_tex(page: Any, a: Any, b: Any) -> Any:
+    """Whether the address of an image, page[a:b], names a server that draws formulas: around its question mark."""
+    query = a
+    found = False
+    while query < b and query + LANES <= len(page) and not found:
+        mask = equal(page, query, QUESTION)
+        found = mask != 0
+        query += first(mask)
+    if not found or query >= b:
+        return False
+    a, b = max(a, query - _BEFORE_QUERY), min(b, query + _IN_QUERY)
+    last = FNV_START  # the hash of the last word
+    while a < b:
+        if not 97 <= page[a] | 32 <= 122:
+            a += 1
+            continue
+        both, one = last, FNV_START
+        while a < b and 97 <= page[a] | 32 <= 122:
+            both, one = fnv(both, page[a] | 32), fnv(one, page[a] | 32)
+            a += 1
+        last = one
+        if look_up(SERVER_TABLE, one) >= 0 or look_up(SERVER_TABLE, both) >= 0:
+            return True
+    return False
+
+
+@inner
 def _starts(page: Any, a: Any, b: Any, word: Any) -> Any:
     """Whether page[a:b] starts with this word, given in lower case, in any case."""
     return a + len(word) <= b and _is(page, a, a + len(word), word)
@@ -256,10 +304,9 @@ def _is(page: Any, a: Any, b: Any, word: Any) -> Any:
     return True
 
 
-_ATTRIBUTES = (
-    *"class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan".split(),
-    "reversed",
-)
+_ATTRIBUTES = """
+    class id role itemprop style hidden href start value open popover aria-hidden colspan rowspan src reversed
+""".split()
 _ATTRIBUTE_TABLE = words_table((name, number) for number, name in enumerate(_ATTRIBUTES, start=1))
 (
     _CLASS,
@@ -276,10 +323,11 @@ _ATTRIBUTE_TABLE = words_table((name, number) for number, name in enumerate(_ATT
     _ARIA_HIDDEN,
     _COLSPAN,
     _ROWSPAN,
+    _SRC,
     _REVERSED,
 ) = range(1, len(_ATTRIBUTES) + 1)
-_MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP = (
-    np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp".split()
+_MATH_TYPE, _SRCDOC, _SHADOW_ROOT, _TEXT, _FOREIGN, _TEMP, _SUP = (
+    np.frombuffer(word, np.uint8) for word in b"math/ srcdoc shadowroot text fore temp sup".split()
 )
 _DISPLAY, _VISIBILITY, _OPACITY, _NONE, _HIDDEN, _COLLAPSE, _UNTIL, _TRUE, _NOT = (
     np.frombuffer(word, np.uint8)
@@ -361,6 +409,8 @@ def attributes(page: Any, k: Any, read: Any, path: Any, endless: Any) -> Any:
         elif which == _HIDES:
             if not _is(page, va, vb, _UNTIL):  # what a search in the page finds is text
                 hints |= np.int64(1) << HIDDEN
+        elif which == _SRC:
+            hints |= np.int64(_from_tex(page, va, vb)) << FORMULA
         elif which == _ARIA_HIDDEN:
             if _is(page, va, vb, _TRUE):
                 hints |= np.int64(1) << VEILED
@@ -449,24 +499,91 @@ def _letter(c: Any) -> Any:
 
 
 @inner
-def is_power(page: Any, i: Any, out: Any, o: Any, begun: Any) -> Any:
-    """Whether the content of a `sup`, from `i`, is an exponent of the text before it, `out[begun:o]`: a number of at most
-    three digits or one letter, behind a digit, a bracket or a word of one or two letters. "1st" and most footnotes are not."""
+def power(page: Any, i: Any, out: Any, o: Any, begun: Any) -> Any:
+    """Whether the content of a `sup`, from `i`, is an exponent of the text before it, `out[begun:o]`: 1 for a number of at
+    most three digits or one letter, behind a digit, a bracket or a word of one or two letters ("1st" and most footnotes are
+    not); 2 for digits, letters and an operator, behind a digit, a bracket or one letter (n+1, -kt); else 0."""
+    n = len(page)
+    if o == begun:
+        return 0
     k = i
-    if k < len(page) and (page[k] == DASH or page[k] == 43):
+    if k < n and (page[k] == DASH or page[k] == 43):
         k += 1
+    elif (
+        k + 2 < n
+        and page[k] == 0xE2
+        and ((page[k + 1] == 0x88 and page[k + 2] == 0x92) or (page[k + 1] == 0x80 and page[k + 2] == 0x93))
+    ):  # a minus sign, or the dash that stands for it
+        k += 3
     start = k
-    while k < len(page) and k < start + 3 and 48 <= page[k] <= 57:
+    while k < n and k < start + 3 and 48 <= page[k] <= 57:
         k += 1
-    if k == start and k == i and k < len(page) and 97 <= page[k] | 32 <= 122:
+    if k == start and k == i and k < n and 97 <= page[k] | 32 <= 122:
         k += 1
-    if k == start or k + 1 >= len(page) or page[k] != LESS or page[k + 1] != SLASH or o == begun:
-        return False
     before = out[o - 1]
     letters = 0
     while letters < 3 and letters < o - begun and _letter(out[o - 1 - letters]):
         letters += 1
-    return 48 <= before <= 57 or before == 41 or 1 <= letters <= 2
+    if k > start and k + 1 < n and page[k] == LESS and page[k + 1] == SLASH:
+        return 1 if 48 <= before <= 57 or before == 41 or 1 <= letters <= 2 else 0
+    operators = False
+    k = i
+    while k + 2 < n and k < i + _EXPONENT and page[k] != LESS:
+        c = page[k]
+        if c == 0xE2 and page[k + 1] == 0x88 and page[k + 2] == 0x92:  # a minus sign
+            c = np.uint8(DASH)
+            k += 2
+        k += 1
+        if c == DASH or c == 43 or c == SLASH:
+            operators = True
+        elif not (48 <= c <= 57 or 97 <= c | 32 <= 122):
+            return 0
+    if not operators or k + 4 >= n or page[k] != LESS or page[k + 1] != SLASH or not _is(page, k + 2, k + 5, _SUP):
+        return 0
+    last = page[k - 1]
+    ends = 48 <= last <= 57 or 97 <= last | 32 <= 122  # the charge of an ion, 2+ or 2-, is no power
+    return 2 if ends and (48 <= before <= 57 or before == 41 or letters == 1) else 0
+
+
+@inner
+def numbers_only(page: Any, i: Any) -> Any:
+    """Whether an element's content, from `i`, is a number of at most six digits, with white space around it."""
+    digits = 0
+    k = i
+    while k + 1 < len(page) and k < i + _NUMBER and page[k] != LESS:
+        digits += 48 <= page[k] <= 57
+        if not (48 <= page[k] <= 57 or page[k] <= SPACE):
+            return False
+        k += 1
+    return 0 < digits <= 6 and k + 1 < len(page) and page[k] == LESS and page[k + 1] == SLASH
+
+
+@inner
+def indentation(page: Any, i: Any, out: Any, o: Any) -> Any:
+    """Write the no-break spaces with which a line of code begins: (position in `page`, position in `out`)."""
+    n = len(page)
+    k = i
+    begun = blank = False
+    while k < n:
+        end, point = k, np.int64(0)
+        if page[k] == AMPERSAND:
+            end, point, _ = entity(page, k)
+        elif page[k] == 0xC2 and k + 1 < n and page[k + 1] == NO_BREAK_SPACE:
+            end, point = k + 2, np.int64(NO_BREAK_SPACE)
+        if point == NO_BREAK_SPACE and end > k:
+            if blank and begun:
+                out[o] = SPACE
+                o += 1
+            out[o] = SPACE
+            o += 1
+            begun, blank = True, False
+            k = i = end
+        elif page[k] <= SPACE:
+            blank = True
+            k += 1
+        else:
+            break
+    return i, o
 
 
 @inner
