@@ -28,8 +28,8 @@ from pipeline.arguments import kind_of, not_a_file, not_one, one_option, one_who
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import scratch
 from pipeline.filters.kernels.arrays import Texts
-from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.language import UNDETERMINED, Prediction, load_fasttext
+from pipeline.filters.latex import normalize
 
 GOOD, BAD = "__label__good", "__label__bad"
 _BATCH = 1000

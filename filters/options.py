@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-Normalization = Literal["whitespace", "lowercase", "words"]
+Normalization = Literal["whitespace", "lowercase", "words", "no_latex"]
 """How a text is normalized before a model sees it (filters/kernels/normalize.py)."""
 
 
@@ -152,6 +152,8 @@ class ScoreOptions:
     """The label, or class, whose probability is the signal; classifiers trained here name it themselves."""
     normalization: Normalization | None = None
     """How the model's texts were normalized (filters/kernels/normalize.py), if the model file does not say so."""
+    latex: bool | None = None
+    """True gives values to texts with LaTeX only, False to those without: others have none, and rules on them keep all."""
     share: bool = False
     """For words: divide the count by the number of words in the text."""
 

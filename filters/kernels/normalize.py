@@ -7,6 +7,7 @@
                 separate words, every decimal digit becomes 0 (as in CCNet, Wenzek et al. 2020, section 3.2), and in
                 scripts written without spaces each letter is a word. Use it to train on a corpus that has been
                 tokenized: otherwise a model learns little more than "word ," against "word,".
+    no_latex    the same here; `normalize` of filters/latex.py takes formulas and LaTeX's commands out first
 
 `keep_lines` keeps one line break for a run with line breaks, for models of sentences. No text begins or ends with a space.
 """
@@ -52,7 +53,7 @@ def normalize(texts: Texts, normalization: str, *, keep_lines: bool = False) -> 
     data, starts, ends = text_buffers(array)
     out = np.empty(int((3 * (ends - starts)).sum()), np.uint8)
     bounds = np.zeros(len(array) + 1, np.int64)
-    lower, words = normalization != "whitespace", normalization == "words"
+    lower, words = normalization != "whitespace", normalization in ("words", "no_latex")
     _normalize(data, starts, ends, character_table(), character_classes(), lower, words, keep_lines, out, bounds)
     valid = pa.array(array.is_valid(), pa.bool_()).buffers()[1] if array.null_count else None
     content = pa.py_buffer(out[: bounds[-1]].tobytes())

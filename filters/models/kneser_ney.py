@@ -30,7 +30,7 @@ from pipeline.errors import UserError
 from pipeline.files import scratch
 from pipeline.filters.kernels.arrays import text_buffers
 from pipeline.filters.kernels.ascii import LINE_FEED, SPACE
-from pipeline.filters.kernels.normalize import normalize
+from pipeline.filters.latex import normalize
 from pipeline.filters.models.perplexity import (
     BEGIN,
     END,

@@ -43,8 +43,8 @@ from pipeline.filters.kernels.ascii import (
     ZERO,
     is_digit,
 )
-from pipeline.filters.kernels.normalize import normalize
 from pipeline.filters.kernels.unicode import HASH_FACTOR, HASH_SEED, mix
+from pipeline.filters.latex import normalize
 from pipeline.kernels import inner, kernel
 
 LIBRARIES = ("pyarrow",)  # its tables decide what white space is

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.filters.latex import has_latex
 from pipeline.filters.options import ScoreOptions
 
 if TYPE_CHECKING:
@@ -35,7 +36,21 @@ _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 @lru_cache(8)
 def open_scorer(score: ScoreOptions) -> Scorer:
     """The scorer of a model file; a worker opens each file once. UserError for a file of another kind."""
-    return _KINDS[score.kind](score)
+    scorer = _KINDS[score.kind](score)
+    return scorer if score.latex is None else _only(scorer, score.latex)
+
+
+def _only(scorer: Scorer, latex: bool) -> Scorer:
+    """A scorer that gives values to texts with LaTeX only, or to those without."""
+
+    def score(texts: pa.Array, languages: pa.Array) -> npt.NDArray[np.float64]:
+        rows = np.flatnonzero(has_latex(texts.to_pylist()) == latex)
+        scores = np.full(len(texts), np.nan)
+        if len(rows):
+            scores[rows] = scorer(texts.take(pa.array(rows)), languages.take(pa.array(rows)))
+        return scores
+
+    return score
 
 
 def open_scorers(scores: Mapping[str, ScoreOptions]) -> dict[str, Scorer]:
@@ -83,7 +98,7 @@ def _words(score: ScoreOptions) -> Scorer:
 
 
 def _sklearn(score: ScoreOptions) -> Scorer:
-    from pipeline.filters.kernels.normalize import normalize
+    from pipeline.filters.latex import normalize
 
     path = score.model
     if path.endswith(_PICKLES) or Path(path).read_bytes()[:1] == b"\x80":

@@ -63,16 +63,29 @@ def ablate(
 
 
 def train_classifier(
-    positive: Annotated[list[str], typer.Option(metavar="SOURCE", help="Good texts. Repeatable.")],
-    negative: Annotated[list[str], typer.Option(metavar="SOURCE", help="Bad texts, such as RUN:raw. Repeatable.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
+    positive: Annotated[list[str] | None, typer.Option(metavar="SOURCE", help="Good texts. Repeatable.")] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE", help="Bad texts, such as RUN:raw. Repeatable.")
+    ] = None,
+    latex: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Instead of both: texts, divided by whether they have LaTeX; the model sees them without it. Repeatable.",
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Only texts in this language (by lid.176), such as en.")
     ] = None,
     text: Annotated[str, typer.Option(metavar="NAME", help="The key or column of a document's text.")] = "text",
     normalization: Annotated[
-        str, typer.Option(metavar="NAME", help="The form that the model sees: whitespace, lowercase, or words.")
-    ] = "words",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The form that the model sees: whitespace, lowercase, words, no_latex. Default: words, with --latex no_latex.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed and texts give the same bytes.")] = 0,
     epochs: Annotated[int, typer.Option(metavar="N", min=1)] = 5,
     word_ngrams: Annotated[int, typer.Option(metavar="N", min=1)] = 2,
@@ -88,15 +101,18 @@ def train_classifier(
 ) -> None:
     """Train a fastText model that tells good texts from bad.
 
-    It is then measured on texts that it has not seen.
+    It is then measured on texts that it has not seen. With --latex it tells texts of mathematics, by what is around formulas.
 
     A SOURCE is .txt, .jsonl or .parquet (also .gz), a glob of them, or a run: RUN (kept), RUN:raw, RUN:dropped.
     """
+    from pipeline.errors import UserError
     from pipeline.tools.models import train_classifier
     from pipeline.tools.show_models import show_classifier
 
+    if bool(latex) == bool(positive or negative) or bool(positive) != bool(negative):
+        raise UserError("classifier train: give --positive and --negative, or --latex")
     options = {
-        "normalization": normalization,
+        "normalization": normalization or ("no_latex" if latex else "words"),
         "epochs": epochs,
         "word_ngrams": word_ngrams,
         "dimensions": dimensions,
@@ -104,7 +120,9 @@ def train_classifier(
         "learning_rate": learning_rate,
         "held_out": held_out,
     }
-    model = train_classifier(positive, negative, out, language=language, text=text, seed=seed, options=options)
+    model = train_classifier(
+        positive or [], negative or [], out, latex=latex or [], language=language, text=text, seed=seed, options=options
+    )
     show_classifier(model, out, console())
 
 

@@ -1,6 +1,6 @@
 """Training the models that score documents: `classifier train` and `perplexity train`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from gzip import GzipFile
@@ -54,13 +54,19 @@ def train_classifier(
     negative: Sequence[str],
     out: Path,
     *,
+    latex: Sequence[str] = (),
     language: str | None,
     text: str,
     seed: int,
     options: Mapping[str, Any],
 ) -> "QualityClassifier":
-    """Train on texts of both sides; write OUT, OUT.json and, where matplotlib is installed, OUT.png."""
+    """Train on texts of both sides; write OUT, OUT.json and, where matplotlib is installed, OUT.png.
+
+    With `latex` in place of both, its texts are divided by whether they have one of the LaTeX commands that are the commonest
+    in them, and what is learned from is the text without LaTeX (OpenWebMath's MathScore).
+    """
     from pipeline.filters.classifier import Options, QualityClassifier, beside
+    from pipeline.filters.latex import commonest_commands, with_commands
 
     check_normalization(options["normalization"])
     try:
@@ -68,9 +74,19 @@ def train_classifier(
     except ValueError as error:
         raise UserError(str(error)) from None
     writable(out)
-    sides = [read_texts(side, text=text, language=language) for side in (positive, negative)]
+    about: dict[str, Any] = {"positive": describe(positive), "negative": describe(negative)}
+    sides: list[Iterable[Any]]
+    if latex:
+        commands = commonest_commands(read_texts(latex, text=text, language=language))
+        if not commands:
+            raise UserError(f'no text of {", ".join(latex)} has LaTeX; extract.format = "markdown" keeps formulas in $')
+        texts = (read_texts(latex, text=text, language=language) for _ in range(2))
+        sides = [with_commands(each, commands, wanted) for each, wanted in zip(texts, (True, False), strict=True)]
+        about = {"latex": describe(latex), "commands": commands}
+    else:
+        sides = [read_texts(side, text=text, language=language) for side in (positive, negative)]
     model = QualityClassifier.train(sides[0], sides[1], seed, parameters)
-    model.about |= {"positive": describe(positive), "negative": describe(negative), "language": language}
+    model.about |= about | {"language": language}
     with atomic(out) as temporary:
         model.save(temporary)
         described = beside(temporary).read_text(encoding="utf-8")

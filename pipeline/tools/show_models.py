@@ -29,9 +29,12 @@ def show_classifier(model: "QualityClassifier", out: Path, console: Console) -> 
         shown.add_row(f"{k / bins:.2f} to {(k + 1) / bins:.2f}", f"{good:,}", f"{bad:,}", bar)
     console.print(shown)
     console.print(f"{safe(str(out))}, {safe(str(out))}.json", highlight=False, soft_wrap=True)
+    commands = model.about.get("commands")
+    if commands:
+        console.print(f"texts with one of {len(commands)} commands: {', '.join(commands[:8])}, …", highlight=False)
+    name, bound = ("math", "min = 0.8") if commands else ("quality_score", "top = 0.1")
     console.print(
-        f'next, in a config:\n[scores.quality_score]\nkind = "fasttext"\nmodel = "{out}"\n'
-        "[quality]\nquality_score = { top = 0.1 }",
+        f'next, in a config:\n[scores.{name}]\nkind = "fasttext"\nmodel = "{out}"\n[quality]\n{name} = {{ {bound} }}',
         highlight=False,
         markup=False,
         soft_wrap=True,
