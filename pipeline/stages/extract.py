@@ -269,7 +269,7 @@ def _reasons() -> dict[str, str]:
 EXTRACT = Step(
     name="extract",
     title="extract text",
-    version=8,
+    version=9,
     run=extract,
     options=_options,
     gated=False,
