@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.extract import html_to_text
 from pipeline.extract.native.blocks import parse
-from pipeline.extract.native.whole import together
+from pipeline.extract.native.whole import together, with_code
 
 SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
 
@@ -61,6 +61,23 @@ def test_the_parts_of_a_list_or_table_belong_together(page: str, expected: list[
 )
 def test_the_text_of_a_post_belongs_together(page: str, expected: list[str]) -> None:
     assert tied(page) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "keep", "expected"),
+    [
+        ("<p>a<pre>b</pre><pre><i>c</i></pre><p>d", "1001", "1111"),
+        ("<p>a<dl><dd><tex>b</tex></dl><p>d", "101", "111"),
+        ("<p>a<div><i><tex>b</tex></i></div><pre>c</pre><p>d", "1001", "1111"),
+        ("<p>a<pre>b</pre><pre>c</pre><p>d", "1100", "1100"),  # not between
+        ("<p>a<pre>b</pre><p>c<p>d", "1001", "1001"),  # other text between
+        ("<p>a<div>b<p><tex>c</tex></p></div><p>d", "1001", "1001"),  # the element around a formula's
+    ],
+)
+def test_code_and_formulas_between_kept_text_are_kept(page: str, keep: str, expected: str) -> None:
+    found = parse(np.frombuffer(page.encode(), np.uint8), 500, 1000, False)
+    kept = with_code(found, np.array([sign == "1" for sign in keep]))
+    assert "".join("01"[int(block)] for block in kept) == expected
 
 
 def words(count: int) -> str:

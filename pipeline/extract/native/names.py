@@ -115,10 +115,10 @@ _OPAQUE = """
 """.split()
 _OTHER = """
     html head body title noscript a b strong i em span button label code font small u s sub sup cite q time abbr kbd var samp
-    del ins mark tt big picture object ruby rb rt rtc rp
+    del ins mark tt big picture object ruby rb rt rtc rp tex
 """.split()
 TAGS = ("", *dict.fromkeys(_BLOCK + _VOID + _OPAQUE + _OTHER))
-"""The tags that the extractor distinguishes; an element's tag is an index into them, 0 for all others."""
+"""The tags that the extractor distinguishes; an element's tag is an index into them, 0 for all others. A formula's is `tex`."""
 TAG = {name: number for number, name in enumerate(TAGS) if name}
 TAG_TABLE = words_table(TAG.items())
 VOID, OPAQUE, BLOCK = 1, 2, 4

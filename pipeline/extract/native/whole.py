@@ -1,5 +1,5 @@
 """Nothing is torn apart: the parts of one list, definition list, table, code block or post are kept or dropped together, and
-code between kept text is kept."""
+code and formulas between kept text are kept."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _DATA_WORDS, _ENTRY_WORDS = 500, 40
 """Most words of one of short entries, and of its longest entry; above, many are layout or a page's list of posts. On 1,262 gold
 pages F1 x 1,000 is +0.41, and +0.35 without this, +0.11 with 1,000 words; 400 words for any table -2.8."""
 
-_TABLE, _PRE = TAG["table"], TAG["pre"]
+_TABLE, _PRE, _TEX = TAG["table"], TAG["pre"], TAG["tex"]
 _MOST = np.zeros(len(TAGS), np.float32)
 """Words by tag, 0 for tags whose parts do not belong together."""
 _MOST[[TAG[name] for name in "ul ol menu dl pre".split()]] = _LIST_WORDS
@@ -81,9 +81,10 @@ def _of(elements: Any, home: Any) -> Any:
 
 
 def with_code(page: Parsed, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`keep` with the code (`pre`) between two kept blocks of other text: short code has no words to know it by. On 1,262 gold
-    pages it adds code to 8, and F1 x 1,000 is -0.07, all of it from one page whose gold leaves its examples out."""
-    if not (page.tag == _PRE).any():
+    """`keep` with the code (`pre`) and the blocks of formulas between two kept blocks: when short they have no words to know
+    them by. On 1,262 gold pages it adds code to 8, and F1 x 1,000 is -0.07, all of it from one page whose gold leaves its
+    examples out."""
+    if not ((page.tag == _PRE) | (page.tag == _TEX)).any():
         return keep
     found = keep.copy()
     _with_code(page.home, page.parent, page.tag, np.zeros(len(page.tag), np.bool_), found)
@@ -92,13 +93,18 @@ def with_code(page: Parsed, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 @kernel
 def _with_code(home: Any, parent: Any, tag: Any, code: Any, keep: Any) -> None:
-    """Keep runs of blocks of code between two kept blocks. Working array: `code`, of each element whether it is in code."""
+    """Keep runs of blocks of code or formulas between two kept blocks. Working array: `code`, of each element whether it is in
+    code or holds a formula."""
     for e in range(1, len(tag)):
         code[e] = code[parent[e]] or tag[e] == _PRE
-    kept = False  # the last block of other text
+    for e in range(len(tag) - 1, 0, -1):
+        code[e] = code[e] or tag[e] == _TEX
+        if code[e] and not KIND[tag[e]] & BLOCK:
+            code[parent[e]] = True
+    kept = False  # the last block of other text, or a kept one
     first = np.int64(0)  # the first block of code behind it
     for i in range(len(home)):
-        if not code[home[i]]:
+        if keep[i] or not code[home[i]]:
             if keep[i] and kept:
                 for k in range(first, i):
                     keep[k] = True
