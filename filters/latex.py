@@ -70,10 +70,11 @@ def common_commands(text: str) -> int:
     return sum(name in COMMON for name in _COMMAND.findall(text)) if "\\" in text else 0
 
 
-def has_latex(texts: Iterable[str | None]) -> npt.NDArray[np.bool_]:
+def has_latex(texts: Texts) -> npt.NDArray[np.bool_]:
     """Whether each text has a formula or a common command, bool (n,)."""
+    rows = text_array(texts).to_pylist()
     return np.array(
-        [text is not None and (common_commands(text) > 0 or next(formulas(text), None) is not None) for text in texts],
+        [text is not None and (common_commands(text) > 0 or next(formulas(text), None) is not None) for text in rows],
         np.bool_,
     )
 

@@ -15,7 +15,20 @@ import pytest
 from pipeline.arguments import each_text, one_text, text_array, whole_numbers
 from pipeline.errors import UserError
 from pipeline.extract import html_to_text
-from pipeline.filters import c4, classifier, fineweb, gopher, lines, minhash, pii, plugins, signals, url, verdicts
+from pipeline.filters import (
+    c4,
+    classifier,
+    fineweb,
+    gopher,
+    latex,
+    lines,
+    minhash,
+    pii,
+    plugins,
+    signals,
+    url,
+    verdicts,
+)
 from pipeline.filters.batch import Batch
 from pipeline.filters.decontaminate.index import EvaluationIndex
 from pipeline.filters.dedup import bloom, exact, shingles, substrings
@@ -76,6 +89,8 @@ MANY: dict[str, Callable[[Any], Any]] = {
     "filters.fineweb.evaluate(texts)": fineweb.evaluate,
     "filters.gopher.evaluate(texts)": gopher.evaluate,
     "filters.language.LanguageIdentifier.predict(texts)": LanguageIdentifier().predict,
+    "filters.latex.has_latex(texts)": latex.has_latex,
+    "filters.latex.normalize(texts)": lambda texts: latex.normalize(texts, "no_latex"),
     "filters.minhash.MinHasher.signatures(texts)": minhash.MinHasher(8).signatures,
     "filters.minhash.dedup_documents(texts)": minhash.dedup_documents,
     "filters.models.perplexity.NgramModel.divergence(texts)": ngram_model("divergence"),
