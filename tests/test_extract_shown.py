@@ -1,8 +1,10 @@
 """Our own extractor reads what a reader sees: hidden text, readings above a line, formulas, shadow roots, drawings."""
 
+import numpy as np
 import pytest
 
 from pipeline.extract import html_to_text
+from pipeline.extract.native.blocks import parse
 
 SENTENCE = "The harbour was quiet in the morning, and the boats lay side by side along the old stone wall."
 SECRET = "Nobody sees this sentence about a secret harbour, as the page keeps it from all of its readers."
@@ -276,3 +278,18 @@ def test_fields_keep_words_apart_and_reversed_lists_count_down(html: str, text: 
         found = html_to_text(f"<p>{FILLER}</p>{html}<p>{FILLER}</p>", main_content=False, format=format)
         around = FILLER.strip()
         assert found.replace("*", "").removeprefix(around).removesuffix(around).strip() == text
+
+
+@pytest.mark.parametrize(
+    ("page", "beyond"),
+    [
+        (b"<script math", b"/"),
+        (b"<iframe srcdo", b"c"),
+        (b"<template shadowroo", b"t"),
+        (b"<script type=math", b"/tex>"),
+    ],
+)
+def test_a_tag_that_the_end_cuts_is_not_read_beyond_it(page: bytes, beyond: bytes) -> None:
+    memory = np.frombuffer(page + beyond, np.uint8)
+    assert not parse(memory[: len(page)], 500, 100, True).special
+    assert parse(np.frombuffer(page + beyond + b">", np.uint8), 500, 100, True).special

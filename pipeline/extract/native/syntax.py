@@ -475,12 +475,12 @@ def _mentions(page: Any, a: Any, b: Any, word: Any) -> Any:
 
 @inner
 def special(page: Any, tag: Any, a: Any, b: Any, end: Any) -> Any:
-    """Whether `shown.as_shown` rewrites an element: page[a:b] are the attributes, page[b:end] is the content."""
+    """Whether `shown.as_shown` rewrites an element: page[a:b] are the attributes and ">", page[b:end] is the content."""
     if tag == _SCRIPT:
-        return _mentions(page, a, b, _MATH_TYPE)
+        return _mentions(page, a, b - 1, _MATH_TYPE)  # a tag that the page's end cuts has no ">"
     if tag == _IFRAME:
-        return _mentions(page, a, b, _SRCDOC)
-    if tag == _TEMPLATE and _mentions(page, a, b, _SHADOW_ROOT):
+        return _mentions(page, a, b - 1, _SRCDOC)
+    if tag == _TEMPLATE and _mentions(page, a, b - 1, _SHADOW_ROOT):
         return True
     if tag == _SVG or tag == _TEMPLATE:  # a drawing with text, or a template in a template
         k = find(page, b, LESS)
