@@ -72,7 +72,8 @@ class ExtractOptions(TextOptions):
     record_types: tuple[RecordType, ...] = ("response", "resource", "conversion")
     """The types of records that are read; "conversion" is the text of a WET file."""
     prescreen: Annotated[float, Gt(0), Lt(1)] | None = None
-    """Drop a page before extraction if its plain text has a lower probability for every language in language.keep."""
+    """Drop a page before extraction if its plain text has a lower probability for every language in language.keep. Saves time
+    with trafilatura and resiliparse; native is as fast as this look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
