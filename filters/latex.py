@@ -29,7 +29,7 @@ _FORMULA = re.compile(
 )
 _INSIDE = ("display", "inline", "round", "square")
 _OPERATOR = re.compile(r"[\^_=<>+]")
-_SYMBOL = re.compile(r"\s*[^\W_]{1,2}'*\s*")
+_SYMBOL = re.compile(r"[^\W_]{1,2}'*")
 _NOT_IN_FORMULAS = re.compile(r"[^\W\d_]{4}|[`|]|\*\*|\n\n")
 """Words, code, cells and marks of Markdown: formulas without a command have none of them."""
 _COMMAND = re.compile(r"\\([A-Za-z]{2,20})(?![A-Za-z])")
@@ -60,7 +60,7 @@ def formulas(text: str) -> Iterator[re.Match[str]]:
 def _is_formula(inside: str) -> bool:
     if "`" in inside or "\n\n" in inside:
         return False
-    if _COMMAND.search(inside) or _SYMBOL.fullmatch(inside):
+    if _COMMAND.search(inside) or _SYMBOL.fullmatch(inside.strip()):
         return True
     return _OPERATOR.search(inside) is not None and _NOT_IN_FORMULAS.search(inside) is None
 
