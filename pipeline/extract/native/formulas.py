@@ -35,7 +35,7 @@ _KEYS = ("latex", "tex", "math", "chl")
 _RAW_QUERY = re.compile(r"(?:math|mime)tex\.cgi$|\.(?:latex|image)$")
 """Paths of servers, codecogs.com's among them, whose whole query is TeX."""
 _SETTINGS = re.compile(
-    r"(?:\s*\\(?:inline|(?:dpi|bg|fn)(?:_|\{)\w+\}?|(?:tiny|small|large|Large|LARGE|huge)(?![a-z])))+\s*"
+    r"(?<!\s)(?:\s*\\(?:inline|(?:dpi|bg|fn)(?:_|\{)\w+\}?|(?:tiny|small|large|Large|LARGE|huge)(?![a-z])))+\s*"
 )
 """Settings of the picture, with which codecogs.com's TeX begins."""
 

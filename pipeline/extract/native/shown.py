@@ -25,7 +25,7 @@ _DRAWN = re.compile(
     rb"|MJXc-display|mjx-chtml)(?=[\s\"'>])[^<>]*>"
 )
 _KATEX = re.compile(rb"<(span)\b[^<>]{0,300}?\bclass\s*=\s*[\"']?katex-html(?=[\s\"'>])[^<>]*>")
-_WIKI = re.compile(rb"\s*</span>\s*(?:<meta[^<>]{0,300}>\s*)?<img\b[^<>]{0,1000}mwe-math-fallback", re.I)
+_WIKI = re.compile(rb"(?<!\s)\s*</span>\s*(?:<meta[^<>]{0,300}>\s*)?<img\b[^<>]{0,1000}mwe-math-fallback", re.I)
 _DISPLAYED = re.compile(rb"\sdisplay\s*=\s*[\"']?(?:true|block)")
 _NOT_DRAWN = re.compile(
     rb"<(/?)(?:defs|symbol|title|desc|style|script|metadata|clippath|mask|pattern|marker)\b[^<>]*?(/?)>", re.I
